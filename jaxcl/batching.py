@@ -1,0 +1,45 @@
+"""Walking through more examples than fit in one forward pass."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from jaxcl.types import Batch, PyTree
+
+
+def examples(data: Batch) -> int:
+    """The number of examples: the length of the common leading axis."""
+    lengths = {len(leaf) for leaf in jax.tree.leaves(data)}
+    if len(lengths) != 1:
+        raise ValueError(f"data: leading axes differ ({sorted(lengths)}); make them equal")
+    return lengths.pop()
+
+
+def map_batches(f: Callable[[Batch], PyTree], data: Batch, size: int) -> PyTree:
+    """``f(data)`` in batches of ``size``, for an ``f`` that treats examples alone.
+
+    The last batch is filled up by repeating the last example and its results
+    are cut off again, so every batch has the same shape and ``f`` is compiled
+    once.
+
+    Args:
+      f: maps a batch to a tree of arrays with the same leading axis.
+      data: the arrays, leading axis N.
+      size: examples in a batch, at least 1.
+
+    Returns:
+      The tree that ``f`` returns, with leading axis N.
+    """
+    n = examples(data)
+    if n == 0:
+        raise ValueError("data: no examples; pass at least one")
+    size = min(size, n)
+    batches = -(-n // size)
+    index = jnp.minimum(jnp.arange(batches * size), n - 1).reshape(batches, size)
+
+    def one(rows):
+        return f({name: leaf[rows] for name, leaf in data.items()})
+
+    stacked = jax.lax.map(one, index)
+    return jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:])[:n], stacked)

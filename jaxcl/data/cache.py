@@ -1,0 +1,61 @@
+"""Decoded images in the user's cache folder, safe against crashes.
+
+A file is written under another name, flushed, and renamed when it is whole, so
+a name that exists is a whole file.  An ``npz`` is a zip archive: each member
+carries a CRC-32 that is checked as it is read.
+"""
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy import ndarray
+
+
+def folder() -> Path:
+    """``$XDG_CACHE_HOME/jaxcl``, by default ``~/.cache/jaxcl``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxcl"
+
+
+def cached(path: Path, make: Callable[[], Mapping[str, ndarray]]) -> dict[str, ndarray]:
+    """The arrays stored at a path, made and stored there if they are not.
+
+    A file that is damaged is made again.  A cache that cannot be written (read
+    only, full) is not needed for the result and is left out with a warning.
+
+    Args:
+      path: an ``.npz`` file.
+      make: gives the arrays; nothing but numbers, never objects.
+    """
+    if path.exists():
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.error):
+            path.unlink(missing_ok=True)
+    arrays = dict(make())
+    try:
+        store(path, arrays)
+    except OSError as error:
+        import warnings
+
+        warnings.warn(f"cache {path} not written: {error}", stacklevel=2)
+    return arrays
+
+
+def store(path: Path, arrays: Mapping[str, ndarray]) -> None:
+    """Writes arrays so that the path holds all of them or what it held before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException:
+        os.unlink(aside)
+        raise

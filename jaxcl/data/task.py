@@ -1,0 +1,83 @@
+"""A task: the images and labels that a network learns from next."""
+
+from typing import Literal, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int, UInt8
+from numpy import ndarray
+
+from jaxcl.errors import DataError
+from jaxcl.images import to_rgb32
+from jaxcl.types import Batch
+
+
+class Task(NamedTuple):
+    """A classification task in host memory.
+
+    Attributes:
+      name: for a person, such as ``"mnist"``.
+      classes: number of classes; labels are 0 to ``classes - 1``.
+      train_images: uint8 ``[n, height, width, channels]``, upright.
+      train_labels: integers ``[n]``.
+      test_images: as ``train_images``.
+      test_labels: as ``train_labels``.
+    """
+
+    name: str
+    classes: int
+    train_images: UInt8[ndarray, "n height width channels"]
+    train_labels: Int[ndarray, "n"]
+    test_images: UInt8[ndarray, "m height width channels"]
+    test_labels: Int[ndarray, "m"]
+
+
+def check(task: Task, batch_size: int) -> Task:
+    """Returns the task if a network can be trained on it.
+
+    Raises:
+      DataError: no images, other counts of images and labels, labels out of
+        range, a single class, or fewer training images than a batch.
+    """
+    for split, images, labels in (
+        ("train", task.train_images, task.train_labels),
+        ("test", task.test_images, task.test_labels),
+    ):
+        where = f"task {task.name!r}, {split}"
+        if len(images) == 0:
+            raise DataError(f"{where}: no images; give at least one batch")
+        if len(images) != len(labels):
+            raise DataError(f"{where}: {len(images)} images but {len(labels)} labels")
+        if labels.min() < 0 or labels.max() >= task.classes:
+            span = f"{labels.min()} to {labels.max()}"
+            raise DataError(f"{where}: labels are {span}; they must be 0 to {task.classes - 1}")
+    if task.classes < 2 or len(np.unique(task.train_labels)) < 2:
+        raise DataError(f"task {task.name!r}: a single class; give at least two")
+    if batch_size > len(task.train_images):
+        n = len(task.train_images)
+        raise DataError(
+            f"batch_size: {batch_size} is more than the {n} training images of"
+            f" task {task.name!r}; give at most {n}"
+        )
+    return task
+
+
+def limit(task: Task, images: int | None) -> Task:
+    """The task with at most so many training and test images: the first ones."""
+    return task._replace(
+        train_images=task.train_images[:images],
+        train_labels=task.train_labels[:images],
+        test_images=task.test_images[:images],
+        test_labels=task.test_labels[:images],
+    )
+
+
+def on_device(
+    images: ndarray, labels: ndarray, position: int, resize: Literal["bilinear", "pad"]
+) -> Batch:
+    """Images as bytes 32x32x3, labels and the task's position, on the device."""
+    return {
+        "image": jnp.asarray(to_rgb32(images, resize)),
+        "label": jnp.asarray(labels, jnp.int32),
+        "task": jnp.full(len(labels), position, jnp.int32),
+    }

@@ -1,0 +1,88 @@
+"""What a run tells whoever watches it."""
+
+from typing import Any, NamedTuple
+
+from jaxcl.nets.base import Route
+from jaxcl.types import Params
+
+
+class TaskBegan(NamedTuple):
+    """The network has grown for a task.
+
+    Attributes:
+      seed: of the run.
+      position: of the task, from 0.
+      route: the branches it runs through.
+      similarity: layer -> branch -> similarity, as far as it was measured.
+      epochs: that will be trained, warm-up included.
+      steps: in an epoch.
+    """
+
+    seed: int
+    position: int
+    route: Route
+    similarity: dict[str, dict[str, float]]
+    epochs: int
+    steps: int
+
+
+class StepsDone(NamedTuple):
+    """Some steps of an epoch are done: for a progress bar.
+
+    Attributes:
+      epoch: of this task, from 0.
+      step: steps of the epoch that are done.
+      loss: mean over the epoch so far.
+      rate: steps a second of the latest ones.
+    """
+
+    seed: int
+    position: int
+    epoch: int
+    step: int
+    loss: float
+    rate: float
+
+
+class EpochEnded(NamedTuple):
+    """An epoch is over and every task so far was tested.
+
+    Attributes:
+      epoch: of this task, from 0.
+      phase: ``"warmup"`` or ``"train"``.
+      metrics: means over the epoch's steps, under dotted names.
+      accuracy: task -> test accuracy in percent.
+      seconds: training time of the epoch, compilation included.
+    """
+
+    seed: int
+    position: int
+    epoch: int
+    phase: str
+    metrics: dict[str, float]
+    accuracy: dict[str, float]
+    seconds: float
+
+
+class SeedEnded(NamedTuple):
+    """All tasks were learned.
+
+    Attributes:
+      matrix: [trained up to task][task], percent; None before a task is seen.
+      params: the final tree.
+      weights: numbers of parameters: ``total``, ``added_conv``, ``heads``.
+      routes: task -> layer -> the task whose branch it runs through.
+      similarity: task -> layer -> branch's task -> similarity.
+      seconds: task -> wall time, growth and evaluation included.
+    """
+
+    seed: int
+    matrix: list[list[float | None]]
+    params: Params
+    weights: dict[str, int]
+    routes: dict[str, dict[str, str]]
+    similarity: dict[str, Any]
+    seconds: dict[str, float]
+
+
+Event = TaskBegan | StepsDone | EpochEnded | SeedEnded

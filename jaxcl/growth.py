@@ -1,0 +1,127 @@
+"""Growth: pure functions from a parameter tree to a larger one.
+
+Leaves that were there stay the very same arrays; nothing is written in place.
+"""
+
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+
+from jaxcl.nets.base import Net, Route
+from jaxcl.types import Params, PRNGKey, PyTree
+
+Path = tuple[str, ...]
+"""The keys that lead to a leaf, such as ``("conv1", "t00", "w")``."""
+
+
+def task_name(index: int) -> str:
+    """``t00``, ``t01``...: padded, because JAX sorts the keys of a dict.
+
+    >>> task_name(7)
+    't07'
+    """
+    return f"t{index:02d}"
+
+
+def _insert(params: Params, group: str, name: str, value: Params) -> Params:
+    if name in params[group]:
+        raise ValueError(f"{group}: {name!r} exists already; choose another name")
+    return {**params, group: {**params[group], name: value}}
+
+
+def add_head(net: Net, params: Params, task: str, classes: int, key: PRNGKey) -> Params:
+    """A tree with a new output layer for a task.
+
+    Args:
+      net: the network that the tree belongs to.
+      params: the tree to grow.
+      task: name of the new head.
+      classes: number of its outputs, at least 2.
+      key: for its initial weights.
+
+    Raises:
+      ValueError: fewer than two classes, or a head of that name exists.
+    """
+    if classes < 2:
+        raise ValueError(f"classes: {classes}; a head needs at least 2")
+    return _insert(params, "heads", task, net.new_head(key, classes))
+
+
+def add_branch(
+    net: Net,
+    params: Params,
+    layer: str,
+    task: str,
+    *,
+    key: PRNGKey,
+    source: str | None = None,
+) -> Params:
+    """A tree with a new branch of one layer.
+
+    Args:
+      net: the network that the tree belongs to.
+      params: the tree to grow.
+      layer: one of ``net.layers``.
+      task: name of the new branch: the task that it is made for.
+      key: for fresh initial weights.
+      source: start from a copy of this branch; fresh weights if None.
+
+    Raises:
+      ValueError: an unknown layer or source, or a branch of that name exists.
+    """
+    if layer not in net.layers:
+        raise ValueError(f"layer: {layer!r} cannot branch; choose from {', '.join(net.layers)}")
+    if source is None:
+        return _insert(params, layer, task, net.new_branch(key, layer))
+    if source not in params[layer]:
+        raise ValueError(f"source: {layer} has no branch {source!r}; it has {sorted(params[layer])}")
+    # A copy in memory of its own: the original may be donated to a train step.
+    return _insert(params, layer, task, jax.tree.map(jnp.copy, params[layer][source]))
+
+
+def leaf_mask(params: Params, chosen: Callable[[Path], bool]) -> PyTree:
+    """A tree of Python booleans: which leaves a predicate on the path chooses."""
+    return jax.tree.map_with_path(lambda path, _: chosen(tuple(k.key for k in path)), params)
+
+
+def partition(params: Params, mask: PyTree) -> tuple[Params, Params]:
+    """Splits a tree in (chosen, rest), with None where a leaf is in the other part.
+
+    Differentiating with respect to the chosen part alone means that no gradient
+    of the rest is computed, and that no optimiser can move it.
+    """
+    chosen = jax.tree.map(lambda leaf, m: leaf if m else None, params, mask)
+    rest = jax.tree.map(lambda leaf, m: None if m else leaf, params, mask)
+    return chosen, rest
+
+
+def merge(chosen: Params, rest: Params) -> Params:
+    """The tree that :func:`partition` split."""
+    return jax.tree.map(
+        lambda a, b: b if a is None else a, chosen, rest, is_leaf=lambda x: x is None
+    )
+
+
+def on_route(net: Net, route: Route, path: Path) -> bool:
+    """False for a leaf of a convolution branch that a task does not run through."""
+    layer = path[0]
+    return layer not in net.layers or path[1] == route[net.layers.index(layer)]
+
+
+def count(params: PyTree) -> int:
+    """Number of scalar parameters in a tree."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def weights(net: Net, params: Params) -> Mapping[str, int]:
+    """Number of parameters: ``total``, ``added_conv`` and ``heads``.
+
+    ``added_conv`` counts every branch of a layer but its first.
+    """
+    branches = [params[layer][name] for layer in net.layers for name in sorted(params[layer])[1:]]
+    return {
+        "total": count(params),
+        "added_conv": sum(count(branch) for branch in branches),
+        "heads": count(params["heads"]),
+    }

@@ -1,0 +1,57 @@
+"""Images as bytes: to 32x32x3 once, to floating point inside the step."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from jaxcl.types import Array, Float
+
+SIDE = 32
+BATCH = 5000  # images resized at a time, so that the floats stay small
+
+
+def to_float(images: UInt8[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Bytes as float32 in [0, 1]."""
+    return images.astype(jnp.float32) / 255
+
+
+def to_rgb32(
+    images: UInt8[ndarray, "n height width channels"], how: Literal["bilinear", "pad"]
+) -> UInt8[ndarray, "n 32 32 3"]:
+    """Grey or colour images of at most 32x32 as 32x32x3.
+
+    Args:
+      images: bytes; one channel is repeated three times.
+      how: ``"bilinear"`` stretches to 32x32, ``"pad"`` adds zeros around.
+
+    Raises:
+      ValueError: images larger than 32x32, or with other than 1 or 3 channels.
+    """
+    n, height, width, channels = images.shape
+    if height > SIDE or width > SIDE or channels not in (1, 3):
+        raise ValueError(f"images: {height}x{width}x{channels}; at most 32x32 with 1 or 3 channels")
+    if (height, width) == (SIDE, SIDE):
+        resized = images
+    elif how == "pad":
+        top, left = (SIDE - height) // 2, (SIDE - width) // 2
+        around = ((top, SIDE - height - top), (left, SIDE - width - left))
+        resized = np.pad(images, ((0, 0), *around, (0, 0)))
+    else:
+        parts = [_bilinear(images[i : i + BATCH]) for i in range(0, n, BATCH)]
+        resized = np.concatenate(parts)
+    return np.repeat(resized, 3 // channels, axis=-1)
+
+
+@jax.jit
+def _stretch(images: Array) -> Array:
+    shape = (len(images), SIDE, SIDE, images.shape[-1])
+    resized = jax.image.resize(images.astype(jnp.float32), shape, "bilinear")
+    return jnp.clip(jnp.round(resized), 0, 255).astype(jnp.uint8)
+
+
+def _bilinear(images: ndarray) -> ndarray:
+    return np.asarray(_stretch(jnp.asarray(images)))

@@ -1,0 +1,49 @@
+"""What a run is judged by, from its matrix of accuracies."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+Matrix = Sequence[Sequence[float | None]]
+"""[trained up to task][task], percent; None before a task is seen."""
+
+
+def average_accuracy(matrix: Matrix) -> float:
+    """Mean accuracy over all tasks after the last one, percent.
+
+    References:
+      Lopez-Paz & Ranzato, Gradient episodic memory, 2017 (arXiv 1706.08840).
+    """
+    return float(np.mean(np.asarray(matrix[-1], float)))
+
+
+def forgetting(matrix: Matrix) -> float | None:
+    """Mean over all tasks but the last of (best before the end - at the end).
+
+    In percentage points; None for a single task, for which it is not defined.
+
+    References:
+      Chaudhry et al., Riemannian walk, 2018 (arXiv 1801.10112).
+
+    >>> forgetting([[90.0, None], [70.0, 80.0]])
+    20.0
+    """
+    if len(matrix) < 2:
+        return None
+    table = np.asarray(matrix, float)
+    drops = [np.nanmax(table[task:-1, task]) - table[-1, task] for task in range(len(matrix) - 1)]
+    return float(np.mean(drops))
+
+
+def mean_sem(values: Sequence[float | None]) -> dict[str, float | None]:
+    """Mean and standard error of the mean; the error of one value is None.
+
+    >>> mean_sem([1.0, 3.0])
+    {'mean': 2.0, 'sem': 1.0}
+    """
+    known = [value for value in values if value is not None]
+    if not known:
+        return {"mean": None, "sem": None}
+    sem = float(stats.sem(known)) if len(known) > 1 else None
+    return {"mean": float(np.mean(known)), "sem": sem}

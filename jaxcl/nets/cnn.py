@@ -1,0 +1,114 @@
+"""The small convolutional network of the LwF path-selection paper, with branches.
+
+Parameters are nested dictionaries::
+
+    {"conv1": {"t00": {"w", "b"}}, "conv2": {"t00": {...}, "t02": {...}},
+     "fc1": {"w", "b"}, "heads": {"t00": {"w", "b"}, ...}}
+
+A route says which branch of each convolution layer a task runs through; FC1 is
+shared, and every task has a head of its own.
+"""
+
+from collections.abc import Iterable
+
+import jax
+import jax.numpy as jnp
+
+from jaxcl.nets.base import Net, Route, Routes
+from jaxcl.nets.conv import (
+    Formulation,
+    conv2d,
+    default_formulation,
+    in_chunks,
+    max_pool,
+    save_for_backward,
+)
+from jaxcl.types import Array, Params, PRNGKey
+
+
+def dense(x: Array, params: Params) -> Array:
+    """``x @ w + b``."""
+    return x @ params["w"] + params["b"]
+
+
+def _weights(key: PRNGKey, shape: tuple[int, ...]) -> Params:
+    """He-normal weights (He et al. 2015) and zero biases, float32."""
+    w = jax.nn.initializers.he_normal()(key, shape, jnp.float32)
+    return {"w": w, "b": jnp.zeros(shape[-1], jnp.float32)}
+
+
+def cnn(
+    *,
+    size: int = 32,
+    channels: int = 3,
+    filters: tuple[int, ...] = (32, 64),
+    hidden: int = 128,
+    formulation: Formulation | None = None,
+) -> Net:
+    """Conv 3x3 valid + ReLU for each of ``filters``, max-pool 2x2, FC + ReLU, heads.
+
+    With the defaults: Conv1 896 weights, Conv2 18,496, FC1 1,605,760, and
+    ``128 C + C`` for a head of C classes (1,290 for ten).
+
+    Args:
+      size: height and width of the images.
+      channels: of the images.
+      filters: output channels of each convolution layer.
+      hidden: units of FC1.
+      formulation: of the convolution; by default what suits the platform.
+
+    Returns:
+      A :class:`~jaxcl.nets.base.Net` whose branching layers are the convolutions
+      ``conv1, conv2, ...``.
+    """
+    layers = tuple(f"conv{i + 1}" for i in range(len(filters)))
+    depths = dict(zip(layers, zip((channels, *filters), filters), strict=False))
+    side = (size - 2 * len(filters)) // 2
+
+    def init(key: PRNGKey) -> Params:
+        empty = {layer: {} for layer in layers}
+        return {**empty, "fc1": _weights(key, (side * side * filters[-1], hidden)), "heads": {}}
+
+    def new_branch(key: PRNGKey, layer: str) -> Params:
+        return _weights(key, (3, 3, *depths[layer]))
+
+    def new_head(key: PRNGKey, classes: int) -> Params:
+        return _weights(key, (hidden, classes))
+
+    def convolutions(params: Params, images: Array, routes: Iterable[Route], how: Formulation):
+        """Values before the nonlinearity, by prefix of a route; each prefix once."""
+        before: dict[Route, Array] = {}
+        for route in routes:
+            for depth, layer in enumerate(layers):
+                prefix = route[: depth + 1]
+                if prefix in before:
+                    continue
+                x = jax.nn.relu(before[prefix[:-1]]) if depth else images
+                branch = params[layer][prefix[-1]]
+                before[prefix] = save_for_backward(conv2d(x, branch["w"], how) + branch["b"])
+        return before
+
+    def apply(params: Params, images: Array, routes: Routes) -> dict[str, Array]:
+        how = formulation or default_formulation()
+        paths = sorted({route for _, route in routes})
+
+        def pooled(x: Array) -> list[Array]:
+            before = convolutions(params, x, paths, how)
+            # ReLU after pooling gives the same values for a quarter of the work.
+            return [jax.nn.relu(max_pool(before[path])).reshape(len(x), -1) for path in paths]
+
+        features = in_chunks(pooled, images) if how == "patches" else pooled(images)
+        units = {
+            path: jax.nn.relu(dense(x, params["fc1"]))
+            for path, x in zip(paths, features, strict=True)
+        }
+        return {task: dense(units[route], params["heads"][task]) for task, route in routes}
+
+    def activations(params: Params, images: Array, route: Route) -> dict[str, Array]:
+        how = formulation or default_formulation()
+        before = convolutions(params, images, [route], how)
+        return {
+            layer: jax.nn.relu(before[route[: depth + 1]]) for depth, layer in enumerate(layers)
+        }
+
+    return Net(layers, init, new_branch, new_head, apply, activations)

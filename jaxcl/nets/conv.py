@@ -1,0 +1,90 @@
+"""Convolution and pooling in the formulation that suits the platform.
+
+On a CPU, XLA's own convolution inside a compiled loop is about ten times slower
+than outside of it, so there a convolution is a matrix product over image patches,
+a few images at a time so that the patches stay in the cache.  On GPU and TPU the
+native convolution is used.  Values and gradients of the two agree to rounding.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+
+from jaxcl.types import Array, Float, PyTree
+
+Formulation = Literal["native", "patches"]
+ImageBatch = Float[Array, "n height width channels"]
+
+CHUNK = 4  # images; 4 and 5 were fastest of 2, 4, 5, 10 on two CPU cores
+SAVED = "before_nonlinearity"
+
+
+def default_formulation() -> Formulation:
+    """``"patches"`` where JAX's default backend is the CPU, else ``"native"``."""
+    return "patches" if jax.default_backend() == "cpu" else "native"
+
+
+def conv2d(
+    x: ImageBatch,
+    weights: Float[Array, "rows columns channels features"],
+    formulation: Formulation,
+) -> Float[Array, "n rest_height rest_width features"]:
+    """A convolution (cross-correlation) with stride 1 and no padding.
+
+    Args:
+      x: images or activations, channels last.
+      weights: the filters.
+      formulation: ``"native"`` (XLA's convolution) or ``"patches"`` (a matrix
+        product over patches).
+    """
+    if formulation == "native":
+        numbers = ("NHWC", "HWIO", "NHWC")
+        return jax.lax.conv_general_dilated(x, weights, (1, 1), "VALID", dimension_numbers=numbers)
+    rows, columns, channels, features = weights.shape
+    height, width = x.shape[1] - rows + 1, x.shape[2] - columns + 1
+    shifts = [x[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
+    patches = jnp.concatenate(shifts, axis=-1).reshape(-1, rows * columns * channels)
+    out = patches @ weights.reshape(-1, features)
+    return out.reshape(len(x), height, width, features)
+
+
+def max_pool(x: ImageBatch) -> Float[Array, "n half_height half_width channels"]:
+    """2x2 maximum, stride 2; an odd last row or column is left out.
+
+    Written as the maximum of four strided slices, whose gradient is much faster
+    on a CPU than that of a window reduction.
+    """
+    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    corners = [x[:, i:height:2, j:width:2] for i in (0, 1) for j in (0, 1)]
+    return jnp.maximum(
+        jnp.maximum(corners[0], corners[1]), jnp.maximum(corners[2], corners[3])
+    )
+
+
+def save_for_backward(x: Array) -> Array:
+    """Marks what :func:`in_chunks` keeps for the backward pass."""
+    return checkpoint_name(x, SAVED)
+
+
+def in_chunks(f: Callable[[Array], PyTree], x: Array, size: int = CHUNK) -> PyTree:
+    """``f(x)`` a few examples at a time; differentiable in what ``f`` closes over.
+
+    Only values marked with :func:`save_for_backward` are kept for the backward
+    pass; patches are made again, which is cheaper than to fetch them from memory.
+
+    Args:
+      f: maps ``[m, ...]`` to a tree of arrays ``[m, ...]``, example by example.
+      x: the examples, ``[n, ...]``; filled up with zeros to whole chunks.
+      size: examples in a chunk.
+    """
+    n = len(x)
+    chunks = -(-n // size)
+    padded = jnp.pad(x, [(0, chunks * size - n)] + [(0, 0)] * (x.ndim - 1))
+    policy = jax.checkpoint_policies.save_only_these_names(SAVED)
+    out = jax.lax.map(
+        jax.checkpoint(f, policy=policy), padded.reshape(chunks, size, *x.shape[1:])
+    )
+    return jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:])[:n], out)

@@ -1,0 +1,120 @@
+"""A run as a person sees it: a progress bar, plain lines where there is no terminal, tables."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from jaxcl.events import EpochEnded, Event, StepsDone, TaskBegan
+
+
+def watch(events: Iterable[Event], names: Sequence[str], console: Console) -> Iterator[Event]:
+    """Passes events on and shows them: a bar on a terminal, a line an epoch elsewhere.
+
+    Args:
+      events: of a run.
+      names: of its tasks.
+      console: where to show them.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    )
+    bar = Progress(*columns, console=console, transient=True)
+    with bar if console.is_terminal else nullcontext():
+        began = None
+        row = None
+        for event in events:
+            match event:
+                case TaskBegan():
+                    began = event
+                    console.print(_route(event, names))
+                    if row is not None:
+                        bar.remove_task(row)
+                    label = f"seed {event.seed} · {names[event.position]}"
+                    total = event.epochs * event.steps
+                    row = bar.add_task(label, total=total, note="compiling")
+                case StepsDone() if began is not None and row is not None:
+                    done = event.epoch * began.steps + event.step
+                    note = f"steps  epoch {event.epoch + 1}/{began.epochs}  loss {event.loss:.3f}  {event.rate:.1f} steps/s"
+                    bar.update(row, completed=done, note=note)
+                case EpochEnded() if began is not None:
+                    console.print(_epoch(event, began, names))
+            yield event
+        if row is not None:
+            bar.remove_task(row)
+
+
+def _route(event: TaskBegan, names: Sequence[str]) -> str:
+    """One line that says what a task shares and what was split for it."""
+    own = f"t{event.position:02d}"
+    parts = []
+    for (layer, found), branch in zip(event.similarity.items(), event.route, strict=True):
+        measured = ", ".join(f"{names[int(b[1:])]} {v:.2f}" for b, v in found.items())
+        new = event.position == 0 or branch == own
+        what = "new" if new else f"shared with {names[int(branch[1:])]}"
+        parts.append(f"{layer} {what}" + (f" (similarity: {measured})" if measured else ""))
+    return f"seed {event.seed} · {names[event.position]}: {'; '.join(parts)}"
+
+
+def _epoch(event: EpochEnded, began: TaskBegan, names: Sequence[str]) -> str:
+    scores = "  ".join(f"{task} {value:.1f}" for task, value in event.accuracy.items())
+    phase = " (warm-up)" if event.phase == "warmup" else ""
+    return (
+        f"seed {event.seed} · {names[event.position]} epoch {event.epoch + 1}/{began.epochs}{phase}"
+        f"  loss {event.metrics['loss']:.3f}  accuracy % {scores}  {event.seconds:.1f} s"
+    )
+
+
+def _mean(value: dict[str, float | None], digits: int = 1) -> str:
+    if value["mean"] is None:
+        return "–"
+    error = f" ± {value['sem']:.{digits}f}" if value["sem"] is not None else ""
+    return f"{value['mean']:.{digits}f}{error}"
+
+
+def accuracy_table(summary: dict[str, Any]) -> Table:
+    """Tasks against accuracy after each task, means over seeds."""
+    from jaxcl.metrics import mean_sem
+
+    tasks, seeds = summary["tasks"], summary["accuracy"]
+    n = len(seeds)
+    title = f"{summary['method']} on scenario {summary['scenario']}: test accuracy (%)"
+    table = Table(title=title, caption="mean ± standard error over the seeds" if n > 1 else None)
+    table.add_column("task")
+    for task in tasks:
+        table.add_column(f"after {task}", justify="right")
+    for column, task in enumerate(tasks):
+        cells = [mean_sem([seed[row][column] for seed in seeds]) for row in range(len(tasks))]
+        table.add_row(task, *(_mean(cell) if cell["mean"] is not None else "" for cell in cells))
+    return table
+
+
+def facts_table(summary: dict[str, Any]) -> Table:
+    """Average accuracy, forgetting, weights, routes and time."""
+    table = Table(show_header=False)
+    table.add_column("what")
+    table.add_column("value", overflow="fold")
+    table.add_row("average accuracy", f"{_mean(summary['average_accuracy'])} %")
+    table.add_row("forgetting", f"{_mean(summary['forgetting'])} points")
+    for seed, weights, routes in zip(
+        summary["seeds"], summary["weights"], summary["routes"], strict=True
+    ):
+        table.add_row(
+            f"seed {seed}: weights",
+            f"{weights['total']:,} in all; {weights['added_conv']:,} added to the"
+            f" convolutions, {weights['heads']:,} in heads",
+        )
+        paths = (
+            f"{task}: " + " ".join(f"{layer}={branch}" for layer, branch in route.items())
+            for task, route in routes.items()
+        )
+        table.add_row(f"seed {seed}: routes", "\n".join(paths))
+    table.add_row("time", f"{summary['seconds']:.0f} s")
+    return table

@@ -1,0 +1,159 @@
+"""Which branches a new task shares with earlier ones, and which it gets anew."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxcl.growth import add_branch, add_head
+from jaxcl.images import to_float
+from jaxcl.nets.base import Net, Route, Routes
+from jaxcl.random import stream
+from jaxcl.similarity import Moments, moments_from_sums
+from jaxcl.types import Params, PRNGKey
+
+Likeness = Callable[[str], float]
+"""The similarity of the new task to a branch; measured when it is asked for."""
+
+Rule = Callable[[Sequence[str], Likeness], str | None]
+"""(branches of a layer, likeness) -> the branch to share, or None for a new one."""
+
+Seen = dict[str, dict[str, Moments]]
+"""layer -> branch -> the channel statistics the branch saw on its own task."""
+
+
+def share(branches: Sequence[str], likeness: Likeness) -> str | None:
+    """Every task runs through the first branch (LwF, Algorithm 1)."""
+    del likeness
+    return branches[0]
+
+
+def split(branches: Sequence[str], likeness: Likeness) -> str | None:
+    """Every task gets a branch of its own (Algorithm 2)."""
+    del branches, likeness
+    return None
+
+
+def select(threshold: float) -> Rule:
+    """Share the most similar branch if it reaches the threshold (Algorithm 3)."""
+
+    def choose(branches: Sequence[str], likeness: Likeness) -> str | None:
+        best = max(branches, key=likeness)
+        return best if likeness(best) >= threshold else None
+
+    return choose
+
+
+def layer_moments(
+    net: Net, params: Params, route: Route, images: np.ndarray, batch: int = 100
+) -> dict[str, Moments]:
+    """Channel statistics of images along a route, over images and positions.
+
+    Args:
+      net: the network.
+      params: its parameters.
+      route: the branches to run through.
+      images: uint8 ``[n, height, width, channels]``.
+      batch: images in a forward pass.
+
+    Returns:
+      The moments of each branching layer's activations after the nonlinearity.
+    """
+    totals = None
+    for start in range(0, len(images), batch):
+        sums = _sums(net, params, images[start : start + batch], route)
+        sums = jax.tree.map(lambda x: np.asarray(x, np.float64), sums)
+        totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
+    assert totals is not None, "no images"
+    return {
+        layer: moments_from_sums(int(count), total, outer)
+        for layer, (count, total, outer) in totals.items()
+    }
+
+
+@partial(jax.jit, static_argnames=("net", "route"))
+def _sums(net: Net, params: Params, images: jax.Array, route: Route):
+    """Number of rows, their sum, and the sum of their outer products, by layer."""
+    sums = {}
+    for layer, x in net.activations(params, to_float(images), route).items():
+        rows = x.reshape(-1, x.shape[-1])
+        sums[layer] = (len(rows), rows.sum(0), rows.T @ rows)
+    return sums
+
+
+class Growth(NamedTuple):
+    """What a new task did to a network.
+
+    Attributes:
+      params: the larger tree.
+      route: the branches that the new task runs through.
+      similarity: layer -> branch -> similarity, as far as it was measured.
+    """
+
+    params: Params
+    route: Route
+    similarity: dict[str, dict[str, float]]
+
+
+def grow(
+    net: Net,
+    rule: Rule,
+    params: Params,
+    routes: Routes,
+    *,
+    task: str,
+    classes: int,
+    images: np.ndarray,
+    seen: Seen,
+    similarity: Callable[[Moments, Moments], float],
+    start: Literal["copy", "fresh"],
+    key: PRNGKey,
+) -> Growth:
+    """Makes room for a task: shares or adds a branch of each layer, adds a head.
+
+    The new task's images are sent along the route of the task that each existing
+    branch was made for, and their statistics there are compared with those the
+    branch saw on its own task.  No old data is needed.
+
+    Args:
+      net: the network.
+      rule: decides, layer by layer.
+      params: the tree to grow.
+      routes: of the earlier tasks.
+      task: name of the new task.
+      classes: of the new task.
+      images: probe images of the new task, uint8.
+      seen: the statistics that existing branches saw on their own task.
+      similarity: compares two sets of moments; larger is more alike.
+      start: a new branch is a copy of the nearest one, or fresh.
+      key: for initial weights.
+    """
+    paths = dict(routes)
+    probes: dict[str, dict[str, Moments]] = {}
+    measured: dict[str, dict[str, float]] = {layer: {} for layer in net.layers}
+
+    def likeness(layer: str, branch: str) -> float:
+        if branch not in probes:
+            probes[branch] = layer_moments(net, params, paths[branch], images)
+        if branch not in measured[layer]:
+            measured[layer][branch] = similarity(probes[branch][layer], seen[layer][branch])
+        return measured[layer][branch]
+
+    grown, route = params, []
+    for layer in net.layers:
+        branches, alike = sorted(params[layer]), partial(likeness, layer)
+        choice = rule(branches, alike) if branches else None
+        if choice is None:
+            copied = start == "copy" and branches
+            source = _nearest(branches, alike) if copied else None
+            layer_key = stream(key, layer)
+            grown = add_branch(net, grown, layer, task, key=layer_key, source=source)
+        route.append(choice or task)
+    grown = add_head(net, grown, task, classes, stream(key, "head"))
+    return Growth(grown, tuple(route), measured)
+
+
+def _nearest(branches: Sequence[str], likeness: Likeness) -> str:
+    return branches[0] if len(branches) == 1 else max(branches, key=likeness)

@@ -1,0 +1,45 @@
+"""Settings of the process that runs experiments; a library user makes their own."""
+
+import os
+from pathlib import Path
+
+
+def use_compilation_cache() -> None:
+    """Keeps compiled programs between processes, in the user's cache folder.
+
+    Unless ``JAX_COMPILATION_CACHE_DIR`` says where; set it to an empty string to
+    keep nothing.
+    """
+    import jax
+
+    from jaxcl.data.cache import folder
+
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(folder() / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    import platform
+    from importlib import metadata
+
+    names = ("jaxcl", "jax", "jaxlib", "numpy", "optax", "orbax-checkpoint", "tensorflow-datasets")
+    return {"python": platform.python_version(), **{n: metadata.version(n) for n in names}}
+
+
+def git_commit() -> str | None:
+    """The checkout's commit, with ``+`` if files were changed since; None outside git."""
+    import subprocess
+
+    here = Path(__file__).parent
+
+    def git(*args: str) -> str:
+        command = ["git", "-C", str(here), *args]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", __file__)  # installed into another repository: not ours
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

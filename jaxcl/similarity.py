@@ -1,0 +1,78 @@
+"""How alike the responses of a layer to two sets of images are."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+
+class Moments(NamedTuple):
+    """First and second moments of a layer's channels, over images and positions.
+
+    O(C^2) numbers that stand for the images once these are gone.
+
+    Attributes:
+      mean: float64 ``[C]``.
+      covariance: float64 ``[C, C]``.
+    """
+
+    mean: Float[ndarray, "c"]
+    covariance: Float[ndarray, "c c"]
+
+
+def moments_from_sums(
+    count: int, total: Float[ndarray, "c"], outer: Float[ndarray, "c c"]
+) -> Moments:
+    """The moments of ``count`` rows ``x`` from ``sum x`` and ``sum x x^T``.
+
+    The covariance is divided by the count.
+    """
+    mean = np.asarray(total, np.float64) / count
+    return Moments(mean, np.asarray(outer, np.float64) / count - np.outer(mean, mean))
+
+
+def moments(activations: Float[ndarray, "n c"]) -> Moments:
+    """The moments of activations: one row for each image and position.
+
+    >>> import numpy as np
+    >>> moments(np.array([[0.0, 2.0], [2.0, 2.0]])).covariance
+    array([[1., 0.],
+           [0., 0.]])
+    """
+    rows = np.asarray(activations, np.float64)
+    return moments_from_sums(len(rows), rows.sum(0), rows.T @ rows)
+
+
+def _sqrt(matrix: Float[ndarray, "c c"]) -> Float[ndarray, "c c"]:
+    """The positive semi-definite square root of such a matrix."""
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+
+
+def frechet_distance(a: Moments, b: Moments) -> float:
+    """Squared Frechet (2-Wasserstein) distance of two Gaussians with these moments.
+
+    ``|m1 - m2|^2 + tr(C1 + C2 - 2 (C1^1/2 C2 C1^1/2)^1/2)``; at least 0.
+
+    References:
+      Dowson & Landau, The Frechet distance between multivariate normal
+      distributions, 1982.
+    """
+    root = _sqrt(a.covariance)
+    cross = np.linalg.eigvalsh(root @ b.covariance @ root)
+    trace = np.trace(a.covariance) + np.trace(b.covariance)
+    shift = np.sum((a.mean - b.mean) ** 2)
+    return float(max(0.0, shift + trace - 2 * np.sqrt(np.clip(cross, 0, None)).sum()))
+
+
+def frechet_similarity(a: Moments, b: Moments) -> float:
+    """``1 - FD / (|m1|^2 + tr C1 + |m2|^2 + tr C2)``: 1 for equal moments.
+
+    FD is :func:`frechet_distance`.  For activations that are not negative, such
+    as those after a ReLU, the value lies in [0, 1].  It is symmetric and does not
+    change if both sets of activations are scaled by the same number or rotated
+    by the same rotation.  Two layers that are silent on both sets are alike: 1.
+    """
+    size = sum(np.sum(m.mean**2) + np.trace(m.covariance) for m in (a, b))
+    return 1.0 - frechet_distance(a, b) / float(size) if size > 0 else 1.0

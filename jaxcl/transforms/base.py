@@ -1,0 +1,130 @@
+"""The algebra: a loss transform, its context, and ``chain``.
+
+A :class:`LossTransform` is to a loss what ``optax.GradientTransformation`` is
+to a gradient: a NamedTuple of pure functions over pytree state.  Everything
+that fights forgetting is a value of this type, and :func:`chain` makes one out
+of several.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from jaxcl.types import Batch, Metrics, Outputs, Params, PRNGKey, PyTree, Scalar
+
+
+class Context(NamedTuple):
+    """What a transform may look at inside a training step.
+
+    Attributes:
+      params: the parameters the loss is differentiated at.
+      outputs: ``forward(params, batch)``, computed once for loss and transforms.
+      batch: the batch's arrays.  ``batch["index"]`` (int32, shape ``[b]``) says
+        which rows of the task's data these examples are; transforms that
+        recorded something per example need it.
+      key: randomness for this step, or None where no transform asks for any.
+    """
+
+    params: Params
+    outputs: Outputs
+    batch: Batch
+    key: PRNGKey | None = None
+
+
+class TaskData(NamedTuple):
+    """A task as a whole, handed to ``begin_task`` and ``end_task``.
+
+    Attributes:
+      data: all examples, arrays with leading axis N.
+      forward: ``forward(params, batch) -> outputs``.  At the beginning of a
+        task these are the outputs that existed before it: with one head per
+        task, the old heads alone (an empty dict for the first task).
+    """
+
+    data: Batch
+    forward: Callable[[Params, Batch], Outputs]
+
+
+class Step(NamedTuple):
+    """What an optimiser step did.
+
+    Attributes:
+      before: the parameters before it.
+      after: the parameters after it.
+      gradient: the gradient that the optimiser was given.
+    """
+
+    before: Params
+    after: Params
+    gradient: Params
+
+
+def keep(state: Any, *unused: Any) -> Any:
+    """Returns the state as it is: the default of every hook that writes state."""
+    del unused
+    return state
+
+
+class LossTransform(NamedTuple):
+    """Pure functions that turn one loss into another.
+
+    Attributes:
+      init: ``(params) -> state``; a pytree of arrays that holds everything the
+        transform knows, its strength included.
+      apply: ``(loss, state, context) -> (loss, metrics)``; differentiable in
+        ``context.params`` and ``context.outputs``; never writes state.
+      begin_task: ``(state, params, task, key) -> state``, before training: the
+        place to record responses or to snapshot a teacher.
+      update: ``(state, step) -> state`` after each optimiser step, inside the
+        compiled loop; keeps the state's structure and shapes.
+      end_task: ``(state, params, task, key) -> state``, after training.
+
+    ``begin_task`` and ``end_task`` run outside ``jit`` and may change the
+    state's shapes.  The state is always an argument of the compiled step and
+    never something it closes over: what is captured at the first trace would
+    silently stay as it was for all later tasks.
+    """
+
+    init: Callable[[Params], PyTree]
+    apply: Callable[[Scalar, PyTree, Context], tuple[Scalar, Metrics]]
+    begin_task: Callable[[PyTree, Params, TaskData, PRNGKey], PyTree] = keep
+    update: Callable[[PyTree, Step], PyTree] = keep
+    end_task: Callable[[PyTree, Params, TaskData, PRNGKey], PyTree] = keep
+
+
+def chain(**transforms: LossTransform) -> LossTransform:
+    """Applies transforms one after the other, in the order they are written.
+
+    The order has meaning: a penalty adds to the loss it is given, a replay
+    weighs it.  State and metrics are dicts under the given names.  ``chain()``
+    is the identity.
+
+    >>> import jax.numpy as jnp
+    >>> double = LossTransform(lambda params: (), lambda l, s, c: (2 * l, {}))
+    >>> add_one = LossTransform(lambda params: (), lambda l, s, c: (l + 1, {}))
+    >>> context = Context(params={}, outputs={}, batch={})
+    >>> for both in chain(a=double, b=add_one), chain(b=add_one, a=double):
+    ...     loss, metrics = both.apply(jnp.float32(3), both.init({}), context)
+    ...     print(loss)
+    7.0
+    8.0
+    """
+
+    def init(params):
+        return {name: t.init(params) for name, t in transforms.items()}
+
+    def apply(loss, state, context):
+        metrics = {}
+        for name, t in transforms.items():
+            loss, metrics[name] = t.apply(loss, state[name], context)
+        return loss, metrics
+
+    def begin_task(state, params, task, key):
+        return {n: t.begin_task(state[n], params, task, key) for n, t in transforms.items()}
+
+    def update(state, step):
+        return {n: t.update(state[n], step) for n, t in transforms.items()}
+
+    def end_task(state, params, task, key):
+        return {n: t.end_task(state[n], params, task, key) for n, t in transforms.items()}
+
+    return LossTransform(init, apply, begin_task, update, end_task)

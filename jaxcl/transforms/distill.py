@@ -1,0 +1,122 @@
+"""Learning without Forgetting: hold on to the old responses to new data."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxcl.batching import map_batches
+from jaxcl.losses import distillation
+from jaxcl.transforms.base import Context, LossTransform, TaskData
+from jaxcl.types import Array, Int, Metrics, Outputs, Params, PRNGKey, Scalar
+
+
+class DistillState(NamedTuple):
+    """State of :func:`distill`.
+
+    Attributes:
+      strength: lambda, float32 scalar.
+      temperature: T, float32 scalar.
+      tasks: how many tasks have ended, int32 scalar; with none there is nothing
+        to hold on to, and the loss stays as it is.
+      responses: the recorded logits, float arrays ``[N, classes]`` in the tree
+        that the task's ``forward`` returned.
+    """
+
+    strength: Scalar
+    temperature: Scalar
+    tasks: Int[Array, ""]
+    responses: Outputs
+
+
+def _select(outputs: Outputs, like: Outputs) -> Outputs:
+    """The outputs that were recorded; heads made since then have no response."""
+    if isinstance(like, Mapping):
+        return {name: outputs[name] for name in like}
+    return outputs
+
+
+def distill(
+    strength: float = 15.0,
+    temperature: float = 2.0,
+    *,
+    t_squared: bool = False,
+    record_batch: int = 500,
+) -> LossTransform:
+    """Knowledge distillation from the network as it stood before the task.
+
+    Before training, the old network's responses to the *new* task's inputs are
+    recorded once.  In every step
+
+        loss + lambda * sum over old outputs of mean over the batch of
+            -sum_i softmax(old / T)_i log softmax(new / T)_i
+
+    is minimised.  During the first task nothing is added.
+
+    Args:
+      strength: lambda >= 0, the weight of the old responses.
+      temperature: T > 0; 2 in the paper.
+      t_squared: multiply by T^2, which keeps the gradient's scale as T grows
+        (Hinton et al. 2015); the LwF paper does not.
+      record_batch: examples in one forward pass while recording.
+
+    Returns:
+      A transform whose ``apply`` needs ``batch["index"]`` and reports the mean
+      distillation loss as ``{"kd": ...}`` (nats, before the weight).  If
+      ``outputs`` is a dict, the names that were recorded are compared.
+
+    Raises:
+      ValueError: a negative strength or a temperature that is not positive.
+
+    References:
+      Li & Hoiem, Learning without Forgetting, 2016 (arXiv 1606.09282).
+    """
+    if not strength >= 0:
+        raise ValueError(f"strength: {strength} is negative; pass 0 or more")
+    if not temperature > 0:
+        raise ValueError(f"temperature: {temperature} is not positive; pass 2, say")
+
+    def init(params: Params) -> DistillState:
+        del params
+        return DistillState(
+            jnp.asarray(strength, jnp.float32),
+            jnp.asarray(temperature, jnp.float32),
+            jnp.zeros((), jnp.int32),
+            {},
+        )
+
+    def begin_task(
+        state: DistillState, params: Params, task: TaskData, key: PRNGKey
+    ) -> DistillState:
+        del key
+        record = jax.jit(lambda p, data: map_batches(lambda b: task.forward(p, b), data, record_batch))
+        return state._replace(responses=record(params, task.data))
+
+    def apply(
+        loss: Scalar, state: DistillState, context: Context
+    ) -> tuple[Scalar, Metrics]:
+        rows = context.batch.get("index")
+        if rows is None:
+            raise KeyError('batch["index"] is missing; give the rows of the task\'s data')
+        pairs = zip(
+            jax.tree.leaves(_select(context.outputs, state.responses)),
+            jax.tree.leaves(state.responses),
+            strict=True,
+        )
+        kd = jnp.zeros((), jnp.float32)
+        for new, old in pairs:
+            per_example = jax.vmap(distillation, (0, 0, None))
+            kd += per_example(new, old[rows], state.temperature).mean()
+        if t_squared:
+            kd *= state.temperature**2
+        weight = jnp.where(state.tasks > 0, state.strength, 0.0)
+        return loss + weight * kd, {"kd": kd}
+
+    def end_task(
+        state: DistillState, params: Params, task: TaskData, key: PRNGKey
+    ) -> DistillState:
+        del params, task, key
+        return state._replace(tasks=state.tasks + 1)
+
+    return LossTransform(init, apply, begin_task, end_task=end_task)

@@ -1,0 +1,47 @@
+"""The quadratic penalty on the weights: the term R of the LwF loss."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxcl.transforms.base import Context, LossTransform
+from jaxcl.types import Metrics, Params, Scalar
+
+
+def l2(strength: float) -> LossTransform:
+    """Adds ``strength / 2 * sum(theta^2)`` over all parameters to the loss.
+
+    Unlike decoupled weight decay it is part of the loss, so a frozen parameter,
+    for which no gradient is taken, does not move under it.
+
+    Args:
+      strength: the coefficient, at least 0.
+
+    Returns:
+      A transform that reports ``{"l2": sum(theta^2) / 2}``.
+
+    Raises:
+      ValueError: a negative strength.
+
+    >>> import jax.numpy as jnp
+    >>> penalty = l2(0.5)
+    >>> params = {"w": jnp.array([3.0, 4.0])}
+    >>> context = Context(params=params, outputs={}, batch={})
+    >>> loss, metrics = penalty.apply(jnp.float32(1), penalty.init(params), context)
+    >>> float(loss)  # 1 + 0.5 * 25 / 2
+    7.25
+    """
+    if not strength >= 0:
+        raise ValueError(f"strength: {strength} is negative; pass 0 or more")
+
+    def init(params: Params) -> Scalar:
+        del params
+        return jnp.asarray(strength, jnp.float32)
+
+    def apply(
+        loss: Scalar, state: Scalar, context: Context
+    ) -> tuple[Scalar, Metrics]:
+        leaves = jax.tree.leaves(context.params)
+        half = jnp.asarray(sum(jnp.vdot(x, x) for x in leaves) / 2, jnp.float32)
+        return loss + state * half, {"l2": half}
+
+    return LossTransform(init, apply)

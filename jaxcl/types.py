@@ -1,0 +1,29 @@
+"""Names for the shapes and trees that travel through the library."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree, UInt8
+
+Params = PyTree
+"""Any pytree of arrays; jaxcl's own networks use nested dictionaries."""
+
+Outputs = PyTree
+"""What a forward function returns: one array of logits, or a dict of them."""
+
+Batch = Mapping[str, Array]
+"""Arrays under names, all with the same leading (example) axis."""
+
+Metrics = dict[str, Any]
+"""Scalars under names; nested under the name of the transform that made them."""
+
+Scalar = Float[Array, ""]
+Logits = Float[Array, "classes"]
+Images = UInt8[Array, "n height width channels"]
+Labels = Int[Array, "n"]
+PRNGKey = Key[Array, ""]
+
+__all__ = [
+    "Array", "Batch", "Bool", "Float", "Images", "Int", "Labels", "Logits",
+    "Metrics", "Outputs", "PRNGKey", "Params", "PyTree", "Scalar", "UInt8",
+]  # fmt: skip
