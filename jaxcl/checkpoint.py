@@ -13,7 +13,7 @@ def save_params(path: Path, params: Params) -> None:
     from orbax.checkpoint import v1 as ocp
 
     logging.getLogger("absl").setLevel(logging.ERROR)  # a line for every save otherwise
-    ocp.save(path.absolute(), params)
+    ocp.save(str(path.absolute()), params)
 
 
 def load_params(path: Path, like: Params | None = None) -> Params:
@@ -27,4 +27,4 @@ def load_params(path: Path, like: Params | None = None) -> Params:
     from orbax.checkpoint import v1 as ocp
 
     abstract = None if like is None else jax.eval_shape(lambda: like)
-    return ocp.load(path.absolute(), abstract)
+    return ocp.load(str(path.absolute()), abstract)

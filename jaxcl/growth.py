@@ -75,7 +75,8 @@ def add_branch(
     if source is None:
         return _insert(params, layer, task, net.new_branch(key, layer))
     if source not in params[layer]:
-        raise ValueError(f"source: {layer} has no branch {source!r}; it has {sorted(params[layer])}")
+        has = ", ".join(sorted(params[layer])) or "none"
+        raise ValueError(f"source: {layer} has no branch {source!r}; it has {has}")
     # A copy in memory of its own: the original may be donated to a train step.
     return _insert(params, layer, task, jax.tree.map(jnp.copy, params[layer][source]))
 

@@ -37,9 +37,7 @@ def soft_cross_entropy(logits: Logits, target: Float[Array, "classes"]) -> Scala
     return -jnp.sum(target * jax.nn.log_softmax(logits))
 
 
-def distillation(
-    logits: Logits, teacher_logits: Logits, temperature: Scalar
-) -> Scalar:
+def distillation(logits: Logits, teacher_logits: Logits, temperature: Scalar) -> Scalar:
     """Knowledge distillation as in Learning without Forgetting.
 
     Both responses are softened, ``p_i^(1/T) / sum_j p_j^(1/T)``, which is

@@ -37,7 +37,8 @@ def create(folder: Path, config: Config, *, overwrite: bool) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         write_bytes(folder / CONFIG, to_toml(config).encode())
     except OSError as error:
-        raise OutputError(f"out: {folder} cannot be written ({error.strerror}); name another") from error
+        reason = f"cannot be written ({error.strerror}); name another"
+        raise OutputError(f"out: {folder} {reason}") from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 Curves = Mapping[str, Sequence[Sequence[float | None]]]
 """task -> [seed][epoch of the whole run] -> accuracy in percent, None before it is seen."""
@@ -38,7 +39,7 @@ def accuracy_curves(curves: Curves, boundaries: Sequence[int], title: str) -> by
     axes.set(
         xlabel="epoch", ylabel="test accuracy (%)", ylim=(0, 107), xlim=(0.5, boundaries[-1] + 0.5)
     )
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(title, fontsize="medium")
     axes.legend(loc="lower right", frameon=False)
     buffer = io.BytesIO()

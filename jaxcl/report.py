@@ -42,7 +42,8 @@ def watch(events: Iterable[Event], names: Sequence[str], console: Console) -> It
                     row = bar.add_task(label, total=total, note="compiling")
                 case StepsDone() if began is not None and row is not None:
                     done = event.epoch * began.steps + event.step
-                    note = f"steps  epoch {event.epoch + 1}/{began.epochs}  loss {event.loss:.3f}  {event.rate:.1f} steps/s"
+                    epoch = f"epoch {event.epoch + 1}/{began.epochs}"
+                    note = f"steps  {epoch}  loss {event.loss:.3f}  {event.rate:.1f} steps/s"
                     bar.update(row, completed=done, note=note)
                 case EpochEnded() if began is not None:
                     console.print(_epoch(event, began, names))
@@ -74,7 +75,7 @@ def _epoch(event: EpochEnded, began: TaskBegan, names: Sequence[str]) -> str:
 
 def _mean(value: dict[str, float | None], digits: int = 1) -> str:
     if value["mean"] is None:
-        return "–"
+        return "-"
     error = f" ± {value['sem']:.{digits}f}" if value["sem"] is not None else ""
     return f"{value['mean']:.{digits}f}{error}"
 

@@ -19,7 +19,7 @@ class Scenario(NamedTuple):
 
 SCENARIOS = {
     "builtin": Scenario(
-        "digits, letters, photos: small, needs no download", ("digits", "letters", "photos")
+        "digits, letters, photos: small, needs no download", ("digits", "letters", "photos"), 6
     ),
     "1": Scenario("MNIST, EMNIST letters", ("mnist", "emnist/letters")),
     "2": Scenario("Fashion-MNIST, CIFAR-10", ("fashion_mnist", "cifar10")),

@@ -93,7 +93,7 @@ def start_phase(
 
 
 def forward(net: Net, routes: Routes) -> Callable[[Params, Batch], dict[str, Array]]:
-    """``forward(params, batch) -> {task: logits}`` for batches of bytes."""
+    """``forward(params, batch) -> {task: logits}`` for batches whose images are bytes."""
     return lambda params, batch: net.apply(params, to_float(batch["image"]), routes)
 
 

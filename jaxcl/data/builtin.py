@@ -25,10 +25,11 @@ from jaxcl.data.task import Task
 
 SIDE = 32
 FONTS = (
-    "DejaVuSans DejaVuSans-Bold DejaVuSans-Oblique DejaVuSerif DejaVuSerif-Bold"
-    " DejaVuSerif-Italic DejaVuSansMono DejaVuSansMono-Bold STIXGeneral STIXGeneralBol"
-    " STIXGeneralItalic cmr10 cmss10 cmtt10 cmb10"
-).split()
+    *(f"DejaVuSans{style}" for style in ("", "-Bold", "-Oblique", "Mono", "Mono-Bold")),
+    *(f"DejaVuSerif{style}" for style in ("", "-Bold", "-Italic")),
+    *(f"STIXGeneral{style}" for style in ("", "Bol", "Italic")),
+    *("cmr10", "cmss10", "cmtt10", "cmb10"),
+)
 LETTERS_TRAIN, LETTERS_TEST = 60, 20  # images a class
 DIGITS_TRAIN, DIGITS_TEST = 144, 30
 PHOTOS_TRAIN, PHOTOS_TEST = 160, 50
@@ -51,9 +52,9 @@ def digits() -> Task:
     """Handwritten digits, 10 classes, grey: real."""
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
-    images = np.round(bunch.images * (255 / 16)).astype(np.uint8)[..., None]
-    by_class = [list(images[bunch.target == label]) for label in range(10)]
+    pixels, labels = load_digits(return_X_y=True)  # 0 to 16
+    images = np.round(np.asarray(pixels) * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
+    by_class = [list(images[labels == label]) for label in range(10)]
     last = DIGITS_TRAIN + DIGITS_TEST
     train = [images[:DIGITS_TRAIN] for images in by_class]
     test = [images[DIGITS_TRAIN:last] for images in by_class]

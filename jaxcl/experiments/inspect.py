@@ -1,6 +1,8 @@
 """What can be run, and what a run would do."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 from rich.console import Console
@@ -13,6 +15,7 @@ from jaxcl.growth import count
 from jaxcl.methods import METHODS
 from jaxcl.nets import cnn
 from jaxcl.scenarios import SCENARIOS
+from jaxcl.types import Params, PRNGKey
 
 
 def listing(console: Console) -> None:
@@ -33,11 +36,9 @@ def dry_run(console: Console, config: Config, out: Path) -> None:
     table.add_column("part")
     table.add_column("weights", justify="right")
     key = jax.random.key(0)
-    shapes = {
-        **{layer: jax.eval_shape(lambda k, l=layer: net.new_branch(k, l), key) for layer in net.layers},
-        "fc1": jax.eval_shape(net.init, key)["fc1"],
-        "a head of 10 classes": jax.eval_shape(lambda k: net.new_head(k, 10), key),
-    }
+    shapes = {layer: _shapes(net.new_branch, key, layer) for layer in net.layers}
+    shapes |= {"fc1": _shapes(net.init, key)["fc1"]}
+    shapes |= {"a head of 10 classes": _shapes(net.new_head, key, 10)}
     for part, tree in shapes.items():
         table.add_row(part, f"{count(tree):,}")
     console.print(table)
@@ -49,3 +50,8 @@ def dry_run(console: Console, config: Config, out: Path) -> None:
         else:
             found = f"missing in {where}; {tfds.remedy(tfds.SOURCES[name], where)}"
         console.print(f"  {name}: {found}", highlight=False)
+
+
+def _shapes(make: Callable[..., Params], key: PRNGKey, *args: Any) -> Params:
+    """The shapes of what a function would make, without making it."""
+    return jax.eval_shape(lambda key: make(key, *args), key)

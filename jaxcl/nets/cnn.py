@@ -62,7 +62,8 @@ def cnn(
       ``conv1, conv2, ...``.
     """
     layers = tuple(f"conv{i + 1}" for i in range(len(filters)))
-    depths = dict(zip(layers, zip((channels, *filters), filters), strict=False))
+    inputs = (channels, *filters[:-1])
+    depths = dict(zip(layers, zip(inputs, filters, strict=True), strict=True))
     side = (size - 2 * len(filters)) // 2
 
     def init(key: PRNGKey) -> Params:

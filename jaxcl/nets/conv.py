@@ -59,9 +59,7 @@ def max_pool(x: ImageBatch) -> Float[Array, "n half_height half_width channels"]
     """
     height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
     corners = [x[:, i:height:2, j:width:2] for i in (0, 1) for j in (0, 1)]
-    return jnp.maximum(
-        jnp.maximum(corners[0], corners[1]), jnp.maximum(corners[2], corners[3])
-    )
+    return jnp.maximum(jnp.maximum(corners[0], corners[1]), jnp.maximum(corners[2], corners[3]))
 
 
 def save_for_backward(x: Array) -> Array:
@@ -84,7 +82,5 @@ def in_chunks(f: Callable[[Array], PyTree], x: Array, size: int = CHUNK) -> PyTr
     chunks = -(-n // size)
     padded = jnp.pad(x, [(0, chunks * size - n)] + [(0, 0)] * (x.ndim - 1))
     policy = jax.checkpoint_policies.save_only_these_names(SAVED)
-    out = jax.lax.map(
-        jax.checkpoint(f, policy=policy), padded.reshape(chunks, size, *x.shape[1:])
-    )
+    out = jax.lax.map(jax.checkpoint(f, policy=policy), padded.reshape(chunks, size, *x.shape[1:]))
     return jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:])[:n], out)

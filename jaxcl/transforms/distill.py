@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxcl.batching import map_batches
 from jaxcl.losses import distillation
 from jaxcl.transforms.base import Context, LossTransform, TaskData
-from jaxcl.types import Array, Int, Metrics, Outputs, Params, PRNGKey, Scalar
+from jaxcl.types import Array, Batch, Int, Metrics, Outputs, Params, PRNGKey, Scalar
 
 
 class DistillState(NamedTuple):
@@ -90,12 +90,14 @@ def distill(
         state: DistillState, params: Params, task: TaskData, key: PRNGKey
     ) -> DistillState:
         del key
-        record = jax.jit(lambda p, data: map_batches(lambda b: task.forward(p, b), data, record_batch))
+
+        @jax.jit
+        def record(params: Params, data: Batch) -> Outputs:
+            return map_batches(lambda batch: task.forward(params, batch), data, record_batch)
+
         return state._replace(responses=record(params, task.data))
 
-    def apply(
-        loss: Scalar, state: DistillState, context: Context
-    ) -> tuple[Scalar, Metrics]:
+    def apply(loss: Scalar, state: DistillState, context: Context) -> tuple[Scalar, Metrics]:
         rows = context.batch.get("index")
         if rows is None:
             raise KeyError('batch["index"] is missing; give the rows of the task\'s data')
@@ -113,9 +115,7 @@ def distill(
         weight = jnp.where(state.tasks > 0, state.strength, 0.0)
         return loss + weight * kd, {"kd": kd}
 
-    def end_task(
-        state: DistillState, params: Params, task: TaskData, key: PRNGKey
-    ) -> DistillState:
+    def end_task(state: DistillState, params: Params, task: TaskData, key: PRNGKey) -> DistillState:
         del params, task, key
         return state._replace(tasks=state.tasks + 1)
 

@@ -37,9 +37,7 @@ def l2(strength: float) -> LossTransform:
         del params
         return jnp.asarray(strength, jnp.float32)
 
-    def apply(
-        loss: Scalar, state: Scalar, context: Context
-    ) -> tuple[Scalar, Metrics]:
+    def apply(loss: Scalar, state: Scalar, context: Context) -> tuple[Scalar, Metrics]:
         leaves = jax.tree.leaves(context.params)
         half = jnp.asarray(sum(jnp.vdot(x, x) for x in leaves) / 2, jnp.float32)
         return loss + state * half, {"l2": half}

@@ -1,0 +1,39 @@
+"""Download data sets for the scenarios: ``python -m jaxcl.experiments.prepare mnist cifar10``."""
+
+import dataclasses
+from pathlib import Path
+
+import tyro
+
+from jaxcl.experiments import cli
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """Download data sets with TensorFlow Datasets' own builders, without TensorFlow."""
+
+    names: tyro.conf.Positional[tuple[str, ...]]
+    """mnist, fashion_mnist, cifar10, emnist/letters, emnist/byclass, svhn_cropped."""
+    data_dir: Path | None = None
+    """Where to write them; default: TFDS_DATA_DIR or ~/tensorflow_datasets."""
+    overwrite: bool = False
+    """Make a data set anew where it exists."""
+
+
+def main(command: Command) -> None:
+    """Runs the command."""
+    from jaxcl.data.prepare import WANTED, prepare
+    from jaxcl.data.tfds import data_dir
+    from jaxcl.errors import UsageError, check_name
+
+    if not command.names:
+        raise UsageError(f"names: none given; choose from {', '.join(WANTED)}")
+    for name in command.names:
+        check_name("data set", name, WANTED)
+    for name in command.names:
+        folder = prepare(name, data_dir(command.data_dir), overwrite=command.overwrite)
+        print(f"{name}: prepared in {folder}")
+
+
+if __name__ == "__main__":
+    cli.main(Command, main, "python -m jaxcl.experiments.prepare")

@@ -1,0 +1,68 @@
+"""Settings of all tests: strict dtypes, nothing written to the user's folders."""
+
+import functools
+import os
+
+os.environ["JAX_COMPILATION_CACHE_DIR"] = ""
+os.environ["MPLBACKEND"] = "agg"
+
+import jax
+import numpy as np
+import optax
+import pytest
+from hypothesis import settings
+
+from jaxcl.data.task import Task
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+# The first example compiles; the same examples are tried every time.
+settings.register_profile("jax", deadline=None, max_examples=15, derandomize=True)
+settings.load_profile("jax")
+
+
+def _relaxed(make):
+    """Optax promotes dtypes implicitly in Adam's bias correction; only it may."""
+
+    @functools.wraps(make)
+    def wrapper(*args, **kwargs):
+        inner = make(*args, **kwargs)
+
+        def update(*args, **kwargs):
+            with jax.numpy_dtype_promotion("standard"):
+                return inner.update(*args, **kwargs)
+
+        return optax.GradientTransformationExtraArgs(inner.init, update)
+
+    return wrapper
+
+
+optax.adam = _relaxed(optax.adam)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def key():
+    return jax.random.key(0)
+
+
+@pytest.fixture
+def make_task():
+    """Tasks that can be learned: a bright bar whose place is the class."""
+
+    def make(name: str, classes: int = 3, n: int = 60, seed: int = 0, upright: bool = True) -> Task:
+        rng = np.random.default_rng(seed)
+
+        def split(n: int):
+            labels = np.arange(n, dtype=np.int32) % classes
+            images = rng.integers(0, 80, (n, 32, 32, 3), dtype=np.uint8)
+            for image, label in zip(images, labels, strict=True):
+                image[:, 4 * label : 4 * label + 4] += 150
+            return (images if upright else images.transpose(0, 2, 1, 3)), labels
+
+        return Task(name, classes, *split(n), *split(n // 2))
+
+    return make

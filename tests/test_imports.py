@@ -1,0 +1,30 @@
+"""What an import pulls in, measured in processes of their own."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def loaded(code: str) -> set[str]:
+    command = f"{code}; import sys; print(*{{m.split('.')[0] for m in sys.modules}})"
+    result = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.split())
+
+
+def test_transforms_need_jax_optax_chex_and_jaxtyping_only():
+    heavy = {
+        "flax", "tensorflow_datasets", "orbax", "matplotlib", "tyro", "rich", "sklearn",
+        "skimage", "tensorflow", "PIL", "beartype", "equinox",
+    }  # fmt: skip
+    before = loaded("import jax, optax, chex, jaxtyping")
+    after = loaded("import jaxcl.transforms")
+    assert after - before <= {"jaxcl", "wadler_lindig"}  # the latter is a part of jaxtyping
+    assert not after & heavy
+
+
+@pytest.mark.parametrize("command", ["scenario", "prepare"])
+def test_help_does_not_wait_for_jax(command):
+    code = f"import jaxcl.experiments.{command}, tyro"
+    assert not loaded(code) & {"jax", "jaxlib", "tensorflow_datasets", "matplotlib"}
