@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jax
 
-from jaxcl.types import Params
+from jaxcl.types import Params, PyTree
 
 
 def save_params(path: Path, params: Params) -> None:
@@ -17,14 +17,24 @@ def save_params(path: Path, params: Params) -> None:
 
 
 def load_params(path: Path, like: Params | None = None) -> Params:
-    """The tree that :func:`save_params` wrote.
+    """The tree that :func:`save_params` wrote, on the first device.
 
     Args:
       path: the folder.
-      like: arrays or shapes of the expected tree; with it, other shapes are an
-        error and the types of containers are those of ``like``.
+      like: arrays or shapes of the expected tree.
+
+    Raises:
+      ValueError: what is stored has other names or shapes than ``like``.
     """
     from orbax.checkpoint import v1 as ocp
 
-    abstract = None if like is None else jax.eval_shape(lambda: like)
-    return ocp.load(str(path.absolute()), abstract)
+    stored = str(path.absolute())
+    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+
+    def shapes(tree: PyTree) -> PyTree:
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree)
+
+    found = shapes(ocp.metadata(stored).metadata)
+    if like is not None and found != shapes(like):
+        raise ValueError(f"{path}: the shapes stored there are not those of the expected tree")
+    return ocp.load(stored, found)

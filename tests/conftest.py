@@ -2,8 +2,12 @@
 
 import functools
 import os
+import tempfile
 
-os.environ["JAX_COMPILATION_CACHE_DIR"] = ""
+# The same small programs are compiled again and again: keep them for a session.
+_compiled = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 os.environ["MPLBACKEND"] = "agg"
 
 import jax

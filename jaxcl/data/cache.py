@@ -32,7 +32,7 @@ def cached(path: Path, make: Callable[[], Mapping[str, ndarray]]) -> dict[str, n
     """
     if path.exists():
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.error):
             path.unlink(missing_ok=True)

@@ -104,7 +104,9 @@ def test_a_shared_prefix_is_computed_once():
     net = cnn(size=12, filters=(4, 5), hidden=6, formulation="patches")
 
     def cost(routes):
-        return conv_flops(jax.make_jaxpr(lambda p, x: net.apply(p, x, routes))(params, images(4)).jaxpr)
+        return conv_flops(
+            jax.make_jaxpr(lambda p, x: net.apply(p, x, routes))(params, images(4)).jaxpr
+        )
 
     n, conv1, conv2 = 4, 10 * 10 * 27 * 4, 8 * 8 * 36 * 5
     one = cost(SHARED[:1])
@@ -122,7 +124,10 @@ def test_no_gradient_is_computed_for_a_frozen_branch():
 
     def mask(frozen):
         return {
-            layer: {b: jax.tree.map(lambda _, k=(layer, b): k not in frozen, p) for b, p in group.items()}
+            layer: {
+                b: jax.tree.map(lambda _, k=(layer, b): k not in frozen, p)
+                for b, p in group.items()
+            }
             for layer, group in params.items()
         }
 

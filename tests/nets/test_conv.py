@@ -13,7 +13,9 @@ def normal(seed, *shape):
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
 
 
-@given(st.integers(1, 3), st.integers(3, 7), st.integers(3, 7), st.integers(1, 3), st.integers(1, 4))
+@given(
+    st.integers(1, 3), st.integers(3, 7), st.integers(3, 7), st.integers(1, 3), st.integers(1, 4)
+)
 def test_native_and_patches_agree(n, height, width, channels, features):
     x, w = normal(0, n, height, width, channels), normal(1, 3, 3, channels, features)
     weight = normal(2, n, height - 2, width - 2, features)

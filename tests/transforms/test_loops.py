@@ -68,7 +68,9 @@ def equinox():
             return {"a": self.a(hidden), "b": self.b(hidden)}
 
     k = jax.random.split(jax.random.key(0), 3)
-    net = Net(*(eqx.nn.Linear(*s, key=k) for k, s in zip(k, [(4, 16), (16, 2), (16, 2)], strict=True)))
+    net = Net(
+        *(eqx.nn.Linear(*s, key=k) for k, s in zip(k, [(4, 16), (16, 2), (16, 2)], strict=True))
+    )
     params, static = eqx.partition(net, eqx.is_array)
     return params, lambda params, batch: jax.vmap(eqx.combine(params, static))(batch["x"])
 

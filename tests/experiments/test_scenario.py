@@ -1,0 +1,183 @@
+"""The command as a person runs it: exit codes, messages, files."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxcl.checkpoint import load_params
+from jaxcl.config import from_toml
+from jaxcl.experiments import cli
+from jaxcl.experiments.scenario import Command, main
+from jaxcl.methods import METHODS
+from jaxcl.scenarios import SCENARIOS
+
+QUICK = ["--limit", "60", "--epochs", "1", "--batch-size", "20"]
+KEYS = {
+    "method", "scenario", "seeds", "tasks", "accuracy", "final", "average_accuracy", "forgetting",
+    "weights", "routes", "similarity", "seconds", "argv", "versions", "git",
+}  # fmt: skip
+
+
+def command(monkeypatch, capsys, *args: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of the command, in this process."""
+    monkeypatch.setattr(sys, "argv", ["scenario", *map(str, args)])
+    try:
+        cli.main(Command, main, "scenario")
+        code = 0
+    except SystemExit as stop:
+        code = stop.code
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    return lambda *args: command(monkeypatch, capsys, *args)
+
+
+def test_a_run_writes_its_folder(run, tmp_path):
+    code, out, err = run(*QUICK, "--seeds", "0", "1", "--out", "here")
+    assert (code, err) == (0, "")
+    for part in ("seed 0 · digits epoch 1/1", "average accuracy", "forgetting", "routes", "time"):
+        assert part in out
+    assert "\x1b" not in out  # plain where there is no terminal
+    summary = json.loads((tmp_path / "here/summary.json").read_text())
+    assert set(summary) >= KEYS
+    assert summary["tasks"] == ["digits", "letters", "photos"]
+    assert summary["seeds"] == [0, 1]
+    assert np.array(summary["accuracy"], float).shape == (2, 3, 3)
+    assert summary["accuracy"][0][0][1:] == [None, None]
+    assert summary["final"]["photos"]["mean"] == pytest.approx(
+        np.mean([seed[2][2] for seed in summary["accuracy"]])
+    )
+    assert {"total", "added_conv", "heads"} == set(summary["weights"][1])
+    assert set(summary["routes"][0]["letters"]) == {"conv1", "conv2"}
+    lines = [json.loads(x) for x in (tmp_path / "here/metrics.jsonl").read_text().splitlines()]
+    assert [line["event"] for line in lines] == ["epoch", "epoch", "epoch", "seed"] * 2
+    assert lines[1]["accuracy"].keys() == {"digits", "letters"}
+    assert (tmp_path / "here/accuracy.png").read_bytes().startswith(b"\x89PNG")
+    config = from_toml((tmp_path / "here/config.toml").read_text())
+    assert (config.limit, config.seeds, config.method) == (60, (0, 1), "select")
+    params = load_params(tmp_path / "here/params/seed1")
+    assert params["fc1"]["w"].shape == (12_544, 128)
+
+
+def test_a_folder_that_holds_a_run_is_kept_unless_told(run, tmp_path):
+    held = tmp_path / "here"
+    held.mkdir()
+    (held / "summary.json").write_text("precious")
+    (held / "notes.txt").write_text("mine")
+    code, _, err = run(*QUICK, "--out", "here")
+    assert code == 2
+    assert err == (
+        "error: out: here already holds a run (summary.json); name another folder or give"
+        " --overwrite\n"
+    )
+    assert (held / "summary.json").read_text() == "precious"
+    code, _, _ = run(*QUICK, "--out", "here", "--overwrite", "--method", "finetune")
+    assert code == 0
+    assert json.loads((held / "summary.json").read_text())["method"] == "finetune"
+    assert (held / "notes.txt").read_text() == "mine"
+
+
+def test_the_default_folder_is_named_after_scenario_and_method(run, tmp_path):
+    code, out, _ = run(*QUICK, "--method", "finetune")
+    (folder,) = (tmp_path / "runs/builtin/finetune").iterdir()
+    assert code == 0
+    assert f"written to {folder.relative_to(tmp_path)}" in out
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--method", "slect"], "method: 'slect' is unknown; did you mean 'select'?"),
+        (["--scenario", "7"], "scenario: '7' is unknown"),
+        (["--epochs", "0"], "epochs: 0 is not positive"),
+        (["--threshold", "-0.1"], "threshold: -0.1 is outside [0, 1]"),
+        (["--batch-size", "5000"], "batch_size: 5000 is more than the 1440 training images"),
+        (["--scenario", "3", "--data-dir", "nowhere"], "run: python -m jaxcl.experiments.prepare"),
+        (["--out", "a-file"], "out: a-file is a file"),
+    ],
+)
+def test_bad_usage_is_one_line_and_exit_code_2(run, tmp_path, args, message):
+    (tmp_path / "a-file").write_text("")
+    code, _, err = run(*args)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a-file"]
+
+
+def test_an_unknown_option_names_the_nearest(run):
+    code, _, err = run("--treshold", "0.5")
+    assert code == 2
+    assert "--threshold" in err
+
+
+def test_divergence_is_exit_code_1_and_keeps_what_was_written(run, tmp_path):
+    code, _, err = run(*QUICK, "--lr", "1e38", "--out", "here")
+    assert code == 1
+    assert "loss: not finite at step" in err
+    assert err.count("\n") == 1
+    assert (tmp_path / "here/config.toml").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc/self").exists(), reason="needs /proc")
+def test_a_folder_that_cannot_be_written_is_exit_code_1(run):
+    code, _, err = run(*QUICK, "--out", "/proc/self/here")
+    assert code == 1
+    assert err.startswith("error: out: /proc/self/here cannot be written")
+
+
+def test_a_full_disk_is_exit_code_1_and_keeps_what_was_written(run, tmp_path, monkeypatch):
+    from jaxcl import output
+
+    real, lines = output.append, []
+
+    def full(folder, record):
+        if len(lines) == 2:
+            (folder / output.METRICS).rename(folder / "kept.jsonl")
+            (folder / output.METRICS).symlink_to("/dev/full")
+        lines.append(record)
+        real(folder, record)
+
+    monkeypatch.setattr(output, "append", full)
+    code, _, err = run(*QUICK, "--out", "here")
+    assert code == 1
+    assert err == (
+        "error: here/metrics.jsonl cannot be written: No space left on device; what was written"
+        " is kept\n"
+    )
+    assert len((tmp_path / "here/kept.jsonl").read_text().splitlines()) == 2
+
+
+def test_list_names_everything_in_a_line_each(run):
+    code, out, _ = run("--list")
+    assert code == 0
+    assert len(out.splitlines()) == 2 + len(SCENARIOS) + len(METHODS)
+    for name in (*SCENARIOS, *METHODS):
+        assert f"  {name} " in out
+
+
+def test_dry_run_shows_settings_parameters_and_data_and_writes_nothing(run, tmp_path):
+    code, out, _ = run("--dry-run", "--scenario", "5", "--lam", "3", "--data-dir", "nowhere")
+    assert code == 0
+    for part in ("lam = 3", "18,496", "1,605,760", "mnist: missing", "prepare emnist/byclass"):
+        assert part in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_as_a_module_in_a_process_of_its_own(tmp_path):
+    args = [sys.executable, "-m", "jaxcl.experiments.scenario", "--method", "nothing"]
+    done = subprocess.run(args, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,23 @@
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaxcl.config import Config, from_toml, to_toml
+
+SETTINGS = st.fixed_dictionaries(
+    {
+        "method": st.text(),
+        "seeds": st.lists(st.integers(0, 9), min_size=1).map(tuple),
+        "epochs": st.none() | st.integers(1, 9),
+        "lr": st.floats(1e-9, 1e9),
+        "start": st.sampled_from(["copy", "fresh"]),
+        "data_dir": st.none() | st.just(Path("somewhere/else")),
+    }
+)
+
+
+@given(SETTINGS)
+def test_toml_round_trip(settings):
+    config = Config(**settings)
+    assert from_toml(to_toml(config)) == config

@@ -1,0 +1,77 @@
+import chex
+import jax
+import numpy as np
+import pytest
+
+from jaxcl.growth import add_branch, add_head, leaf_mask, merge, partition, weights
+from jaxcl.nets import cnn
+
+NET = cnn(size=12, filters=(4, 5), hidden=6)
+
+
+@pytest.fixture
+def params(key):
+    params = NET.init(key)
+    for layer in NET.layers:
+        params = add_branch(NET, params, layer, "t00", key=key)
+    return add_head(NET, params, "t00", 3, key)
+
+
+def test_growth_keeps_the_old_leaves_and_writes_nothing_in_place(params, key):
+    before = jax.tree.map(np.asarray, params)
+    grown = add_head(NET, params, "t01", 4, key)
+    grown = add_branch(NET, grown, "conv2", "t01", key=key, source="t00")
+    chex.assert_trees_all_equal(params, before)
+    assert grown["conv2"]["t00"]["w"] is params["conv2"]["t00"]["w"]
+    assert grown["fc1"] is params["fc1"]
+    assert sorted(grown["heads"]) == ["t00", "t01"]
+
+
+def test_a_copied_branch_has_the_same_values_in_memory_of_its_own(params, key):
+    grown = add_branch(NET, params, "conv1", "t01", key=key, source="t00")
+    chex.assert_trees_all_equal(grown["conv1"]["t01"], params["conv1"]["t00"])
+    old, new = grown["conv1"]["t00"]["w"], grown["conv1"]["t01"]["w"]
+    assert old.unsafe_buffer_pointer() != new.unsafe_buffer_pointer()
+
+
+def test_a_fresh_branch_has_values_of_its_own(params):
+    grown = add_branch(NET, params, "conv1", "t01", key=jax.random.key(7))
+    assert np.all(grown["conv1"]["t01"]["w"] != params["conv1"]["t00"]["w"])
+    # He-normal: variance 2 / fan-in.
+    big = cnn(filters=(32, 64)).new_branch(jax.random.key(0), "conv2")["w"]
+    assert np.var(big) == pytest.approx(2 / (9 * 32), rel=0.05)
+
+
+def test_what_cannot_grow_is_refused(params, key):
+    with pytest.raises(ValueError, match="'t00' exists already"):
+        add_head(NET, params, "t00", 3, key)
+    with pytest.raises(ValueError, match="'t00' exists already"):
+        add_branch(NET, params, "conv1", "t00", key=key)
+    with pytest.raises(ValueError, match="'fc1' cannot branch; choose from conv1, conv2"):
+        add_branch(NET, params, "fc1", "t01", key=key)
+    with pytest.raises(ValueError, match="conv1 has no branch 't05'; it has t00"):
+        add_branch(NET, params, "conv1", "t01", key=key, source="t05")
+    with pytest.raises(ValueError, match="at least 2"):
+        add_head(NET, params, "t01", 1, key)
+
+
+def test_partition_and_merge_are_inverse(params):
+    mask = leaf_mask(params, lambda path: path[0] == "heads")
+    chosen, rest = partition(params, mask)
+    assert len(jax.tree.leaves(chosen)) == 2
+    assert len(jax.tree.leaves(rest)) == len(jax.tree.leaves(params)) - 2
+    chex.assert_trees_all_equal(merge(chosen, rest), params)
+
+
+def test_weights_of_the_paper_for_a_split(key):
+    net = cnn()
+    params = net.init(key)
+    for task in ("t00", "t01"):
+        for layer in net.layers:
+            params = add_branch(net, params, layer, task, key=key)
+        params = add_head(net, params, task, 10, key)
+    assert weights(net, params) == {
+        "total": 2 * 19_392 + 1_605_760 + 2 * 1_290,
+        "added_conv": 19_392,
+        "heads": 2 * 1_290,
+    }

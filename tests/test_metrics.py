@@ -1,0 +1,22 @@
+import numpy as np
+import pytest
+
+from jaxcl.metrics import average_accuracy, forgetting, mean_sem
+
+MATRIX = [[90.0, None, None], [80.0, 70.0, None], [85.0, 40.0, 60.0]]
+
+
+def test_by_hand():
+    assert average_accuracy(MATRIX) == pytest.approx((85 + 40 + 60) / 3)
+    assert forgetting(MATRIX) == pytest.approx(((90 - 85) + (70 - 40)) / 2)
+    assert forgetting([[90.0]]) is None
+
+
+def test_forgetting_is_negative_where_a_task_got_better():
+    assert forgetting([[50.0, None], [60.0, 90.0]]) == -10
+
+
+def test_mean_and_standard_error():
+    assert mean_sem([1.0, 2.0, 3.0]) == {"mean": 2.0, "sem": pytest.approx(1 / np.sqrt(3))}
+    assert mean_sem([4.0]) == {"mean": 4.0, "sem": None}
+    assert mean_sem([None]) == {"mean": None, "sem": None}

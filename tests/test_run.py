@@ -1,0 +1,176 @@
+import chex
+import jax
+import numpy as np
+import pytest
+
+from jaxcl.config import Config
+from jaxcl.data.task import Task
+from jaxcl.errors import DataError, NonFiniteLoss, UsageError
+from jaxcl.events import EpochEnded, SeedEnded, StepsDone, TaskBegan
+from jaxcl.growth import weights
+from jaxcl.methods import METHODS
+from jaxcl.nets import cnn
+from jaxcl.run import run
+
+SETTINGS = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "probe": 40}
+
+
+def finish(tasks, **settings):
+    return list(run(Config(**SETTINGS | settings), tasks))
+
+
+def result(tasks, **settings) -> SeedEnded:
+    return finish(tasks, **settings)[-1]
+
+
+@pytest.fixture
+def pair(make_task):
+    return [make_task("bars", n=60), make_task("sides", classes=4, seed=1, upright=False)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_learns_what_can_be_learned(method, pair, make_task):
+    """Bars are told apart after a few steps, whatever the method."""
+    if method == "feature_extraction":  # what it learned first must serve again
+        pair = [make_task("bars", classes=4), make_task("sides", classes=3, seed=1)]
+    events = finish(pair, method=method, epochs=6 if method == "feature_extraction" else 4)
+    ended = events[-1]
+    assert isinstance(ended, SeedEnded)
+    assert ended.matrix[0][0] >= 95
+    assert ended.matrix[0][1] is None
+    assert ended.matrix[1][1] >= (80 if method == "feature_extraction" else 95)
+    kinds = [type(event) for event in events if not isinstance(event, StepsDone)]
+    epochs = kinds.count(EpochEnded) // 2
+    assert kinds == [*[TaskBegan, *[EpochEnded] * epochs] * 2, SeedEnded]
+    assert set(ended.routes) == set(ended.similarity) == set(ended.seconds) == {"bars", "sides"}
+    layers = {"conv1": "bars", "conv2": "bars"}
+    assert ended.routes["bars"] == layers
+    if method == "split":
+        assert ended.routes["sides"] == {"conv1": "sides", "conv2": "sides"}
+        assert ended.weights["added_conv"] == 19_392
+    elif method != "select":
+        assert ended.routes["sides"] == layers
+        assert ended.weights["added_conv"] == 0
+    assert ended.weights == weights(cnn(), ended.params)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(pair):
+    a, b = (result(pair, method="select") for _ in range(2))
+    chex.assert_trees_all_equal(a.params, b.params)
+    assert (a.matrix, a.similarity) == (b.matrix, b.similarity)
+    both = [e for e in finish(pair, method="select", seeds=(1, 0)) if isinstance(e, SeedEnded)]
+    chex.assert_trees_all_equal(both[1].params, a.params)
+    assert np.any(both[0].params["fc1"]["w"] != a.params["fc1"]["w"])
+
+
+def test_what_each_method_leaves_as_it_was(pair):
+    first = result(pair[:1])
+    assert first.matrix[0][0] is not None
+    finetuned = result(pair, method="finetune", l2=0.0)
+    extracted = result(pair, method="feature_extraction", l2=0.0)
+    lone = result(pair[:1], method="finetune", l2=0.0)
+    split = result(pair, method="split", l2=0.0)
+    for ended in (finetuned, extracted):  # old heads stay to the bit
+        chex.assert_trees_all_equal(ended.params["heads"]["t00"], lone.params["heads"]["t00"])
+    for group in ("conv1", "conv2", "fc1"):
+        chex.assert_trees_all_equal(extracted.params[group], lone.params[group])
+    assert extracted.matrix[1][0] == extracted.matrix[0][0]
+    assert np.any(finetuned.params["fc1"]["w"] != lone.params["fc1"]["w"])
+    for layer in ("conv1", "conv2"):
+        old = lone.params[layer]["t00"]
+        chex.assert_trees_all_equal(split.params[layer]["t00"], old)
+        assert np.any(split.params[layer]["t01"]["w"] != old["w"])
+    assert np.any(split.params["heads"]["t00"]["w"] != lone.params["heads"]["t00"]["w"])
+
+
+def test_lwf_holds_on_to_old_responses_better_than_fine_tuning(pair):
+    """The responses of the old head to the new images move less with distillation."""
+    lone = result(pair[:1], method="finetune")
+    images = jax.numpy.asarray(pair[1].train_images, "float32") / 255
+    route = (("t00", ("t00", "t00")),)
+
+    def drift(method):
+        params = result(pair, method=method).params
+        before, after = (
+            jax.nn.softmax(cnn().apply(p, images, route)["t00"]) for p in (lone.params, params)
+        )
+        return float(abs(before - after).mean())
+
+    assert drift("lwf") < 0.5 * drift("finetune")
+
+
+def test_warm_up_trains_the_new_head_alone(pair):
+    events = finish(pair, method="lwf", warmup_epochs=3, epochs=1)
+    phases = [(e.position, e.phase) for e in events if isinstance(e, EpochEnded)]
+    assert phases == [(0, "train"), *[(1, "warmup")] * 3, (1, "train")]
+    accuracies = [e.accuracy["bars"] for e in events if isinstance(e, EpochEnded)]
+    assert accuracies[0] == accuracies[1] == accuracies[3]  # nothing old moves in a warm-up
+    plain = [e for e in finish(pair, method="lwf", epochs=1) if isinstance(e, EpochEnded)]
+    assert [e.phase for e in plain] == ["train", "train"]
+
+
+def test_joint_trains_on_all_tasks(pair):
+    steps = [e.steps for e in finish(pair, method="joint") if isinstance(e, TaskBegan)]
+    assert steps == [3, 6]
+
+
+def test_select_at_the_ends_of_the_threshold(pair):
+    shared = result(pair, method="select", threshold=0.0)
+    assert shared.weights["added_conv"] == 0
+    chex.assert_trees_all_equal(shared.params, result(pair, method="lwf").params)
+    apart = result(pair, method="select", threshold=1.0)
+    chex.assert_trees_all_equal(apart.params, result(pair, method="split").params)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(pair):
+    events = run(Config(**SETTINGS | {"method": "lwf", "lr": 1e38}), pair)
+    message = r"not finite at step \d of epoch \d of task 'bars' \(seed 0\)"
+    seen = []
+    with pytest.raises(NonFiniteLoss, match=message):
+        seen.extend(events)
+    assert isinstance(seen[0], TaskBegan)
+
+
+def bad(task: Task, **changes) -> list[Task]:
+    return [task._replace(**changes)]
+
+
+def test_bad_tasks_are_refused(make_task):
+    task = make_task("bars")
+    empty = np.zeros((0, 32, 32, 3), np.uint8)
+    one = np.zeros_like(task.train_labels)
+    cases = [
+        (bad(task, train_images=empty), "task 'bars', train: no images"),
+        (bad(task, test_labels=task.test_labels[:-1]), "30 images but 29 labels"),
+        (bad(task, train_labels=task.train_labels + 1), "labels are 1 to 3; they must be 0 to 2"),
+        (bad(task, train_labels=task.train_labels - 1), "labels are -1 to 1"),
+        (bad(task, train_labels=one), "a single class"),
+    ]
+    for tasks, message in cases:
+        with pytest.raises(DataError, match=message):
+            finish(tasks)
+    with pytest.raises(DataError, match="batch_size: 61 is more than the 60 training images"):
+        finish([task], batch_size=61)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"method": "slect"}, "method: 'slect' is unknown; did you mean 'select'"),
+        ({"scenario": "built-in"}, "did you mean 'builtin'"),
+        ({"epochs": 0}, "epochs: 0 is not positive"),
+        ({"batch_size": -1}, "batch_size: -1 is not positive"),
+        ({"lr": float("nan")}, "lr: nan"),
+        ({"threshold": 1.01}, r"threshold: 1.01 is outside \[0, 1\]"),
+        ({"lam": -1.0}, "lam: -1.0 is negative"),
+        ({"temperature": 0.0}, "temperature: 0.0"),
+        ({"seeds": ()}, "seeds: none"),
+        ({"seeds": (1, 1)}, "has one twice"),
+        ({"seeds": (-1,)}, "seeds: outside"),
+        ({"limit": 0}, "limit: 0"),
+        ({"warmup_epochs": -1}, "warmup_epochs: -1"),
+    ],
+)
+def test_bad_settings_are_refused(settings, message, pair):
+    with pytest.raises(UsageError, match=message):
+        finish(pair, **settings)

@@ -1,0 +1,181 @@
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxcl import train
+from jaxcl.growth import add_branch, add_head, leaf_mask, merge
+from jaxcl.losses import cross_entropy
+from jaxcl.nets import cnn
+from jaxcl.train import Program, adam, epoch_order, no_totals, run_steps, start_phase, task_loss
+from jaxcl.transforms import LossTransform, TaskData, chain, distill, l2
+
+NET = cnn(size=12, filters=(4, 5), hidden=6)
+OLD = (("t00", ("t00", "t00")),)
+ROUTES = (*OLD, ("t01", ("t01", "t01")))
+N = 24
+
+
+@pytest.fixture
+def params(key):
+    params = NET.init(key)
+    for i, (task, classes) in enumerate((("t00", 3), ("t01", 4))):
+        for layer in NET.layers:
+            params = add_branch(NET, params, layer, task, key=jax.random.fold_in(key, i))
+        params = add_head(NET, params, task, classes, jax.random.fold_in(key, 9 + i))
+    return params
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(0)
+    return {
+        "image": jnp.asarray(rng.integers(0, 256, (N, 12, 12, 3), dtype=np.uint8)),
+        "label": jnp.asarray(rng.integers(0, 4, N), jnp.int32),
+        "task": jnp.ones(N, jnp.int32),
+    }
+
+
+def trains_second(path):
+    return path[0] in ("fc1", "heads") or path[1] == "t01"
+
+
+def second_task(transform, params, data, mask=trains_second, optimizer=None, routes=ROUTES):
+    """Program and state at the beginning of a second task."""
+    key = jax.random.key(3)
+    program = Program(NET, routes, (1,), transform, optimizer or adam(1e-2))
+    params = jax.tree.map(jnp.copy, params)
+    task = TaskData(data, train.forward(NET, OLD))
+    cl = transform.end_task(transform.init(params), params, task, key)
+    cl = transform.begin_task(cl, params, task, key)
+    return program, start_phase(program, params, leaf_mask(params, mask), cl, key)
+
+
+def steps(program, state, data, bounds=((0, 6),), batch=4):
+    order = epoch_order(jax.random.key(5), N, batch)
+    totals = no_totals(program, state, data, order)
+    for first, last in bounds:
+        state, totals = run_steps(
+            program, state, totals, data, order, np.int32(first), np.int32(last)
+        )
+    return state, totals
+
+
+def lwf(strength=2.0):
+    return chain(distill=distill(strength, record_batch=10), l2=l2(1e-2))
+
+
+def test_frozen_leaves_stay_bit_identical_and_the_others_move(params, data):
+    optimizer = optax.adamw(1e-2, weight_decay=0.1)  # would move a leaf with no gradient
+    with jax.numpy_dtype_promotion("standard"):
+        _, state = done = second_task(lwf(), params, data, optimizer=optimizer)
+        after, _ = steps(*done, data)
+    found = merge(after.params, after.frozen)
+    for layer in NET.layers:
+        chex.assert_trees_all_equal(found[layer]["t00"], params[layer]["t00"])
+        assert np.all(found[layer]["t01"]["w"] != params[layer]["t01"]["w"])
+    assert np.any(found["fc1"]["w"] != params["fc1"]["w"])
+    del state
+
+
+def test_where_an_epoch_is_cut_does_not_matter(params, data):
+    whole = steps(*second_task(lwf(), params, data), data)
+    cut = steps(*second_task(lwf(), params, data), data, bounds=((0, 1), (1, 4), (4, 4), (4, 6)))
+    chex.assert_trees_all_equal(jax.tree.map(_bits, whole), jax.tree.map(_bits, cut))
+
+
+def _bits(x):
+    return np.asarray(jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x)
+
+
+def test_compiled_steps_equal_single_ones(params, data):
+    program, state = second_task(lwf(), params, data, optimizer=optax.sgd(0.05))
+    order = epoch_order(jax.random.key(5), N, 4)
+    step, single = train.make_step(program), state
+    for rows in order[:3]:
+        single, _ = step(single, {**{k: v[rows] for k, v in data.items()}, "index": rows})
+    compiled, _ = steps(program, state, data, bounds=((0, 3),))
+    chex.assert_trees_all_close(compiled.params, single.params, rtol=1e-4, atol=1e-6)
+
+
+def test_strength_zero_is_fine_tuning_to_the_bit(params, data):
+    shared = (*OLD, ("t01", ("t00", "t00")))
+    runs = []
+    for transform in (chain(), chain(distill=distill(0.0))):
+        program, state = second_task(transform, params, data, lambda p: True, routes=shared)
+        runs.append(steps(program, state, data)[0].params)
+    chex.assert_trees_all_equal(*runs)
+    program, state = second_task(chain(distill=distill(1.0)), params, data, lambda p: True)
+    assert np.any(steps(program, state, data)[0].params["fc1"]["w"] != runs[0]["fc1"]["w"])
+
+
+def test_one_compilation_for_a_route_whatever_the_seed_and_the_stretch(params, data):
+    traced = chex.assert_max_traces(run_steps.__wrapped__, n=1)
+    compiled = jax.jit(traced, static_argnames="program")
+    program, state = second_task(lwf(), params, data)
+    order = epoch_order(jax.random.key(5), N, 4)
+    totals = no_totals(program, state, data, order)
+    for seed, bounds in enumerate([(0, 1), (1, 3), (3, 6)]):
+        again = state._replace(key=jax.random.key(seed))
+        compiled(program, again, totals, data, order, *map(np.int32, bounds))
+    other = program._replace(routes=(*OLD, ("t01", ("t00", "t01"))))
+    with pytest.raises(AssertionError, match="traced > 1"):
+        compiled(other, state, totals, data, order, np.int32(0), np.int32(1))
+
+
+def test_update_sees_every_step(params, data):
+    """The squared path length and the gradient at the last step, kept by a transform."""
+
+    def update(state, step):
+        moved = jax.tree.map(lambda a, b: jnp.sum((a - b) ** 2), step.after, step.before)
+        return {"count": state["count"] + 1, "moved": state["moved"] + sum(jax.tree.leaves(moved))}
+
+    def init(params):
+        return {"count": jnp.int32(0), "moved": jnp.float32(0)}
+
+    path = LossTransform(init, lambda loss, s, c: (loss, {}), update=update)
+    program, state = second_task(chain(path=path), params, data, optimizer=optax.sgd(0.1))
+    start = jax.tree.map(jnp.copy, state.params)
+    one, _ = steps(program, state, data, bounds=((0, 1),))
+    distance = jax.tree.map(lambda a, b: jnp.sum((a - b) ** 2), one.params, start)
+    assert int(one.cl["path"]["count"]) == 1
+    np.testing.assert_allclose(one.cl["path"]["moved"], sum(jax.tree.leaves(distance)), rtol=1e-5)
+    program, state = second_task(chain(path=path), params, data, optimizer=optax.sgd(0.1))
+    assert int(steps(program, state, data)[0].cl["path"]["count"]) == 6
+
+
+def test_task_loss_uses_each_examples_own_head():
+    outputs = {"t00": jnp.array([[1.0, 2.0], [0.0, 0.0]]), "t01": jnp.array([[9.0, 0.0, 0.0]] * 2)}
+    batch = {"label": jnp.array([0, 2], jnp.int32), "task": jnp.array([0, 1], jnp.int32)}
+    expected = (
+        cross_entropy(outputs["t00"][0], jnp.int32(0))
+        + cross_entropy(outputs["t01"][1], jnp.int32(2))
+    ) / 2
+    np.testing.assert_allclose(task_loss(outputs, batch, {0: "t00", 1: "t01"}), expected, rtol=1e-6)
+
+
+def test_an_epoch_visits_every_row_once_and_leaves_the_remainder_out():
+    order = np.asarray(epoch_order(jax.random.key(0), 23, 5))
+    assert order.shape == (4, 5)
+    assert len(set(order.ravel().tolist())) == 20
+    assert order.max() < 23
+    assert np.any(order != np.asarray(epoch_order(jax.random.key(1), 23, 5)))
+
+
+def test_the_first_bad_step_is_reported(params, data):
+    def apply(loss, state, context):
+        return jnp.where(jnp.any(context.batch["index"] == 7), jnp.nan, loss), {}
+
+    program, state = second_task(chain(bad=LossTransform(lambda p: (), apply)), params, data)
+    order = epoch_order(jax.random.key(5), N, 4)
+    expected = int(np.argwhere(np.asarray(order) == 7)[0, 0])
+    _, totals = steps(program, state, data)
+    assert int(totals.bad_step) == expected
+
+
+def test_accuracy_in_percent(params, data):
+    labels = NET.apply(params, train.to_float(data["image"]), ROUTES[1:])["t01"].argmax(-1)
+    wrong = {**data, "label": jnp.where(jnp.arange(N) < 6, (labels + 1) % 4, labels)}
+    assert float(train.accuracy(NET, ROUTES[1:], params, wrong)) == pytest.approx(75.0)
