@@ -41,7 +41,7 @@ def accuracy_curves(curves: Curves, boundaries: Sequence[int], title: str) -> by
     )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(title, fontsize="medium")
-    axes.legend(loc="lower right", frameon=False)
+    axes.legend(loc="best", frameon=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=150)
     return buffer.getvalue()

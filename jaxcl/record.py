@@ -45,7 +45,8 @@ def record(
             line = event._replace(params=None)._asdict()
             output.append(out, {"event": "seed", **line})
     summary = summarise(config, names, results, time.perf_counter() - began)
-    title = f"{config.method}, scenario {config.scenario}, {len(results)} seed(s)"
+    seeds = "1 seed" if len(results) == 1 else f"{len(results)} seeds"
+    title = f"{config.method}, scenario {config.scenario}, {seeds}"
     picture = plots.accuracy_curves(*curves(epochs, names), title)
     output.write_bytes(out / output.PLOT, picture)
     output.write_bytes(out / output.SUMMARY, json.dumps(summary, indent=1).encode())

@@ -68,7 +68,7 @@ def _complete(name: str, where: Path) -> bool:
 def _build(name: str, where: Path) -> None:
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder(name, data_dir=where, file_format="array_record")
+    builder: Any = tfds.builder(name, data_dir=where, file_format="array_record")
     generate = builder._generate_examples
 
     def generate_encoded(*args: Any, **kwargs: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
@@ -99,7 +99,7 @@ def _without_tensorflow(module: Any) -> Iterator[None]:
         io=SimpleNamespace(gfile=SimpleNamespace(GFile=open)),
         compat=SimpleNamespace(as_text=lambda x: x.decode() if isinstance(x, bytes) else x),
     )
-    places = [place for place in (module, extractor) if hasattr(place, "tf")]
+    places: list[Any] = [place for place in (module, extractor) if hasattr(place, "tf")]
     before = [place.tf for place in places]
     for place in places:
         place.tf = stand_in
