@@ -1,19 +1,38 @@
-"""Parameters on disk: the one file that knows Orbax."""
+"""Arrays on disk: the one file that knows Orbax.
 
+A checkpoint is a folder that Orbax wrote and, beside it, a manifest ``NNNNNN.json``
+that is written last: it holds what is not an array, and the SHA-256 of every file.
+A folder without a manifest was cut off in the middle; a file that does not fit its
+checksum is damaged; in both cases the checkpoint before is used.
+"""
+
+import hashlib
+import json
 import logging
+import shutil
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
+from numpy import ndarray
 
+from jaxcl.errors import UsageError
+from jaxcl.output import write_bytes
 from jaxcl.types import Params, PyTree
+
+FORMAT = 1
+Arrays = Mapping[str, ndarray]
 
 
 def save_params(path: Path, params: Params) -> None:
-    """Writes a tree of arrays to a new folder, whole or not at all."""
+    """Writes a tree of arrays to a folder, whole or not at all, in place of an old one."""
     from orbax.checkpoint import v1 as ocp
 
     logging.getLogger("absl").setLevel(logging.ERROR)  # a line for every save otherwise
-    ocp.save(str(path.absolute()), params)
+    ocp.save(str(path.absolute()), params, overwrite=True)
 
 
 def load_params(path: Path, like: Params | None = None) -> Params:
@@ -38,3 +57,175 @@ def load_params(path: Path, like: Params | None = None) -> Params:
     if like is not None and found != shapes(like):
         raise ValueError(f"{path}: the shapes stored there are not those of the expected tree")
     return ocp.load(stored, found)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _text(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True).encode()
+
+
+def write(folder: Path, number: int, arrays: Arrays, meta: Mapping[str, Any]) -> None:
+    """Writes a checkpoint; it counts from the moment its manifest is there.
+
+    Args:
+      folder: of all checkpoints of a run.
+      number: of this one; larger is newer.
+      arrays: on the host, under names.
+      meta: what else there is to know, as JSON.
+    """
+    path = folder / f"{number:06d}"
+    folder.mkdir(parents=True, exist_ok=True)
+    # Orbax stores no array without elements; its shape and dtype say all there is.
+    save_params(path, {name: x for name, x in arrays.items() if x.size})
+    files = {
+        str(file.relative_to(path)): _digest(file.read_bytes())
+        for file in sorted(path.rglob("*"))
+        if file.is_file()
+    }
+    kinds = {name: [list(x.shape), x.dtype.str] for name, x in arrays.items()}
+    content = {"format": FORMAT, "meta": dict(meta), "arrays": kinds, "files": files}
+    manifest = {**content, "sha256": _digest(_text(content))}
+    write_bytes(folder / f"{number:06d}.json", _text(manifest))
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint that was read.
+
+    Attributes:
+      number: of the checkpoint.
+      arrays: on the host, under names.
+      meta: what else was written.
+    """
+
+    number: int
+    arrays: dict[str, ndarray]
+    meta: dict[str, Any]
+
+
+def read(folder: Path, number: int) -> Checkpoint:
+    """Reads a checkpoint and compares every checksum.
+
+    Raises:
+      UsageError: it was written by another version of the format.
+      ValueError: it is damaged; says which file.
+      OSError: it cannot be read.
+    """
+    path, manifest = folder / f"{number:06d}", folder / f"{number:06d}.json"
+    try:
+        stored = json.loads(manifest.read_bytes())
+        checksum = stored.pop("sha256")
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ValueError(f"{manifest.name} is not whole") from error
+    if _digest(_text(stored)) != checksum:
+        raise ValueError(f"{manifest.name} was changed")
+    if stored["format"] != FORMAT:
+        raise UsageError(
+            f"resume: {manifest} has format {stored['format']}, this version of jaxcl reads"
+            f" format {FORMAT}; go on with the version that wrote it"
+        )
+    for name, digest in stored["files"].items():
+        if not (path / name).is_file():
+            raise ValueError(f"{path.name}/{name} is missing")
+        if _digest((path / name).read_bytes()) != digest:
+            raise ValueError(f"{path.name}/{name} was changed")
+    from orbax.checkpoint import v1 as ocp
+
+    kinds = {name: np.zeros(shape, dtype) for name, (shape, dtype) in stored["arrays"].items()}
+    full = {name: x for name, x in kinds.items() if x.size}
+    arrays = {**kinds, **ocp.load(str(path.absolute()), full)}
+    return Checkpoint(number, arrays, stored["meta"])
+
+
+def numbers(folder: Path) -> list[int]:
+    """Numbers of the checkpoints that have a manifest, oldest first."""
+    return sorted(int(path.stem) for path in folder.glob("[0-9]*.json"))
+
+
+def newest(
+    folder: Path, usable: Callable[[dict[str, Any]], str | None], say: Callable[[str], None]
+) -> Checkpoint | None:
+    """The newest checkpoint that is whole and usable; None if there is none.
+
+    Args:
+      folder: of all checkpoints of a run.
+      usable: gives a reason why a checkpoint's meta cannot be used, or None.
+      say: told about every checkpoint that is passed over.
+    """
+    for number in reversed(numbers(folder)):
+        try:
+            found = read(folder, number)
+            reason = usable(found.meta)
+        except (ValueError, OSError) as error:
+            if isinstance(error, UsageError):
+                raise
+            reason = str(error)
+        else:
+            if reason is None:
+                return found
+        say(f"checkpoint {number} is passed over: {reason}")
+    return None
+
+
+def clean(folder: Path, keep: set[int]) -> None:
+    """Removes every checkpoint but those to keep, whole or cut off."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        stem = path.name.split(".")[0]
+        if stem.isdigit() and int(stem) in keep and path.suffix in ("", ".json"):
+            continue
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+class Saver(NamedTuple):
+    """Saves in the background, one checkpoint at a time.
+
+    Attributes:
+      save: ``(arrays, meta)``; waits for the checkpoint before, then returns at once.
+      wait: until the last checkpoint is on disk; returns whether it is.
+    """
+
+    save: Callable[[Arrays, Mapping[str, Any]], None]
+    wait: Callable[[], bool]
+
+
+def saver(folder: Path, after: int, keep: int, say: Callable[[str], None]) -> Saver:
+    """A :class:`Saver` that keeps the last few checkpoints.
+
+    A checkpoint that cannot be written (a full disk) is reported and removed; the
+    one before it stays and the run goes on.
+
+    Args:
+      folder: of all checkpoints of a run.
+      after: number of the checkpoint that the run goes on from, 0 for none.
+      keep: how many to keep.
+      say: told about a checkpoint that could not be written.
+    """
+    pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+    pending: list[Future[None]] = []
+    number = after
+
+    def task(number: int, arrays: Arrays, meta: Mapping[str, Any]) -> None:
+        write(folder, number, arrays, meta)
+        clean(folder, set(numbers(folder)[-keep:]))
+
+    def wait() -> bool:
+        if not pending:
+            return True
+        try:
+            pending.pop().result()
+        except Exception as error:  # whatever Orbax raises, the run is worth more
+            clean(folder, set(numbers(folder)))
+            reason = str(error).strip().split("\n")[0] or type(error).__name__
+            say(f"checkpoint {number} was not written ({reason}); the run goes on")
+            return False
+        return True
+
+    def save(arrays: Arrays, meta: Mapping[str, Any]) -> None:
+        nonlocal number
+        wait()
+        number += 1
+        pending.append(pool.submit(task, number, arrays, meta))
+
+    return Saver(save, wait)

@@ -6,10 +6,11 @@ Light to import (no JAX), so that the command line answers at once.
 import dataclasses
 import math
 import tomllib
+import typing
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from jaxcl.errors import UsageError
+from jaxcl.errors import UsageError, check_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,9 +87,36 @@ def to_toml(config: Config) -> str:
 
 
 def from_toml(text: str) -> Config:
-    """The configuration that :func:`to_toml` wrote."""
-    values = tomllib.loads(text)
-    values["seeds"] = tuple(values["seeds"])
-    if "data_dir" in values:
-        values["data_dir"] = Path(values["data_dir"])
-    return Config(**values)
+    """The configuration that :func:`to_toml` wrote.
+
+    Raises:
+      UsageError: not TOML, an unknown setting, or a value of another type.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"not TOML: {error}") from error
+    hints = typing.get_type_hints(Config)
+    for name in values:
+        check_name("setting", name, hints)
+    return Config(**{name: _typed(name, value, hints[name]) for name, value in values.items()})
+
+
+def _typed(name: str, value: Any, hint: Any) -> Any:
+    """A value from TOML as the type of a setting; UsageError if it is of another."""
+    if typing.get_origin(hint) is Literal:
+        choices = typing.get_args(hint)
+        if value not in choices:
+            raise UsageError(f"{name}: {value!r} is none of {', '.join(choices)}")
+        return value
+    allowed = {kind for kind in (typing.get_args(hint) or (hint,)) if isinstance(kind, type)}
+    if typing.get_origin(hint) is tuple:
+        if isinstance(value, list):
+            return tuple(_typed(name, part, int) for part in value)
+    elif Path in allowed and isinstance(value, str):
+        return Path(value)
+    elif float in allowed and type(value) in (int, float):
+        return float(value)
+    elif type(value) in allowed:
+        return value
+    raise UsageError(f"{name}: {value!r} is of the wrong type")

@@ -30,12 +30,15 @@ class StepsDone(NamedTuple):
     """Some steps of an epoch are done: for a progress bar.
 
     Attributes:
+      learner: the whole of the run at this moment, a ``jaxcl.learn.Learner``; its
+        arrays are gone once the run goes on, so what is to be kept must be copied.
       epoch: of this task, from 0.
       step: steps of the epoch that are done.
       loss: mean over the epoch so far.
       rate: steps a second of the latest ones.
     """
 
+    learner: Any
     seed: int
     position: int
     epoch: int
@@ -48,6 +51,7 @@ class EpochEnded(NamedTuple):
     """An epoch is over and every task so far was tested.
 
     Attributes:
+      learner: as in :class:`StepsDone`.
       epoch: of this task, from 0.
       phase: ``"warmup"`` or ``"train"``.
       metrics: means over the epoch's steps, under dotted names.
@@ -55,6 +59,7 @@ class EpochEnded(NamedTuple):
       seconds: training time of the epoch, compilation included.
     """
 
+    learner: Any
     seed: int
     position: int
     epoch: int

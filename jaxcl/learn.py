@@ -1,12 +1,12 @@
 """Learning one task: grow, train epoch by epoch, remember.
 
-A :class:`Learner` is the whole of a run between two epochs; each function here
-takes one and returns the next.
+A :class:`Learner` is the whole of a run at some moment; each function here takes
+one and returns the next.
 """
 
 import time
 from collections.abc import Generator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -26,6 +26,7 @@ from jaxcl.scenarios import SCENARIOS
 from jaxcl.similarity import frechet_similarity
 from jaxcl.train import (
     Program,
+    Totals,
     TrainState,
     accuracy,
     epoch_order,
@@ -67,17 +68,20 @@ class Setup(NamedTuple):
 
 
 class Learner(NamedTuple):
-    """The whole of a run between two epochs.
+    """The whole of a run at some moment between two steps.
 
     Attributes:
       seed: of the run.
       position: of the task that is being learned.
       epoch: epochs of it that are done, warm-up included.
+      done: steps of the present epoch that are done.
       params: the whole tree.
       state: of the phase that is going on; None before the first.
+      totals: of the present epoch; None between epochs.
       cl: the loss transform's state.
       seen: channel statistics that each branch saw on its own task.
       routes: of the tasks so far, the present one included once it has begun.
+      row: accuracies after the latest epoch.
       matrix: accuracies after each task that is finished.
       similarity: what was measured as each task came.
       seconds: that each task took.
@@ -86,11 +90,14 @@ class Learner(NamedTuple):
     seed: int
     position: int
     epoch: int
+    done: int
     params: Params
     state: TrainState | None
+    totals: Totals | None
     cl: PyTree
     seen: Seen
     routes: Routes
+    row: list[float]
     matrix: list[list[float | None]]
     similarity: list[dict[str, dict[str, float]]]
     seconds: list[float]
@@ -108,7 +115,8 @@ def new_learner(setup: Setup, seed: int) -> Learner:
     """A learner before its first task."""
     params = setup.net.init(stream(jax.random.key(seed), "init"))
     seen: Seen = {layer: {} for layer in setup.net.layers}
-    return Learner(seed, 0, 0, params, None, setup.transform.init(params), seen, (), [], [], [])
+    cl = setup.transform.init(params)
+    return Learner(seed, 0, 0, 0, params, None, None, cl, seen, (), [], [], [], [])
 
 
 def schedule(setup: Setup, position: int) -> list[Epoch]:
@@ -169,56 +177,65 @@ def train_epoch(
     setup: Setup, learner: Learner, data: Batch, epoch: Epoch
 ) -> Generator[StepsDone, None, tuple[Learner, dict[str, float]]]:
     """One epoch; returns the learner and the means of the metrics."""
-    began = time.perf_counter()
     targets = tuple(int(p) for p in np.unique(data["task"]))
     program = Program(setup.net, learner.routes, targets, setup.transform, setup.optimizer)
-    state = learner.state
-    if epoch.number == 0 or state is None:
-        task, route = learner.routes[-1]
-        mask = leaf_mask(learner.params, lambda path: epoch.trains(setup.net, route, task, path))
-        key = stream(_key(learner), epoch.phase)
+    key = phase_key(learner, epoch)
+    state, totals = learner.state, learner.totals
+    if state is None or (epoch.number == 0 and learner.done == 0):
+        mask = trained_mask(setup, learner, epoch)
         state = start_phase(program, learner.params, mask, learner.cl, key)
-    key = stream(state.key, "shuffle", epoch.number)
-    order = epoch_order(key, examples(data), setup.config.batch_size)
-    state, sums = yield from _stretches(setup, learner, program, state, data, order)
-    seconds = learner.seconds[-1] + time.perf_counter() - began
-    learner = learner._replace(
-        epoch=learner.epoch + 1,
-        params=merge(state.params, state.frozen),
-        state=state,
-        cl=state.cl,
-        seconds=[*learner.seconds[:-1], seconds],
+    order = epoch_order(
+        stream(key, "shuffle", epoch.number), examples(data), setup.config.batch_size
     )
-    return learner, _means(sums, len(order))
+    if totals is None:
+        totals = no_totals(program, state, data, order)
+    learner = learner._replace(state=state, totals=totals)
+    learner = yield from _stretches(setup, learner, program, data, order)
+    assert learner.totals is not None
+    means = _means(learner.totals.sums, len(order))
+    return learner._replace(epoch=learner.epoch + 1, done=0, totals=None), means
+
+
+def phase_key(learner: Learner, epoch: Epoch) -> PRNGKey:
+    """The key of the phase that an epoch belongs to."""
+    return stream(_key(learner), epoch.phase)
+
+
+def trained_mask(setup: Setup, learner: Learner, epoch: Epoch) -> PyTree:
+    """Which leaves train in an epoch, as Python booleans."""
+    task, route = learner.routes[-1]
+    return leaf_mask(learner.params, lambda path: epoch.trains(setup.net, route, task, path))
 
 
 def _stretches(
-    setup: Setup,
-    learner: Learner,
-    program: Program,
-    state: TrainState,
-    data: Batch,
-    order: Array,
-) -> Generator[StepsDone, None, tuple[TrainState, PyTree]]:
-    """The steps of an epoch in stretches of about a second; returns state and sums."""
-    steps, done, stretch = len(order), 0, 1
-    totals = no_totals(program, state, data, order)
-    while done < steps:
-        since, first = time.perf_counter(), done
-        done = min(done + stretch, steps)
-        bounds = np.int32(first), np.int32(done)
-        state, totals = run_steps(program, state, totals, data, order, *bounds)
+    setup: Setup, learner: Learner, program: Program, data: Batch, order: Array
+) -> Generator[StepsDone, None, Learner]:
+    """The rest of an epoch in stretches of about a second."""
+    seed, position, epoch, first = learner.seed, learner.position, learner.epoch, learner.done
+    stretch = 1
+    while first < len(order):
+        since, last = time.perf_counter(), min(first + stretch, len(order))
+        bounds = np.int32(first), np.int32(last)
+        state, totals = run_steps(program, learner.state, learner.totals, data, order, *bounds)
         if (bad := int(totals.bad_step)) >= 0:
             raise NonFiniteLoss(
-                f"loss: not finite at step {bad + 1} of epoch {learner.epoch + 1} of task"
-                f" {setup.names[learner.position]!r} (seed {learner.seed}); what was written"
-                " is kept; try a smaller --lr or --lam"
+                f"loss: not finite at step {bad + 1} of epoch {epoch + 1} of task"
+                f" {setup.names[position]!r} (seed {seed}); what was written is kept;"
+                " try a smaller --lr or --lam"
             )
-        rate = (done - first) / (time.perf_counter() - since)
-        loss = float(totals.sums["loss"]) / done
-        yield StepsDone(learner.seed, learner.position, learner.epoch, done, loss, rate)
-        stretch = max(1, min(4 * stretch, int(rate * REPORT_SECONDS)))
-    return state, totals.sums
+        took = time.perf_counter() - since
+        learner = learner._replace(
+            done=last,
+            params=merge(state.params, state.frozen),
+            state=state,
+            totals=totals,
+            cl=state.cl,
+            seconds=[*learner.seconds[:-1], learner.seconds[-1] + took],
+        )
+        rate, loss = (last - first) / took, float(totals.sums["loss"]) / last
+        yield StepsDone(learner, seed, position, epoch, last, loss, rate)
+        first, stretch = last, max(1, min(4 * stretch, int(rate * REPORT_SECONDS)))
+    return learner
 
 
 def _means(sums: PyTree, steps: int) -> dict[str, float]:
@@ -228,20 +245,21 @@ def _means(sums: PyTree, steps: int) -> dict[str, float]:
     return {tree_util.keystr(path, **name): float(x) / steps for path, x in leaves}
 
 
-def test(setup: Setup, learner: Learner) -> dict[str, float]:
-    """Test accuracy of every task so far, percent."""
-    return {
-        name: float(accuracy(setup.net, (pair,), learner.params, data))
-        for name, pair, data in zip(setup.names, learner.routes, setup.test, strict=False)
-    }
+def test(setup: Setup, learner: Learner) -> Learner:
+    """Tests every task so far; ``row`` holds the accuracies in percent."""
+    row = [
+        float(accuracy(setup.net, (pair,), learner.params, data))
+        for pair, data in zip(learner.routes, setup.test, strict=False)
+    ]
+    return learner._replace(row=row)
 
 
-def end(setup: Setup, learner: Learner, data: Batch, row: list[Any]) -> Learner:
+def end(setup: Setup, learner: Learner, data: Batch) -> Learner:
     """Lets the transform and the branches remember the task, and goes to the next."""
     began = time.perf_counter()
     after = TaskData(data, forward(setup.net, learner.routes))
     key = stream(_key(learner), "end")
-    later = [None] * (len(setup.names) - len(row))
+    later = [None] * (len(setup.names) - len(learner.row))
     learner = learner._replace(
         cl=setup.transform.end_task(learner.cl, learner.params, after, key),
         seen=_remember(setup, learner),
@@ -251,7 +269,7 @@ def end(setup: Setup, learner: Learner, data: Batch, row: list[Any]) -> Learner:
         position=learner.position + 1,
         epoch=0,
         state=None,
-        matrix=[*learner.matrix, [*row, *later]],
+        matrix=[*learner.matrix, [*learner.row, *later]],
         seconds=[*learner.seconds[:-1], seconds],
     )
 

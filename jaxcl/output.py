@@ -3,42 +3,98 @@
 import json
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jaxcl.config import Config, to_toml
+from jaxcl.config import Config, from_toml, to_toml
 from jaxcl.errors import OutputError, UsageError
 
-CONFIG, METRICS, SUMMARY, PLOT, PARAMS = (
-    "config.toml", "metrics.jsonl", "summary.json", "accuracy.png", "params",
+CONFIG, METRICS, SUMMARY, PLOT, PARAMS, CHECKPOINTS = (
+    "config.toml", "metrics.jsonl", "summary.json", "accuracy.png", "params", "checkpoints",
 )  # fmt: skip
-FILES = (CONFIG, METRICS, SUMMARY, PLOT, PARAMS)
+FILES = (CONFIG, METRICS, SUMMARY, PLOT, PARAMS, CHECKPOINTS)
 
 
-def create(folder: Path, config: Config, *, overwrite: bool) -> None:
-    """Makes the folder of a run and writes its configuration.
+def holds_run(folder: Path) -> bool:
+    """Whether a run was begun in a folder."""
+    return any((folder / name).exists() for name in FILES)
 
-    Raises:
-      UsageError: the folder holds a run and ``overwrite`` is off, or is a file.
-      OutputError: it cannot be written.
-    """
+
+def finished(folder: Path) -> bool:
+    """Whether the run in a folder is done: its summary is written last."""
+    return (folder / SUMMARY).exists()
+
+
+def check_free(folder: Path, *, overwrite: bool) -> None:
+    """Raises a UsageError if a folder holds a run that is not to be replaced."""
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"out: {folder} is a file; name a folder")
-    held = [name for name in FILES if (folder / name).exists()]
-    if held and not overwrite:
-        raise UsageError(
-            f"out: {folder} already holds a run ({', '.join(held)});"
-            " name another folder or give --overwrite"
-        )
+    if overwrite or not holds_run(folder):
+        return
+    held = ", ".join(name for name in FILES if (folder / name).exists())
+    raise UsageError(
+        f"out: {folder} already holds a run ({held}); name another folder, or give --overwrite,"
+        " or --resume to go on with it"
+    )
+
+
+def create(folder: Path, config: Config) -> None:
+    """Empties the folder of what an earlier run wrote, and writes the configuration.
+
+    Raises:
+      OutputError: it cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in held:
+        for name in FILES:
             path = folder / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         write_bytes(folder / CONFIG, to_toml(config).encode())
     except OSError as error:
         reason = f"cannot be written ({error.strerror}); name another"
         raise OutputError(f"out: {folder} {reason}") from error
+
+
+def saved_config(folder: Path) -> Config:
+    """The configuration of the run in a folder.
+
+    Raises:
+      UsageError: there is none, or it cannot be used.
+    """
+    try:
+        text = (folder / CONFIG).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"resume: {folder} holds no run that can be resumed") from error
+    try:
+        return from_toml(text)
+    except UsageError as error:
+        raise UsageError(f"resume: {folder / CONFIG}: {error}") from error
+
+
+def check_same(folder: Path, config: Config) -> None:
+    """Raises a UsageError that names the settings in which a run differs from a saved one."""
+    saved, given = asdict(saved_config(folder)), asdict(config)
+    differ = [name for name in given if given[name] != saved[name]]
+    if differ:
+        parts = (f"{name} is {saved[name]}, not {given[name]}" for name in differ)
+        raise UsageError(f"resume: in {folder}, {'; '.join(parts)}; leave these options out")
+
+
+def cut_metrics(folder: Path, size: int) -> list[dict[str, Any]]:
+    """Cuts ``metrics.jsonl`` to what a checkpoint knew of it; returns its lines."""
+    path = folder / METRICS
+    if not path.exists():
+        return []
+    with path.open("rb+") as file:
+        file.truncate(size)
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def metrics_size(folder: Path) -> int:
+    """Bytes in ``metrics.jsonl``."""
+    path = folder / METRICS
+    return path.stat().st_size if path.exists() else 0
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -65,5 +121,7 @@ def append(folder: Path, record: dict[str, Any]) -> None:
     try:
         with path.open("a") as file:
             file.write(json.dumps(record) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
         raise _full(path, error) from error

@@ -1,53 +1,162 @@
-"""From the events of a run to its files and tables."""
+"""From the events of a run to its files: the one place that saves and resumes."""
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from jaxcl import output, plots, report
-from jaxcl.checkpoint import save_params
-from jaxcl.config import Config
-from jaxcl.events import EpochEnded, Event, SeedEnded
+from jaxcl import checkpoint, output, plots, report, snapshot
+from jaxcl.events import EpochEnded, SeedEnded, StepsDone
+from jaxcl.interrupt import Interrupted, catching
+from jaxcl.learn import Learner, Setup
+from jaxcl.run import go_on
 from jaxcl.summary import summarise
 
 
+class Saving(NamedTuple):
+    """When to save.
+
+    Attributes:
+      epochs: after so many epochs, or None.
+      seconds: after so many seconds, or None.
+      keep: how many checkpoints to keep.
+    """
+
+    epochs: int | None
+    seconds: float | None
+    keep: int
+
+
+class Past(NamedTuple):
+    """What an earlier process did.
+
+    Attributes:
+      learner: where to go on; None to begin.
+      epochs: that were done.
+      results: of the seeds that were done.
+      number: of the checkpoint that the learner is from, 0 for none.
+      elapsed: seconds that it took.
+    """
+
+    learner: Learner | None
+    epochs: list[EpochEnded]
+    results: list[SeedEnded]
+    number: int
+    elapsed: float
+
+
+NOTHING = Past(None, [], [], 0, 0.0)
+
+
+def find_past(setup: Setup, out: Path, console: Console) -> Past:
+    """What the folder of a run says it did, as far as it is whole.
+
+    Half-written checkpoints are removed, damaged ones are passed over and named.
+    """
+    folder, size = out / output.CHECKPOINTS, output.metrics_size(out)
+
+    def usable(meta: dict[str, Any]) -> str | None:
+        return "metrics.jsonl lost lines since" if meta["metrics_bytes"] > size else None
+
+    found = checkpoint.newest(folder, usable, lambda text: _say(console, text))
+    checkpoint.clean(folder, {found.number} if found else set())
+    lines = output.cut_metrics(out, found.meta["metrics_bytes"] if found else 0)
+    if found is None:
+        _say(console, "no checkpoint yet: the run begins anew")
+        return NOTHING
+    epochs, results = [], []
+    for line in lines:
+        kind = line.pop("event")
+        if kind == "epoch":
+            epochs.append(EpochEnded(learner=None, **{k: line[k] for k in line if k != "task"}))
+        else:
+            results.append(SeedEnded(**line))
+    learner = snapshot.restore(setup, snapshot.Snapshot(found.arrays, found.meta["learner"]))
+    where = f"{setup.names[learner.position]}, {learner.epoch} epochs and {learner.done} steps"
+    _say(console, f"resumed from checkpoint {found.number}: seed {learner.seed}, {where} done")
+    return Past(learner, epochs, results, found.number, found.meta["elapsed"])
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, style="dim", highlight=False)
+
+
 def record(
-    events: Iterable[Event],
-    config: Config,
-    names: Sequence[str],
-    out: Path,
-    console: Console,
-    began: float,
+    setup: Setup, out: Path, console: Console, saving: Saving, past: Past, began: float
 ) -> dict[str, Any]:
-    """Shows a run, writes its files as it goes on, and returns its summary.
+    """Shows a run, saves it, writes its files as it goes on, and returns its summary.
 
     Args:
-      events: of the run.
-      config: of the run.
-      names: of its tasks.
-      out: folder that ``output.create`` made.
+      setup: of the run.
+      out: its folder.
       console: where progress is shown.
+      saving: when to save.
+      past: what was done before.
       began: ``time.perf_counter()`` when the command started.
+
+    Raises:
+      Interrupted: a signal came; everything is saved.
     """
-    epochs: list[EpochEnded] = []
-    results: list[SeedEnded] = []
-    for event in report.watch(events, names, console):
-        if isinstance(event, EpochEnded):
-            epochs.append(event)
-            output.append(out, {"event": "epoch", "task": names[event.position], **event._asdict()})
-        elif isinstance(event, SeedEnded):
-            results.append(event)
-            save_params(out / output.PARAMS / f"seed{event.seed}", event.params)
-            line = event._replace(params=None)._asdict()
-            output.append(out, {"event": "seed", **line})
-    summary = summarise(config, names, results, time.perf_counter() - began)
+    epochs, results = list(past.epochs), list(past.results)
+    began -= past.elapsed
+    save, wait = checkpoint.saver(
+        out / output.CHECKPOINTS, past.number, saving.keep, lambda text: _say(console, text)
+    )
+    saved = time.perf_counter()
+    events = report.watch(go_on(setup, past.learner), setup.names, console)
+    with catching(lambda text: _say(console, text)) as stopping:
+        for event in events:
+            if isinstance(event, EpochEnded):
+                epochs.append(event._replace(learner=None))
+                output.append(out, _line("epoch", event, setup.names))
+            elif isinstance(event, SeedEnded):
+                results.append(event._replace(params=None))
+                checkpoint.save_params(out / output.PARAMS / f"seed{event.seed}", event.params)
+                output.append(out, _line("seed", event, setup.names))
+            if not isinstance(event, StepsDone | EpochEnded):
+                continue
+            if (stop := stopping()) or _due(saving, event, time.perf_counter() - saved):
+                taken, saved = snapshot.take(event.learner), time.perf_counter()
+                meta = {"metrics_bytes": output.metrics_size(out), "elapsed": saved - began}
+                save(taken.arrays, {**meta, "learner": taken.meta})
+            if stop:
+                wait()
+                raise Interrupted
+    wait()
+    summary = _finish(setup, out, epochs, results, time.perf_counter() - began)
+    checkpoint.clean(out / output.CHECKPOINTS, set())
+    return summary
+
+
+def _line(kind: str, event: EpochEnded | SeedEnded, names: Sequence[str]) -> dict[str, Any]:
+    fields = {k: v for k, v in event._asdict().items() if k != "learner"}
+    if isinstance(event, SeedEnded):
+        return {"event": kind, **fields, "params": None}
+    return {"event": kind, "task": names[event.position], **fields}
+
+
+def _due(saving: Saving, event: StepsDone | EpochEnded, seconds: float) -> bool:
+    if saving.seconds is not None:
+        return seconds >= saving.seconds
+    ended = isinstance(event, EpochEnded)
+    return ended and saving.epochs is not None and event.learner.epoch % saving.epochs == 0
+
+
+def _finish(
+    setup: Setup,
+    out: Path,
+    epochs: Sequence[EpochEnded],
+    results: Sequence[SeedEnded],
+    seconds: float,
+) -> dict[str, Any]:
+    config = setup.config
+    summary = summarise(config, setup.names, results, seconds)
     seeds = "1 seed" if len(results) == 1 else f"{len(results)} seeds"
     title = f"{config.method}, scenario {config.scenario}, {seeds}"
-    picture = plots.accuracy_curves(*curves(epochs, names), title)
+    picture = plots.accuracy_curves(*curves(epochs, setup.names), title)
     output.write_bytes(out / output.PLOT, picture)
     output.write_bytes(out / output.SUMMARY, json.dumps(summary, indent=1).encode())
     return summary

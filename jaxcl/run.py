@@ -1,6 +1,5 @@
 """The task loop: it yields events and prints nothing."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 from jaxcl import data
@@ -66,8 +65,21 @@ def run(config: Config, tasks: Sequence[Task] | None = None) -> Iterator[Event]:
       NonFiniteLoss: training diverged; names the task, the epoch and the step.
     """
     check_config(config)
-    setup = set_up(config, load_tasks(config) if tasks is None else tasks)
-    for seed in config.seeds:
+    yield from go_on(set_up(config, load_tasks(config) if tasks is None else tasks))
+
+
+def go_on(setup: Setup, learner: Learner | None = None) -> Iterator[Event]:
+    """Runs all seeds, or what is left of them.
+
+    Args:
+      setup: of the run.
+      learner: where to go on; None to begin with the first seed.
+    """
+    seeds = setup.config.seeds
+    if learner is not None:
+        yield from _run_seed(setup, learner)
+        seeds = seeds[seeds.index(learner.seed) + 1 :]
+    for seed in seeds:
         yield from _run_seed(setup, new_learner(setup, seed))
 
 
@@ -86,22 +98,23 @@ def set_up(config: Config, tasks: Sequence[Task]) -> Setup:
 
 
 def _run_seed(setup: Setup, learner: Learner) -> Iterator[Event]:
+    seed = learner.seed
     while learner.position < len(setup.names):
         position = learner.position
         batch, epochs = task_data(setup, position), schedule(setup, position)
-        learner = begin(setup, learner, batch)
+        if len(learner.routes) == position:
+            learner = begin(setup, learner, batch)
         route, similarity = learner.routes[-1][1], learner.similarity[-1]
         steps = examples(batch) // setup.config.batch_size
-        yield TaskBegan(learner.seed, position, route, similarity, len(epochs), steps)
-        row: dict[str, float] = {}
-        for epoch in epochs:
-            began = time.perf_counter()
+        yield TaskBegan(seed, position, route, similarity, len(epochs), steps)
+        for number, epoch in enumerate(epochs[learner.epoch :], learner.epoch):
+            began = learner.seconds[-1]
             learner, metrics = yield from train_epoch(setup, learner, batch, epoch)
-            seconds = time.perf_counter() - began
-            row = test(setup, learner)
-            done = learner.epoch - 1
-            yield EpochEnded(learner.seed, position, done, epoch.phase, metrics, row, seconds)
-        learner = end(setup, learner, batch, list(row.values()))
+            learner = test(setup, learner)
+            row = dict(zip(setup.names, learner.row, strict=False))
+            seconds = learner.seconds[-1] - began
+            yield EpochEnded(learner, seed, position, number, epoch.phase, metrics, row, seconds)
+        learner = end(setup, learner, batch)
     yield _seed_ended(setup, learner)
 
 

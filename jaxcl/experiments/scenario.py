@@ -1,11 +1,14 @@
 """Learn a scenario's tasks one after the other: ``python -m jaxcl.experiments.scenario``."""
 
 import dataclasses
+import sys
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from jaxcl.config import Config
+from jaxcl.errors import UsageError
 from jaxcl.experiments import cli
 
 
@@ -17,10 +20,55 @@ class Command(Config):
     """Output folder; default: runs/<scenario>/<method>/<time>."""
     overwrite: bool = False
     """Replace the run that the output folder holds."""
+    resume: Path | None = None
+    """Go on with the run in this folder; without a folder, with that in --out (a new run
+    if there is none yet), or else with the newest that is not finished."""
+    checkpoint_every: str = "1"
+    """Save after so many epochs, or seconds: 2, 30s."""
+    keep: int = 2
+    """Checkpoints to keep while the run goes on."""
     list: bool = False
     """Name the scenarios and methods, then stop."""
     dry_run: bool = False
     """Show settings, parameters and data, then stop."""
+
+
+def defaults(argv: Sequence[str]) -> tuple[list[str], Command]:
+    """The command line with a folder for a bare ``--resume``, and what to fill it up with.
+
+    The settings of a run that is resumed are the defaults, so those that are given
+    and differ can be refused.
+    """
+    from jaxcl import output
+
+    args = list(argv)
+    for i, arg in enumerate(args):
+        if arg == "--resume" and (i + 1 == len(args) or args[i + 1].startswith("--")):
+            args[i] = f"--resume={_value(args, '--out') or _newest()}"
+    folder = _value(args, "--resume")
+    if folder is None or not (Path(folder) / output.CONFIG).exists():
+        return args, Command()
+    saved = output.saved_config(Path(folder))
+    return args, Command(**{f.name: getattr(saved, f.name) for f in dataclasses.fields(Config)})
+
+
+def _value(args: Sequence[str], option: str) -> str | None:
+    for arg, after in zip(args, [*args[1:], None], strict=True):
+        if arg == option:
+            return after
+        if arg.startswith(f"{option}="):
+            return arg.split("=", 1)[1]
+    return None
+
+
+def _newest() -> Path:
+    from jaxcl import output
+
+    found = [path.parent for path in Path("runs").glob(f"*/*/*/{output.CONFIG}")]
+    open_ = [folder for folder in found if not output.finished(folder)]
+    if not open_:
+        raise UsageError("resume: no unfinished run under runs/; give --resume=DIR")
+    return max(open_, key=lambda folder: (folder / output.CONFIG).stat().st_mtime)
 
 
 def main(command: Command) -> None:
@@ -28,7 +76,7 @@ def main(command: Command) -> None:
     from rich.console import Console
 
     from jaxcl.experiments import inspect
-    from jaxcl.run import check_config, load_tasks, run
+    from jaxcl.run import check_config
 
     console = Console(soft_wrap=True)
     config = Config(**{f.name: getattr(command, f.name) for f in dataclasses.fields(Config)})
@@ -36,21 +84,59 @@ def main(command: Command) -> None:
         return inspect.listing(console)
     check_config(config)
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    out = command.out or Path("runs", config.scenario, config.method, stamp)
+    out = command.resume or command.out
+    out = out or Path("runs", config.scenario, config.method, stamp)
     if command.dry_run:
         return inspect.dry_run(console, config, out)
+    return _run(command, config, out, console)
 
-    from jaxcl import output, record, runtime
+
+def _run(command: Command, config: Config, out: Path, console) -> None:
+    from jaxcl import lock, output, record, runtime
+    from jaxcl.interrupt import Interrupted
+    from jaxcl.run import load_tasks, set_up
 
     began = time.perf_counter()
+    saving = _saving(command)
+    resumes = command.resume is not None and output.holds_run(out)
+    if command.resume is not None and not resumes and command.out is None:
+        raise UsageError(f"resume: {out} holds no run; give --out with it to begin one there")
+    if resumes:
+        output.check_same(out, config)
+        if output.finished(out):
+            console.print(f"{out}: this run is finished", highlight=False)
+            return
+    else:
+        output.check_free(out, overwrite=command.overwrite)
     runtime.use_compilation_cache()
     tasks = load_tasks(config, lambda text: console.print(text, style="dim"))
-    output.create(out, config, overwrite=command.overwrite)
-    names = [task.name for task in tasks]
-    summary = record.record(run(config, tasks), config, names, out, console, began)
-    record.show(summary, out, console)
-    return None
+    with lock.locked(out):
+        if not resumes:
+            output.create(out, config)
+        setup = set_up(config, tasks)
+        past = record.find_past(setup, out, console) if resumes else record.NOTHING
+        try:
+            summary = record.record(setup, out, console, saving, past, began)
+        except Interrupted:
+            again = f"{PROG} --resume={out}"
+            sys.exit(cli.fail(f"interrupted and saved; go on with: {again}", 75))
+        record.show(summary, out, console)
 
+
+def _saving(command: Command):
+    from jaxcl.record import Saving
+
+    text = command.checkpoint_every
+    number, seconds = (text[:-1], True) if text.endswith("s") else (text, False)
+    if not number.isdigit() or int(number) == 0:
+        raise UsageError(f"checkpoint_every: {text!r} is neither epochs (2) nor seconds (30s)")
+    if command.keep < 1:
+        raise UsageError(f"keep: {command.keep} is not positive; give a number above 0")
+    every = (None, float(number)) if seconds else (int(number), None)
+    return Saving(*every, keep=command.keep)
+
+
+PROG = "python -m jaxcl.experiments.scenario"
 
 if __name__ == "__main__":
-    cli.main(Command, main, "python -m jaxcl.experiments.scenario")
+    cli.main(Command, main, PROG, defaults)

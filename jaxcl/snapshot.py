@@ -1,0 +1,117 @@
+"""A learner as named arrays and JSON, and back: what a checkpoint holds."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import tree_util
+from numpy import ndarray
+
+from jaxcl.growth import partition
+from jaxcl.learn import Learner, Setup, phase_key, schedule, trained_mask
+from jaxcl.similarity import Moments
+from jaxcl.train import Totals, TrainState
+from jaxcl.types import PyTree
+
+
+class Snapshot(NamedTuple):
+    """A learner, copied to the host.
+
+    Attributes:
+      arrays: leaves under the names of their paths, such as ``params/fc1/w``.
+      meta: everything else, as JSON.
+    """
+
+    arrays: dict[str, ndarray]
+    meta: dict[str, Any]
+
+
+def take(learner: Learner) -> Snapshot:
+    """Copies a learner whose present task has begun.
+
+    Keys of random numbers are not kept: they follow from the seed and the position.
+    """
+    state = learner.state
+    assert state is not None, "no step was made yet"
+    tree = {
+        "params": learner.params,
+        "opt": state.opt,
+        "step": state.step,
+        "cl": learner.cl,
+        "seen": learner.seen,
+        "totals": learner.totals,
+    }
+    leaves = tree_util.tree_leaves_with_path(tree)
+    # A copy: the device's own memory is given away as the run goes on.
+    arrays = {
+        tree_util.keystr(path, simple=True, separator="/"): np.array(leaf) for path, leaf in leaves
+    }
+    kept = ("seed", "position", "epoch", "done", "routes", "row", "matrix", "similarity", "seconds")
+    return Snapshot(arrays, {name: getattr(learner, name) for name in kept})
+
+
+def restore(setup: Setup, snapshot: Snapshot) -> Learner:
+    """The learner that :func:`take` copied, to the bit."""
+    meta, tree = snapshot.meta, _nested(snapshot.arrays)
+    params = jax.tree.map(jnp.asarray, tree["params"])
+    moments = {
+        layer: {branch: Moments(**found) for branch, found in tree["seen"].get(layer, {}).items()}
+        if "seen" in tree
+        else {}
+        for layer in setup.net.layers
+    }
+    routes = tuple((task, tuple(route)) for task, route in meta["routes"])
+    cl = _rebuild(jax.eval_shape(setup.transform.init, params), tree.get("cl"))
+    totals = _rebuild(Totals({}, jnp.int32(0)), tree["totals"]) if "totals" in tree else None
+    same = {name: meta[name] for name in ("seed", "position", "epoch", "done", "row", "matrix")}
+    learner = Learner(
+        **same,
+        params=params,
+        state=None,
+        totals=totals,
+        cl=cl,
+        seen=moments,
+        routes=routes,
+        similarity=meta["similarity"],
+        seconds=meta["seconds"],
+    )
+    # Between epochs the state is still that of the phase of the epoch before.
+    number = learner.epoch if learner.done else learner.epoch - 1
+    epoch = schedule(setup, learner.position)[number]
+    trained, frozen = partition(params, trained_mask(setup, learner, epoch))
+    opt = _rebuild(jax.eval_shape(setup.optimizer.init, trained), tree.get("opt"))
+    key, step = phase_key(learner, epoch), jnp.asarray(tree["step"])
+    return learner._replace(state=TrainState(step, trained, frozen, opt, cl, key))
+
+
+def _nested(arrays: dict[str, ndarray]) -> dict[str, Any]:
+    """Arrays under paths as nested dictionaries."""
+    tree: dict[str, Any] = {}
+    for path, array in arrays.items():
+        *parents, name = path.split("/")
+        place = tree
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[name] = array
+    return tree
+
+
+def _rebuild(like: PyTree, found: Any) -> PyTree:
+    """Nested dictionaries as the containers of ``like``.
+
+    Dictionaries may have grown since ``like`` was made; tuples have not.  Where
+    nothing was stored, there was no leaf, and ``like`` has none either.
+    """
+    if isinstance(found, ndarray):
+        return jnp.asarray(found)
+    if isinstance(like, tuple):
+        names = getattr(like, "_fields", None) or [str(i) for i in range(len(like))]
+        stored = found or {}
+        parts = [_rebuild(part, stored.get(name)) for part, name in zip(like, names, strict=True)]
+        return type(like)(*parts) if hasattr(like, "_fields") else tuple(parts)
+    if isinstance(like, dict) or found is not None:
+        inner, stored = like if isinstance(like, dict) else {}, found or {}
+        names = {**inner, **stored}
+        return {name: _rebuild(inner.get(name), stored.get(name)) for name in names}
+    return like
