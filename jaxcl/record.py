@@ -114,6 +114,7 @@ def record(
                 output.append(out, _line("epoch", event, setup.names))
             elif isinstance(event, SeedEnded):
                 results.append(event._replace(params=None))
+                wait()  # Orbax does not write two things at once
                 checkpoint.save_params(out / output.PARAMS / f"seed{event.seed}", event.params)
                 output.append(out, _line("seed", event, setup.names))
             if not isinstance(event, StepsDone | EpochEnded):

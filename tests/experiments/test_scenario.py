@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 from jaxcl.checkpoint import load_params
 from jaxcl.config import from_toml
 from jaxcl.experiments import cli
-from jaxcl.experiments.scenario import Command, main
+from jaxcl.experiments.scenario import Command, defaults, main
 from jaxcl.methods import METHODS
 from jaxcl.scenarios import SCENARIOS
 
@@ -27,7 +29,7 @@ def command(monkeypatch, capsys, *args: str) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of the command, in this process."""
     monkeypatch.setattr(sys, "argv", ["scenario", *map(str, args)])
     try:
-        cli.main(Command, main, "scenario")
+        cli.main(Command, main, "scenario", defaults)
         code = 0
     except SystemExit as stop:
         code = stop.code
@@ -77,8 +79,8 @@ def test_a_folder_that_holds_a_run_is_kept_unless_told(run, tmp_path):
     code, _, err = run(*QUICK, "--out", "here")
     assert code == 2
     assert err == (
-        "error: out: here already holds a run (summary.json); name another folder or give"
-        " --overwrite\n"
+        "error: out: here already holds a run (summary.json); name another folder, or give"
+        " --overwrite, or --resume to go on with it\n"
     )
     assert (held / "summary.json").read_text() == "precious"
     code, _, _ = run(*QUICK, "--out", "here", "--overwrite", "--method", "finetune")
@@ -157,6 +159,89 @@ def test_a_full_disk_is_exit_code_1_and_keeps_what_was_written(run, tmp_path, mo
         " is kept\n"
     )
     assert len((tmp_path / "here/kept.jsonl").read_text().splitlines()) == 2
+
+
+def interrupt(folder, *args, signals=(signal.SIGTERM,)) -> tuple[int, str]:
+    """Starts a run, signals it after its first checkpoint; exit code and errors."""
+    command = [sys.executable, "-m", "jaxcl.experiments.scenario", *args, "--out", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        while not list(folder.glob("checkpoints/*.json")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(0.01)
+        _, err = process.communicate()
+    return process.returncode, err.decode()
+
+
+LONGER = ["--limit", "60", "--epochs", "8", "--batch-size", "20", "--method", "lwf"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_names_the_command_that_goes_on(run, tmp_path, number):
+    folder = tmp_path / "here"
+    code, err = interrupt(folder, *LONGER, signals=(number,))
+    assert code == 75
+    again = f"python -m jaxcl.experiments.scenario --resume={folder}"
+    assert err == f"error: interrupted and saved; go on with: {again}\n"
+    code, _, err = run("--resume", folder, "--epochs", "21", "--lam", "2")
+    assert code == 2
+    assert "epochs is 8, not 21; lam is 15.0, not 2.0; leave these options out" in err
+    code, out, _ = run("--resume=" + str(folder))
+    assert code == 0
+    assert "resumed from checkpoint" in out
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    seen = [(line["task"], line["epoch"]) for line in lines if line["event"] == "epoch"]
+    assert seen == [(t, e) for t in ("digits", "letters", "photos") for e in range(8)]
+    assert not list(folder.glob("checkpoints/*"))
+    code, out, _ = run("--resume", folder)
+    assert (code, out) == (0, f"{folder}: this run is finished\n")
+
+
+def test_a_second_signal_stops_at_once(tmp_path):
+    code, err = interrupt(tmp_path / "here", *LONGER, signals=(signal.SIGTERM,) * 2)
+    assert code in (-signal.SIGTERM, 75)  # 75 if the first was quicker than the second
+    assert "Traceback" not in err
+
+
+def test_bare_resume(run, tmp_path):
+    assert run("--resume")[2].startswith("error: resume: no unfinished run under runs/")
+    assert "holds no run" in run("--resume", "nowhere")[2]
+    code, _, _ = run(*QUICK, "--out", "here", "--resume")  # the same command begins a run
+    assert code == 0
+    assert "this run is finished" in run(*QUICK, "--out", "here", "--resume")[1]
+    code, _, _ = run(*QUICK, "--method", "finetune")
+    (folder,) = (tmp_path / "runs/builtin/finetune").iterdir()
+    (folder / "summary.json").unlink()
+    code, out, _ = run("--resume")
+    assert code == 0
+    assert f"written to {folder.relative_to(tmp_path)}" in out
+    assert json.loads((folder / "summary.json").read_text())["method"] == "finetune"
+
+
+def test_a_damaged_configuration_is_refused(run, tmp_path):
+    (tmp_path / "here").mkdir()
+    for text, message in (
+        ("lr = ", "not TOML"),
+        ("lrr = 1", "setting: 'lrr' is unknown; did you mean 'lr'"),
+        ('lr = "fast"', "lr: 'fast' is of the wrong type"),
+        ('start = "warm"', "start: 'warm' is none of copy, fresh"),
+        ("lr = -1.0", "lr: -1.0 is not positive"),
+    ):
+        (tmp_path / "here/config.toml").write_text(text)
+        code, _, err = run("--resume", "here")
+        assert code == 2
+        assert message in err
+        assert err.count("\n") == 1
+        assert (tmp_path / "here/config.toml").read_text() == text
+
+
+@pytest.mark.parametrize("value", ["0", "x", "-1", "s", "1.5"])
+def test_checkpoint_every_is_epochs_or_seconds(run, value):
+    code, _, err = run(*QUICK, f"--checkpoint-every={value}")
+    assert code == 2
+    assert "is neither epochs (2) nor seconds (30s)" in err
 
 
 def test_list_names_everything_in_a_line_each(run):

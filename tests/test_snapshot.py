@@ -1,0 +1,87 @@
+import json
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxcl import snapshot
+from jaxcl.config import Config
+from jaxcl.events import EpochEnded, SeedEnded, StepsDone
+from jaxcl.methods import METHODS
+from jaxcl.run import go_on, set_up
+from jaxcl.snapshot import Snapshot
+
+SETTINGS = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "probe": 40, "warmup_epochs": 1}
+
+
+@pytest.fixture
+def tasks(make_task):
+    return [make_task("bars", n=60), make_task("sides", classes=4, seed=1, upright=False)]
+
+
+def host(snap: Snapshot) -> Snapshot:
+    """Through JSON, as it goes to disk."""
+    return Snapshot(dict(snap.arrays), json.loads(json.dumps(snap.meta)))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_going_on_from_any_moment_gives_the_same_bits(method, tasks):
+    setup = set_up(Config(method=method, seeds=(0, 1), **SETTINGS), tasks)
+    taken, events = [], []
+    for event in go_on(setup):
+        if isinstance(event, StepsDone | EpochEnded):
+            taken.append((len(events), host(snapshot.take(event.learner))))
+        else:
+            events.append(event)
+    ended = [event for event in events if isinstance(event, SeedEnded)]
+    assert len({json.dumps(snap.meta) for _, snap in taken}) == len(taken)
+    # In the middle of an epoch, at its end, in the second task, in the second seed.
+    for at in (0, len(taken) // 4, len(taken) // 2 - 1, len(taken) - 2):
+        snap = taken[at][1]
+        again = [e for e in go_on(setup, snapshot.restore(setup, snap)) if isinstance(e, SeedEnded)]
+        left = ended[snap.meta["seed"] :]
+        assert [e.seed for e in again] == [e.seed for e in left]
+        for a, b in zip(again, left, strict=True):
+            chex.assert_trees_all_equal(a.params, b.params)
+            assert (a.matrix, a.routes, a.similarity) == (b.matrix, b.routes, b.similarity)
+
+
+def test_taking_and_restoring_are_inverse(tasks):
+    setup = set_up(Config(method="split", **SETTINGS), tasks)
+    last = None
+    for event in go_on(setup):
+        if isinstance(event, StepsDone) and event.position == 1:
+            last = snapshot.take(event.learner)
+            break
+    assert last is not None
+    assert last.arrays["seen/conv2/t00/covariance"].dtype == np.float64
+    assert last.arrays["cl/distill/responses/t00"].shape == (60, 3)
+    again = snapshot.take(snapshot.restore(setup, host(last)))
+    assert json.dumps(again.meta) == json.dumps(last.meta)
+    chex.assert_trees_all_equal(again.arrays, last.arrays)
+
+
+def test_a_snapshot_is_a_copy(tasks):
+    """The device's memory is given away as the run goes on."""
+    setup = set_up(Config(method="lwf", **SETTINGS), tasks)
+    events = go_on(setup)
+    first = next(event for event in events if isinstance(event, StepsDone))
+    snap = snapshot.take(first.learner)
+    before = {name: x.copy() for name, x in snap.arrays.items()}
+    next(event for event in events if isinstance(event, EpochEnded))
+    chex.assert_trees_all_equal(snap.arrays, before)
+
+
+def test_rebuild_finds_every_container_again():
+    params = {"w": jnp.ones(3), "frozen": None, "none": {"b": None}}
+    with jax.numpy_dtype_promotion("standard"):
+        optimizer = optax.chain(optax.clip(1.0), optax.adam(optax.linear_schedule(1.0, 0.1, 10)))
+        state = optimizer.init(params)
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    flat = {jax.tree_util.keystr(p, simple=True, separator="/"): np.array(x) for p, x in leaves}
+    found = snapshot._rebuild(jax.eval_shape(optimizer.init, params), snapshot._nested(flat))
+    chex.assert_trees_all_equal(found, state)
+    assert jax.tree.structure(found) == jax.tree.structure(state)
