@@ -1,5 +1,8 @@
 """What the commands have in common: parsing, and errors as one line and an exit code."""
 
+import contextlib
+import io
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -27,19 +30,9 @@ def main(
       defaults: completes the arguments and gives the defaults; by default those of
         the dataclass.
     """
-    import tyro
-
     try:
         args, default = defaults(sys.argv[1:]) if defaults else (sys.argv[1:], None)
-        parsed = tyro.cli(
-            command,
-            prog=prog,
-            description=command.__doc__,
-            args=args,
-            default=tyro.MISSING_NONPROP if default is None else default,
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
-        body(parsed)
+        body(_parse(command, prog, args, default))
     except UsageError as error:
         sys.exit(fail(error, 2))
     except (NonFiniteLoss, OutputError) as error:
@@ -48,6 +41,41 @@ def main(
         sys.exit(fail("interrupted; what was written is kept", 130))
     except BrokenPipeError:
         sys.exit(1)
+
+
+def _parse(
+    command: type[Command], prog: str, args: Sequence[str], default: Command | None
+) -> Command:
+    import tyro
+
+    boxes = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(boxes):
+            return tyro.cli(
+                command,
+                prog=prog,
+                description=command.__doc__,
+                args=args,
+                default=tyro.MISSING_NONPROP if default is None else default,
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
+    except SystemExit as stop:
+        if stop.code == 2:
+            raise UsageError(f"{_one_line(boxes.getvalue())}; see --help") from None
+        raise
+    except (OverflowError, AssertionError, ValueError) as error:  # of the parser, on odd values
+        reason = str(error) or "an option has no value"
+        raise UsageError(f"the command line cannot be read ({reason}); see --help") from error
+
+
+def _one_line(box: str) -> str:
+    """What a box of the parser says, and what it proposes, without title and frame."""
+    words = re.sub("[│╭╮╰╯]", " ", box)
+    parts = [" ".join(part.strip(" ─\n").split()) for part in re.split("[─-]{5,}", words)]
+    _, message, *more = [part for part in parts if part]
+    message = message.split(" Got errors:")[0].rstrip(". ")
+    near = [part for part in more if part.startswith("Perhaps you meant")]
+    return f"{message}. {' '.join(near[0].split()[:4])}" if near else message
 
 
 def fail(message: object, code: int) -> int:
