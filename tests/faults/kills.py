@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 METHODS = ("lwf", "select", "split", "joint")
-SIZE = ["--limit", "100", "--epochs", "3", "--batch-size", "20", "--seeds", "0", "1"]
+SIZE = ["--limit", "60", "--epochs", "3", "--batch-size", "20", "--seeds", "0", "1"]
 TIMED = ("seconds", "task_seconds", "argv", "git")
 
 
@@ -60,7 +60,7 @@ def killed(method: str, out: Path, budget: int, longest: float, rng: random.Rand
     while sum(moments.values()) < budget:
         process = start(method, out, "--resume")
         try:
-            process.wait(rng.uniform(0.2, longest))
+            process.wait(rng.uniform(0.2 * longest, longest))
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
