@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from jaxcl.config import Config
@@ -43,7 +44,7 @@ def summarise(
         "similarity": [result.similarity for result in results],
         "task_seconds": [result.seconds for result in results],
         "seconds": seconds,
-        "argv": sys.argv,
+        "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": versions(),
         "git": git_commit(),
     }

@@ -109,7 +109,8 @@ def _run(command: Command, config: Config, out: Path, console) -> None:
     else:
         output.check_free(out, overwrite=command.overwrite)
     runtime.use_compilation_cache()
-    tasks = load_tasks(config, lambda text: console.print(text, style="dim"))
+    with console.status("loading data"):
+        tasks = load_tasks(config, lambda text: console.print(text, style="dim"))
     with lock.locked(out):
         if not resumes:
             output.create(out, config)
