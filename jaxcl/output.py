@@ -81,14 +81,14 @@ def check_same(folder: Path, config: Config) -> None:
         raise UsageError(f"resume: in {folder}, {'; '.join(parts)}; leave these options out")
 
 
-def cut_metrics(folder: Path, size: int) -> list[dict[str, Any]]:
-    """Cuts ``metrics.jsonl`` to what a checkpoint knew of it; returns its lines."""
+def cut_metrics(folder: Path, size: int) -> str:
+    """Cuts ``metrics.jsonl`` to what a checkpoint knew of it; returns what is left."""
     path = folder / METRICS
     if not path.exists():
-        return []
+        return ""
     with path.open("rb+") as file:
         file.truncate(size)
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return path.read_text()
 
 
 def metrics_size(folder: Path) -> int:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from jaxcl import checkpoint, output, plots, report, snapshot
+from jaxcl.errors import UsageError
 from jaxcl.events import EpochEnded, SeedEnded, StepsDone
 from jaxcl.interrupt import Interrupted, catching
 from jaxcl.learn import Learner, Setup
@@ -63,21 +64,32 @@ def find_past(setup: Setup, out: Path, console: Console) -> Past:
 
     found = checkpoint.newest(folder, usable, lambda text: _say(console, text))
     checkpoint.clean(folder, {found.number} if found else set())
-    lines = output.cut_metrics(out, found.meta["metrics_bytes"] if found else 0)
     if found is None:
+        output.cut_metrics(out, 0)
         _say(console, "no checkpoint yet: the run begins anew")
         return NOTHING
-    epochs, results = [], []
-    for line in lines:
-        kind = line.pop("event")
-        if kind == "epoch":
-            epochs.append(EpochEnded(learner=None, **{k: line[k] for k in line if k != "task"}))
-        else:
-            results.append(SeedEnded(**line))
+    try:
+        epochs, results = _events(output.cut_metrics(out, found.meta["metrics_bytes"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"resume: {out / output.METRICS} was changed ({error}); begin anew with --overwrite"
+        ) from error
     learner = snapshot.restore(setup, snapshot.Snapshot(found.arrays, found.meta["learner"]))
     where = f"{setup.names[learner.position]}, {learner.epoch} epochs and {learner.done} steps"
     _say(console, f"resumed from checkpoint {found.number}: seed {learner.seed}, {where} done")
     return Past(learner, epochs, results, found.number, found.meta["elapsed"])
+
+
+def _events(lines: str) -> tuple[list[EpochEnded], list[SeedEnded]]:
+    """The events that the lines of ``metrics.jsonl`` tell of."""
+    epochs, results = [], []
+    for line in map(json.loads, lines.splitlines()):
+        fields = {name: value for name, value in line.items() if name not in ("event", "task")}
+        if line["event"] == "epoch":
+            epochs.append(EpochEnded(learner=None, **fields))
+        else:
+            results.append(SeedEnded(**fields))
+    return epochs, results
 
 
 def _say(console: Console, text: str) -> None:

@@ -112,7 +112,8 @@ def _run(command: Command, config: Config, out: Path, console) -> None:
     with console.status("loading data"):
         tasks = load_tasks(config, lambda text: console.print(text, style="dim"))
     with lock.locked(out):
-        if not resumes:
+        if not resumes:  # another process may have begun and ended a run here meanwhile
+            output.check_free(out, overwrite=command.overwrite)
             output.create(out, config)
         setup = set_up(config, tasks)
         past = record.find_past(setup, out, console) if resumes else record.NOTHING

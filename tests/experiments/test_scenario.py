@@ -188,6 +188,12 @@ def test_a_signal_saves_and_names_the_command_that_goes_on(run, tmp_path, number
     code, _, err = run("--resume", folder, "--epochs", "21", "--lam", "2")
     assert code == 2
     assert "epochs is 8, not 21; lam is 15.0, not 2.0; leave these options out" in err
+    metrics = (folder / "metrics.jsonl").read_bytes()
+    (folder / "metrics.jsonl").write_bytes(b"x" * len(metrics))
+    code, _, err = run("--resume", folder)
+    assert code == 2
+    assert "metrics.jsonl was changed" in err
+    (folder / "metrics.jsonl").write_bytes(metrics + b"a line after the last checkpoint")
     code, out, _ = run("--resume=" + str(folder))
     assert code == 0
     assert "resumed from checkpoint" in out
