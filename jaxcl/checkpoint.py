@@ -9,6 +9,7 @@ checksum is damaged; in both cases the checkpoint before is used.
 import hashlib
 import json
 import logging
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +25,8 @@ from jaxcl.output import write_bytes
 from jaxcl.types import Params, PyTree
 
 FORMAT = 1
+OURS = re.compile(r"[0-9]{6}(\.json)?")
+CUT_OFF = re.compile(r"\.?[0-9]{6}\..*tmp.*")
 Arrays = Mapping[str, ndarray]
 
 
@@ -31,7 +34,7 @@ def save_params(path: Path, params: Params) -> None:
     """Writes a tree of arrays to a folder, whole or not at all, in place of an old one."""
     from orbax.checkpoint import v1 as ocp
 
-    logging.getLogger("absl").setLevel(logging.ERROR)  # a line for every save otherwise
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # errors reach us as exceptions
     ocp.save(str(path.absolute()), params, overwrite=True)
 
 
@@ -121,9 +124,9 @@ def read(folder: Path, number: int) -> Checkpoint:
         raise ValueError(f"{manifest.name} is not whole") from error
     if _digest(_text(stored)) != checksum:
         raise ValueError(f"{manifest.name} was changed")
-    if stored["format"] != FORMAT:
+    if stored.get("format") != FORMAT:
         raise UsageError(
-            f"resume: {manifest} has format {stored['format']}, this version of jaxcl reads"
+            f"resume: {manifest} has format {stored.get('format')}, this version of jaxcl reads"
             f" format {FORMAT}; go on with the version that wrote it"
         )
     for name, digest in stored["files"].items():
@@ -141,7 +144,7 @@ def read(folder: Path, number: int) -> Checkpoint:
 
 def numbers(folder: Path) -> list[int]:
     """Numbers of the checkpoints that have a manifest, oldest first."""
-    return sorted(int(path.stem) for path in folder.glob("[0-9]*.json"))
+    return sorted(int(path.stem) for path in folder.glob("*.json") if OURS.fullmatch(path.name))
 
 
 def newest(
@@ -170,10 +173,11 @@ def newest(
 
 
 def clean(folder: Path, keep: set[int]) -> None:
-    """Removes every checkpoint but those to keep, whole or cut off."""
+    """Removes every checkpoint but those to keep, whole or cut off, and nothing else."""
     for path in folder.iterdir() if folder.is_dir() else ():
-        stem = path.name.split(".")[0]
-        if stem.isdigit() and int(stem) in keep and path.suffix in ("", ".json"):
+        if not (OURS.fullmatch(path.name) or CUT_OFF.fullmatch(path.name)):
+            continue
+        if OURS.fullmatch(path.name) and int(path.stem) in keep:
             continue
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 

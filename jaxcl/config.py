@@ -4,13 +4,15 @@ Light to import (no JAX), so that the command line answers at once.
 """
 
 import dataclasses
-import math
+import sys
 import tomllib
 import typing
 from pathlib import Path
 from typing import Any, Literal
 
 from jaxcl.errors import UsageError, check_name
+
+MOST_EPOCHS = 100_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,12 +61,18 @@ class Config:
         positive = {"epochs": self.epochs, "batch_size": self.batch_size, "lr": self.lr}
         positive |= {"temperature": self.temperature, "limit": self.limit, "probe": self.probe}
         for name, value in positive.items():
-            if value is not None and not (value > 0 and math.isfinite(value)):
+            if value is not None and not value > 0:
                 raise UsageError(f"{name}: {value} is not positive; give a number above 0")
         for name in ("lam", "l2", "warmup_epochs"):
             value = getattr(self, name)
-            if not (value >= 0 and math.isfinite(value)):
-                raise UsageError(f"{name}: {value} is negative or infinite; give 0 or more")
+            if not value >= 0:
+                raise UsageError(f"{name}: {value} is negative; give 0 or more")
+        for name, value in {**positive, "lam": self.lam, "l2": self.l2}.items():
+            if value is not None and value > sys.float_info.max:
+                raise UsageError(f"{name}: too large; give a finite number")
+        for name in ("epochs", "warmup_epochs"):
+            if (getattr(self, name) or 0) > MOST_EPOCHS:
+                raise UsageError(f"{name}: more than {MOST_EPOCHS}; give fewer")
         if not 0 <= self.threshold <= 1:
             raise UsageError(f"threshold: {self.threshold} is outside [0, 1]")
         if not self.seeds:
@@ -94,11 +102,15 @@ def from_toml(text: str) -> Config:
     """
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"not TOML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"not TOML: {str(error)[:100]}") from error
     hints = typing.get_type_hints(Config)
     for name in values:
         check_name("setting", name, hints)
+    missing = [f.name for f in dataclasses.fields(Config) if f.default is not None]
+    missing = [name for name in missing if name not in values]
+    if missing:
+        raise UsageError(f"{missing[0]}: missing; the file is not whole")
     return Config(**{name: _typed(name, value, hints[name]) for name, value in values.items()})
 
 
@@ -115,7 +127,7 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
             return tuple(_typed(name, part, int) for part in value)
     elif Path in allowed and isinstance(value, str):
         return Path(value)
-    elif float in allowed and type(value) in (int, float):
+    elif float in allowed and type(value) is int and abs(value) < 2**53:
         return float(value)
     elif type(value) in allowed:
         return value

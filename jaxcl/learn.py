@@ -9,6 +9,7 @@ from collections.abc import Generator
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import tree_util
@@ -192,6 +193,9 @@ def train_epoch(
     learner = learner._replace(state=state, totals=totals)
     learner = yield from _stretches(setup, learner, program, data, order)
     assert learner.totals is not None
+    if not all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(learner.params)):
+        where = f"epoch {learner.epoch + 1} of task {setup.names[learner.position]!r}"
+        raise NonFiniteLoss(f"parameters: not finite after {where}; try a smaller --lr or --lam")
     means = _means(learner.totals.sums, len(order))
     return learner._replace(epoch=learner.epoch + 1, done=0, totals=None), means
 

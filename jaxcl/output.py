@@ -30,6 +30,8 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
     """Raises a UsageError if a folder holds a run that is not to be replaced."""
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"out: {folder} is a file; name a folder")
+    if overwrite and holds_run(folder) and not (folder / CONFIG).exists():
+        raise UsageError(f"out: {folder} holds files that no run wrote; name another folder")
     if overwrite or not holds_run(folder):
         return
     held = ", ".join(name for name in FILES if (folder / name).exists())

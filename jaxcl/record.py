@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from jaxcl import checkpoint, output, plots, report, snapshot
-from jaxcl.errors import UsageError
+from jaxcl.config import to_toml
+from jaxcl.errors import OutputError, UsageError
 from jaxcl.events import EpochEnded, SeedEnded, StepsDone
 from jaxcl.interrupt import Interrupted, catching
 from jaxcl.learn import Learner, Setup
 from jaxcl.run import go_on
 from jaxcl.summary import summarise
+from jaxcl.types import Params
 
 
 class Saving(NamedTuple):
@@ -56,6 +58,10 @@ def find_past(setup: Setup, out: Path, console: Console) -> Past:
     """What the folder of a run says it did, as far as it is whole.
 
     Half-written checkpoints are removed, damaged ones are passed over and named.
+
+    Raises:
+      UsageError: there are checkpoints but none can be used, or they were written
+        with other settings; nothing is removed.
     """
     folder, size = out / output.CHECKPOINTS, output.metrics_size(out)
 
@@ -63,11 +69,20 @@ def find_past(setup: Setup, out: Path, console: Console) -> Past:
         return "metrics.jsonl lost lines since" if meta["metrics_bytes"] > size else None
 
     found = checkpoint.newest(folder, usable, lambda text: _say(console, text))
-    checkpoint.clean(folder, {found.number} if found else set())
+    if found is None and checkpoint.numbers(folder):
+        raise UsageError(
+            f"resume: no checkpoint in {folder} can be used; begin anew with --overwrite"
+        )
     if found is None:
+        checkpoint.clean(folder, set())
         output.cut_metrics(out, 0)
         _say(console, "no checkpoint yet: the run begins anew")
         return NOTHING
+    if found.meta["config"] != to_toml(setup.config):
+        raise UsageError(
+            f"resume: {out / output.CONFIG} was changed since checkpoint {found.number} was"
+            " written; restore it, or begin anew with --overwrite"
+        )
     try:
         epochs, results = _events(output.cut_metrics(out, found.meta["metrics_bytes"]))
     except (ValueError, KeyError, TypeError) as error:
@@ -75,6 +90,7 @@ def find_past(setup: Setup, out: Path, console: Console) -> Past:
             f"resume: {out / output.METRICS} was changed ({error}); begin anew with --overwrite"
         ) from error
     learner = snapshot.restore(setup, snapshot.Snapshot(found.arrays, found.meta["learner"]))
+    checkpoint.clean(folder, {found.number})
     where = f"{setup.names[learner.position]}, {learner.epoch} epochs and {learner.done} steps"
     _say(console, f"resumed from checkpoint {found.number}: seed {learner.seed}, {where} done")
     return Past(learner, epochs, results, found.number, found.meta["elapsed"])
@@ -127,21 +143,31 @@ def record(
             elif isinstance(event, SeedEnded):
                 results.append(event._replace(params=None))
                 wait()  # Orbax does not write two things at once
-                checkpoint.save_params(out / output.PARAMS / f"seed{event.seed}", event.params)
+                _save_params(out / output.PARAMS / f"seed{event.seed}", event.params)
                 output.append(out, _line("seed", event, setup.names))
             if not isinstance(event, StepsDone | EpochEnded):
                 continue
             if (stop := stopping()) or _due(saving, event, time.perf_counter() - saved):
                 taken, saved = snapshot.take(event.learner), time.perf_counter()
                 meta = {"metrics_bytes": output.metrics_size(out), "elapsed": saved - began}
-                save(taken.arrays, {**meta, "learner": taken.meta})
+                meta |= {"config": to_toml(setup.config), "learner": taken.meta}
+                save(taken.arrays, meta)
             if stop:
-                wait()
+                if not wait():
+                    raise OutputError("interrupted, and the last checkpoint was not written")
                 raise Interrupted
     wait()
     summary = _finish(setup, out, epochs, results, time.perf_counter() - began)
     checkpoint.clean(out / output.CHECKPOINTS, set())
     return summary
+
+
+def _save_params(path: Path, params: Params) -> None:
+    try:
+        checkpoint.save_params(path, params)
+    except Exception as error:  # Orbax raises what its storage raises
+        reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
+        raise OutputError(f"{path} cannot be written ({reason}); --resume tries again") from error
 
 
 def _line(kind: str, event: EpochEnded | SeedEnded, names: Sequence[str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import jax
 import numpy as np
 
+from jaxcl.errors import NonFiniteLoss
 from jaxcl.growth import add_branch, add_head
 from jaxcl.images import to_float
 from jaxcl.nets.base import Net, Route, Routes
@@ -67,6 +68,8 @@ def layer_moments(
         sums = jax.tree.map(lambda x: np.asarray(x, np.float64), sums)
         totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
     assert totals is not None, "no images"
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(totals)):
+        raise NonFiniteLoss("activations: not finite on the images of a task; try a smaller --lr")
     return {
         layer: moments_from_sums(int(count), total, outer)
         for layer, (count, total, outer) in totals.items()

@@ -99,6 +99,14 @@ def test_lwf_holds_on_to_old_responses_better_than_fine_tuning(pair):
     assert drift("lwf") < 0.5 * drift("finetune")
 
 
+def test_strength_zero_is_fine_tuning(pair):
+    """Without the L2 term, which moves old heads too."""
+    zero = result(pair, method="lwf", lam=0.0, l2=0.0)
+    plain = result(pair, method="finetune", l2=0.0)
+    assert zero.matrix == plain.matrix
+    chex.assert_trees_all_close(zero.params, plain.params, rtol=1e-4, atol=1e-6)
+
+
 def test_warm_up_trains_the_new_head_alone(pair):
     events = finish(pair, method="lwf", warmup_epochs=3, epochs=1)
     phases = [(e.position, e.phase) for e in events if isinstance(e, EpochEnded)]

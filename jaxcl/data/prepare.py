@@ -43,15 +43,18 @@ def prepare(name: str, where: Path, *, overwrite: bool = False) -> Path:
     if folder.exists() and not overwrite and _complete(name, where):
         raise DataError(f"{folder} exists already; give --overwrite to make it anew")
     aside = folder.with_name(f"{folder.name}.old")
-    if folder.exists():
-        shutil.rmtree(aside, ignore_errors=True)
+    if aside.exists():  # left by an earlier try that was stopped: it is the good one
+        shutil.rmtree(folder, ignore_errors=True)
+    elif folder.exists():
         folder.rename(aside)
     try:
         _build(name, where)
-    except Exception as error:
+    except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if aside.exists():
             aside.rename(folder)
+        if not isinstance(error, Exception):
+            raise
         reason = str(error).strip().split("\n")[0][:300] or type(error).__name__
         raise DataError(
             f"{name} could not be prepared ({reason}); check the network and the space in"

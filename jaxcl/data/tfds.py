@@ -12,7 +12,7 @@ from numpy import ndarray
 from PIL import Image
 
 from jaxcl.data.cache import cached, folder
-from jaxcl.errors import DataError
+from jaxcl.errors import DataError, UsageError
 
 Arrays = dict[str, ndarray]
 READ = 2000  # records fetched at a time
@@ -49,7 +49,10 @@ SOURCES = {
 def data_dir(given: Path | None) -> Path:
     """The folder of prepared data: as given, else as TFDS has it."""
     default = os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets"
-    return Path(given or default).expanduser()
+    try:
+        return Path(given or default).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"data_dir: {given or default}: {error}") from error
 
 
 def remedy(source: Source, where: Path) -> str:

@@ -37,10 +37,12 @@ def main(
         sys.exit(fail(error, 2))
     except (NonFiniteLoss, OutputError) as error:
         sys.exit(fail(error, 1))
-    except KeyboardInterrupt:
-        sys.exit(fail("interrupted; what was written is kept", 130))
     except BrokenPipeError:
         sys.exit(1)
+    except (OSError, UnicodeError) as error:  # a name too long, a folder unreadable
+        sys.exit(fail(error, 1))
+    except KeyboardInterrupt:
+        sys.exit(fail("interrupted; what was written is kept", 130))
 
 
 def _parse(

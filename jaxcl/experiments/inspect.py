@@ -21,14 +21,14 @@ from jaxcl.types import Params, PRNGKey
 def listing(console: Console) -> None:
     """Prints the scenarios and methods, one line each."""
     for title, entries in (("scenarios", SCENARIOS), ("methods", METHODS)):
-        console.print(f"[bold]{title}[/bold]")
+        console.print(title, style="bold")
         for name, entry in entries.items():
             console.print(f"  {name:<18}  {entry.summary}", highlight=False)
 
 
 def dry_run(console: Console, config: Config, out: Path) -> None:
     """Prints the settings, the size of the network and whether the data is there."""
-    console.print("[bold]settings[/bold]")
+    console.print("settings", style="bold")
     console.print(to_toml(config).rstrip(), highlight=False)
     console.print(f"out = {str(out)!r}", highlight=False)
     net = cnn()
@@ -42,7 +42,7 @@ def dry_run(console: Console, config: Config, out: Path) -> None:
     for part, tree in shapes.items():
         table.add_row(part, f"{count(tree):,}")
     console.print(table)
-    console.print("[bold]data[/bold]")
+    console.print("data", style="bold")
     where = tfds.data_dir(config.data_dir)
     for name in SCENARIOS[config.scenario].tasks:
         if data.available(name, config.data_dir):

@@ -1,6 +1,8 @@
 """Learn a scenario's tasks one after the other: ``python -m jaxcl.experiments.scenario``."""
 
 import dataclasses
+import re
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -75,14 +77,19 @@ def main(command: Command) -> None:
     """Runs the command."""
     from rich.console import Console
 
+    from jaxcl.data import tfds
     from jaxcl.experiments import inspect
     from jaxcl.run import check_config
 
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, markup=False)  # names of folders are no markup
     config = Config(**{f.name: getattr(command, f.name) for f in dataclasses.fields(Config)})
     if command.list:
         return inspect.listing(console)
+    if config.data_dir is not None:  # a run can be resumed from another folder
+        config = dataclasses.replace(config, data_dir=tfds.data_dir(config.data_dir).absolute())
     check_config(config)
+    if command.out == Path() or command.resume == Path():
+        raise UsageError("out: empty; name a folder of its own")
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     out = command.resume or command.out
     out = out or Path("runs", config.scenario, config.method, stamp)
@@ -98,43 +105,57 @@ def _run(command: Command, config: Config, out: Path, console) -> None:
 
     began = time.perf_counter()
     saving = _saving(command)
-    resumes = command.resume is not None and output.holds_run(out)
-    if command.resume is not None and not resumes and command.out is None:
-        raise UsageError(f"resume: {out} holds no run; give --out with it to begin one there")
-    if resumes:
-        output.check_same(out, config)
-        if output.finished(out):
-            console.print(f"{out}: this run is finished", highlight=False)
-            return
-    else:
-        output.check_free(out, overwrite=command.overwrite)
+    if command.resume is not None and command.overwrite:
+        raise UsageError("resume: not together with --overwrite; give one of the two")
+    if command.resume is not None and command.out not in (None, command.resume):
+        raise UsageError(
+            f"resume: {command.resume} is not --out {command.out}; give one of the two"
+        )
+    if (resumes := _resumes(command, config, out)) is None:
+        console.print(f"{out}: this run is finished", highlight=False)
+        return
     runtime.use_compilation_cache()
     with console.status("loading data"):
         tasks = load_tasks(config, lambda text: console.print(text, style="dim"))
     with lock.locked(out):
-        if not resumes:  # another process may have begun and ended a run here meanwhile
-            output.check_free(out, overwrite=command.overwrite)
+        # Another process may have begun or ended a run here meanwhile.
+        if _resumes(command, config, out) != resumes:
+            raise UsageError(f"out: {out} was changed by another process; look there first")
+        if not resumes:
             output.create(out, config)
         setup = set_up(config, tasks)
         past = record.find_past(setup, out, console) if resumes else record.NOTHING
         try:
             summary = record.record(setup, out, console, saving, past, began)
         except Interrupted:
-            again = f"{PROG} --resume={out}"
+            again = f"{PROG} --resume={shlex.quote(str(out))}"
             sys.exit(cli.fail(f"interrupted and saved; go on with: {again}", 75))
         record.show(summary, out, console)
+
+
+def _resumes(command: Command, config: Config, out: Path) -> bool | None:
+    """Whether a run goes on; None if it is finished; UsageError if the folder is not free."""
+    from jaxcl import output
+
+    if command.resume is None or not output.holds_run(out):
+        if command.resume is not None and command.out is None:
+            raise UsageError(f"resume: {out} holds no run; give --out with it to begin one there")
+        output.check_free(out, overwrite=command.overwrite)
+        return False
+    output.check_same(out, config)
+    return None if output.finished(out) else True
 
 
 def _saving(command: Command):
     from jaxcl.record import Saving
 
     text = command.checkpoint_every
-    number, seconds = (text[:-1], True) if text.endswith("s") else (text, False)
-    if not number.isdigit() or int(number) == 0:
+    if not re.fullmatch("[1-9][0-9]{0,8}s?", text):
         raise UsageError(f"checkpoint_every: {text!r} is neither epochs (2) nor seconds (30s)")
     if command.keep < 1:
         raise UsageError(f"keep: {command.keep} is not positive; give a number above 0")
-    every = (None, float(number)) if seconds else (int(number), None)
+    number = int(text.removesuffix("s"))
+    every = (None, float(number)) if text.endswith("s") else (number, None)
     return Saving(*every, keep=command.keep)
 
 

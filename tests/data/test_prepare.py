@@ -177,6 +177,12 @@ def test_what_exists_is_kept(server, tmp_path, monkeypatch):
     with pytest.raises(DataError, match="mnist could not be prepared"):
         prepare("mnist", tmp_path / "tfds", overwrite=True)
     assert len(load("mnist", tmp_path / "tfds", lambda text: None).train_labels) == N["train"]
+    # A try that was stopped left the good one aside and a part of a new one.
+    (tmp_path / "tfds/mnist").rename(tmp_path / "tfds/mnist.old")
+    (tmp_path / "tfds/mnist").mkdir()
+    with pytest.raises(DataError, match="mnist could not be prepared"):
+        prepare("mnist", tmp_path / "tfds", overwrite=True)
+    assert len(load("mnist", tmp_path / "tfds", lambda text: None).train_labels) == N["train"]
 
 
 def test_unknown_name(tmp_path):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxcl.checkpoint import load_params
-from jaxcl.config import from_toml
+from jaxcl.config import Config, from_toml, to_toml
 from jaxcl.experiments import cli
 from jaxcl.experiments.scenario import Command, defaults, main
 from jaxcl.methods import METHODS
@@ -75,12 +75,14 @@ def test_a_folder_that_holds_a_run_is_kept_unless_told(run, tmp_path):
     held = tmp_path / "here"
     held.mkdir()
     (held / "summary.json").write_text("precious")
+    assert "holds files that no run wrote" in run(*QUICK, "--out", "here", "--overwrite")[2]
+    (held / "config.toml").write_text("")
     (held / "notes.txt").write_text("mine")
     code, _, err = run(*QUICK, "--out", "here")
     assert code == 2
     assert err == (
-        "error: out: here already holds a run (summary.json); name another folder, or give"
-        " --overwrite, or --resume to go on with it\n"
+        "error: out: here already holds a run (config.toml, summary.json); name another folder,"
+        " or give --overwrite, or --resume to go on with it\n"
     )
     assert (held / "summary.json").read_text() == "precious"
     code, _, _ = run(*QUICK, "--out", "here", "--overwrite", "--method", "finetune")
@@ -106,6 +108,12 @@ def test_the_default_folder_is_named_after_scenario_and_method(run, tmp_path):
         (["--batch-size", "5000"], "batch_size: 5000 is more than the 1440 training images"),
         (["--scenario", "3", "--data-dir", "nowhere"], "run: python -m jaxcl.experiments.prepare"),
         (["--out", "a-file"], "out: a-file is a file"),
+        (["--out", ""], "out: empty"),
+        (["--epochs", "9" * 400], "epochs: too large"),
+        (["--epochs", "1000000000"], "epochs: more than 100000"),
+        (["--resume", "x", "--out", "y"], "resume: x is not --out y"),
+        (["--resume", "x", "--overwrite"], "resume: not together with --overwrite"),
+        (["--data-dir", "~nobody-of-this-name/x", "--scenario", "3"], "data_dir: ~nobody"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(run, tmp_path, args, message):
@@ -193,7 +201,19 @@ def test_a_signal_saves_and_names_the_command_that_goes_on(run, tmp_path, number
     code, _, err = run("--resume", folder)
     assert code == 2
     assert "metrics.jsonl was changed" in err
+    (folder / "metrics.jsonl").unlink()
+    found = sorted(folder.glob("checkpoints/*"))
+    code, _, err = run("--resume", folder)
+    assert code == 2
+    assert "no checkpoint in" in err
+    assert sorted(folder.glob("checkpoints/*")) == found  # nothing is removed
     (folder / "metrics.jsonl").write_bytes(metrics + b"a line after the last checkpoint")
+    config = (folder / "config.toml").read_text()
+    (folder / "config.toml").write_text(config.replace("lam = 15.0", "lam = 2.0"))
+    code, _, err = run("--resume", folder)
+    assert code == 2
+    assert "config.toml was changed since checkpoint" in err
+    (folder / "config.toml").write_text(config)
     code, out, _ = run("--resume=" + str(folder))
     assert code == 0
     assert "resumed from checkpoint" in out
@@ -228,12 +248,17 @@ def test_bare_resume(run, tmp_path):
 
 def test_a_damaged_configuration_is_refused(run, tmp_path):
     (tmp_path / "here").mkdir()
+    whole = to_toml(Config())
     for text, message in (
         ("lr = ", "not TOML"),
+        (f"x = {'9' * 5000}", "not TOML"),
+        (f"x = {'[' * 5000}", "not TOML"),
+        ("", "method: missing; the file is not whole"),
         ("lrr = 1", "setting: 'lrr' is unknown; did you mean 'lr'"),
-        ('lr = "fast"', "lr: 'fast' is of the wrong type"),
-        ('start = "warm"', "start: 'warm' is none of copy, fresh"),
-        ("lr = -1.0", "lr: -1.0 is not positive"),
+        (whole.replace("lr = 0.001", 'lr = "fast"'), "lr: 'fast' is of the wrong type"),
+        (whole.replace("lr = 0.001", f"lr = 1{'0' * 400}"), "is of the wrong type"),
+        (whole.replace('"copy"', '"warm"'), "start: 'warm' is none of copy, fresh"),
+        (whole.replace("lr = 0.001", "lr = -1.0"), "lr: -1.0 is not positive"),
     ):
         (tmp_path / "here/config.toml").write_text(text)
         code, _, err = run("--resume", "here")
@@ -243,7 +268,14 @@ def test_a_damaged_configuration_is_refused(run, tmp_path):
         assert (tmp_path / "here/config.toml").read_text() == text
 
 
-@pytest.mark.parametrize("value", ["0", "x", "-1", "s", "1.5"])
+def test_a_folder_with_a_name_that_looks_like_markup(run, tmp_path):
+    code, out, _ = run(*QUICK, "--method", "finetune", "--out", "x[/b]y")
+    assert code == 0
+    assert "written to x[/b]y" in out
+    assert run(*QUICK, "--out", "n" * 300)[0] == 1
+
+
+@pytest.mark.parametrize("value", ["0", "x", "-1", "s", "1.5", "\N{SUPERSCRIPT TWO}"])
 def test_checkpoint_every_is_epochs_or_seconds(run, value):
     code, _, err = run(*QUICK, f"--checkpoint-every={value}")
     assert code == 2
