@@ -11,7 +11,9 @@ def l2(strength: float) -> LossTransform:
     """Adds ``strength / 2 * sum(theta^2)`` over all parameters to the loss.
 
     Unlike decoupled weight decay it is part of the loss, so a frozen parameter,
-    for which no gradient is taken, does not move under it.
+    for which no gradient is taken, does not move under it.  An optimiser that
+    divides by the gradient's size, such as Adam, moves a parameter that has no
+    other gradient by full steps, however small the strength.
 
     Args:
       strength: the coefficient, at least 0.

@@ -4,9 +4,8 @@
 
 For each method a small run is made without interruption.  Then the same command is
 started again and again with ``--resume`` and killed (SIGKILL) after a random time,
-until it comes to its end; a checkpoint is written after every stretch of steps, so
-the kills fall on training, evaluation, growth and saving.  Final parameters,
-metrics (but for wall times) and routes must be equal to the bit.
+until it comes to its end; a checkpoint is written after every epoch.  Final
+parameters, metrics (but for wall times) and routes must be equal to the bit.
 """
 
 import argparse
