@@ -71,6 +71,17 @@ def distill(
 
     References:
       Li & Hoiem, Learning without Forgetting, 2016 (arXiv 1606.09282).
+
+    >>> import jax, jax.numpy as jnp
+    >>> forward = lambda w, batch: batch["x"] @ w
+    >>> data, w, key = {"x": jnp.eye(3)}, jnp.zeros((3, 2)), jax.random.key(0)
+    >>> transform, task = distill(strength=1.0), TaskData(data, forward)
+    >>> state = transform.end_task(transform.init(w), w, task, key)  # one task is over
+    >>> state = transform.begin_task(state, w, task, key)  # the next begins
+    >>> batch = {**data, "index": jnp.arange(3)}
+    >>> loss, _ = transform.apply(jnp.float32(0), state, Context(w, forward(w, batch), batch))
+    >>> print(f"{loss:.4f}")  # the entropy of even odds, log 2
+    0.6931
     """
     if not strength >= 0:
         raise ValueError(f"strength: {strength} is negative; pass 0 or more")
