@@ -4,7 +4,7 @@ import functools
 import os
 import tempfile
 
-# The same small programs are compiled again and again: keep them for a session.
+# The same small programs are compiled again and again: keep them for a run of the tests.
 _compiled = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
 os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
