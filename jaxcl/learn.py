@@ -31,6 +31,7 @@ from jaxcl.train import (
     TrainState,
     accuracy,
     epoch_order,
+    forget_programs,
     forward,
     no_totals,
     run_steps,
@@ -151,6 +152,7 @@ def _probe(setup: Setup, learner: Learner) -> np.ndarray:
 def begin(setup: Setup, learner: Learner, data: Batch) -> Learner:
     """Grows the network for the task and lets the transform look at the data."""
     began, key, task = time.perf_counter(), _key(learner), task_name(learner.position)
+    forget_programs()
     growth = grow(
         setup.net,
         setup.method.rule(setup.config),

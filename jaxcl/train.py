@@ -212,3 +212,14 @@ def accuracy(net: Net, routes: Routes, params: Params, data: Batch) -> Float[Arr
 
     hits = map_batches(correct, data, EVALUATION_BATCH)
     return 100 * hits.sum().astype(jnp.float32) / examples(data)
+
+
+def forget_programs() -> None:
+    """Gives up the compiled programs of a smaller network; they hold memory.
+
+    A process may also map no more than so many pieces of it (65,530 on Linux), and
+    every program takes a few hundred.  What is needed again comes from JAX's
+    persistent cache.
+    """
+    run_steps.clear_cache()
+    accuracy.clear_cache()

@@ -4,7 +4,7 @@
 
 For each method a small run is made without interruption.  Then the same command is
 started again and again with ``--resume`` and killed (SIGKILL) after a random time,
-until it comes to its end; a checkpoint is written after every epoch.  Final
+until it comes to its end; a checkpoint is written after every second.  Final
 parameters, metrics (but for wall times) and routes must be equal to the bit.
 """
 
@@ -20,17 +20,21 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import marked
 from rich.console import Console
 from rich.table import Table
 
-METHODS = ("lwf", "select", "split", "joint")
-SIZE = ["--limit", "60", "--epochs", "3", "--batch-size", "20", "--seeds", "0", "1"]
+from jaxcl.methods import METHODS
+
+SIZE = ["--limit", "100", "--epochs", "2", "--batch-size", "10", "--seeds", "0", "1"]
 TIMED = ("seconds", "task_seconds", "argv", "git")
+STARTUP = 0.15  # of a whole run: no kill before, since nothing has happened yet
+MOST = 8  # kills of a run, then it may come to its end
 
 
 def start(method: str, out: Path, *options: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "jaxcl.experiments.scenario", "--method", method, *SIZE]
-    command += ["--out", str(out), "--checkpoint-every", "1", *options]
+    command = [sys.executable, marked.__file__, f"{out}.mark", "--method", method, *SIZE]
+    command += ["--out", str(out), "--checkpoint-every", "1s", *options]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
@@ -40,30 +44,19 @@ def finish(process: subprocess.Popen, method: str) -> None:
         raise SystemExit(f"{method}: exit code {process.returncode}\n{err}")
 
 
-def moment(out: Path) -> str:
-    """What the files say a run was doing when it was killed."""
-    folder = out / "checkpoints"
-    if not (out / "config.toml").exists():
-        return "starting"
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if any(name.isdigit() and f"{name}.json" not in names for name in names):
-        return "saving"
-    if any("tmp" in name for name in names):
-        return "saving"
-    return "working" if names else "before the first checkpoint"
-
-
-def killed(method: str, out: Path, budget: int, longest: float, rng: random.Random) -> Counter:
-    """Runs a method to its end through at most ``budget`` kills; counts their moments."""
-    moments: Counter = Counter()
-    while sum(moments.values()) < budget:
+def killed(
+    method: str, out: Path, budget: int, longest: float, rng: random.Random
+) -> list[list[str]]:
+    """Runs a method to its end through at most ``budget`` kills; what each cut off."""
+    moments: list[list[str]] = []
+    while len(moments) < budget:
         process = start(method, out, "--resume")
         try:
-            process.wait(rng.uniform(0.2 * longest, longest))
+            process.wait(rng.uniform(STARTUP * longest, longest))
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-            moments[moment(out)] += 1
+            moments.append(marked.read(Path(f"{out}.mark")))
             continue
         finish(process, method)
         return moments
@@ -94,44 +87,56 @@ def strip(value):
     return [strip(part) for part in value] if isinstance(value, list) else value
 
 
+def alone(method: str, folder: Path) -> tuple[Path, float]:
+    """A run without interruption, and the seconds it takes once all is compiled."""
+    for turn in ("cold", "warm"):
+        out, began = folder / f"{method}-{turn}", time.perf_counter()
+        finish(start(method, out), method)
+    return out, time.perf_counter() - began
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--methods", nargs="+", default=METHODS)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS))
     options = parser.parse_args()
-    rng, console = random.Random(options.seed), Console(soft_wrap=True)
-    done = dict.fromkeys(options.methods, 0)
-    moments: Counter = Counter()
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ.setdefault("XDG_CACHE_HOME", f"{folder}/cache")
-        alone, times = {}, {}
-        for method in options.methods:
-            # The second is timed: the first compiles, and what it compiled is kept.
-            for turn in ("cold", "warm"):
-                began = time.perf_counter()
-                alone[method] = Path(folder, f"{method}-{turn}")
-                finish(start(method, alone[method]), method)
-                times[method] = time.perf_counter() - began
-        runs = 0
-        while sum(done.values()) < options.kills:
-            method = min(done, key=lambda name: done[name])
-            out = Path(folder, f"{method}-{runs}")
-            left = options.kills - sum(done.values())
-            found = killed(method, out, min(left, 8), times[method], rng)
-            compare(alone[method], out)
-            done[method] += sum(found.values())
-            moments += found
+    rng, console = random.Random(options.seed), Console(soft_wrap=True, width=110)
+    found: dict[str, list[list[str]]] = {method: [] for method in options.methods}
+    runs = 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ.setdefault("XDG_CACHE_HOME", str(folder / "cache"))
+        whole: dict[str, tuple[Path, float]] = {}
+        while (left := options.kills - sum(map(len, found.values()))) > 0:
+            method = min(found, key=lambda name: len(found[name]))
+            if method not in whole:
+                whole[method] = alone(method, folder)
+            reference, seconds = whole[method]
+            out = folder / f"{method}-{runs}"
+            fair = -(-options.kills // len(found))
+            found[method] += killed(method, out, min(left, fair, MOST), seconds, rng)
+            compare(reference, out)
             runs += 1
-            console.print(f"{sum(done.values())} kills, {runs} runs equal to the bit")
-    table = Table(title=f"{sum(done.values())} kills, seed {options.seed}: every run equal")
-    for column in ("method", "kills"):
-        table.add_column(column)
-    for method, count in done.items():
-        table.add_row(method, str(count))
+            done = sum(map(len, found.values()))
+            console.print(f"{done} kills, {runs} runs equal to the bit", style="dim")
+    report(found, options.seed, runs, console)
+
+
+def report(found: dict[str, list[list[str]]], seed: int, runs: int, console: Console) -> None:
+    kills = sum(map(len, found.values()))
+    columns = marked.MOMENTS
+    table = Table(title=f"{kills} kills, seed {seed}: every run equal")
+    for column in ("killed during", *columns, "kills"):
+        table.add_column(column, justify="left" if column == "killed during" else "right")
+    for method, moments in found.items():
+        counts = Counter(part for moment in moments for part in moment)
+        table.add_row(method, *(str(counts[c] or "") for c in columns), str(len(moments)))
+    total = Counter(part for moments in found.values() for moment in moments for part in moment)
+    table.add_section()
+    table.add_row("all", *(str(total[c]) for c in columns), str(kills))
     console.print(table)
-    for name, count in sorted(moments.items()):
-        console.print(f"killed while {name}: {count}")
+    console.print("Saving goes on beside the rest, so its kills are counted twice.")
     console.print(f"{runs} interrupted runs; Python {platform.python_version()}")
 
 

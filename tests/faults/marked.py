@@ -1,0 +1,73 @@
+"""The scenario command, with a file that says what it is doing at any moment.
+
+    python tests/faults/marked.py FILE [options of the command]
+
+The file holds two bytes: what the run does, and what the thread that saves does.
+They are written through a shared memory map, so they stay when the process is
+killed.  Each byte is a position in ``MOMENTS``.
+"""
+
+import functools
+import inspect
+import mmap
+import sys
+from pathlib import Path
+
+MOMENTS = ("starting", "growth", "training", "evaluation", "end of a task", "finishing", "saving")
+RUN, SAVER = 0, 1
+
+
+def read(path: Path) -> list[str]:
+    """What a process was doing when it was killed: the run, and the saver if it worked."""
+    run, saver = path.read_bytes()
+    return [MOMENTS[run], *([MOMENTS[saver]] if saver else [])]
+
+
+def main() -> None:
+    file, *sys.argv[1:] = sys.argv[1:]
+    Path(file).write_bytes(bytes(2))
+    with open(file, "r+b") as opened:
+        marks = mmap.mmap(opened.fileno(), 2)
+
+    def mark(module, name: str, moment: str, slot: int = RUN) -> None:
+        """Says so while a function runs (a generator, while it is not done)."""
+        inner = getattr(module, name)
+
+        def begin() -> int:
+            before, marks[slot] = marks[slot], MOMENTS.index(moment)
+            return before
+
+        @functools.wraps(inner)
+        def call(*args, **kwargs):
+            before = begin()
+            try:
+                return inner(*args, **kwargs)
+            finally:
+                marks[slot] = before
+
+        @functools.wraps(inner)
+        def generate(*args, **kwargs):
+            before = begin()
+            try:
+                return (yield from inner(*args, **kwargs))
+            finally:
+                marks[slot] = before
+
+        setattr(module, name, generate if inspect.isgeneratorfunction(inner) else call)
+
+    from jaxcl import checkpoint, record, run
+    from jaxcl.experiments import cli, scenario
+
+    mark(run, "begin", "growth")
+    mark(run, "train_epoch", "training")
+    mark(run, "test", "evaluation")
+    mark(run, "end", "end of a task")
+    mark(record, "_finish", "finishing")
+    mark(record, "_save_params", "finishing")
+    mark(checkpoint, "write", "saving", SAVER)
+    mark(checkpoint, "clean", "saving", SAVER)
+    cli.main(scenario.Command, scenario.main, scenario.PROG, scenario.defaults)
+
+
+if __name__ == "__main__":
+    main()
