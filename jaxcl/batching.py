@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxcl.types import Batch, PyTree
 
 
-def examples(data: Batch) -> int:
+def examples(data: PyTree) -> int:
     """The number of examples: the length of the common leading axis."""
     lengths = {len(leaf) for leaf in jax.tree.leaves(data)}
     if len(lengths) != 1:

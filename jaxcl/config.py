@@ -6,12 +6,14 @@ Light to import (no JAX), so that the command line answers at once.
 import dataclasses
 import sys
 import tomllib
+import types
 import typing
 from pathlib import Path
 from typing import Any, Literal
 
 from jaxcl.errors import UsageError, check_name
 
+MOST = 100_000_000  # of anything that is counted
 MOST_EPOCHS = 100_000
 
 
@@ -23,20 +25,63 @@ class Config:
     """How forgetting is fought; --list names them all."""
     scenario: str = "builtin"
     """The sequence of tasks; --list names them all."""
+    setting: Literal["task", "domain", "class"] | None = None
+    """What must be told apart: a head per task, one shared head, or all classes so far;
+    by default the scenario's."""
+    heads: Literal["growing", "full"] | None = None
+    """class: the head grows with the tasks, or has all classes from the start."""
     seeds: tuple[int, ...] = (0,)
     """Random seeds; each is a run of its own."""
+    tasks: int | None = None
+    """Number of tasks of a scenario that is made from one data set."""
+    net: Literal["cnn", "mlp", "linear"] | None = None
+    """The network; by default the scenario's."""
+    hidden: tuple[int, ...] | None = None
+    """mlp: units of each hidden layer."""
     epochs: int | None = None
-    """Epochs a task; by default the scenario's own (10)."""
-    batch_size: int = 100
+    """Epochs a task; by default the scenario's."""
+    iterations: int | None = None
+    """Steps a task, instead of epochs."""
+    batch_size: int | None = None
     """Examples in a step; what is left of an epoch's shuffle sits out."""
-    lr: float = 1e-3
-    """Learning rate of Adam."""
-    lam: float = 15.0
-    """lambda: weight of the old responses (lwf, split, select)."""
-    temperature: float = 2.0
-    """Temperature of the distillation (lwf, split, select)."""
-    l2: float = 1e-4
+    optimizer: Literal["adam", "sgd"] | None = None
+    """By default the scenario's."""
+    keep_optimizer: bool | None = None
+    """Whether the optimiser's state goes on from task to task."""
+    lr: float | None = None
+    """Learning rate."""
+    l2: float | None = None
     """Coefficient of the L2 term, l2/2 * sum of squared weights."""
+    lam: float | None = None
+    """lambda: weight of the old responses (lwf, split, select)."""
+    temperature: float | None = None
+    """Temperature of the distillation (lwf, split, select)."""
+    t_squared: bool | None = None
+    """Multiply the distillation by the squared temperature (lwf, split, select)."""
+    strength: float | None = None
+    """Weight of the penalty: lambda of ewc, online_ewc and mas, c of si."""
+    decay: float = 0.95
+    """online_ewc: what is kept of the earlier Fisher, 0 to 1."""
+    fisher: Literal["exact", "sampled", "empirical"] = "exact"
+    """ewc, online_ewc: over which labels the Fisher is taken."""
+    fisher_examples: int | None = None
+    """ewc, online_ewc, mas: examples of a task that are looked at; all by default."""
+    xi: float = 0.1
+    """si: damping."""
+    per_class: int | None = None
+    """er: images of each class that are kept."""
+    ratio: float | None = None
+    """er: part of each task that is kept, instead of --per-class."""
+    buffer: int | None = None
+    """er, der: images that are kept in all, instead of --per-class."""
+    storage: Literal["reservoir", "class_balanced", "ring"] = "reservoir"
+    """er with --buffer: which images are kept."""
+    replay_weight: float | None = None
+    """Weight of the new task's loss in replay, 0 to 1; by default 1/k in task k."""
+    alpha: float = 0.5
+    """der: weight of the remembered logits."""
+    beta: float = 0.5
+    """der: weight of the remembered labels."""
     threshold: float = 0.90
     """select: a layer is shared from this similarity on, 0 to 1."""
     start: Literal["copy", "fresh"] = "copy"
@@ -44,7 +89,7 @@ class Config:
     warmup_epochs: int = 0
     """Epochs in which a later task's new head trains alone, before the others."""
     resize: Literal["bilinear", "pad"] = "bilinear"
-    """How small images become 32x32."""
+    """How small images become 32x32 for the cnn."""
     limit: int | None = None
     """At most this many training images (and as many test images) a task."""
     probe: int = 2000
@@ -58,30 +103,55 @@ class Config:
         Raises:
           UsageError: naming the field, its value and what it may be.
         """
-        positive = {"epochs": self.epochs, "batch_size": self.batch_size, "lr": self.lr}
-        positive |= {"temperature": self.temperature, "limit": self.limit, "probe": self.probe}
-        for name, value in positive.items():
+        for name in POSITIVE:
+            value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UsageError(f"{name}: {value} is not positive; give a number above 0")
-        for name in ("lam", "l2", "warmup_epochs"):
+        for name in NOT_NEGATIVE:
             value = getattr(self, name)
-            if not value >= 0:
+            if value is not None and not value >= 0:
                 raise UsageError(f"{name}: {value} is negative; give 0 or more")
-        for name, value in {**positive, "lam": self.lam, "l2": self.l2}.items():
-            if value is not None and value > sys.float_info.max:
+        for name in UNIT:
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise UsageError(f"{name}: {value} is outside [0, 1]")
+        for name in POSITIVE + NOT_NEGATIVE:
+            value, most = getattr(self, name), MOST_EPOCHS if "epochs" in name else MOST
+            if isinstance(value, float) and value > sys.float_info.max:
                 raise UsageError(f"{name}: too large; give a finite number")
-        for name in ("epochs", "warmup_epochs"):
-            if (getattr(self, name) or 0) > MOST_EPOCHS:
-                raise UsageError(f"{name}: more than {MOST_EPOCHS}; give fewer")
-        if not 0 <= self.threshold <= 1:
-            raise UsageError(f"threshold: {self.threshold} is outside [0, 1]")
+            if isinstance(value, int) and value > most:
+                raise UsageError(f"{name}: more than {most}; give fewer")
+        if self.hidden is not None and not all(0 < units <= MOST for units in self.hidden):
+            raise UsageError(f"hidden: {list(self.hidden)}; give numbers above 0")
+        self._check_seeds()
+        self._check_choices()
+        return self
+
+    def _check_seeds(self) -> None:
         if not self.seeds:
             raise UsageError("seeds: none given; give at least one, such as 0")
         if len(set(self.seeds)) < len(self.seeds):
             raise UsageError(f"seeds: {list(self.seeds)} has one twice; give each once")
         if not all(0 <= seed < 2**32 for seed in self.seeds):
             raise UsageError("seeds: outside [0, 2^32); give small whole numbers")
-        return self
+
+    def _check_choices(self) -> None:
+        if self.epochs is not None and self.iterations is not None:
+            raise UsageError("iterations: not together with --epochs; give one of the two")
+        kept = [name for name in KEPT if getattr(self, name) is not None]
+        if len(kept) > 1:
+            raise UsageError(f"{kept[1]}: not together with {kept[0]}; give one of the two")
+        if self.ratio == 0:
+            raise UsageError("ratio: 0 keeps nothing; give 0.1, say")
+
+
+POSITIVE = (
+    "tasks", "epochs", "iterations", "batch_size", "lr", "temperature", "fisher_examples", "xi",
+    "per_class", "buffer", "limit", "probe",
+)  # fmt: skip
+NOT_NEGATIVE = ("l2", "lam", "strength", "alpha", "beta", "warmup_epochs")
+UNIT = ("decay", "ratio", "replay_weight", "threshold")
+KEPT = ("per_class", "ratio", "buffer")
 
 
 def to_toml(config: Config) -> str:
@@ -116,19 +186,20 @@ def from_toml(text: str) -> Config:
 
 def _typed(name: str, value: Any, hint: Any) -> Any:
     """A value from TOML as the type of a setting; UsageError if it is of another."""
-    if typing.get_origin(hint) is Literal:
+    if isinstance(hint, types.UnionType):
+        hint = next(part for part in typing.get_args(hint) if part is not types.NoneType)
+    kind = typing.get_origin(hint) or hint
+    if kind is Literal:
         choices = typing.get_args(hint)
         if value not in choices:
             raise UsageError(f"{name}: {value!r} is none of {', '.join(choices)}")
         return value
-    allowed = {kind for kind in (typing.get_args(hint) or (hint,)) if isinstance(kind, type)}
-    if typing.get_origin(hint) is tuple:
-        if isinstance(value, list):
-            return tuple(_typed(name, part, int) for part in value)
-    elif Path in allowed and isinstance(value, str):
+    if kind is tuple and isinstance(value, list):
+        return tuple(_typed(name, part, int) for part in value)
+    if kind is Path and isinstance(value, str):
         return Path(value)
-    elif float in allowed and type(value) is int and abs(value) < 2**53:
+    if kind is float and type(value) is int and abs(value) < 2**53:
         return float(value)
-    elif type(value) in allowed:
+    if type(value) is kind and kind is not tuple:
         return value
     raise UsageError(f"{name}: {value!r} is of the wrong type")

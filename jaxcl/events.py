@@ -14,16 +14,14 @@ class TaskBegan(NamedTuple):
       position: of the task, from 0.
       route: the branches it runs through.
       similarity: layer -> branch -> similarity, as far as it was measured.
-      epochs: that will be trained, warm-up included.
-      steps: in an epoch.
+      steps: of each epoch that will be trained, warm-up included.
     """
 
     seed: int
     position: int
     route: Route
     similarity: dict[str, dict[str, float]]
-    epochs: int
-    steps: int
+    steps: list[int]
 
 
 class StepsDone(NamedTuple):
@@ -74,19 +72,23 @@ class SeedEnded(NamedTuple):
 
     Attributes:
       matrix: [trained up to task][task], percent; None before a task is seen.
+      first: task -> accuracy in percent before its first step.
       params: the final tree.
-      weights: numbers of parameters: ``total``, ``added_conv``, ``heads``.
+      weights: numbers of parameters: ``total``, ``added``, ``heads``.
       routes: task -> layer -> the task whose branch it runs through.
       similarity: task -> layer -> branch's task -> similarity.
+      bytes: task -> size of the loss transform's state as the task ended.
       seconds: task -> wall time, growth and evaluation included.
     """
 
     seed: int
     matrix: list[list[float | None]]
+    first: dict[str, float]
     params: Params
     weights: dict[str, int]
     routes: dict[str, dict[str, str]]
     similarity: dict[str, Any]
+    bytes: dict[str, int]
     seconds: dict[str, float]
 
 

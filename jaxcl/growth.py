@@ -45,7 +45,8 @@ def add_head(net: Net, params: Params, task: str, classes: int, key: PRNGKey) ->
     """
     if classes < 2:
         raise ValueError(f"classes: {classes}; a head needs at least 2")
-    return _insert(params, "heads", task, net.new_head(key, classes))
+    head = net.new_head(key, classes, sorted(params["heads"]))
+    return _insert(params, "heads", task, head)
 
 
 def add_branch(
@@ -73,7 +74,8 @@ def add_branch(
     if layer not in net.layers:
         raise ValueError(f"layer: {layer!r} cannot branch; choose from {', '.join(net.layers)}")
     if source is None:
-        return _insert(params, layer, task, net.new_branch(key, layer))
+        branch = net.new_branch(key, layer, sorted(params[layer]))
+        return _insert(params, layer, task, branch)
     if source not in params[layer]:
         has = ", ".join(sorted(params[layer])) or "none"
         raise ValueError(f"source: {layer} has no branch {source!r}; it has {has}")
@@ -105,7 +107,7 @@ def merge(chosen: Params, rest: Params) -> Params:
 
 
 def on_route(net: Net, route: Route, path: Path) -> bool:
-    """False for a leaf of a convolution branch that a task does not run through."""
+    """False for a leaf of a branch that a task does not run through."""
     layer = path[0]
     return layer not in net.layers or path[1] == route[net.layers.index(layer)]
 
@@ -116,13 +118,13 @@ def count(params: PyTree) -> int:
 
 
 def weights(net: Net, params: Params) -> Mapping[str, int]:
-    """Number of parameters: ``total``, ``added_conv`` and ``heads``.
+    """Number of parameters: ``total``, ``added`` and ``heads``.
 
-    ``added_conv`` counts every branch of a layer but its first.
+    ``added`` counts every branch of a layer but its first.
     """
     branches = [params[layer][name] for layer in net.layers for name in sorted(params[layer])[1:]]
     return {
         "total": count(params),
-        "added_conv": sum(count(branch) for branch in branches),
+        "added": sum(count(branch) for branch in branches),
         "heads": count(params["heads"]),
     }

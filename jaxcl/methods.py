@@ -5,33 +5,55 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jaxcl import routing
+from jaxcl import buffers, routing
 from jaxcl.config import Config
 from jaxcl.growth import Path, on_route
-from jaxcl.nets.base import Net, Route
+from jaxcl.nets.base import Net, Pathway
 from jaxcl.routing import Rule
-from jaxcl.transforms import LossTransform, chain, distill, l2
+from jaxcl.transforms import (
+    LossTransform,
+    chain,
+    der,
+    distill,
+    ewc,
+    l2,
+    mas,
+    online_ewc,
+    replay,
+    si,
+)
+from jaxcl.transforms.replay import Memory, fraction, noise, per_class, stored
 from jaxcl.types import Batch
 
-Trains = Callable[[Net, Route, str, Path], bool]
-"""(net, route of the task, task, path of a leaf) -> whether the leaf trains."""
+Trains = Callable[[Net, Pathway, Sequence[str], Path], bool]
+"""(net, pathway of the task, heads that its output has, path of a leaf) -> trains?"""
+
+Losses = Callable[[Config, int], LossTransform]
+"""(whole settings, classes of all tasks) -> what is done to the loss."""
 
 
-def all_on_route(net: Net, route: Route, task: str, path: Path) -> bool:
-    """All but the convolution branches that the task does not run through."""
-    del task
-    return on_route(net, route, path)
+def all_on_route(net: Net, pathway: Pathway, heads: Sequence[str], path: Path) -> bool:
+    """All but the branches that the task does not run through."""
+    del heads
+    return on_route(net, pathway.route, path)
 
 
-def shared_and_new_head(net: Net, route: Route, task: str, path: Path) -> bool:
-    """The shared layers and the task's own head; old heads stay."""
-    return on_route(net, route, path) and (path[0] != "heads" or path[1] == task)
+def shared_and_own_heads(net: Net, pathway: Pathway, heads: Sequence[str], path: Path) -> bool:
+    """The shared layers and the heads of the task's output; other heads stay."""
+    return on_route(net, pathway.route, path) and (path[0] != "heads" or path[1] in heads)
 
 
-def new_head(net: Net, route: Route, task: str, path: Path) -> bool:
+def new_head(net: Net, pathway: Pathway, heads: Sequence[str], path: Path) -> bool:
     """The task's own head and nothing else."""
-    del net, route
-    return path[:2] == ("heads", task)
+    del net, heads
+    return path[:2] == ("heads", pathway.head)
+
+
+def own_column(net: Net, pathway: Pathway, heads: Sequence[str], path: Path) -> bool:
+    """The task's own branches and its own head."""
+    del heads
+    own_head = path[:2] == ("heads", pathway.head)
+    return own_head or (path[0] in net.layers and on_route(net, pathway.route, path))
 
 
 def latest(tasks: Sequence[Batch]) -> Batch:
@@ -49,56 +71,200 @@ class Method(NamedTuple):
 
     Attributes:
       summary: one line for a person.
-      losses: settings -> what is done to the loss.
+      losses: what is done to the loss, at some settings.
       rule: settings -> which branches a new task shares.
       trains: which leaves train in the second and later tasks (in the first,
         everything does).
       data: the data of the tasks so far -> what a task trains on.
+      branches: whether the rule can make new branches of a convolution layer.
+      columns: whether the network is one of columns.
+      fails: what it cannot be expected to do, by setting.
     """
 
     summary: str
-    losses: Callable[[Config], LossTransform]
+    losses: Losses
     rule: Callable[[Config], Rule] = lambda _: routing.share
     trains: Trains = all_on_route
     data: Callable[[Sequence[Batch]], Batch] = latest
+    branches: bool = False
+    columns: bool = False
+    fails: tuple[tuple[str, str], ...] = ()
 
 
-def _plain(config: Config) -> LossTransform:
-    return chain(l2=l2(config.l2))
+def _with_l2(**transforms: Callable[[Config, int], LossTransform]) -> Losses:
+    """The transforms in this order, and then the L2 term."""
+
+    def losses(config: Config, classes: int) -> LossTransform:
+        made = {name: make(config, classes) for name, make in transforms.items()}
+        return chain(**made, l2=l2(_set(config.l2)))
+
+    return losses
 
 
-def _lwf(config: Config) -> LossTransform:
-    return chain(distill=distill(config.lam, config.temperature), l2=l2(config.l2))
+def _set(value: float | None) -> float:
+    """A setting that the scenario's protocol has filled in."""
+    assert value is not None
+    return value
 
+
+def _distill(config: Config, classes: int) -> LossTransform:
+    del classes
+    lam, temperature = _set(config.lam), _set(config.temperature)
+    return distill(lam, temperature, t_squared=bool(config.t_squared))
+
+
+def _ewc(config: Config, classes: int) -> LossTransform:
+    del classes
+    return ewc(_set(config.strength), fisher=config.fisher, n=config.fisher_examples)
+
+
+def _online_ewc(config: Config, classes: int) -> LossTransform:
+    del classes
+    n = config.fisher_examples
+    return online_ewc(_set(config.strength), config.decay, fisher=config.fisher, n=n)
+
+
+def _si(config: Config, classes: int) -> LossTransform:
+    del classes
+    return si(_set(config.strength), xi=config.xi)
+
+
+def _mas(config: Config, classes: int) -> LossTransform:
+    del classes
+    return mas(_set(config.strength), n=config.fisher_examples)
+
+
+def _kept(config: Config, classes: int) -> Memory:
+    """What experience replay keeps: so many a class, a part of each task, or a buffer."""
+    if config.per_class is not None:
+        return per_class(config.per_class)
+    if config.buffer is None:
+        return fraction(_set(config.ratio))
+    storages = {
+        "reservoir": lambda m: buffers.reservoir(m),
+        "ring": lambda m: buffers.ring(m),
+        "class_balanced": lambda m: buffers.class_balanced(m, classes),
+    }
+    return stored(storages[config.storage](config.buffer))
+
+
+def _replay(make: Callable[[Config, int], Memory]) -> Callable[[Config, int], LossTransform]:
+    return lambda config, classes: replay(make(config, classes), weight=config.replay_weight)
+
+
+def _der(config: Config, classes: int) -> LossTransform:
+    per_class = 100 if config.per_class is None else config.per_class
+    room = per_class * classes if config.buffer is None else config.buffer
+    return der(room, classes, alpha=config.alpha, beta=config.beta)
+
+
+REGULARISED = (
+    (
+        "class",
+        "a penalty on the weights keeps what tells the classes of one task apart, but no"
+        " data ever tells them from those of another task",
+    ),
+)
+DISTILLED = (
+    (
+        "class",
+        "the old responses to new images say little about old classes, whose images are gone",
+    ),
+)
 
 METHODS: dict[str, Method] = {
     "finetune": Method(
         "train the shared layers and a new head; nothing is done against forgetting",
-        _plain,
-        trains=shared_and_new_head,
+        _with_l2(),
+        trains=shared_and_own_heads,
+        fails=(
+            ("domain", "nothing is done against forgetting"),
+            ("class", "nothing is done against forgetting"),
+        ),
     ),
     "feature_extraction": Method(
         "after the first task, train only a new head on frozen features",
-        _plain,
+        _with_l2(),
         trains=new_head,
+        fails=(
+            ("domain", "the shared head is overwritten"),
+            ("class", "the outputs of the new task win"),
+        ),
     ),
     "joint": Method(
         "train on the data of all tasks so far: the upper bound",
-        _plain,
+        _with_l2(),
         data=union,
     ),
     "lwf": Method(
         "Learning without Forgetting: distil the old responses to the new images",
-        _lwf,
+        _with_l2(distill=_distill),
+        fails=DISTILLED,
     ),
     "split": Method(
         "lwf, and every task gets its own copy of each convolution layer",
-        _lwf,
+        _with_l2(distill=_distill),
         rule=lambda _: routing.split,
+        branches=True,
+        fails=DISTILLED,
     ),
     "select": Method(
         "lwf, and a convolution layer is split only where the tasks are unlike",
-        _lwf,
+        _with_l2(distill=_distill),
         rule=lambda config: routing.select(config.threshold),
+        branches=True,
+        fails=DISTILLED,
+    ),
+    "ewc": Method(
+        "elastic weight consolidation: a Fisher penalty for each task before",
+        _with_l2(ewc=_ewc),
+        trains=shared_and_own_heads,
+        fails=REGULARISED,
+    ),
+    "online_ewc": Method(
+        "elastic weight consolidation with one running Fisher",
+        _with_l2(ewc=_online_ewc),
+        trains=shared_and_own_heads,
+        fails=REGULARISED,
+    ),
+    "si": Method(
+        "synaptic intelligence: importance from the path integral of the loss",
+        _with_l2(si=_si),
+        trains=shared_and_own_heads,
+        fails=REGULARISED,
+    ),
+    "mas": Method(
+        "memory aware synapses: importance from the sensitivity of the outputs",
+        _with_l2(mas=_mas),
+        trains=shared_and_own_heads,
+        fails=REGULARISED,
+    ),
+    "er": Method(
+        "experience replay: train on a few kept images of earlier tasks as well",
+        _with_l2(replay=_replay(_kept)),
+    ),
+    "der": Method(
+        "dark experience replay ++: kept images with the logits they had",
+        _with_l2(der=_der),
+    ),
+    "exact_replay": Method(
+        "replay of all earlier data, as if nothing had to be given up",
+        _with_l2(replay=_replay(lambda config, classes: fraction(1.0))),
+    ),
+    "noise_replay": Method(
+        "replay of Gaussian noise with the old responses: a control",
+        _with_l2(replay=_replay(lambda config, classes: noise())),
+        fails=(
+            ("domain", "noise says little about the old images"),
+            ("class", "noise says little about the old images"),
+        ),
+    ),
+    "pnn": Method(
+        "progressive networks: a new column for each task, older ones frozen",
+        _with_l2(),
+        rule=lambda _: routing.split,
+        trains=own_column,
+        columns=True,
+        fails=(("class", "outputs of separate columns were never trained against each other"),),
     ),
 }

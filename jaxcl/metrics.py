@@ -36,6 +36,55 @@ def forgetting(matrix: Matrix) -> float | None:
     return float(np.mean(drops))
 
 
+def backward_transfer(matrix: Matrix) -> float | None:
+    """Mean over all tasks but the last of (at the end - just after learning it).
+
+    In percentage points; negative where tasks are forgotten; None for a single task.
+
+    References:
+      Lopez-Paz & Ranzato, 2017.
+
+    >>> backward_transfer([[90.0, None], [70.0, 80.0]])
+    -20.0
+    """
+    if len(matrix) < 2:
+        return None
+    table = np.asarray(matrix, float)
+    return float(np.mean(table[-1, :-1] - np.diag(table)[:-1]))
+
+
+def forward_transfer(first: Sequence[float], chance: Sequence[float]) -> float | None:
+    """Mean over all tasks but the first of (before its first step - by chance).
+
+    In percentage points; None for a single task.
+
+    Args:
+      first: accuracy of each task before it was trained, percent.
+      chance: expected accuracy of a random network, percent.
+
+    References:
+      Lopez-Paz & Ranzato, 2017.
+
+    >>> forward_transfer([50.0, 70.0], [50.0, 50.0])
+    20.0
+    """
+    if len(first) < 2:
+        return None
+    return float(np.mean(np.asarray(first[1:]) - np.asarray(chance[1:])))
+
+
+def learning_accuracy(matrix: Matrix) -> float:
+    """Mean over tasks of the accuracy just after learning them, percent.
+
+    References:
+      Riemer et al., Learning to learn without forgetting, 2019 (arXiv 1810.11910).
+
+    >>> learning_accuracy([[90.0, None], [70.0, 80.0]])
+    85.0
+    """
+    return float(np.mean(np.diag(np.asarray(matrix, float))))
+
+
 def mean_sem(values: Sequence[float | None]) -> dict[str, float | None]:
     """Mean and standard error of the mean; the error of one value is None.
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from scipy import stats
 
 Curves = Mapping[str, Sequence[Sequence[float | None]]]
 """task -> [seed][epoch of the whole run] -> accuracy in percent, None before it is seen."""
@@ -42,6 +43,35 @@ def accuracy_curves(curves: Curves, boundaries: Sequence[int], title: str) -> by
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(title, fontsize="medium")
     axes.legend(loc="best", frameon=False)
+    return _png(figure)
+
+
+def average_curves(methods: Mapping[str, np.ndarray], title: str) -> bytes:
+    """Mean accuracy over the tasks so far as tasks are learned, a line a method, as a PNG.
+
+    Args:
+      methods: method -> [seed, tasks learned], percent; bands are standard errors.
+      title: above the picture.
+    """
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for place, (method, values) in enumerate(methods.items()):
+        tasks, mean = np.arange(1, values.shape[1] + 1), values.mean(0)
+        # Lines may lie on one another: every other one is dashed.
+        style = ("-", "--")[place % 2]
+        (line,) = axes.plot(tasks, mean, label=method, marker=".", linestyle=style)
+        if len(values) > 1:
+            error = stats.sem(values, axis=0)
+            low, high = mean - error, mean + error
+            axes.fill_between(tasks, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    axes.set(xlabel="tasks learned", ylabel="mean accuracy over them (%)", ylim=(0, 102))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_title(title, fontsize="medium")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    return _png(figure)
+
+
+def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=150)
     return buffer.getvalue()

@@ -13,7 +13,7 @@ from jaxcl.config import to_toml
 from jaxcl.errors import OutputError, UsageError
 from jaxcl.events import EpochEnded, SeedEnded, StepsDone
 from jaxcl.interrupt import Interrupted, catching
-from jaxcl.learn import Learner, Setup
+from jaxcl.learn import Learner, Setup, chance
 from jaxcl.run import go_on
 from jaxcl.summary import summarise
 from jaxcl.types import Params
@@ -192,7 +192,7 @@ def _finish(
     seconds: float,
 ) -> dict[str, Any]:
     config = setup.config
-    summary = summarise(config, setup.names, results, seconds)
+    summary = summarise(config, setup.names, chance(setup), results, seconds)
     seeds = "1 seed" if len(results) == 1 else f"{len(results)} seeds"
     title = f"{config.method}, scenario {config.scenario}, {seeds}"
     picture = plots.accuracy_curves(*curves(epochs, setup.names), title)

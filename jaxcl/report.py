@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
+from rich import filesize
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -38,11 +39,11 @@ def watch(events: Iterable[Event], names: Sequence[str], console: Console) -> It
                     if row is not None:
                         bar.remove_task(row)
                     label = f"seed {event.seed} · {names[event.position]}"
-                    total = event.epochs * event.steps
+                    total = sum(event.steps)
                     row = bar.add_task(label, total=total, note="compiling")
                 case StepsDone() if began is not None and row is not None:
-                    done = event.epoch * began.steps + event.step
-                    epoch = f"epoch {event.epoch + 1}/{began.epochs}"
+                    done = sum(began.steps[: event.epoch]) + event.step
+                    epoch = f"epoch {event.epoch + 1}/{len(began.steps)}"
                     note = f"steps  {epoch}  loss {event.loss:.3f}  {event.rate:.1f} steps/s"
                     bar.update(row, completed=done, note=note)
                 case EpochEnded() if began is not None:
@@ -61,19 +62,22 @@ def _route(event: TaskBegan, names: Sequence[str]) -> str:
         new = event.position == 0 or branch == own
         what = "new" if new else f"shared with {names[int(branch[1:])]}"
         parts.append(f"{layer} {what}" + (f" (similarity: {measured})" if measured else ""))
-    return f"seed {event.seed} · {names[event.position]}: {'; '.join(parts)}"
+    what = f": {'; '.join(parts)}" if parts else ""
+    return f"seed {event.seed} · {names[event.position]}{what}"
 
 
 def _epoch(event: EpochEnded, began: TaskBegan, names: Sequence[str]) -> str:
     scores = "  ".join(f"{task} {value:.1f}" for task, value in event.accuracy.items())
     phase = " (warm-up)" if event.phase == "warmup" else ""
+    epoch = f"epoch {event.epoch + 1}/{len(began.steps)}{phase}"
     return (
-        f"seed {event.seed} · {names[event.position]} epoch {event.epoch + 1}/{began.epochs}{phase}"
+        f"seed {event.seed} · {names[event.position]} {epoch}"
         f"  loss {event.metrics['loss']:.3f}  accuracy % {scores}  {event.seconds:.1f} s"
     )
 
 
-def _mean(value: dict[str, float | None], digits: int = 1) -> str:
+def mean_text(value: dict[str, float | None], digits: int = 1) -> str:
+    """A mean and its standard error, as far as there are any."""
     if value["mean"] is None:
         return "-"
     error = f" ± {value['sem']:.{digits}f}" if value["sem"] is not None else ""
@@ -86,36 +90,50 @@ def accuracy_table(summary: dict[str, Any]) -> Table:
 
     tasks, seeds = summary["tasks"], summary["accuracy"]
     n = len(seeds)
-    title = f"{summary['method']} on scenario {summary['scenario']}: test accuracy (%)"
+    title = (
+        f"{summary['method']} on scenario {summary['scenario']}"
+        f" ({summary['setting']}): test accuracy (%)"
+    )
     table = Table(title=title, caption="mean ± standard error over the seeds" if n > 1 else None)
     table.add_column("task")
     for task in tasks:
         table.add_column(f"after {task}", justify="right")
     for column, task in enumerate(tasks):
         cells = [mean_sem([seed[row][column] for seed in seeds]) for row in range(len(tasks))]
-        table.add_row(task, *(_mean(cell) if cell["mean"] is not None else "" for cell in cells))
+        table.add_row(
+            task, *(mean_text(cell) if cell["mean"] is not None else "" for cell in cells)
+        )
     return table
 
 
 def facts_table(summary: dict[str, Any]) -> Table:
-    """Average accuracy, forgetting, weights, routes and time."""
+    """Average accuracy, forgetting, transfer, weights, routes and time."""
     table = Table(show_header=False)
     table.add_column("what")
     table.add_column("value", overflow="fold")
-    table.add_row("average accuracy", f"{_mean(summary['average_accuracy'])} %")
-    table.add_row("forgetting", f"{_mean(summary['forgetting'])} points")
-    for seed, weights, routes in zip(
-        summary["seeds"], summary["weights"], summary["routes"], strict=True
+    table.add_row("average accuracy", f"{mean_text(summary['average_accuracy'])} %")
+    table.add_row("learning accuracy", f"{mean_text(summary['learning_accuracy'])} %")
+    for name in ("forgetting", "backward_transfer", "forward_transfer"):
+        table.add_row(name.replace("_", " "), f"{mean_text(summary[name])} points")
+    for seed, weights, routes, sizes in zip(
+        summary["seeds"],
+        summary["weights"],
+        summary["routes"],
+        summary["state_bytes"],
+        strict=True,
     ):
-        table.add_row(
-            f"seed {seed}: weights",
-            f"{weights['total']:,} in all; {weights['added_conv']:,} added to the"
-            f" convolutions, {weights['heads']:,} in heads",
-        )
-        paths = (
+        text = f"{weights['total']:,} in all; {weights['heads']:,} in heads"
+        if weights["added"]:
+            text += f"; {weights['added']:,} added in branches"
+        table.add_row(f"seed {seed}: weights", text)
+        size = filesize.decimal(max(sizes.values()))
+        table.add_row(f"seed {seed}: memory", f"{size} in the state of the losses")
+        paths = [
             f"{task}: " + " ".join(f"{layer}={branch}" for layer, branch in route.items())
             for task, route in routes.items()
-        )
-        table.add_row(f"seed {seed}: routes", "\n".join(paths))
+            if route
+        ]
+        if paths:
+            table.add_row(f"seed {seed}: routes", "\n".join(paths))
     table.add_row("time", f"{summary['seconds']:.0f} s")
     return table

@@ -107,14 +107,14 @@ def grow(
     routes: Routes,
     *,
     task: str,
-    classes: int,
+    classes: int | None,
     images: np.ndarray,
     seen: Seen,
     similarity: Callable[[Moments, Moments], float],
     start: Literal["copy", "fresh"],
     key: PRNGKey,
 ) -> Growth:
-    """Makes room for a task: shares or adds a branch of each layer, adds a head.
+    """Makes room for a task: shares or adds a branch of each layer, may add a head.
 
     The new task's images are sent along the route of the task that each existing
     branch was made for, and their statistics there are compared with those the
@@ -126,14 +126,14 @@ def grow(
       params: the tree to grow.
       routes: of the earlier tasks.
       task: name of the new task.
-      classes: of the new task.
+      classes: outputs of the new task's head; None if it uses one that is there.
       images: probe images of the new task, uint8.
       seen: the statistics that existing branches saw on their own task.
       similarity: compares two sets of moments; larger is more alike.
       start: a new branch is a copy of the nearest one, or fresh.
       key: for initial weights.
     """
-    paths = dict(routes)
+    paths = {pathway.task: pathway.route for pathway in routes}
     probes: dict[str, dict[str, Moments]] = {}
     measured: dict[str, dict[str, float]] = {layer: {} for layer in net.layers}
 
@@ -154,7 +154,8 @@ def grow(
             layer_key = stream(key, layer)
             grown = add_branch(net, grown, layer, task, key=layer_key, source=source)
         route.append(choice or task)
-    grown = add_head(net, grown, task, classes, stream(key, "head"))
+    if classes is not None:
+        grown = add_head(net, grown, task, classes, stream(key, "head"))
     return Growth(grown, tuple(route), measured)
 
 

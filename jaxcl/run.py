@@ -1,12 +1,13 @@
 """The task loop: it yields events and prints nothing."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 from jaxcl import data
-from jaxcl.batching import examples
 from jaxcl.config import Config
-from jaxcl.data.task import Task, check, limit, on_device
-from jaxcl.errors import check_name
+from jaxcl.data.derive import DERIVED
+from jaxcl.data.task import Task, check, limit, on_device, rgb32, same_shape
+from jaxcl.errors import DataError, UsageError, check_name
 from jaxcl.events import EpochEnded, Event, SeedEnded, TaskBegan
 from jaxcl.growth import task_name, weights
 from jaxcl.learn import (
@@ -18,19 +19,32 @@ from jaxcl.learn import (
     schedule,
     task_data,
     test,
+    test_untrained,
     train_epoch,
 )
 from jaxcl.methods import METHODS
-from jaxcl.nets import cnn
-from jaxcl.scenarios import SCENARIOS
-from jaxcl.train import adam
+from jaxcl.nets import Net, cnn, columns, mlp
+from jaxcl.scenarios import SCENARIOS, resolve
+from jaxcl.settings import first_label, setting
+from jaxcl.train import OPTIMIZERS
 from jaxcl.types import Batch
 
 
 def check_config(config: Config) -> Config:
-    """Returns the configuration if it can be run; raises UsageError if not."""
+    """Returns the whole configuration if it can be run; raises UsageError if not."""
     check_name("method", config.method, METHODS)
-    check_name("scenario", config.scenario, SCENARIOS)
+    config = resolve(config.check())
+    rule, columns = METHODS[config.method].branches, METHODS[config.method].columns
+    if rule and not columns and config.net != "cnn":
+        raise UsageError(
+            f"net: {config.net} has no layer that {config.method} can branch; give cnn"
+        )
+    if (rule or columns) and config.setting == "class" and config.heads == "full":
+        raise UsageError(
+            f"heads: full needs one pathway; {config.method} has several, give growing"
+        )
+    if columns and config.setting == "domain":
+        raise UsageError(f"setting: {config.method} needs a head a task; give task or class")
     return config.check()
 
 
@@ -44,8 +58,24 @@ def load_tasks(config: Config, progress: Callable[[str], None] = lambda text: No
     Raises:
       DataError: data that is missing, damaged or not fit to train on.
     """
-    names = SCENARIOS[config.scenario].tasks
-    tasks = [limit(data.load(name, config.data_dir, progress), config.limit) for name in names]
+    config = check_config(config)
+    scenario = SCENARIOS[config.scenario]
+    tasks = [data.load(name, config.data_dir, progress) for name in scenario.tasks]
+    if scenario.made is not None:
+        assert config.tasks is not None
+        tasks = DERIVED[scenario.made](tasks[0], config.tasks)
+    return fit(config, [limit(task, config.limit) for task in tasks])
+
+
+def fit(config: Config, tasks: Sequence[Task]) -> list[Task]:
+    """The tasks if the configuration can be run on them; raises DataError if not."""
+    assert config.batch_size is not None
+    classes = {task.classes for task in tasks}
+    if config.setting == "domain" and len(classes) > 1:
+        raise DataError(
+            "setting: domain needs as many classes in every task, and these have"
+            f" {', '.join(map(str, sorted(classes)))}; give task or class"
+        )
     return [check(task, config.batch_size) for task in tasks]
 
 
@@ -64,7 +94,7 @@ def run(config: Config, tasks: Sequence[Task] | None = None) -> Iterator[Event]:
       UsageError: a setting that cannot be used, or data that is missing.
       NonFiniteLoss: training diverged; names the task, the epoch and the step.
     """
-    check_config(config)
+    config = check_config(config)
     yield from go_on(set_up(config, load_tasks(config) if tasks is None else tasks))
 
 
@@ -85,16 +115,48 @@ def go_on(setup: Setup, learner: Learner | None = None) -> Iterator[Event]:
 
 def set_up(config: Config, tasks: Sequence[Task]) -> Setup:
     """Brings the tasks to the device and builds what all seeds have in common."""
-    tasks = [check(task, config.batch_size) for task in tasks]
+    config = check_config(config)
+    assert config.optimizer is not None
+    assert config.lr is not None
+    tasks = fit(config, tasks)
+    method, chosen = METHODS[config.method], setting(config.setting, config.heads)
+    convolutional = config.net == "cnn"
+    tasks = (
+        [rgb32(t, config.resize) for t in tasks]
+        if convolutional
+        else same_shape(tasks, config.resize)
+    )
+    classes = [task.classes for task in tasks]
     train: list[Batch] = []
     test: list[Batch] = []
     for i, task in enumerate(tasks):
-        train.append(on_device(task.train_images, task.train_labels, i, config.resize))
-        test.append(on_device(task.test_images, task.test_labels, i, config.resize))
-    method = METHODS[config.method]
-    names, classes = [task.name for task in tasks], [task.classes for task in tasks]
-    transform, optimizer = method.losses(config), adam(config.lr)
-    return Setup(config, method, transform, cnn(), optimizer, names, classes, train, test)
+        first = first_label(chosen, classes, i)
+        train.append(on_device(task.train_images, task.train_labels, i, first))
+        test.append(on_device(task.test_images, task.test_labels, i, first))
+    return Setup(
+        config=config,
+        method=method,
+        setting=chosen,
+        transform=method.losses(config, sum(classes)),
+        net=make_net(config, tasks[0].train_images.shape[1:]),
+        optimizer=OPTIMIZERS[config.optimizer](config.lr),
+        names=[task.name for task in tasks],
+        classes=classes,
+        train=train,
+        test=test,
+    )
+
+
+def make_net(config: Config, shape: tuple[int, ...]) -> Net:
+    """The configured network for images of a shape ``(height, width, channels)``."""
+    progressive = METHODS[config.method].columns
+    if config.net == "cnn":
+        return columns() if progressive else cnn()
+    assert config.hidden is not None
+    hidden = () if config.net == "linear" else config.hidden
+    if progressive:
+        return columns(size=1, channels=math.prod(shape), filters=(), hidden=hidden)
+    return mlp(math.prod(shape), hidden)
 
 
 def _run_seed(setup: Setup, learner: Learner) -> Iterator[Event]:
@@ -103,10 +165,10 @@ def _run_seed(setup: Setup, learner: Learner) -> Iterator[Event]:
         position = learner.position
         batch, epochs = task_data(setup, position), schedule(setup, position)
         if len(learner.routes) == position:
-            learner = begin(setup, learner, batch)
-        route, similarity = learner.routes[-1][1], learner.similarity[-1]
-        steps = examples(batch) // setup.config.batch_size
-        yield TaskBegan(seed, position, route, similarity, len(epochs), steps)
+            learner = test_untrained(setup, begin(setup, learner, batch))
+        route, similarity = learner.routes[-1].route, learner.similarity[-1]
+        steps = [epoch.steps for epoch in epochs]
+        yield TaskBegan(seed, position, route, similarity, steps)
         for number, epoch in enumerate(epochs[learner.epoch :], learner.epoch):
             began = learner.seconds[-1]
             learner, metrics = yield from train_epoch(setup, learner, batch, epoch)
@@ -122,14 +184,20 @@ def _seed_ended(setup: Setup, learner: Learner) -> SeedEnded:
     names = {task_name(position): name for position, name in enumerate(setup.names)}
     routes = {
         names[task]: dict(zip(setup.net.layers, (names[b] for b in route), strict=True))
-        for task, route in learner.routes
+        for task, route, _ in learner.routes
     }
     similarity = {
         name: {layer: {names[b]: v for b, v in found.items()} for layer, found in layers.items()}
         for name, layers in zip(setup.names, learner.similarity, strict=True)
     }
-    seconds = dict(zip(setup.names, learner.seconds, strict=True))
-    number = dict(weights(setup.net, learner.params))
     return SeedEnded(
-        learner.seed, learner.matrix, learner.params, number, routes, similarity, seconds
+        learner.seed,
+        learner.matrix,
+        dict(zip(setup.names, learner.first, strict=True)),
+        learner.params,
+        dict(weights(setup.net, learner.params)),
+        routes,
+        similarity,
+        dict(zip(setup.names, learner.bytes, strict=True)),
+        dict(zip(setup.names, learner.seconds, strict=True)),
     )

@@ -1,6 +1,86 @@
-"""The named scenarios: which tasks, in which order, for how long."""
+"""The named scenarios: which tasks, in which order, and the settings that go with them.
 
-from typing import NamedTuple
+Light to import (no JAX), so that the command line answers at once.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from jaxcl.config import KEPT, Config
+from jaxcl.errors import UsageError, check_name
+
+Strengths = Mapping[tuple[str, str], float]
+"""(method, setting) -> weight of the penalty."""
+
+
+class Protocol(NamedTuple):
+    """Settings for what a user leaves open; their meaning is that of ``Config``.
+
+    Those of the LwF path-selection paper, unless given: its network, 10 epochs of
+    batches of 100, lambda 15.  What the paper leaves open is ours: Adam, L2, T.
+    """
+
+    setting: Literal["task", "domain", "class"] = "task"
+    heads: Literal["growing", "full"] = "growing"
+    net: Literal["cnn", "mlp", "linear"] = "cnn"
+    hidden: tuple[int, ...] = (400, 400)
+    epochs: int | None = 10
+    iterations: int | None = None
+    batch_size: int = 100
+    optimizer: Literal["adam", "sgd"] = "adam"
+    keep_optimizer: bool = False
+    lr: float = 1e-3
+    l2: float = 1e-4
+    lam: float = 15.0
+    temperature: float = 2.0
+    t_squared: bool = False
+    per_class: int | None = None
+    ratio: float | None = 0.1
+    strengths: Strengths = {}  # noqa: RUF012 - never written
+
+
+# van de Ven, Tuytelaars & Tolias, Three types of incremental learning, Nature Machine
+# Intelligence 2022: MLP, Adam kept from task to task, 2,000 iterations of 128 images,
+# the strengths that their grid search found, 100 images a class.
+THREE_TYPES = Protocol(
+    net="mlp",
+    hidden=(400, 400),
+    epochs=None,
+    iterations=2000,
+    batch_size=128,
+    keep_optimizer=True,
+    l2=0.0,
+    lam=1.0,
+    t_squared=True,
+    per_class=100,
+    ratio=None,
+    strengths={
+        **{("ewc", s): v for s, v in (("task", 1e5), ("domain", 1e10), ("class", 1e9))},
+        **{("online_ewc", s): v for s, v in (("task", 1e5), ("domain", 1e10), ("class", 1e9))},
+        **{("si", s): v for s, v in (("task", 10.0), ("domain", 5e4), ("class", 5e3))},
+    },
+)
+PERMUTED = THREE_TYPES._replace(
+    setting="domain",
+    hidden=(1000, 1000),
+    iterations=5000,
+    lr=1e-4,
+    strengths={("ewc", "domain"): 500.0, ("si", "domain"): 0.1},
+)
+# One linear layer, plain gradient descent, a single pass over the data.
+BLOG = Protocol(
+    setting="class",
+    heads="full",
+    net="linear",
+    epochs=1,
+    batch_size=64,
+    optimizer="sgd",
+    keep_optimizer=True,
+    lr=0.01,
+    l2=0.0,
+)
+STRENGTH = {"ewc": 1e4, "online_ewc": 1e4, "si": 1.0, "mas": 1.0}
 
 
 class Scenario(NamedTuple):
@@ -9,17 +89,24 @@ class Scenario(NamedTuple):
     Attributes:
       summary: one line for a person.
       tasks: names of data sets, in order.
-      epochs: epochs a task, unless given.
+      protocol: the settings that go with it.
+      made: how tasks are made, where they come from a single data set.
+      count: how many tasks are made, unless given.
     """
 
     summary: str
     tasks: tuple[str, ...]
-    epochs: int = 10
+    protocol: Protocol = Protocol()
+    made: Literal["split", "permuted", "rotated"] | None = None
+    count: int = 0
 
 
+SHORT = THREE_TYPES._replace(iterations=500, per_class=20)
 SCENARIOS = {
     "builtin": Scenario(
-        "digits, letters, photos: small, needs no download", ("digits", "letters", "photos"), 6
+        "digits, letters, photos: small, needs no download",
+        ("digits", "letters", "photos"),
+        Protocol(epochs=6),
     ),
     "1": Scenario("MNIST, EMNIST letters", ("mnist", "emnist/letters")),
     "2": Scenario("Fashion-MNIST, CIFAR-10", ("fashion_mnist", "cifar10")),
@@ -33,5 +120,82 @@ SCENARIOS = {
         "CIFAR-10, Fashion-MNIST, EMNIST upper-case, MNIST",
         ("cifar10", "fashion_mnist", "emnist/upper", "mnist"),
     ),
+    "mnist-fashion": Scenario("MNIST, Fashion-MNIST: a similar pair", ("mnist", "fashion_mnist")),
+    "split-mnist": Scenario("MNIST, two classes at a time", ("mnist",), THREE_TYPES, "split", 5),
+    "split-fashion": Scenario(
+        "Fashion-MNIST, two classes at a time", ("fashion_mnist",), THREE_TYPES, "split", 5
+    ),
+    "split-cifar10": Scenario(
+        "CIFAR-10, two classes at a time",
+        ("cifar10",),
+        THREE_TYPES._replace(net="cnn"),
+        "split",
+        5,
+    ),
+    "permuted-mnist": Scenario(
+        "MNIST, the pixels in another order each time", ("mnist",), PERMUTED, "permuted", 10
+    ),
+    "rotated-mnist": Scenario(
+        "MNIST, turned from 0 to 180 degrees", ("mnist",), PERMUTED, "rotated", 5
+    ),
+    "digits-0-4-5-9": Scenario(
+        "MNIST, digits 0-4 and then 5-9, one linear layer", ("mnist",), BLOG, "split", 2
+    ),
+    "split-digits": Scenario(
+        "built-in digits, two classes at a time", ("digits",), SHORT, "split", 5
+    ),
+    "permuted-digits": Scenario(
+        "built-in digits, the pixels in another order each time",
+        ("digits",),
+        SHORT._replace(setting="domain"),
+        "permuted",
+        5,
+    ),
+    "rotated-digits": Scenario(
+        "built-in digits, turned from 0 to 180 degrees",
+        ("digits",),
+        SHORT._replace(setting="domain"),
+        "rotated",
+        5,
+    ),
+    "builtin-0-4-5-9": Scenario(
+        "built-in digits 0-4 and then 5-9, one linear layer",
+        ("digits",),
+        BLOG._replace(epochs=20),
+        "split",
+        2,
+    ),
 }
-"""``builtin``, and the six scenarios of the LwF path-selection paper (1-6)."""
+"""``builtin``; the six scenarios of the LwF path-selection paper (1-6); the usual ones
+of the literature, and beside each a small one that needs no download."""
+
+
+def resolve(config: Config) -> Config:
+    """The configuration with every setting that was left open.
+
+    Raises:
+      UsageError: an unknown scenario, or a number of tasks that it does not have.
+    """
+    check_name("scenario", config.scenario, SCENARIOS)
+    scenario = SCENARIOS[config.scenario]
+    protocol = scenario.protocol
+    if config.tasks is not None and scenario.made is None:
+        raise UsageError(f"tasks: scenario {config.scenario!r} has its own; leave the option out")
+    given = {
+        name: getattr(protocol, name)
+        for name in protocol._fields
+        if name != "strengths" and getattr(config, name) is None
+    }
+    if config.iterations is not None or config.epochs is not None:
+        given |= {"epochs": config.epochs, "iterations": config.iterations}
+    if any(getattr(config, name) is not None for name in KEPT):
+        given |= {name: getattr(config, name) for name in KEPT}
+    if config.net is not None and config.net != "mlp" and config.hidden is None:
+        given["hidden"] = protocol.hidden
+    if config.strength is None and config.method in STRENGTH:
+        usual = STRENGTH[config.method]
+        where = config.setting or protocol.setting
+        given["strength"] = protocol.strengths.get((config.method, where), usual)
+    if config.tasks is None and scenario.made is not None:
+        given["tasks"] = scenario.count
+    return dataclasses.replace(config, **given)

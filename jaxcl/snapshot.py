@@ -10,9 +10,15 @@ from numpy import ndarray
 
 from jaxcl.growth import partition
 from jaxcl.learn import Learner, Setup, phase_key, schedule, trained_mask
+from jaxcl.nets import Pathway
 from jaxcl.similarity import Moments
 from jaxcl.train import Totals, TrainState
 from jaxcl.types import PyTree
+
+SAME = (
+    "seed", "position", "epoch", "done", "row", "matrix", "similarity", "first", "bytes", "seconds",
+)  # fmt: skip
+"""Fields of a learner that are JSON as they are."""
 
 
 class Snapshot(NamedTuple):
@@ -47,8 +53,7 @@ def take(learner: Learner) -> Snapshot:
     arrays = {
         tree_util.keystr(path, simple=True, separator="/"): np.array(leaf) for path, leaf in leaves
     }
-    kept = ("seed", "position", "epoch", "done", "routes", "row", "matrix", "similarity", "seconds")
-    return Snapshot(arrays, {name: getattr(learner, name) for name in kept})
+    return Snapshot(arrays, {name: getattr(learner, name) for name in (*SAME, "routes")})
 
 
 def restore(setup: Setup, snapshot: Snapshot) -> Learner:
@@ -61,20 +66,18 @@ def restore(setup: Setup, snapshot: Snapshot) -> Learner:
         else {}
         for layer in setup.net.layers
     }
-    routes = tuple((task, tuple(route)) for task, route in meta["routes"])
+    routes = tuple(Pathway(task, tuple(route), head) for task, route, head in meta["routes"])
     cl = _rebuild(jax.eval_shape(setup.transform.init, params), tree.get("cl"))
     totals = _rebuild(Totals({}, jnp.int32(0)), tree["totals"]) if "totals" in tree else None
-    same = {name: meta[name] for name in ("seed", "position", "epoch", "done", "row", "matrix")}
     learner = Learner(
-        **same,
+        **{name: meta[name] for name in SAME},
         params=params,
         state=None,
+        opt=None,  # that of the task before has served its purpose
         totals=totals,
         cl=cl,
         seen=moments,
         routes=routes,
-        similarity=meta["similarity"],
-        seconds=meta["seconds"],
     )
     # Between epochs the state is still that of the phase of the epoch before.
     number = learner.epoch if learner.done else learner.epoch - 1

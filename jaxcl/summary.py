@@ -5,44 +5,65 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxcl.config import Config
+from jaxcl.config import Config, to_toml
 from jaxcl.events import SeedEnded
-from jaxcl.metrics import average_accuracy, forgetting, mean_sem
+from jaxcl.metrics import (
+    average_accuracy,
+    backward_transfer,
+    forgetting,
+    forward_transfer,
+    learning_accuracy,
+    mean_sem,
+)
 from jaxcl.runtime import git_commit, versions
 
 
 def summarise(
-    config: Config, names: Sequence[str], results: Sequence[SeedEnded], seconds: float
+    config: Config,
+    names: Sequence[str],
+    chance: Sequence[float],
+    results: Sequence[SeedEnded],
+    seconds: float,
 ) -> dict[str, Any]:
     """What ``summary.json`` holds.
 
     Args:
       config: of the run.
       names: of the tasks.
+      chance: expected accuracy of a random network on each task, percent.
       results: one for each seed.
       seconds: wall time of everything.
 
     Returns:
-      ``method, scenario, seeds, tasks``; ``accuracy`` [seed][trained up to
-      task][task] in percent, None before a task is seen; ``final`` (task -> mean
-      and sem), ``average_accuracy`` and ``forgetting`` (mean and sem over the
-      seeds, percent and percentage points); ``weights, routes, similarity,
-      task_seconds`` for each seed; ``seconds, argv, versions, git``.
+      ``method, scenario, setting, seeds, tasks``; ``accuracy`` [seed][trained up
+      to task][task] in percent, None before a task is seen; ``final`` (task ->
+      mean and sem), ``average_accuracy, forgetting, backward_transfer,
+      forward_transfer, learning_accuracy`` (mean and sem over the seeds, percent
+      or percentage points); ``weights, routes, similarity, state_bytes,
+      task_seconds`` for each seed; ``config, seconds, argv, versions, git``.
     """
     matrices = [result.matrix for result in results]
     return {
         "method": config.method,
         "scenario": config.scenario,
+        "setting": config.setting,
         "seeds": [result.seed for result in results],
         "tasks": list(names),
         "accuracy": matrices,
         "final": {name: mean_sem([m[-1][i] for m in matrices]) for i, name in enumerate(names)},
         "average_accuracy": mean_sem([average_accuracy(m) for m in matrices]),
         "forgetting": mean_sem([forgetting(m) for m in matrices]),
+        "backward_transfer": mean_sem([backward_transfer(m) for m in matrices]),
+        "forward_transfer": mean_sem(
+            [forward_transfer(list(r.first.values()), chance) for r in results]
+        ),
+        "learning_accuracy": mean_sem([learning_accuracy(m) for m in matrices]),
         "weights": [result.weights for result in results],
         "routes": [result.routes for result in results],
         "similarity": [result.similarity for result in results],
+        "state_bytes": [result.bytes for result in results],
         "task_seconds": [result.seconds for result in results],
+        "config": to_toml(config),
         "seconds": seconds,
         "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": versions(),

@@ -10,11 +10,11 @@ import optax
 
 from jaxcl.batching import examples, map_batches
 from jaxcl.growth import merge, partition
-from jaxcl.images import to_float
 from jaxcl.losses import cross_entropy
-from jaxcl.nets.base import Net, Routes
 from jaxcl.random import stream
+from jaxcl.settings import View, forward, own_logits
 from jaxcl.transforms import Context, LossTransform, Step
+from jaxcl.trees import regrow
 from jaxcl.types import Array, Batch, Float, Int, Metrics, Outputs, Params, PRNGKey, PyTree, Scalar
 
 EVALUATION_BATCH = 500
@@ -24,15 +24,14 @@ class Program(NamedTuple):
     """What a step is compiled from: static, hashable, the same for every seed.
 
     Attributes:
-      net: the network.
-      routes: of the tasks so far; ``batch["task"]`` is a position in it.
+      view: the network and the pathways of the tasks so far; ``batch["task"]`` is a
+        position among these.
       targets: positions of the tasks that the data belongs to.
       transform: what is done to the loss.
       optimizer: an optax transformation.
     """
 
-    net: Net
-    routes: Routes
+    view: View
     targets: tuple[int, ...]
     transform: LossTransform
     optimizer: optax.GradientTransformation
@@ -75,10 +74,23 @@ def adam(lr: float) -> optax.GradientTransformationExtraArgs:
     return optax.inject_hyperparams(optax.adam)(learning_rate=lr)
 
 
+def sgd(lr: float) -> optax.GradientTransformationExtraArgs:
+    """Stochastic gradient descent whose learning rate is a leaf of its state."""
+    return optax.inject_hyperparams(optax.sgd)(learning_rate=lr)
+
+
+OPTIMIZERS = {"adam": adam, "sgd": sgd}
+
+
 def start_phase(
-    program: Program, params: Params, mask: PyTree, cl: PyTree, key: PRNGKey
+    program: Program,
+    params: Params,
+    mask: PyTree,
+    cl: PyTree,
+    key: PRNGKey,
+    kept: PyTree | None = None,
 ) -> TrainState:
-    """The state before the first step of a phase, with a fresh optimiser.
+    """The state before the first step of a phase.
 
     Args:
       program: what will be run.
@@ -86,54 +98,58 @@ def start_phase(
       mask: Python booleans, which leaves train.
       cl: the transform's state.
       key: randomness of the phase.
+      kept: an earlier state of the optimiser to go on with; a fresh one if None.
     """
     trained, frozen = partition(params, mask)
     zero = jnp.zeros((), jnp.int32)
-    return TrainState(zero, trained, frozen, program.optimizer.init(trained), cl, key)
+    opt = program.optimizer.init(trained)
+    opt = opt if kept is None else regrow(kept, opt)
+    return TrainState(zero, trained, frozen, opt, cl, key)
 
 
-def forward(net: Net, routes: Routes) -> Callable[[Params, Batch], dict[str, Array]]:
-    """``forward(params, batch) -> {task: logits}`` for batches whose images are bytes."""
-    return lambda params, batch: net.apply(params, to_float(batch["image"]), routes)
-
-
-def task_loss(outputs: Outputs, batch: Batch, tasks: dict[int, str]) -> Scalar:
-    """Mean cross-entropy of each example under its own task's head.
-
-    Args:
-      outputs: task -> logits ``[b, classes]``.
-      batch: ``label`` and ``task`` (a key of ``tasks``), int32 ``[b]``.
-      tasks: position -> name of the tasks that occur.
-    """
-    total = jnp.zeros((), jnp.float32)
-    for position, name in tasks.items():
-        own = batch["task"] == position
-        # Another task's label may not exist here; its loss is masked out.
-        label = jnp.where(own, batch["label"], 0)
-        total += jnp.where(own, jax.vmap(cross_entropy)(outputs[name], label), 0.0).sum()
-    return total / len(batch["label"])
+def mean_cross_entropy(logits: Float[Array, "b classes"], batch: Batch) -> Scalar:
+    """Mean cross-entropy of a batch, nats."""
+    return jax.vmap(cross_entropy)(logits, batch["label"]).mean()
 
 
 def make_step(program: Program) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """One optimiser step, not yet compiled: ``(state, batch) -> (state, metrics)``."""
-    outputs_of = forward(program.net, program.routes)
-    tasks = {position: program.routes[position][0] for position in program.targets}
+    outputs_of = forward(program.view)
+    logits_of = own_logits(program.view, program.targets)
+    # What a transform replays may belong to any task so far.
+    any_logits_of = own_logits(program.view, range(len(program.view.routes)))
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = stream(state.key, "step", state.step)
+        context = Context(merge(state.params, state.frozen), {}, batch, key)
+        context = context._replace(forward=outputs_of, logits=any_logits_of)
 
-        def loss_of(trained: Params) -> tuple[Scalar, Metrics]:
-            params = merge(trained, state.frozen)
-            outputs = outputs_of(params, batch)
-            loss = task_loss(outputs, batch, tasks)
-            context = Context(params, outputs, batch, key)
-            total, metrics = program.transform.apply(loss, state.cl, context)
-            return total, {"loss": total, "new_loss": loss, **metrics}
+        def run(trained: Params) -> Outputs:
+            return outputs_of(merge(trained, state.frozen), batch)
 
-        gradient, metrics = jax.grad(loss_of, has_aux=True)(state.params)
+        def plain(outputs: Outputs) -> Scalar:
+            return mean_cross_entropy(logits_of(outputs, batch), batch)
+
+        def transformed(loss: Scalar, outputs: Outputs, trained: Params):
+            here = context._replace(params=merge(trained, state.frozen), outputs=outputs)
+            return program.transform.apply(loss, state.cl, here)
+
+        # The network is differentiated once: its pullback is linear, and where a
+        # transform adds a function of the weights alone, both pulls are the same.
+        outputs, pull = jax.vjp(run, state.params)
+        loss, slope = jax.value_and_grad(plain)(outputs)
+        transformed_grad = jax.value_and_grad(transformed, argnums=(0, 1, 2), has_aux=True)
+        (total, metrics), (of_loss, of_outputs, direct) = transformed_grad(
+            loss, outputs, state.params
+        )
+        combined = jax.tree.map(lambda s, o: of_loss * s + o, slope, of_outputs)
+        gradient = jax.tree.map(jnp.add, pull(combined)[0], direct)
         change, opt = program.optimizer.update(gradient, state.opt, state.params)
         params = optax.apply_updates(state.params, change)
-        cl = program.transform.update(state.cl, Step(state.params, params, gradient))
+        context = context._replace(outputs=outputs)
+        done = Step(state.params, params, gradient, pull(slope)[0], context)
+        cl = program.transform.update(state.cl, done)
+        metrics = {"loss": total, "new_loss": loss, **metrics}
         return TrainState(state.step + 1, params, state.frozen, opt, cl, state.key), metrics
 
     return step
@@ -194,21 +210,22 @@ def run_steps(
     return jax.lax.fori_loop(first, last, body, (state, totals))
 
 
-@partial(jax.jit, static_argnames=("net", "routes"))
-def accuracy(net: Net, routes: Routes, params: Params, data: Batch) -> Float[Array, ""]:
+@partial(jax.jit, static_argnames=("view", "position"))
+def accuracy(view: View, position: int, params: Params, data: Batch) -> Float[Array, ""]:
     """Accuracy of one task in percent.
 
     Args:
-      net: the network.
-      routes: the (task, route) pair of that task alone.
+      view: the network and the pathways of the tasks so far.
+      position: of that task.
       params: the whole tree.
-      data: ``image`` (bytes) and ``label``.
+      data: ``image`` (bytes), ``label`` and ``task``.
     """
-    ((task, _),) = routes
-    outputs_of = forward(net, routes)
+    if not view.setting.joined:  # no other task's pathway is needed
+        view, position = view._replace(routes=view.routes[position : position + 1]), 0
+    outputs_of, logits_of = forward(view), own_logits(view, (position,))
 
     def correct(batch: Batch) -> Array:
-        return jnp.argmax(outputs_of(params, batch)[task], -1) == batch["label"]
+        return jnp.argmax(logits_of(outputs_of(params, batch), batch), -1) == batch["label"]
 
     hits = map_batches(correct, data, EVALUATION_BATCH)
     return 100 * hits.sum().astype(jnp.float32) / examples(data)
@@ -221,5 +238,5 @@ def forget_programs() -> None:
     every program takes a few hundred.  What is needed again comes from JAX's
     persistent cache.
     """
-    run_steps.clear_cache()
-    accuracy.clear_cache()
+    run_steps.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]
+    accuracy.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]

@@ -38,7 +38,7 @@ def test_a_fresh_branch_has_values_of_its_own(params):
     grown = add_branch(NET, params, "conv1", "t01", key=jax.random.key(7))
     assert np.all(grown["conv1"]["t01"]["w"] != params["conv1"]["t00"]["w"])
     # He-normal: variance 2 / fan-in.
-    big = cnn(filters=(32, 64)).new_branch(jax.random.key(0), "conv2")["w"]
+    big = cnn(filters=(32, 64)).new_branch(jax.random.key(0), "conv2", ())["w"]
     assert np.var(big) == pytest.approx(2 / (9 * 32), rel=0.05)
 
 
@@ -72,6 +72,6 @@ def test_weights_of_the_paper_for_a_split(key):
         params = add_head(net, params, task, 10, key)
     assert weights(net, params) == {
         "total": 2 * 19_392 + 1_605_760 + 2 * 1_290,
-        "added_conv": 19_392,
+        "added": 19_392,
         "heads": 2 * 1_290,
     }

@@ -6,7 +6,7 @@ import pytest
 
 from jaxcl import routing
 from jaxcl.images import to_float
-from jaxcl.nets import cnn
+from jaxcl.nets import Pathway, cnn
 from jaxcl.routing import grow, layer_moments
 from jaxcl.similarity import frechet_similarity, moments
 
@@ -57,7 +57,7 @@ def first(key):
         layer: {"t00": m}
         for layer, m in layer_moments(NET, growth.params, growth.route, IMAGES).items()
     }
-    return growth, (("t00", growth.route),), seen
+    return growth, (Pathway("t00", growth.route, "t00"),), seen
 
 
 def test_the_first_task_gets_a_branch_of_each_layer(first):
@@ -96,7 +96,7 @@ def test_layers_decide_on_their_own_and_the_nearest_branch_is_copied(first, key)
     growth, routes, seen = first
     scores = {("conv1", "t00"): 0.95, ("conv2", "t00"): 0.2, ("conv2", "t01"): 0.6}
     second = grow_task(key, 1, routing.split, growth.params, routes, seen, start="fresh")
-    routes = (*routes, ("t01", second.route))
+    routes = (*routes, Pathway("t01", second.route, "t01"))
     seen = {
         layer: {
             b: layer_seen["t00"]._replace(mean=layer_seen["t00"].mean + i)

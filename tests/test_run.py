@@ -44,13 +44,16 @@ def test_every_method_learns_what_can_be_learned(method, pair, make_task):
     assert kinds == [*[TaskBegan, *[EpochEnded] * epochs] * 2, SeedEnded]
     assert set(ended.routes) == set(ended.similarity) == set(ended.seconds) == {"bars", "sides"}
     layers = {"conv1": "bars", "conv2": "bars"}
+    if METHODS[method].columns:
+        assert ended.routes == {name: {"column": name} for name in ("bars", "sides")}
+        return
     assert ended.routes["bars"] == layers
     if method == "split":
         assert ended.routes["sides"] == {"conv1": "sides", "conv2": "sides"}
-        assert ended.weights["added_conv"] == 19_392
+        assert ended.weights["added"] == 19_392
     elif method != "select":
         assert ended.routes["sides"] == layers
-        assert ended.weights["added_conv"] == 0
+        assert ended.weights["added"] == 0
     assert ended.weights == weights(cnn(), ended.params)
 
 
@@ -124,7 +127,7 @@ def test_joint_trains_on_all_tasks(pair):
 
 def test_select_at_the_ends_of_the_threshold(pair):
     shared = result(pair, method="select", threshold=0.0)
-    assert shared.weights["added_conv"] == 0
+    assert shared.weights["added"] == 0
     chex.assert_trees_all_equal(shared.params, result(pair, method="lwf").params)
     apart = result(pair, method="select", threshold=1.0)
     chex.assert_trees_all_equal(apart.params, result(pair, method="split").params)

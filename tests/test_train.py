@@ -7,15 +7,29 @@ import pytest
 
 from jaxcl import train
 from jaxcl.growth import add_branch, add_head, leaf_mask, merge
+from jaxcl.images import to_float
 from jaxcl.losses import cross_entropy
-from jaxcl.nets import cnn
-from jaxcl.train import Program, adam, epoch_order, no_totals, run_steps, start_phase, task_loss
+from jaxcl.nets import Pathway, cnn
+from jaxcl.settings import SETTINGS, View, forward, own_logits
+from jaxcl.train import (
+    Program,
+    adam,
+    epoch_order,
+    mean_cross_entropy,
+    no_totals,
+    run_steps,
+    start_phase,
+)
 from jaxcl.transforms import LossTransform, TaskData, chain, distill, l2
 
 NET = cnn(size=12, filters=(4, 5), hidden=6)
-OLD = (("t00", ("t00", "t00")),)
-ROUTES = (*OLD, ("t01", ("t01", "t01")))
+OLD = (Pathway("t00", ("t00", "t00"), "t00"),)
+ROUTES = (*OLD, Pathway("t01", ("t01", "t01"), "t01"))
 N = 24
+
+
+def view(routes):
+    return View(NET, routes, SETTINGS["task"])
 
 
 @pytest.fixture
@@ -45,9 +59,9 @@ def trains_second(path):
 def second_task(transform, params, data, mask=trains_second, optimizer=None, routes=ROUTES):
     """Program and state at the beginning of a second task."""
     key = jax.random.key(3)
-    program = Program(NET, routes, (1,), transform, optimizer or adam(1e-2))
+    program = Program(view(routes), (1,), transform, optimizer or adam(1e-2))
     params = jax.tree.map(jnp.copy, params)
-    task = TaskData(data, train.forward(NET, OLD))
+    task = TaskData(data, forward(view(OLD)))
     cl = transform.end_task(transform.init(params), params, task, key)
     cl = transform.begin_task(cl, params, task, key)
     return program, start_phase(program, params, leaf_mask(params, mask), cl, key)
@@ -101,7 +115,7 @@ def test_compiled_steps_equal_single_ones(params, data):
 
 
 def test_strength_zero_is_fine_tuning_to_the_bit(params, data):
-    shared = (*OLD, ("t01", ("t00", "t00")))
+    shared = (*OLD, Pathway("t01", ("t00", "t00"), "t01"))
     runs = []
     for transform in (chain(), chain(distill=distill(0.0))):
         program, state = second_task(transform, params, data, lambda p: True, routes=shared)
@@ -120,7 +134,7 @@ def test_one_compilation_for_a_route_whatever_the_seed_and_the_stretch(params, d
     for seed, bounds in enumerate([(0, 1), (1, 3), (3, 6)]):
         again = state._replace(key=jax.random.key(seed))
         compiled(program, again, totals, data, order, *map(np.int32, bounds))
-    other = program._replace(routes=(*OLD, ("t01", ("t00", "t01"))))
+    other = program._replace(view=view((*OLD, Pathway("t01", ("t00", "t01"), "t01"))))
     with pytest.raises(AssertionError, match="traced > 1"):
         compiled(other, state, totals, data, order, np.int32(0), np.int32(1))
 
@@ -146,14 +160,15 @@ def test_update_sees_every_step(params, data):
     assert int(steps(program, state, data)[0].cl["path"]["count"]) == 6
 
 
-def test_task_loss_uses_each_examples_own_head():
+def test_the_loss_uses_each_examples_own_head():
     outputs = {"t00": jnp.array([[1.0, 2.0], [0.0, 0.0]]), "t01": jnp.array([[9.0, 0.0, 0.0]] * 2)}
     batch = {"label": jnp.array([0, 2], jnp.int32), "task": jnp.array([0, 1], jnp.int32)}
     expected = (
         cross_entropy(outputs["t00"][0], jnp.int32(0))
         + cross_entropy(outputs["t01"][1], jnp.int32(2))
     ) / 2
-    np.testing.assert_allclose(task_loss(outputs, batch, {0: "t00", 1: "t01"}), expected, rtol=1e-6)
+    logits = own_logits(view(ROUTES), (0, 1))(outputs, batch)
+    np.testing.assert_allclose(mean_cross_entropy(logits, batch), expected, rtol=1e-6)
 
 
 def test_an_epoch_visits_every_row_once_and_leaves_the_remainder_out():
@@ -176,6 +191,6 @@ def test_the_first_bad_step_is_reported(params, data):
 
 
 def test_accuracy_in_percent(params, data):
-    labels = NET.apply(params, train.to_float(data["image"]), ROUTES[1:])["t01"].argmax(-1)
+    labels = NET.apply(params, to_float(data["image"]), ROUTES[1:])["t01"].argmax(-1)
     wrong = {**data, "label": jnp.where(jnp.arange(N) < 6, (labels + 1) % 4, labels)}
-    assert float(train.accuracy(NET, ROUTES[1:], params, wrong)) == pytest.approx(75.0)
+    assert float(train.accuracy(view(ROUTES), 1, params, wrong)) == pytest.approx(75.0)

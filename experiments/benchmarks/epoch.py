@@ -19,15 +19,16 @@ from rich.progress import track
 from rich.table import Table
 
 from jaxcl.growth import add_branch, add_head, leaf_mask, on_route
-from jaxcl.nets import Routes, cnn
-from jaxcl.train import Program, adam, epoch_order, forward, no_totals, run_steps, start_phase
+from jaxcl.nets import Pathway, Routes, cnn
+from jaxcl.settings import SETTINGS, View, forward
+from jaxcl.train import Program, adam, epoch_order, no_totals, run_steps, start_phase
 from jaxcl.transforms import LossTransform, TaskData, chain, distill, l2
 from jaxcl.types import Batch, Params
 
 EXAMPLES, BATCH = 5_000, 100
-OLD: Routes = (("t00", ("t00", "t00")),)
-SHARED: Routes = (*OLD, ("t01", ("t00", "t00")))
-SPLIT: Routes = (*OLD, ("t01", ("t01", "t01")))
+OLD: Routes = (Pathway("t00", ("t00", "t00"), "t00"),)
+SHARED: Routes = (*OLD, Pathway("t01", ("t00", "t00"), "t01"))
+SPLIT: Routes = (*OLD, Pathway("t01", ("t01", "t01"), "t01"))
 
 
 def network() -> Params:
@@ -44,11 +45,12 @@ def network() -> Params:
 def case(routes: Routes, transform: LossTransform, data: Batch):
     """A function that runs so many steps and returns seconds a step."""
     net, key, params = cnn(), jax.random.key(0), network()
-    program = Program(net, routes, (len(routes) - 1,), transform, adam(1e-3))
-    task = TaskData(data, forward(net, () if routes == OLD else OLD))
+    view = View(net, routes, SETTINGS["task"])
+    program = Program(view, (len(routes) - 1,), transform, adam(1e-3))
+    task = TaskData(data, forward(view._replace(routes=() if routes == OLD else OLD)))
     cl = transform.end_task(transform.init(params), params, task, key)
     cl = transform.begin_task(cl, params, task, key)
-    mask = leaf_mask(params, lambda path: on_route(net, routes[-1][1], path))
+    mask = leaf_mask(params, lambda path: on_route(net, routes[-1].route, path))
     state = start_phase(program, params, mask, cl, key)
     order = epoch_order(key, EXAMPLES, BATCH)
     totals = no_totals(program, state, data, order)

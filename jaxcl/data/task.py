@@ -1,5 +1,6 @@
 """A task: the images and labels that a network learns from next."""
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
@@ -72,12 +73,23 @@ def limit(task: Task, images: int | None) -> Task:
     )
 
 
-def on_device(
-    images: ndarray, labels: ndarray, position: int, resize: Literal["bilinear", "pad"]
-) -> Batch:
-    """Images as bytes 32x32x3, labels and the task's position, on the device."""
+def on_device(images: ndarray, labels: ndarray, position: int, first_label: int) -> Batch:
+    """Images as bytes, labels and the task's position, on the device."""
     return {
-        "image": jnp.asarray(to_rgb32(images, resize)),
-        "label": jnp.asarray(labels, jnp.int32),
+        "image": jnp.asarray(images),
+        "label": jnp.asarray(labels, jnp.int32) + first_label,
         "task": jnp.full(len(labels), position, jnp.int32),
     }
+
+
+def rgb32(task: Task, how: Literal["bilinear", "pad"]) -> Task:
+    """The task with images 32x32x3."""
+    return task._replace(
+        train_images=to_rgb32(task.train_images, how), test_images=to_rgb32(task.test_images, how)
+    )
+
+
+def same_shape(tasks: Sequence[Task], how: Literal["bilinear", "pad"]) -> list[Task]:
+    """The tasks as they are if their images have one shape, else all as 32x32x3."""
+    shapes = {task.train_images.shape[1:] for task in tasks}
+    return list(tasks) if len(shapes) == 1 else [rgb32(task, how) for task in tasks]

@@ -13,9 +13,13 @@ from jaxcl.config import Config, to_toml
 from jaxcl.data import tfds
 from jaxcl.growth import count
 from jaxcl.methods import METHODS
-from jaxcl.nets import cnn
+from jaxcl.run import make_net
 from jaxcl.scenarios import SCENARIOS
 from jaxcl.types import Params, PRNGKey
+
+RGB = (32, 32, 3)
+IMAGES = {"mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "digits": (32, 32, 1)}
+"""Images that are not of this shape."""
 
 
 def listing(console: Console) -> None:
@@ -31,25 +35,33 @@ def dry_run(console: Console, config: Config, out: Path) -> None:
     console.print("settings", style="bold")
     console.print(to_toml(config).rstrip(), highlight=False)
     console.print(f"out = {str(out)!r}", highlight=False)
-    net = cnn()
+    scenario = SCENARIOS[config.scenario]
     table = Table(title="parameters of the first task's network")
     table.add_column("part")
     table.add_column("weights", justify="right")
-    key = jax.random.key(0)
-    shapes = {layer: _shapes(net.new_branch, key, layer) for layer in net.layers}
-    shapes |= {"fc1": _shapes(net.init, key)["fc1"]}
-    shapes |= {"a head of 10 classes": _shapes(net.new_head, key, 10)}
+    net, key = make_net(config, _shape(config)), jax.random.key(0)
+    shapes: dict[str, Any] = {
+        layer: _shapes(net.new_branch, key, layer, ()) for layer in net.layers
+    }
+    shapes |= {name: tree for name, tree in _shapes(net.init, key).items() if tree}
+    shapes |= {"a head of 10 classes": _shapes(net.new_head, key, 10, ())}
     for part, tree in shapes.items():
         table.add_row(part, f"{count(tree):,}")
     console.print(table)
     console.print("data", style="bold")
     where = tfds.data_dir(config.data_dir)
-    for name in SCENARIOS[config.scenario].tasks:
+    for name in scenario.tasks:
         if data.available(name, config.data_dir):
             found = "built in" if name not in tfds.SOURCES else f"found in {where}"
         else:
             found = f"missing in {where}; {tfds.remedy(tfds.SOURCES[name], where)}"
         console.print(f"  {name}: {found}", highlight=False)
+
+
+def _shape(config: Config) -> tuple[int, int, int]:
+    """Height, width and channels of the images that the network would see."""
+    shapes = {IMAGES.get(name, RGB) for name in SCENARIOS[config.scenario].tasks}
+    return shapes.pop() if config.net != "cnn" and len(shapes) == 1 else RGB
 
 
 def _shapes(make: Callable[..., Params], key: PRNGKey, *args: Any) -> Params:

@@ -77,33 +77,49 @@ def main(command: Command) -> None:
     """Runs the command."""
     from rich.console import Console
 
-    from jaxcl.data import tfds
     from jaxcl.experiments import inspect
-    from jaxcl.run import check_config
+    from jaxcl.interrupt import Interrupted
 
     console = Console(soft_wrap=True, markup=False)  # names of folders are no markup
-    config = Config(**{f.name: getattr(command, f.name) for f in dataclasses.fields(Config)})
     if command.list:
         return inspect.listing(console)
+    if command.dry_run:
+        return inspect.dry_run(console, *_settled(command))
+    try:
+        execute(command, console)
+    except Interrupted as stopped:
+        again = f"{PROG} --resume={shlex.quote(str(stopped))}"
+        sys.exit(cli.fail(f"interrupted and saved; go on with: {again}", 75))
+
+
+def _settled(command: Command) -> tuple[Config, Path]:
+    """The whole configuration, checked, and the output folder."""
+    from jaxcl.data import tfds
+    from jaxcl.run import check_config
+
+    config = Config(**{f.name: getattr(command, f.name) for f in dataclasses.fields(Config)})
     if config.data_dir is not None:  # a run can be resumed from another folder
         config = dataclasses.replace(config, data_dir=tfds.data_dir(config.data_dir).absolute())
-    check_config(config)
+    config = check_config(config)
     if command.out == Path() or command.resume == Path():
         raise UsageError("out: empty; name a folder of its own")
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    out = command.resume or command.out
-    out = out or Path("runs", config.scenario, config.method, stamp)
-    if command.dry_run:
-        return inspect.dry_run(console, config, out)
-    return _run(command, config, out, console)
+    usual = Path("runs", config.scenario, config.method, stamp)
+    return config, command.resume or command.out or usual
 
 
-def _run(command: Command, config: Config, out: Path, console) -> None:
+def execute(command: Command, console) -> None:
+    """Runs what is left of a run, and shows its results.
+
+    Raises:
+      Interrupted: a signal came and everything is saved; names the folder.
+    """
     from jaxcl import lock, output, record, runtime
     from jaxcl.interrupt import Interrupted
     from jaxcl.run import load_tasks, set_up
 
     began = time.perf_counter()
+    config, out = _settled(command)
     saving = _saving(command)
     if command.resume is not None and command.overwrite:
         raise UsageError("resume: not together with --overwrite; give one of the two")
@@ -127,9 +143,8 @@ def _run(command: Command, config: Config, out: Path, console) -> None:
         past = record.find_past(setup, out, console) if resumes else record.NOTHING
         try:
             summary = record.record(setup, out, console, saving, past, began)
-        except Interrupted:
-            again = f"{PROG} --resume={shlex.quote(str(out))}"
-            sys.exit(cli.fail(f"interrupted and saved; go on with: {again}", 75))
+        except Interrupted as stopped:
+            raise Interrupted(out) from stopped
         record.show(summary, out, console)
 
 

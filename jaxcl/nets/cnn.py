@@ -9,32 +9,20 @@ A route says which branch of each convolution layer a task runs through; FC1 is
 shared, and every task has a head of its own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import jax
-import jax.numpy as jnp
 
 from jaxcl.nets.base import Net, Route, Routes
 from jaxcl.nets.conv import (
     Formulation,
-    conv2d,
     default_formulation,
     in_chunks,
     max_pool,
     save_for_backward,
 )
+from jaxcl.nets.layers import PLAIN, Layers, weights
 from jaxcl.types import Array, Params, PRNGKey
-
-
-def dense(x: Array, params: Params) -> Array:
-    """``x @ w + b``."""
-    return x @ params["w"] + params["b"]
-
-
-def _weights(key: PRNGKey, shape: tuple[int, ...]) -> Params:
-    """He-normal weights (He et al. 2015) and zero biases, float32."""
-    w = jax.nn.initializers.he_normal()(key, shape, jnp.float32)
-    return {"w": w, "b": jnp.zeros(shape[-1], jnp.float32)}
 
 
 def cnn(
@@ -61,55 +49,61 @@ def cnn(
       A :class:`~jaxcl.nets.base.Net` whose branching layers are the convolutions
       ``conv1, conv2, ...``.
     """
-    layers = tuple(f"conv{i + 1}" for i in range(len(filters)))
+    names = tuple(f"conv{i + 1}" for i in range(len(filters)))
     inputs = (channels, *filters[:-1])
-    depths = dict(zip(layers, zip(inputs, filters, strict=True), strict=True))
+    depths = dict(zip(names, zip(inputs, filters, strict=True), strict=True))
     side = (size - 2 * len(filters)) // 2
 
     def init(key: PRNGKey) -> Params:
-        empty = {layer: {} for layer in layers}
-        return {**empty, "fc1": _weights(key, (side * side * filters[-1], hidden)), "heads": {}}
+        empty = {layer: {} for layer in names}
+        return {**empty, "fc1": weights(key, (side * side * filters[-1], hidden)), "heads": {}}
 
-    def new_branch(key: PRNGKey, layer: str) -> Params:
-        return _weights(key, (3, 3, *depths[layer]))
+    def new_branch(key: PRNGKey, layer: str, earlier: Sequence[str]) -> Params:
+        del earlier
+        return weights(key, (3, 3, *depths[layer]))
 
-    def new_head(key: PRNGKey, classes: int) -> Params:
-        return _weights(key, (hidden, classes))
+    def new_head(key: PRNGKey, classes: int, earlier: Sequence[str]) -> Params:
+        del earlier
+        return weights(key, (hidden, classes))
 
-    def convolutions(params: Params, images: Array, routes: Iterable[Route], how: Formulation):
+    def convolutions(
+        params: Params, images: Array, routes: Iterable[Route], how: Formulation, layers: Layers
+    ) -> dict[Route, Array]:
         """Values before the nonlinearity, by prefix of a route; each prefix once."""
         before: dict[Route, Array] = {}
         for route in routes:
-            for depth, layer in enumerate(layers):
+            for depth, layer in enumerate(names):
                 prefix = route[: depth + 1]
                 if prefix in before:
                     continue
                 x = jax.nn.relu(before[prefix[:-1]]) if depth else images
                 branch = params[layer][prefix[-1]]
-                before[prefix] = save_for_backward(conv2d(x, branch["w"], how) + branch["b"])
+                before[prefix] = save_for_backward(layers.conv(x, branch, how))
         return before
 
-    def apply(params: Params, images: Array, routes: Routes) -> dict[str, Array]:
+    def apply(
+        params: Params, images: Array, routes: Routes, layers: Layers = PLAIN
+    ) -> dict[str, Array]:
         how = formulation or default_formulation()
-        paths = sorted({route for _, route in routes})
+        paths = sorted({pathway.route for pathway in routes})
 
         def pooled(x: Array) -> list[Array]:
-            before = convolutions(params, x, paths, how)
+            before = convolutions(params, x, paths, how, layers)
             # ReLU after pooling gives the same values for a quarter of the work.
             return [jax.nn.relu(max_pool(before[path])).reshape(len(x), -1) for path in paths]
 
         features = in_chunks(pooled, images) if how == "patches" else pooled(images)
         units = {
-            path: jax.nn.relu(dense(x, params["fc1"]))
+            path: jax.nn.relu(layers.dense(x, params["fc1"]))
             for path, x in zip(paths, features, strict=True)
         }
-        return {task: dense(units[route], params["heads"][task]) for task, route in routes}
+        return {
+            task: layers.dense(units[route], params["heads"][head]) for task, route, head in routes
+        }
 
     def activations(params: Params, images: Array, route: Route) -> dict[str, Array]:
         how = formulation or default_formulation()
-        before = convolutions(params, images, [route], how)
-        return {
-            layer: jax.nn.relu(before[route[: depth + 1]]) for depth, layer in enumerate(layers)
-        }
+        before = convolutions(params, images, [route], how, PLAIN)
+        return {layer: jax.nn.relu(before[route[: depth + 1]]) for depth, layer in enumerate(names)}
 
-    return Net(layers, init, new_branch, new_head, apply, activations)
+    return Net(names, init, new_branch, new_head, apply, activations)

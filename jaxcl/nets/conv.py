@@ -45,10 +45,15 @@ def conv2d(
         return jax.lax.conv_general_dilated(x, weights, (1, 1), "VALID", dimension_numbers=numbers)
     rows, columns, channels, features = weights.shape
     height, width = x.shape[1] - rows + 1, x.shape[2] - columns + 1
+    patches = image_patches(x, rows, columns).reshape(-1, rows * columns * channels)
+    return (patches @ weights.reshape(-1, features)).reshape(len(x), height, width, features)
+
+
+def image_patches(x: ImageBatch, rows: int, columns: int) -> Float[Array, "n positions values"]:
+    """What each position of a filter sees: ``rows * columns * channels`` values."""
+    height, width = x.shape[1] - rows + 1, x.shape[2] - columns + 1
     shifts = [x[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
-    patches = jnp.concatenate(shifts, axis=-1).reshape(-1, rows * columns * channels)
-    out = patches @ weights.reshape(-1, features)
-    return out.reshape(len(x), height, width, features)
+    return jnp.concatenate(shifts, axis=-1).reshape(len(x), height * width, -1)
 
 
 def max_pool(x: ImageBatch) -> Float[Array, "n half_height half_width channels"]:

@@ -5,7 +5,16 @@ training loop, whatever the network library.
 """
 
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData, chain
+from jaxcl.transforms.dark import der
 from jaxcl.transforms.distill import DistillState, distill
+from jaxcl.transforms.importance import diagonal_fisher, output_sensitivity
 from jaxcl.transforms.l2 import l2
+from jaxcl.transforms.path_integral import si
+from jaxcl.transforms.quadratic import ewc, mas, online_ewc
+from jaxcl.transforms.replay import replay
 
-__all__ = ["Context", "DistillState", "LossTransform", "Step", "TaskData", "chain", "distill", "l2"]
+__all__ = [
+    "Context", "DistillState", "LossTransform", "Step", "TaskData", "chain", "der",
+    "diagonal_fisher", "distill", "ewc", "l2", "mas", "online_ewc", "output_sensitivity",
+    "replay", "si",
+]  # fmt: skip

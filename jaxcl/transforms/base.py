@@ -6,10 +6,18 @@ that fights forgetting is a value of this type, and :func:`chain` makes one out
 of several.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from jaxcl.types import Batch, Metrics, Outputs, Params, PRNGKey, PyTree, Scalar
+from jaxcl.types import Array, Batch, Metrics, Outputs, Params, PRNGKey, PyTree, Scalar
+
+
+def first_output(outputs: Outputs, batch: Batch) -> Array:
+    """The logits, where the outputs are one array of them: the default of ``logits``."""
+    del batch
+    if isinstance(outputs, Mapping):
+        raise TypeError("outputs: a dict; say with `logits` which of them an example is judged by")
+    return outputs
 
 
 class Context(NamedTuple):
@@ -22,12 +30,18 @@ class Context(NamedTuple):
         which rows of the task's data these examples are; transforms that
         recorded something per example need it.
       key: randomness for this step, or None where no transform asks for any.
+      forward: ``forward(params, batch) -> outputs`` for other examples, or None
+        where no transform asks for it (replay does).
+      logits: ``(outputs, batch) -> [b, classes]``, those that each example is
+        judged by; by default the outputs themselves.
     """
 
     params: Params
     outputs: Outputs
     batch: Batch
     key: PRNGKey | None = None
+    forward: Callable[[Params, Batch], Outputs] | None = None
+    logits: Callable[[Outputs, Batch], Array] = first_output
 
 
 class TaskData(NamedTuple):
@@ -38,24 +52,40 @@ class TaskData(NamedTuple):
       forward: ``forward(params, batch) -> outputs``.  At the beginning of a
         task these are the outputs that existed before it: with one head per
         task, the old heads alone (an empty dict for the first task).
+      logits: ``(outputs, batch) -> [b, classes]``, those that each example is
+        judged by; by default the outputs themselves.
+      gathered: for networks whose layers are known, a fast way to gradients
+        example by example: ``gathered(f)`` is a ``forward`` whose gradient with
+        respect to the parameters is ``sum_n f(g_n)``
+        (:mod:`jaxcl.nets.layers`); None for any other network.
     """
 
     data: Batch
     forward: Callable[[Params, Batch], Outputs]
+    logits: Callable[[Outputs, Batch], Array] = first_output
+    gathered: Callable[[Callable[[Array], Array]], Callable[[Params, Batch], Outputs]] | None = None
 
 
 class Step(NamedTuple):
     """What an optimiser step did.
 
+    Trees may have None where a parameter did not train.
+
     Attributes:
       before: the parameters before it.
       after: the parameters after it.
-      gradient: the gradient that the optimiser was given.
+      gradient: the gradient of the whole loss, which the optimiser was given.
+      loss_gradient: the gradient of the loss before any transform; None where
+        no transform asks for it (SI does).
+      context: of the step, at the parameters before it; None where no transform
+        asks for it (DER does).
     """
 
     before: Params
     after: Params
     gradient: Params
+    loss_gradient: Params | None = None
+    context: Context | None = None
 
 
 def keep(state: Any, *unused: Any) -> Any:

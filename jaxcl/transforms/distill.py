@@ -120,7 +120,8 @@ def distill(
         kd = jnp.zeros((), jnp.float32)
         for new, old in pairs:
             per_example = jax.vmap(distillation, (0, 0, None))
-            kd += per_example(new, old[rows], state.temperature).mean()
+            # A head that has grown is compared in the outputs that it had.
+            kd += per_example(new[:, : old.shape[-1]], old[rows], state.temperature).mean()
         if t_squared:
             kd *= state.temperature**2
         weight = jnp.where(state.tasks > 0, state.strength, 0.0)

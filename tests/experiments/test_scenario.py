@@ -59,7 +59,7 @@ def test_a_run_writes_its_folder(run, tmp_path):
     assert summary["final"]["photos"]["mean"] == pytest.approx(
         np.mean([seed[2][2] for seed in summary["accuracy"]])
     )
-    assert {"total", "added_conv", "heads"} == set(summary["weights"][1])
+    assert {"total", "added", "heads"} == set(summary["weights"][1])
     assert set(summary["routes"][0]["letters"]) == {"conv1", "conv2"}
     lines = [json.loads(x) for x in (tmp_path / "here/metrics.jsonl").read_text().splitlines()]
     assert [line["event"] for line in lines] == ["epoch", "epoch", "epoch", "seed"] * 2

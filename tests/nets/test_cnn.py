@@ -6,12 +6,13 @@ import pytest
 from jax.extend import core
 
 from jaxcl.growth import add_branch, add_head, count, merge, partition
-from jaxcl.nets import cnn
+from jaxcl.nets import Pathway, cnn
 
 SMALL = cnn(size=12, filters=(4, 5), hidden=6)
-SHARED = (("t00", ("t00", "t00")), ("t01", ("t00", "t00")))
-SECOND = (("t00", ("t00", "t00")), ("t01", ("t00", "t01")))
-BOTH = (("t00", ("t00", "t00")), ("t01", ("t01", "t01")))
+FIRST = Pathway("t00", ("t00", "t00"), "t00")
+SHARED = (FIRST, Pathway("t01", ("t00", "t00"), "t01"))
+SECOND = (FIRST, Pathway("t01", ("t00", "t01"), "t01"))
+BOTH = (FIRST, Pathway("t01", ("t01", "t01"), "t01"))
 
 
 def grown(net, branches=(("conv1", "t01"), ("conv2", "t01"))):
@@ -64,8 +65,8 @@ def test_weight_counts_of_the_paper():
     assert count(params["conv1"]) == 896
     assert count(params["conv2"]) == 18_496
     assert count(params["fc1"]) == 1_605_760
-    assert count(net.new_head(jax.random.key(0), 10)) == 1_290
-    assert count(net.new_head(jax.random.key(0), 26)) == 128 * 26 + 26
+    assert count(net.new_head(jax.random.key(0), 10, ())) == 1_290
+    assert count(net.new_head(jax.random.key(0), 26, ())) == 128 * 26 + 26
 
 
 @pytest.mark.parametrize("routes", [SHARED, SECOND, BOTH])

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Runs behind RESULTS.md that are missing, and then the tables; started again, it goes on.
+#   experiments/families/run.sh RUNS [DATA]
+set -euo pipefail
+runs=$1
+data=${2:+--data-dir $2}
+cd "$(dirname "$0")/../.."
+for setting in task domain class; do
+    python -m jaxcl.experiments.compare --scenario split-mnist --setting "$setting" \
+        --methods finetune joint ewc si lwf er --seeds 0 1 2 3 4 \
+        --out "$runs/split-mnist/$setting" --checkpoint-every 60s $data
+done
+python -m jaxcl.experiments.compare --scenario digits-0-4-5-9 \
+    --methods finetune er --seeds 0 1 2 3 4 --out "$runs/digits-0-4-5-9/class" $data
+python -m jaxcl.experiments.compare --scenario permuted-mnist \
+    --methods ewc si --out "$runs/permuted-mnist/domain" --checkpoint-every 60s $data
+python experiments/families/results.py "$runs"

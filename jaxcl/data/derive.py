@@ -1,0 +1,83 @@
+"""Several tasks made from one data set: split by class, permuted, rotated."""
+
+import numpy as np
+from numpy import ndarray
+from PIL import Image
+
+from jaxcl.data.task import Task
+from jaxcl.errors import DataError
+
+SEED = 0  # of the permutations: everybody has the same tasks
+HALF_TURN = 180.0
+
+
+def split(task: Task, n: int) -> list[Task]:
+    """Tasks of as many classes each, in the order of the labels; labels begin at 0.
+
+    Raises:
+      DataError: the classes cannot be shared out evenly, two at least to a task.
+    """
+    if task.classes % n or task.classes // n < 2:
+        raise DataError(
+            f"tasks: {task.classes} classes of {task.name} do not make {n} tasks of at least two"
+        )
+    size = task.classes // n
+    return [_classes(task, first, size) for first in range(0, task.classes, size)]
+
+
+def _classes(task: Task, first: int, size: int) -> Task:
+    def part(images: ndarray, labels: ndarray) -> tuple[ndarray, ndarray]:
+        own = (labels >= first) & (labels < first + size)
+        return images[own], labels[own] - first
+
+    name = f"{task.name}-{first}-{first + size - 1}"
+    train = part(task.train_images, task.train_labels)
+    return Task(name, size, *train, *part(task.test_images, task.test_labels))
+
+
+def permuted(task: Task, n: int) -> list[Task]:
+    """The data set with its pixels in n orders, the first as they are."""
+    rng = np.random.default_rng(SEED)
+    height, width = task.train_images.shape[1:3]
+    orders = [np.arange(height * width)]
+    orders += [rng.permutation(height * width) for _ in range(n - 1)]
+
+    def moved(images: ndarray, order: ndarray) -> ndarray:
+        flat = images.reshape(len(images), height * width, -1)
+        return flat[:, order].reshape(images.shape)
+
+    return [
+        task._replace(
+            name=f"{task.name}-permuted-{i}",
+            train_images=moved(task.train_images, order),
+            test_images=moved(task.test_images, order),
+        )
+        for i, order in enumerate(orders)
+    ]
+
+
+def rotated(task: Task, n: int) -> list[Task]:
+    """The data set turned by n angles, evenly from 0 to under 180 degrees."""
+    return [
+        task._replace(
+            name=f"{task.name}-rotated-{angle:g}",
+            train_images=_turned(task.train_images, angle),
+            test_images=_turned(task.test_images, angle),
+        )
+        for angle in np.arange(n) * HALF_TURN / n
+    ]
+
+
+def _turned(images: ndarray, angle: float) -> ndarray:
+    if angle == 0:
+        return images
+    turned = np.empty_like(images)
+    for place, image in zip(turned, images, strict=True):
+        picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+        picture = picture.rotate(angle, Image.Resampling.BILINEAR)
+        place[...] = np.asarray(picture).reshape(image.shape)
+    return turned
+
+
+DERIVED = {"split": split, "permuted": permuted, "rotated": rotated}
+"""How tasks are made, by name."""

@@ -1,0 +1,125 @@
+"""Dark experience replay: remembered examples with the logits they had."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxcl.batching import examples
+from jaxcl.buffers import Buffer, reservoir, sample
+from jaxcl.losses import cross_entropy
+from jaxcl.random import stream
+from jaxcl.transforms.base import Context, LossTransform, Step, TaskData
+from jaxcl.transforms.replay import required
+from jaxcl.types import Array, Batch, Metrics, Params, PRNGKey, Scalar
+
+LOGITS, WIDTH = "der/logits", "der/width"
+
+
+class DarkState(NamedTuple):
+    """State of :func:`der`.
+
+    Attributes:
+      alpha: weight of the logits, float32 scalar.
+      beta: weight of the labels, float32 scalar.
+      buffer: a reservoir of examples with their logits and how many of these there
+        were; without rows before the first task.
+    """
+
+    alpha: Scalar
+    beta: Scalar
+    buffer: Buffer
+
+
+def der(
+    capacity: int,
+    classes: int,
+    *,
+    alpha: float = 0.5,
+    beta: float = 0.5,
+    name: str = "der",
+    label: str = "label",
+) -> LossTransform:
+    """Dark experience replay ++.
+
+    Every example that the network is trained on is offered to a reservoir together
+    with its logits at that moment.  The loss becomes
+
+        loss + alpha * mean |logits - remembered logits|^2 + beta * cross-entropy
+
+    where the two terms are taken over two draws from the reservoir.  Outputs that
+    were added since an example was remembered are left out of its squared distance,
+    which is divided by the number of outputs that are compared.
+
+    Args:
+      capacity: examples in the reservoir.
+      classes: the most logits that an example will ever be judged by.
+      alpha: at least 0; with ``beta=0`` this is DER, with ``alpha=0`` plain replay.
+      beta: at least 0.
+      name: of the stream of random numbers.
+      label: name of the labels in the data.
+
+    Returns:
+      A transform that reports ``{"dark": ..., "replayed": ...}``, needs ``key``,
+      ``forward`` (and ``logits``) in its context and ``context`` in ``Step``.
+
+    Raises:
+      ValueError: a negative weight, or no room.
+
+    References:
+      Buzzega et al., Dark experience for general continual learning, 2020
+      (arXiv 2004.07211), eq. 6.
+    """
+    for field, value in (("alpha", alpha), ("beta", beta)):
+        if not value >= 0:
+            raise ValueError(f"{field}: {value} is negative; pass 0 or more")
+    storage = reservoir(capacity)
+
+    def init(params: Params) -> DarkState:
+        del params
+        weights = (jnp.asarray(value, jnp.float32) for value in (alpha, beta))
+        return DarkState(*weights, buffer=storage.nothing)
+
+    def begin_task(state: DarkState, params: Params, task: TaskData, key: PRNGKey) -> DarkState:
+        del params, key
+        if state.buffer.data:
+            return state
+        one = {name: leaf[:1] for name, leaf in task.data.items()}
+        one |= {LOGITS: jnp.zeros((1, classes)), WIDTH: jnp.zeros(1, jnp.int32)}
+        return state._replace(buffer=storage.init(one))
+
+    def padded(logits: Array) -> Array:
+        return jnp.pad(logits, ((0, 0), (0, classes - logits.shape[-1])))
+
+    def apply(loss: Scalar, state: DarkState, context: Context) -> tuple[Scalar, Metrics]:
+        if not state.buffer.data:
+            return loss, {"dark": jnp.float32(0), "replayed": jnp.float32(0)}
+        key, forward = required(context)
+
+        def drawn(turn: int) -> tuple[Batch, Array]:
+            batch = sample(state.buffer, stream(key, name, turn), examples(context.batch))
+            return batch, context.logits(forward(context.params, batch), batch)
+
+        batch, logits = drawn(0)
+        known = jnp.arange(classes) < batch[WIDTH][:, None]
+        square = jnp.where(known, (padded(logits) - batch[LOGITS]) ** 2, 0.0)
+        dark = (square.sum(-1) / jnp.maximum(batch[WIDTH], 1)).mean()
+        batch, logits = drawn(1)
+        replayed = jax.vmap(cross_entropy)(logits, batch[label]).mean()
+        begun = (state.buffer.filled > 0).astype(jnp.float32)
+        penalty = begun * (state.alpha * dark + state.beta * replayed)
+        return loss + penalty, {"dark": dark, "replayed": replayed}
+
+    def update(state: DarkState, step: Step) -> DarkState:
+        if not state.buffer.data:
+            return state
+        if step.context is None or step.context.key is None:
+            raise ValueError("context: missing; give Step the context of the step")
+        batch = step.context.batch
+        logits = jax.lax.stop_gradient(step.context.logits(step.context.outputs, batch))
+        width = jnp.full(len(logits), logits.shape[-1], jnp.int32)
+        offered = {**batch, LOGITS: padded(logits), WIDTH: width}
+        added = storage.add(state.buffer, offered, stream(step.context.key, name, 2))
+        return state._replace(buffer=added)
+
+    return LossTransform(init, apply, begin_task, update)

@@ -1,0 +1,198 @@
+"""How much each weight matters for what a network says: the diagonal Fisher, and MAS.
+
+Both are means over examples of a function of *each example's* gradient.  The square
+of a batch's mean gradient, which many programs take for a Fisher, shrinks as the
+batch grows.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from jaxcl.batching import examples as count_examples
+from jaxcl.transforms.base import TaskData
+from jaxcl.types import Array, Batch, Int, Params, PRNGKey, PyTree
+
+Labels = Literal["exact", "sampled", "empirical"]
+Directions = Callable[[Array, Batch, PRNGKey], Array]
+"""(logits [b, C], batch, key) -> [m, b, C]: m directions in which logits are pulled back."""
+
+Entrywise = Callable[[Array], Array]
+"""A multiplicative function of each entry."""
+
+GATHERED_CHUNK = 100  # examples in a backward pass where the layers are known
+
+
+def diagonal_fisher(
+    params: Params,
+    task: TaskData,
+    key: PRNGKey,
+    *,
+    labels: Labels = "exact",
+    examples: int | None = None,
+    label: str = "label",
+) -> PyTree:
+    """The diagonal of the Fisher information of the predicted distribution.
+
+    With ``p = softmax(logits)``, for each weight
+
+        F = 1/N sum_n E_{c ~ p_n} (d log p_n[c] / d theta)^2.
+
+    ``"exact"`` takes the expectation over all classes, ``"sampled"`` draws one label
+    for each example, and ``"empirical"`` takes the true label in place of the
+    expectation.  The three are on different scales, so a strength does not carry
+    over from one to another.  The classes are those of the task's logits.
+
+    Args:
+      params: where the Fisher is taken.
+      task: data and network.
+      key: for the labels, and for the choice of examples.
+      labels: see above.
+      examples: how many examples, drawn without replacement; all by default.
+      label: name of the true labels in the data, for ``"empirical"``.
+
+    Returns:
+      A tree like ``params``; no entry is negative.
+
+    References:
+      Kunstner, Balles & Hennig, Limitations of the empirical Fisher, 2019
+      (arXiv 1905.12558).
+    """
+
+    def directions(logits: Array, batch: Batch, key: PRNGKey) -> Array:
+        p = jax.nn.softmax(logits)
+        classes = logits.shape[-1]
+        if labels == "exact":
+            each = jnp.eye(classes, dtype=logits.dtype)[:, None] - p
+            return jnp.sqrt(p.T)[:, :, None] * each
+        chosen = jax.random.categorical(key, logits) if labels == "sampled" else batch[label]
+        return (jax.nn.one_hot(chosen, classes, dtype=logits.dtype) - p)[None]
+
+    return mean_importance(params, task, key, directions, jnp.square, examples)
+
+
+def output_sensitivity(
+    params: Params, task: TaskData, key: PRNGKey, *, examples: int | None = None
+) -> PyTree:
+    """The importance of Memory Aware Synapses.
+
+    ``1/N sum_n |d (|logits_n|^2) / d theta|``, with the squared Euclidean norm of
+    the logits.  Labels are not needed.
+
+    Args:
+      params: where it is taken.
+      task: data and network.
+      key: for the choice of examples.
+      examples: how many, drawn without replacement; all by default.
+
+    References:
+      Aljundi et al., Memory aware synapses, 2018 (arXiv 1711.09601).
+    """
+
+    def directions(logits: Array, batch: Batch, key: PRNGKey) -> Array:
+        del batch, key
+        return 2 * logits[None]
+
+    return mean_importance(params, task, key, directions, jnp.abs, examples)
+
+
+def mean_importance(
+    params: Params,
+    task: TaskData,
+    key: PRNGKey,
+    directions: Directions,
+    f: Entrywise,
+    examples: int | None = None,
+    chunk: int | None = None,
+) -> PyTree:
+    """``1/N sum_n sum_m f(J_n^T d_nm)`` with ``J_n`` the Jacobian of example n's logits.
+
+    Where the task knows its layers, a backward pass serves a chunk of examples.
+    Elsewhere there is one for each example: one at a time on a CPU, where a
+    vectorised gradient is slower, and a chunk at once on an accelerator.
+
+    Args:
+      params: where the Jacobian is taken.
+      task: data and network.
+      key: for ``directions`` and the choice of examples.
+      directions: in which the logits are pulled back.
+      f: the square or the absolute value.
+      examples: how many, drawn without replacement; all by default.
+      chunk: examples in a backward pass; by default what suits the platform.
+    """
+    n = count_examples(task.data)
+    rows = jnp.arange(n)
+    if examples is not None and examples < n:
+        rows = jax.random.permutation(jax.random.fold_in(key, 0), n)[:examples]
+    if chunk is None:
+        slow = 1 if jax.default_backend() == "cpu" else 32
+        chunk = GATHERED_CHUNK if task.gathered else slow
+
+    # One draw for each example, whatever the chunks are.
+    keys = jax.random.split(jax.random.fold_in(key, 1), len(rows))
+    return _mean(params, task.data, rows, keys, _of_chunk(task, directions, f), chunk)
+
+
+def _of_chunk(task: TaskData, directions: Directions, f: Entrywise):
+    """``(params, batch, keys, weight [b]) -> sum over the chunk``."""
+
+    def drawn(logits: Array, batch: Batch, keys: Array) -> Array:
+        one = jax.vmap(lambda z, b, k: directions(z[None], _alone(b), k)[:, 0])
+        return jnp.moveaxis(one(logits, batch, keys), 1, 0)
+
+    def known_layers(params: Params, batch: Batch, keys: Array, weight: Array) -> PyTree:
+        assert task.gathered is not None
+        forward = task.gathered(f)
+        logits, pull = jax.vjp(lambda p: task.logits(forward(p, batch), batch), params)
+        pulled = drawn(logits, batch, keys) * weight[:, None]
+        sums, _ = jax.lax.scan(
+            lambda total, d: (jax.tree.map(jnp.add, total, pull(d)[0]), None),
+            jax.tree.map(jnp.zeros_like, params),
+            pulled,
+        )
+        return sums
+
+    def any_network(params: Params, batch: Batch, keys: Array, weight: Array) -> PyTree:
+        def one(batch: Batch, key: PRNGKey, weight: Array) -> PyTree:
+            alone = _alone(batch)
+            logits, pull = jax.vjp(lambda p: task.logits(task.forward(p, alone), alone), params)
+            pulled = jax.lax.map(lambda d: pull(d)[0], weight * directions(logits, alone, key))
+            return jax.tree.map(lambda g: f(g).sum(0), pulled)
+
+        if len(keys) == 1:
+            return one({name: leaf[0] for name, leaf in batch.items()}, keys[0], weight[0])
+        each = jax.vmap(one)(batch, keys, weight)
+        return jax.tree.map(lambda x: x.sum(0), each)
+
+    return known_layers if task.gathered else any_network
+
+
+def _alone(example: Batch) -> Batch:
+    """An example as a batch of one."""
+    return {name: leaf[None] for name, leaf in example.items()}
+
+
+def _mean(
+    params: Params, data: Batch, rows: Int[Array, "n"], keys: Array, of_chunk, chunk: int
+) -> PyTree:
+    """The mean over the rows, a chunk at a time; the last chunk is filled up."""
+    n = len(rows)
+    chunk = min(chunk, n)
+    chunks = -(-n // chunk)
+    place = jnp.minimum(jnp.arange(chunks * chunk), n - 1).reshape(chunks, chunk)
+    weight = (jnp.arange(chunks * chunk) < n).astype(jnp.float32).reshape(chunks, chunk)
+
+    @jax.jit
+    def run(params: Params, data: Batch, rows: Array, keys: Array) -> PyTree:
+        def body(total: PyTree, part):
+            place, weight = part
+            batch = {name: leaf[rows[place]] for name, leaf in data.items()}
+            found = of_chunk(params, batch, keys[place], weight)
+            return jax.tree.map(jnp.add, total, found), None
+
+        total, _ = jax.lax.scan(body, jax.tree.map(jnp.zeros_like, params), (place, weight))
+        return jax.tree.map(lambda x: x / n, total)
+
+    return run(params, data, rows, keys)

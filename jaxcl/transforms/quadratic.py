@@ -1,0 +1,199 @@
+"""Penalties that hold important weights where they were: EWC, online EWC, MAS."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxcl.transforms.base import Context, LossTransform, TaskData
+from jaxcl.transforms.importance import Labels, diagonal_fisher, output_sensitivity
+from jaxcl.trees import copy, regrow, zeros_like
+from jaxcl.types import Metrics, Params, PRNGKey, PyTree, Scalar
+
+
+class QuadraticState(NamedTuple):
+    """State of :func:`ewc`, :func:`online_ewc` and :func:`mas`.
+
+    Attributes:
+      strength: lambda, float32 scalar.
+      importance: the accumulated importance of each weight, a tree like the
+        parameters; 0 before the first task has ended.
+      anchor: where each weight is pulled to, a tree like the parameters.
+      constant: what the separate penalties are worth at the anchor, float32 scalar.
+    """
+
+    strength: Scalar
+    importance: PyTree
+    anchor: PyTree
+    constant: Scalar
+
+
+def start(strength: float, params: Params) -> QuadraticState:
+    """The state before the first task; an importance of 0 pulls nowhere."""
+    zero = jnp.zeros((), jnp.float32)
+    strength_ = jnp.asarray(strength, jnp.float32)
+    return QuadraticState(strength_, zeros_like(params), copy(params), zero)
+
+
+def grown(state: QuadraticState, params: Params, task: TaskData, key: PRNGKey) -> QuadraticState:
+    """The state for a tree that may have grown; new weights are free."""
+    del task, key
+    return state._replace(
+        importance=regrow(state.importance, zeros_like(params)),
+        anchor=regrow(state.anchor, copy(params)),
+    )
+
+
+def distance(importance: PyTree, anchor: PyTree, params: Params) -> Scalar:
+    """``sum importance * (theta - anchor)^2`` over all weights."""
+    terms = jax.tree.map(lambda i, a, w: jnp.vdot(i, (w - a) ** 2), importance, anchor, params)
+    return jnp.asarray(sum(jax.tree.leaves(terms)), jnp.float32)
+
+
+def ewc(
+    strength: float,
+    *,
+    fisher: Labels = "exact",
+    n: int | None = None,
+    label: str = "label",
+) -> LossTransform:
+    """Elastic weight consolidation, with one penalty for each task before.
+
+    Adds ``lambda / 2 * sum over tasks k and weights i of F_ki (theta_i - theta*_ki)^2``,
+    with ``F_k`` the diagonal Fisher information at the end of task k.  The sum over
+    tasks is held as one: with ``F = sum_k F_k`` and the weighted mean ``m`` of the
+    anchors it equals ``F (theta - m)^2`` plus a constant, so the state does not grow
+    with the number of tasks, and close to the anchor nothing is lost to rounding.
+
+    Args:
+      strength: lambda, at least 0.
+      fisher: ``"exact"``, ``"sampled"`` or ``"empirical"``; see
+        :func:`~jaxcl.transforms.importance.diagonal_fisher`.  The scales differ.
+      n: examples the Fisher is taken over; all of the task by default.
+      label: name of the labels in the data, for the empirical Fisher.
+
+    Returns:
+      A transform that reports ``{"penalty": ...}``, the sum above without lambda.
+
+    Raises:
+      ValueError: a negative strength.
+
+    References:
+      Kirkpatrick et al., Overcoming catastrophic forgetting in neural networks,
+      2017 (arXiv 1612.00796); Huszar, 2018 (arXiv 1712.03847) on the sum.
+
+    >>> import jax, jax.numpy as jnp
+    >>> forward = lambda w, batch: batch["x"] @ w
+    >>> data, w = {"x": jnp.eye(2), "label": jnp.array([0, 1])}, jnp.zeros((2, 2))
+    >>> penalty, task = ewc(2.0), TaskData(data, forward)
+    >>> state = penalty.end_task(penalty.init(w), w, task, jax.random.key(0))
+    >>> print(state.importance)  # p (1 - p), and half of the examples see each row
+    [[0.125 0.125]
+     [0.125 0.125]]
+    """
+    check_strength(strength)
+
+    def end_task(
+        state: QuadraticState, params: Params, task: TaskData, key: PRNGKey
+    ) -> QuadraticState:
+        new = diagonal_fisher(params, task, key, labels=fisher, examples=n, label=label)
+        total = jax.tree.map(jnp.add, state.importance, new)
+        # Where nothing is important, the anchor has no say: follow the weights.
+        share = jax.tree.map(
+            lambda f, t: jnp.where(t > 0, f / jnp.where(t > 0, t, 1), 1), new, total
+        )
+        anchor = jax.tree.map(lambda a, w, s: a + s * (w - a), state.anchor, params, share)
+        between = jax.tree.map(lambda old, s: old * s, state.importance, share)
+        constant = state.constant + distance(between, state.anchor, params)
+        return QuadraticState(state.strength, total, anchor, constant)
+
+    return _penalty(strength, 0.5, end_task)
+
+
+def online_ewc(
+    strength: float,
+    decay: float = 0.95,
+    *,
+    fisher: Labels = "exact",
+    n: int | None = None,
+    label: str = "label",
+) -> LossTransform:
+    """Elastic weight consolidation with one running Fisher and the latest anchor.
+
+    Adds ``lambda / 2 * sum_i F_i (theta_i - theta*_i)^2``; as a task ends,
+    ``F <- decay * F + F_task`` and ``theta*`` are the present weights.
+
+    Args:
+      strength: lambda, at least 0.
+      decay: gamma in [0, 1]; 1 forgets nothing.
+      fisher: as in :func:`ewc`.
+      n: as in :func:`ewc`.
+      label: as in :func:`ewc`.
+
+    Raises:
+      ValueError: a negative strength, or a decay outside [0, 1].
+
+    References:
+      Schwarz et al., Progress & compress, 2018 (arXiv 1805.06370).
+    """
+    check_strength(strength)
+    if not 0 <= decay <= 1:
+        raise ValueError(f"decay: {decay} is outside [0, 1]")
+
+    def end_task(
+        state: QuadraticState, params: Params, task: TaskData, key: PRNGKey
+    ) -> QuadraticState:
+        new = diagonal_fisher(params, task, key, labels=fisher, examples=n, label=label)
+        total = jax.tree.map(lambda old, f: decay * old + f, state.importance, new)
+        return state._replace(importance=total, anchor=copy(params))
+
+    return _penalty(strength, 0.5, end_task)
+
+
+def mas(strength: float, *, n: int | None = None) -> LossTransform:
+    """Memory aware synapses: what the outputs are sensitive to is held.
+
+    Adds ``lambda * sum_i Omega_i (theta_i - theta*_i)^2``; as a task ends, the mean
+    over its examples of ``|d (|logits|^2) / d theta|`` is added to Omega, and
+    ``theta*`` are the present weights.
+
+    Args:
+      strength: lambda, at least 0.
+      n: examples the importance is taken over; all of the task by default.
+
+    Raises:
+      ValueError: a negative strength.
+
+    References:
+      Aljundi et al., Memory aware synapses, 2018 (arXiv 1711.09601).
+    """
+    check_strength(strength)
+
+    def end_task(
+        state: QuadraticState, params: Params, task: TaskData, key: PRNGKey
+    ) -> QuadraticState:
+        new = output_sensitivity(params, task, key, examples=n)
+        total = jax.tree.map(jnp.add, state.importance, new)
+        return state._replace(importance=total, anchor=copy(params))
+
+    return _penalty(strength, 1.0, end_task)
+
+
+def check_strength(strength: float) -> None:
+    """Raises a ValueError if a strength is negative."""
+    if not strength >= 0:
+        raise ValueError(f"strength: {strength} is negative; pass 0 or more")
+
+
+def _penalty(strength: float, factor: float, end_task) -> LossTransform:
+    """``strength * factor`` times the distance from the anchor, and what a task's end does."""
+
+    def init(params: Params) -> QuadraticState:
+        return start(strength, params)
+
+    def apply(loss: Scalar, state: QuadraticState, context: Context) -> tuple[Scalar, Metrics]:
+        far = distance(state.importance, state.anchor, context.params)
+        penalty = factor * (far + state.constant)
+        return loss + state.strength * penalty, {"penalty": penalty}
+
+    return LossTransform(init, apply, grown, end_task=end_task)
