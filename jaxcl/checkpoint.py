@@ -6,6 +6,7 @@ A folder without a manifest was cut off in the middle; a file that does not fit 
 checksum is damaged; in both cases the checkpoint before is used.
 """
 
+import errno
 import hashlib
 import json
 import logging
@@ -31,9 +32,17 @@ Arrays = Mapping[str, ndarray]
 
 
 def save_params(path: Path, params: Params) -> None:
-    """Writes a tree of arrays to a folder, whole or not at all, in place of an old one."""
+    """Writes a tree of arrays to a folder, whole or not at all, in place of an old one.
+
+    Raises:
+      OSError: the disk is too full for it, or another reason why it cannot be written.
+    """
     from orbax.checkpoint import v1 as ocp
 
+    path.parent.mkdir(parents=True, exist_ok=True)
+    need, free = sum(x.nbytes for x in jax.tree.leaves(params)), shutil.disk_usage(path.parent).free
+    if need > free:  # found out in the middle, Orbax would say it in many lines
+        raise OSError(errno.ENOSPC, f"{need:,} bytes needed, {free:,} free")
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # errors reach us as exceptions
     ocp.save(str(path.absolute()), params, overwrite=True)
 

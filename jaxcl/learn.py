@@ -180,7 +180,7 @@ def begin(setup: Setup, learner: Learner, data: Batch) -> Learner:
         images=_probe(setup, learner),
         seen=learner.seen,
         similarity=frechet_similarity,
-        start=setup.config.start,
+        start="fresh" if setup.method.columns else setup.config.start,
         key=stream(key, "grow"),
     )
     pathway = Pathway(task, growth.route, task_name(0) if setup.setting.shared_head else task)

@@ -1,6 +1,7 @@
 """Learn a scenario's tasks one after the other: ``python -m jaxcl.experiments.scenario``."""
 
 import dataclasses
+import itertools
 import re
 import shlex
 import sys
@@ -55,7 +56,7 @@ def defaults(argv: Sequence[str]) -> tuple[list[str], Command]:
 
 
 def _value(args: Sequence[str], option: str) -> str | None:
-    for arg, after in zip(args, [*args[1:], None], strict=True):
+    for arg, after in itertools.zip_longest(args, args[1:]):
         if arg == option:
             return after
         if arg.startswith(f"{option}="):

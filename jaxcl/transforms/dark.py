@@ -103,7 +103,7 @@ def der(
         batch, logits = drawn(0)
         known = jnp.arange(classes) < batch[WIDTH][:, None]
         square = jnp.where(known, (padded(logits) - batch[LOGITS]) ** 2, 0.0)
-        dark = (square.sum(-1) / jnp.maximum(batch[WIDTH], 1)).mean()
+        dark = (square.sum(-1) / jnp.maximum(batch[WIDTH], 1).astype(jnp.float32)).mean()
         batch, logits = drawn(1)
         replayed = jax.vmap(cross_entropy)(logits, batch[label]).mean()
         begun = (state.buffer.filled > 0).astype(jnp.float32)

@@ -26,14 +26,17 @@ from rich.table import Table
 
 from jaxcl.methods import METHODS
 
-SIZE = ["--limit", "100", "--epochs", "2", "--batch-size", "10", "--seeds", "0", "1"]
+SEEDS = ["--seeds", "0", "1"]
+IMAGES = ["--limit", "100", "--epochs", "2", "--batch-size", "10", *SEEDS]
+DIGITS = ["--scenario", "split-digits", "--tasks", "5", "--iterations", "150", *SEEDS]
 TIMED = ("seconds", "task_seconds", "argv", "git")
 STARTUP = 0.15  # of a whole run: no kill before, since nothing has happened yet
 MOST = 8  # kills of a run, then it may come to its end
 
 
 def start(method: str, out: Path, *options: str) -> subprocess.Popen:
-    command = [sys.executable, marked.__file__, f"{out}.mark", "--method", method, *SIZE]
+    command = [sys.executable, marked.__file__, f"{out}.mark", "--method", method]
+    command += IMAGES if METHODS[method].branches else DIGITS
     command += ["--out", str(out), "--checkpoint-every", "1s", *options]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 

@@ -69,6 +69,30 @@ def test_command_line(arguments, tmp_path):
     assert not list(tmp_path.glob("*"))
 
 
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in files(folder)}
+
+
+@settings(fuzz, max_examples=200)
+@given(arguments=ARGUMENTS)
+def test_command_line_up_to_the_first_step(arguments, tmp_path):
+    """All but the data and the training: output folder, lock, what is there already."""
+    here, held = tmp_path / "a" / "b", tmp_path / "a" / "b" / "select"
+    held.mkdir(parents=True, exist_ok=True)
+    for name in ("config.toml", "metrics.jsonl", "summary.json"):
+        (held / name).write_bytes(b"precious")
+    before = tree(held)
+    stop = UsageError("set_up: this is where the test ends")
+    with (
+        contextlib.chdir(here),
+        mock.patch("jaxcl.run.load_tasks", return_value=[]),
+        mock.patch("jaxcl.run.set_up", side_effect=stop),
+    ):
+        one_line(*call([part for pair in arguments for part in pair]))
+    if not any(option == "--overwrite" for option, _ in arguments):
+        assert tree(held) == before
+
+
 LINES = st.tuples(st.sampled_from([*Config.__dataclass_fields__, "x"]), VALUES | TEXT)
 TOML = st.lists(LINES.map(" = ".join), max_size=4).map("\n".join).map(str.encode)
 

@@ -52,9 +52,9 @@ def mlp_task(setting="task", heads=(3, 2)):
     return fitted(mlp(6, (4, 5)), setting, heads, images)
 
 
-def cnn_task(setting="task", heads=(3, 2)):
+def cnn_task():
     images = np.random.default_rng(1).integers(0, 256, (N, 8, 8, 2), dtype=np.uint8)
-    return fitted(cnn(size=8, channels=2, filters=(2, 3), hidden=4), setting, heads, images)
+    return fitted(cnn(size=8, channels=2, filters=(2, 3), hidden=4), "task", (3, 2), images)
 
 
 IMPORTANCE = {
@@ -129,7 +129,7 @@ def test_the_size_of_a_chunk_changes_nothing(gathered, key):
 
     whole, *parts = (
         mean_importance(params, task, key, directions, jnp.square, chunk=chunk)
-        for chunk in (N, 1, 2, 3, 100)
+        for chunk in (N, 1, 3)
     )
     assert max(leaf.max() for leaf in jax.tree.leaves(whole)) > 0
     for part in parts:
@@ -146,31 +146,26 @@ def test_known_layers_give_what_any_network_gives(make, name, key):
 
 
 @pytest.mark.parametrize(("setting", "heads"), [("domain", (3,)), ("class", (3, 2))])
-@pytest.mark.parametrize("make", [mlp_task, cnn_task])
-def test_known_layers_give_what_any_network_gives_in_every_setting(make, setting, heads, key):
-    params, plain, known = make(setting, heads)
-    for find in (diagonal_fisher, output_sensitivity):
-        slow, fast = (find(params, task, key) for task in (plain, known))
-        chex.assert_trees_all_close(fast, slow, rtol=1e-4, atol=1e-7)
+def test_known_layers_give_what_any_network_gives_in_every_setting(setting, heads, key):
+    params, plain, known = mlp_task(setting, heads)
+    slow, fast = (diagonal_fisher(params, task, key) for task in (plain, known))
+    assert all(leaf.max() > 0 for leaf in jax.tree.leaves(slow))
+    chex.assert_trees_all_close(fast, slow, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", ["exact", "mas"])
 def test_outputs_that_an_example_has_not_count_nothing(name, key):
     """Logits of a narrower head are filled up, with values that MAS must not square."""
-    params, _, known = mlp_task()
+    params, plain, known = mlp_task()
     together = IMPORTANCE[name](params, known, key)
     parts = []
-    for t in range(2):
-        own = {k: v[t::2] for k, v in known.data.items()}
-        alone = known._replace(
-            data=own, gathered=None, logits=lambda outputs, _, t=t: outputs[f"t0{t}"]
-        )
-        parts.append(jax.tree.map(lambda x, n=len(own["task"]): n * x / N, alone_of(name, alone)))
+    for t, head in enumerate(("t00", "t01")):
+        own = {field: leaf[t::2] for field, leaf in plain.data.items()}
+        alone = TaskData(own, plain.forward, lambda outputs, _, head=head: outputs[head])
+        share = len(own["task"]) / N
+        found = IMPORTANCE[name](params, alone, key)
+        parts.append(jax.tree.map(lambda x, share=share: share * x, found))
     chex.assert_trees_all_close(together, jax.tree.map(jnp.add, *parts), rtol=1e-4, atol=1e-7)
-
-
-def alone_of(name, task):
-    return IMPORTANCE[name](mlp_task()[0], task, jax.random.key(0))
 
 
 def test_the_exact_fisher_is_the_mean_of_sampled_ones(key):

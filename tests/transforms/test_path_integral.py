@@ -82,9 +82,9 @@ def test_steps_and_the_end_of_a_task_by_hand():
     loss, metrics = transform.apply(jnp.float32(1.5), state, Context(end + 3, {}, {}))
     np.testing.assert_allclose(metrics["penalty"], 9 * importance.sum(), rtol=1e-6)
     np.testing.assert_allclose(loss, 1.5 + 2 * 9 * importance.sum(), rtol=1e-6)
-    gradient = jax.grad(
-        lambda w: transform.apply(jnp.float32(0), state, Context(w, {}, {}))[0]
-    )(end + 3)
+    gradient = jax.grad(lambda w: transform.apply(jnp.float32(0), state, Context(w, {}, {}))[0])(
+        end + 3
+    )
     np.testing.assert_allclose(gradient, 2 * 2 * importance * 3, rtol=1e-6)
 
 
@@ -184,9 +184,9 @@ def test_weights_that_are_new_are_free_and_old_ones_are_held():
     larger = {"a": vector(1.0, 8.0), "b": vector(9.0)}
     state = transform.begin_task(state, larger, TASK, KEY)
     moved = jax.tree.map(lambda w: w + 3, larger)
-    gradient = jax.grad(
-        lambda p: transform.apply(jnp.float32(0), state, Context(p, {}, {}))[0]
-    )(moved)
+    gradient = jax.grad(lambda p: transform.apply(jnp.float32(0), state, Context(p, {}, {}))[0])(
+        moved
+    )
     chex.assert_trees_all_equal(gradient, {"a": vector(2 * 2 * 3, 0.0), "b": vector(0.0)})
     step = Step(larger, moved, larger, larger)
     chex.assert_trees_all_equal(

@@ -1,0 +1,53 @@
+"""A file system that takes no more: here, no file of more than so many bytes."""
+
+import json
+import resource
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from jaxcl import checkpoint
+
+COMMAND = [sys.executable, "-m", "jaxcl.experiments.scenario", "--method", "lwf"]
+COMMAND += ["--scenario", "split-digits", "--tasks", "5", "--iterations", "4", "--limit", "40"]
+COMMAND += ["--batch-size", "20"]
+
+
+def run(out, *options, most=None):
+    """The command as a process that may write files of ``most`` bytes only."""
+
+    def limit():
+        if most is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+
+    command = [*COMMAND, "--out", str(out), *options]
+    return subprocess.run(command, capture_output=True, text=True, preexec_fn=limit)
+
+
+def test_a_disk_without_room_is_noticed_before_anything_is_written(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=100))
+    checkpoint.save_params(tmp_path / "a", {"w": np.zeros(12)})
+    with pytest.raises(OSError, match="104 bytes needed, 100 free"):
+        checkpoint.save_params(tmp_path / "b", {"w": np.zeros(13)})
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_without_checkpoints_and_can_be_resumed(tmp_path):
+    alone, out = tmp_path / "alone", tmp_path / "out"
+    assert run(alone).returncode == 0
+    # Room for settings and metrics, but not for the arrays of a checkpoint.
+    full = run(out, most=20_000)
+    assert full.returncode == 1
+    assert "checkpoint 1 was not written" in full.stdout
+    assert full.stdout.count("the run goes on") >= 5
+    assert full.stderr.splitlines()[-1].startswith(f"error: {out}/params/seed0 cannot be written")
+    assert not [p for p in (out / "checkpoints").iterdir() if "tmp" in p.name]
+    again = run(out, "--resume")
+    assert again.returncode == 0, again.stderr
+    summaries = (json.loads((folder / "summary.json").read_text()) for folder in (alone, out))
+    assert len({json.dumps(summary["accuracy"]) for summary in summaries}) == 1

@@ -1,0 +1,76 @@
+import dataclasses
+
+import pytest
+
+from jaxcl.config import Config
+from jaxcl.errors import UsageError
+from jaxcl.methods import METHODS
+from jaxcl.run import check_config, load_tasks
+from jaxcl.scenarios import SCENARIOS, resolve
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_that_a_method_needs_is_left_open(scenario, method):
+    whole = resolve(Config(method=method, scenario=scenario))
+    for name in ("setting", "heads", "net", "hidden", "batch_size", "optimizer", "lr", "l2", "lam"):
+        assert getattr(whole, name) is not None
+    assert (whole.epochs is None) != (whole.iterations is None)
+    assert resolve(whole) == whole
+    assert (whole.strength is not None) == (method in ("ewc", "online_ewc", "si", "mas"))
+
+
+@pytest.mark.parametrize(
+    ("method", "setting", "strength"),
+    [
+        ("ewc", "task", 1e5), ("ewc", "domain", 1e10), ("ewc", "class", 1e9),
+        ("si", "task", 10), ("si", "domain", 5e4), ("si", "class", 5e3),
+    ],
+)  # fmt: skip
+def test_split_mnist_has_the_published_protocol(method, setting, strength):
+    whole = resolve(Config(method=method, scenario="split-mnist", setting=setting))
+    assert (whole.net, whole.hidden, whole.iterations, whole.batch_size) == (
+        "mlp", (400, 400), 2000, 128,
+    )  # fmt: skip
+    assert (whole.lr, whole.keep_optimizer, whole.l2, whole.tasks) == (1e-3, True, 0, 5)
+    assert (whole.strength, whole.per_class, whole.temperature) == (strength, 100, 2)
+
+
+def test_what_is_given_is_kept():
+    given = Config(scenario="split-mnist", method="er", ratio=0.2, epochs=3, hidden=(7,), lr=0.5)
+    whole = resolve(given)
+    assert (whole.ratio, whole.per_class, whole.buffer) == (0.2, None, None)
+    assert (whole.epochs, whole.iterations, whole.hidden, whole.lr) == (3, None, (7,), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"tasks": 3}, "tasks: scenario 'builtin' has its own"),
+        ({"epochs": 1, "iterations": 1}, "iterations: not together with --epochs"),
+        ({"per_class": 1, "buffer": 1}, "buffer: not together with per_class"),
+        ({"method": "split", "scenario": "split-digits"}, "net: mlp has no layer"),
+        ({"method": "select", "setting": "class", "heads": "full"}, "heads: full needs one"),
+        ({"method": "pnn", "setting": "domain"}, "setting: pnn needs a head a task"),
+        ({"hidden": (3, 0)}, r"hidden: \[3, 0\]; give numbers above 0"),
+        ({"decay": 1.5}, r"decay: 1.5 is outside \[0, 1\]"),
+        ({"ratio": 0.0}, "ratio: 0 keeps nothing"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(settings, message):
+    with pytest.raises(UsageError, match=message):
+        check_config(Config(**settings))
+
+
+def test_the_domain_setting_needs_as_many_classes_in_every_task():
+    with pytest.raises(UsageError, match="domain needs as many classes in every task"):
+        load_tasks(Config(setting="domain", method="finetune"))
+
+
+@pytest.mark.parametrize("made", ["split", "permuted", "rotated"])
+def test_scenarios_made_from_the_built_in_digits(made):
+    config = Config(scenario=f"{made}-digits", method="finetune", tasks=2)
+    tasks = load_tasks(config)
+    assert len({task.name for task in tasks}) == 2
+    assert {task.classes for task in tasks} == {5 if made == "split" else 10}
+    assert {field.name for field in dataclasses.fields(config)} >= {"tasks", "setting"}
