@@ -27,8 +27,8 @@ from rich.table import Table
 from jaxcl.methods import METHODS
 
 SEEDS = ["--seeds", "0", "1"]
-IMAGES = ["--limit", "100", "--epochs", "2", "--batch-size", "10", *SEEDS]
-DIGITS = ["--scenario", "split-digits", "--tasks", "5", "--iterations", "150", *SEEDS]
+IMAGES = ["--limit", "60", "--epochs", "2", "--batch-size", "10", *SEEDS]
+DIGITS = ["--scenario", "split-digits", "--tasks", "2", "--iterations", "200", *SEEDS]
 TIMED = ("seconds", "task_seconds", "argv", "git")
 STARTUP = 0.15  # of a whole run: no kill before, since nothing has happened yet
 MOST = 8  # kills of a run, then it may come to its end
