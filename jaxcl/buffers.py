@@ -128,7 +128,7 @@ def class_balanced(capacity: int, classes: int, label: str = "label") -> Storage
     """As even over classes as what was offered allows, and a reservoir within a class.
 
     A full buffer gives up a random example of a class that has the most for one of a
-    class that has fewer.
+    class that has at least two fewer, or none.
 
     Args:
       capacity: M.
@@ -136,19 +136,19 @@ def class_balanced(capacity: int, classes: int, label: str = "label") -> Storage
       label: name of the labels in the data.
 
     References:
-      Chrysakis & Moens, Online continual learning from imbalanced data, 2020
-      (which also never lets a class grow again once it had the most).
+      Chrysakis & Moens, Online continual learning from imbalanced data, 2020.
     """
 
     def place(buffer: Buffer, example: Batch, key: PRNGKey) -> Array:
         labels, own = buffer.data[label], example[label]  # the buffer is full
         stored = jnp.zeros(classes, jnp.int32).at[labels].add(1)
         most = stored == stored.max()
-        victims = jnp.where(most[own], labels == own, most[labels])
+        # One more would not make it more even: the class is a reservoir of its own.
+        full = (stored[own] > 0) & (stored[own] + 1 >= stored.max())
+        victims = jnp.where(full, labels == own, most[labels])
         which, chance = jax.random.split(key)
         row = jax.random.categorical(which, jnp.where(victims, 0.0, -jnp.inf)).astype(jnp.int32)
-        # One more of a class that has the most: kept as often as an even sample does.
         keep = jax.random.randint(chance, (), 0, buffer.seen[own]) < stored[own]
-        return jnp.where(most[own] & ~keep, capacity, row)
+        return jnp.where(full & ~keep, capacity, row)
 
     return _storage(capacity, place, classes, lambda example: example[label])

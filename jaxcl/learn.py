@@ -229,11 +229,16 @@ def train_epoch(
     learner = learner._replace(state=state, totals=totals)
     learner = yield from _stretches(setup, learner, program, data, order, epoch.steps)
     assert learner.totals is not None
-    if not all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(learner.params)):
+    if not _finite(learner.params):
         where = f"epoch {learner.epoch + 1} of task {setup.names[learner.position]!r}"
         raise NonFiniteLoss(f"parameters: not finite after {where}; try a smaller --lr or --lam")
     means = _means(learner.totals.sums, epoch.steps)
     return learner._replace(epoch=learner.epoch + 1, done=0, totals=None), means
+
+
+@jax.jit
+def _finite(params: Params) -> Array:
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()
 
 
 def phase_key(learner: Learner, epoch: Epoch) -> PRNGKey:

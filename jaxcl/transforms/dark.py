@@ -13,7 +13,8 @@ from jaxcl.transforms.base import Context, LossTransform, Step, TaskData
 from jaxcl.transforms.replay import required
 from jaxcl.types import Array, Batch, Metrics, Params, PRNGKey, Scalar
 
-LOGITS, WIDTH = "der/logits", "der/width"
+LOGITS = "der/logits"
+NO_OUTPUT = -1e8  # a logit below stands for a class that the example's head does not have
 
 
 class DarkState(NamedTuple):
@@ -22,8 +23,8 @@ class DarkState(NamedTuple):
     Attributes:
       alpha: weight of the logits, float32 scalar.
       beta: weight of the labels, float32 scalar.
-      buffer: a reservoir of examples with their logits and how many of these there
-        were; without rows before the first task.
+      buffer: a reservoir of examples with their logits; NaN stands for outputs
+        that did not exist; without rows before the first task.
     """
 
     alpha: Scalar
@@ -85,11 +86,13 @@ def der(
         if state.buffer.data:
             return state
         one = {name: leaf[:1] for name, leaf in task.data.items()}
-        one |= {LOGITS: jnp.zeros((1, classes)), WIDTH: jnp.zeros(1, jnp.int32)}
+        one |= {LOGITS: jnp.zeros((1, classes))}
         return state._replace(buffer=storage.init(one))
 
     def padded(logits: Array) -> Array:
-        return jnp.pad(logits, ((0, 0), (0, classes - logits.shape[-1])))
+        known = jnp.where(logits < NO_OUTPUT, jnp.nan, logits)
+        missing = ((0, 0), (0, classes - logits.shape[-1]))
+        return jnp.pad(known, missing, constant_values=jnp.nan)
 
     def apply(loss: Scalar, state: DarkState, context: Context) -> tuple[Scalar, Metrics]:
         if not state.buffer.data:
@@ -101,9 +104,11 @@ def der(
             return batch, context.logits(forward(context.params, batch), batch)
 
         batch, logits = drawn(0)
-        known = jnp.arange(classes) < batch[WIDTH][:, None]
-        square = jnp.where(known, (padded(logits) - batch[LOGITS]) ** 2, 0.0)
-        dark = (square.sum(-1) / jnp.maximum(batch[WIDTH], 1).astype(jnp.float32)).mean()
+        width = logits.shape[-1]  # the head may have grown, never shrunk
+        known = ~jnp.isnan(batch[LOGITS][:, :width])
+        target = jnp.where(known, batch[LOGITS][:, :width], 0.0)
+        square = jnp.where(known, logits - target, 0.0) ** 2
+        dark = (square.sum(-1) / jnp.maximum(known.sum(-1), 1).astype(jnp.float32)).mean()
         batch, logits = drawn(1)
         replayed = jax.vmap(cross_entropy)(logits, batch[label]).mean()
         begun = (state.buffer.filled > 0).astype(jnp.float32)
@@ -117,8 +122,7 @@ def der(
             raise ValueError("context: missing; give Step the context of the step")
         batch = step.context.batch
         logits = jax.lax.stop_gradient(step.context.logits(step.context.outputs, batch))
-        width = jnp.full(len(logits), logits.shape[-1], jnp.int32)
-        offered = {**batch, LOGITS: padded(logits), WIDTH: width}
+        offered = {**batch, LOGITS: padded(logits)}
         added = storage.add(state.buffer, offered, stream(step.context.key, name, 2))
         return state._replace(buffer=added)
 

@@ -121,8 +121,13 @@ def mean_importance(
       f: the square or the absolute value.
       examples: how many, drawn without replacement; all by default.
       chunk: examples in a backward pass; by default what suits the platform.
+
+    Raises:
+      ValueError: fewer than one example is asked for.
     """
     n = count_examples(task.data)
+    if examples is not None and examples < 1:
+        raise ValueError(f"examples: {examples} is not positive; give at least 1, or None for all")
     rows = jnp.arange(n)
     if examples is not None and examples < n:
         rows = jax.random.permutation(jax.random.fold_in(key, 0), n)[:examples]

@@ -107,10 +107,16 @@ def si(
     def end_task(state: SIState, params: Params, task: TaskData, key: PRNGKey) -> SIState:
         del task, key
 
-        def more(importance, path, now, then):
-            return importance + jax.nn.relu(path / ((now - then) ** 2 + state.xi))
-
-        importance = jax.tree.map(more, state.importance, state.path, params, state.start)
-        return state._replace(importance=importance, anchor=copy(params))
+        return state._replace(importance=_importance(state, params), anchor=copy(params))
 
     return LossTransform(init, apply, begin_task, update, end_task)
+
+
+@jax.jit
+def _importance(state: SIState, params: Params) -> PyTree:
+    """Omega after the present task."""
+
+    def more(importance, path, now, then):
+        return importance + jax.nn.relu(path / ((now - then) ** 2 + state.xi))
+
+    return jax.tree.map(more, state.importance, state.path, params, state.start)
