@@ -110,7 +110,9 @@ def _set(value: float | None) -> float:
 def _distill(config: Config, classes: int) -> LossTransform:
     del classes
     lam, temperature = _set(config.lam), _set(config.temperature)
-    return distill(lam, temperature, t_squared=bool(config.t_squared))
+    # Where all classes compete, new ones had no share in the old responses.
+    padded = config.setting == "class"
+    return distill(lam, temperature, t_squared=bool(config.t_squared), padded=padded)
 
 
 def _ewc(config: Config, classes: int) -> LossTransform:

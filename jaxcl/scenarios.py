@@ -11,7 +11,7 @@ from jaxcl.config import KEPT, Config
 from jaxcl.errors import UsageError, check_name
 
 Strengths = Mapping[tuple[str, str], float]
-"""(method, setting) -> weight of the penalty."""
+"""(method, setting) -> weight of the penalty, or of the old responses."""
 
 
 class Protocol(NamedTuple):
@@ -59,6 +59,8 @@ THREE_TYPES = Protocol(
         **{("ewc", s): v for s, v in (("task", 1e5), ("domain", 1e10), ("class", 1e9))},
         **{("online_ewc", s): v for s, v in (("task", 1e5), ("domain", 1e10), ("class", 1e9))},
         **{("si", s): v for s, v in (("task", 10.0), ("domain", 5e4), ("class", 5e3))},
+        # Ours: with the squared temperature, the loss of the LwF paper without it.
+        ("lwf", "class"): 0.25,
     },
 )
 PERMUTED = THREE_TYPES._replace(
@@ -192,10 +194,11 @@ def resolve(config: Config) -> Config:
         given |= {name: getattr(config, name) for name in KEPT}
     if config.net is not None and config.net != "mlp" and config.hidden is None:
         given["hidden"] = protocol.hidden
+    own = protocol.strengths.get((config.method, config.setting or protocol.setting))
     if config.strength is None and config.method in STRENGTH:
-        usual = STRENGTH[config.method]
-        where = config.setting or protocol.setting
-        given["strength"] = protocol.strengths.get((config.method, where), usual)
+        given["strength"] = STRENGTH[config.method] if own is None else own
+    if config.lam is None and own is not None and config.method not in STRENGTH:
+        given["lam"] = own
     if config.tasks is None and scenario.made is not None:
         given["tasks"] = scenario.count
     return dataclasses.replace(config, **given)

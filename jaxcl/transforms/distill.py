@@ -42,6 +42,7 @@ def distill(
     temperature: float = 2.0,
     *,
     t_squared: bool = False,
+    padded: bool = False,
     record_batch: int = 500,
 ) -> LossTransform:
     """Knowledge distillation from the network as it stood before the task.
@@ -59,6 +60,9 @@ def distill(
       temperature: T > 0; 2 in the paper.
       t_squared: multiply by T^2, which keeps the gradient's scale as T grows
         (Hinton et al. 2015); the LwF paper does not.
+      padded: where an output has grown by new classes since it was recorded, these
+        had probability 0 in the old response; by default they are left out of the
+        comparison, which then says nothing about new classes against old ones.
       record_batch: examples in one forward pass while recording.
 
     Returns:
@@ -119,9 +123,11 @@ def distill(
         )
         kd = jnp.zeros((), jnp.float32)
         for new, old in pairs:
+            missing = new.shape[-1] - old.shape[-1]
+            teacher = jnp.pad(old[rows], ((0, 0), (0, missing)), constant_values=-jnp.inf)
+            compared = new.shape[-1] if padded else old.shape[-1]
             per_example = jax.vmap(distillation, (0, 0, None))
-            # A head that has grown is compared in the outputs that it had.
-            kd += per_example(new[:, : old.shape[-1]], old[rows], state.temperature).mean()
+            kd += per_example(new[:, :compared], teacher[:, :compared], state.temperature).mean()
         if t_squared:
             kd *= state.temperature**2
         weight = jnp.where(state.tasks > 0, state.strength, 0.0)

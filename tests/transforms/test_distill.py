@@ -192,3 +192,22 @@ def test_a_batch_without_rows_is_refused(params, key):
     state = second_task(transform, params, key)
     with pytest.raises(KeyError, match="index"):
         transform.apply(jnp.float32(0), state, Context(params, forward(params, DATA), DATA))
+
+
+def test_new_classes_had_no_share_in_an_old_response_where_it_is_padded(key):
+    """Two outputs were recorded, a third came later: its target is 0, or it is left out."""
+    x, old, new = jnp.eye(2), jnp.array([[1.0, 0.0], [0.5, 2.0]]), jnp.array([[0.3, 1.0, 0.2]] * 2)
+    task = TaskData({"x": x}, lambda w, batch: batch["x"] @ w)
+    context = Context(new, x @ new, {"x": x, "index": jnp.arange(2)})
+    p = jax.nn.softmax(old / 2)
+    for padded, q in ((True, jax.nn.softmax(new / 2)), (False, jax.nn.softmax(new[:, :2] / 2))):
+        transform = distill(1.0, 2.0, padded=padded)
+        state = transform.end_task(transform.init(old), old, task, key)
+        state = transform.begin_task(state, old, task, key)
+        loss, _ = transform.apply(jnp.float32(0), state, context)
+        np.testing.assert_allclose(loss, -(p * jnp.log(q[:, :2])).sum(-1).mean(), rtol=1e-5)
+
+        def of(outputs, transform=transform, state=state):
+            return transform.apply(jnp.float32(0), state, context._replace(outputs=outputs))[0]
+
+        assert np.isfinite(jax.grad(of)(context.outputs)).all()
