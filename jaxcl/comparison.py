@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich import box
 from rich.table import Table
 
 from jaxcl import output, plots
@@ -15,11 +16,11 @@ from jaxcl.report import mean_text
 
 Summary = dict[str, Any]
 FIGURES = {
-    "average_accuracy": "average accuracy (%)",
-    "learning_accuracy": "learning accuracy (%)",
-    "forgetting": "forgetting (points)",
-    "backward_transfer": "backward transfer",
-    "forward_transfer": "forward transfer",
+    "average_accuracy": "average",
+    "learning_accuracy": "learned",
+    "forgetting": "forgotten",
+    "backward_transfer": "backward",
+    "forward_transfer": "forward",
 }
 JSON, PICTURE = "comparison.json", "comparison.png"
 
@@ -29,15 +30,19 @@ def table(summaries: Sequence[Summary]) -> Table:
     first = summaries[0]
     n = len(first["seeds"])
     seeds = "1 seed" if n == 1 else f"mean ± standard error of {n} seeds"
-    made = Table(title=f"scenario {first['scenario']} ({first['setting']}), {seeds}")
-    made.add_column("method")
-    for name in (*FIGURES.values(), "weights", "seconds a seed"):
-        made.add_column(name, justify="right")
+    made = Table(
+        title=f"scenario {first['scenario']} ({first['setting']}), {seeds}",
+        caption="average and learning accuracy (%), forgetting, backward and forward transfer"
+        " (points), wall time of a seed",
+        box=box.SIMPLE_HEAD,
+    )
+    made.add_column("method", no_wrap=True)
+    for name in (*FIGURES.values(), "time"):
+        made.add_column(name, justify="right", no_wrap=True)
     for summary in summaries:
-        weights = np.mean([w["total"] for w in summary["weights"]])
         seconds = np.mean([sum(s.values()) for s in summary["task_seconds"]])
-        cells = [mean_text(summary[name], 2) for name in FIGURES]
-        made.add_row(summary["method"], *cells, f"{weights:,.0f}", f"{seconds:.0f}")
+        cells = [mean_text(summary[name]) for name in FIGURES]
+        made.add_row(summary["method"], *cells, f"{seconds:.0f} s")
     return made
 
 

@@ -186,7 +186,7 @@ def from_toml(text: str) -> Config:
 
 def _typed(name: str, value: Any, hint: Any) -> Any:
     """A value from TOML as the type of a setting; UsageError if it is of another."""
-    if isinstance(hint, types.UnionType):
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
         hint = next(part for part in typing.get_args(hint) if part is not types.NoneType)
     kind = typing.get_origin(hint) or hint
     if kind is Literal:

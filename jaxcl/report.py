@@ -115,25 +115,33 @@ def facts_table(summary: dict[str, Any]) -> Table:
     table.add_row("learning accuracy", f"{mean_text(summary['learning_accuracy'])} %")
     for name in ("forgetting", "backward_transfer", "forward_transfer"):
         table.add_row(name.replace("_", " "), f"{mean_text(summary[name])} points")
-    for seed, weights, routes, sizes in zip(
-        summary["seeds"],
-        summary["weights"],
-        summary["routes"],
-        summary["state_bytes"],
-        strict=True,
-    ):
-        text = f"{weights['total']:,} in all; {weights['heads']:,} in heads"
-        if weights["added"]:
-            text += f"; {weights['added']:,} added in branches"
-        table.add_row(f"seed {seed}: weights", text)
-        size = filesize.decimal(max(sizes.values()))
-        table.add_row(f"seed {seed}: memory", f"{size} in the state of the losses")
-        paths = [
-            f"{task}: " + " ".join(f"{layer}={branch}" for layer, branch in route.items())
-            for task, route in routes.items()
-            if route
-        ]
-        if paths:
-            table.add_row(f"seed {seed}: routes", "\n".join(paths))
+    for name, of in (("weights", _weights), ("memory", _memory), ("routes", _routes)):
+        texts = [of(summary, place) for place in range(len(summary["seeds"]))]
+        if len(set(texts)) == 1:
+            rows = {name: texts[0]}
+        else:
+            rows = {f"seed {s}: {name}": t for s, t in zip(summary["seeds"], texts, strict=True)}
+        for label, text in rows.items():
+            if text:
+                table.add_row(label, text)
     table.add_row("time", f"{summary['seconds']:.0f} s")
     return table
+
+
+def _weights(summary: dict[str, Any], place: int) -> str:
+    weights = summary["weights"][place]
+    text = f"{weights['total']:,} in all; {weights['heads']:,} in heads"
+    return text + (f"; {weights['added']:,} added in branches" if weights["added"] else "")
+
+
+def _memory(summary: dict[str, Any], place: int) -> str:
+    size = max(summary["state_bytes"][place].values())
+    return f"{filesize.decimal(size)} in the state of the losses"
+
+
+def _routes(summary: dict[str, Any], place: int) -> str:
+    return "\n".join(
+        f"{task}: " + " ".join(f"{layer}={branch}" for layer, branch in route.items())
+        for task, route in summary["routes"][place].items()
+        if route
+    )

@@ -1,9 +1,12 @@
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxcl.config import Config, from_toml, to_toml
+from jaxcl.methods import METHODS
+from jaxcl.scenarios import SCENARIOS, resolve
 
 SETTINGS = st.fixed_dictionaries(
     {
@@ -21,3 +24,10 @@ SETTINGS = st.fixed_dictionaries(
 def test_toml_round_trip(settings):
     config = Config(**settings)
     assert from_toml(to_toml(config)) == config
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_whole_configuration_survives_toml(method, scenario):
+    whole = resolve(Config(method=method, scenario=scenario, data_dir=Path("x")))
+    assert from_toml(to_toml(whole)) == whole
