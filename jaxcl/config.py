@@ -34,6 +34,8 @@ class Config:
     """Random seeds; each is a run of its own."""
     tasks: int | None = None
     """Number of tasks of a scenario that is made from one data set."""
+    order: int = 0
+    """split scenarios: another number deals the classes out in another order; 0: 0, 1, 2..."""
     net: Literal["cnn", "mlp", "linear"] | None = None
     """The network; by default the scenario's."""
     hidden: tuple[int, ...] | None = None
@@ -121,6 +123,8 @@ class Config:
                 raise UsageError(f"{name}: too large; give a finite number")
             if isinstance(value, int) and value > most:
                 raise UsageError(f"{name}: more than {most}; give fewer")
+        if not 0 <= self.order < 2**32:
+            raise UsageError(f"order: {self.order} is outside [0, 2^32); give a small number")
         if self.hidden is not None and not all(0 < units <= MOST for units in self.hidden):
             raise UsageError(f"hidden: {list(self.hidden)}; give numbers above 0")
         self._check_seeds()

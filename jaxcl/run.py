@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from jaxcl import data
 from jaxcl.config import Config
-from jaxcl.data.derive import DERIVED
+from jaxcl.data.derive import DERIVED, shuffled_classes
 from jaxcl.data.task import Task, check, limit, on_device, rgb32, same_shape
 from jaxcl.errors import DataError, UsageError, check_name
 from jaxcl.events import EpochEnded, Event, SeedEnded, TaskBegan
@@ -63,7 +63,8 @@ def load_tasks(config: Config, progress: Callable[[str], None] = lambda text: No
     tasks = [data.load(name, config.data_dir, progress) for name in scenario.tasks]
     if scenario.made is not None:
         assert config.tasks is not None
-        tasks = DERIVED[scenario.made](tasks[0], config.tasks)
+        whole = shuffled_classes(tasks[0], config.order) if config.order else tasks[0]
+        tasks = DERIVED[scenario.made](whole, config.tasks)
     return fit(config, [limit(task, config.limit) for task in tasks])
 
 

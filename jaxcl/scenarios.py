@@ -183,6 +183,8 @@ def resolve(config: Config) -> Config:
     protocol = scenario.protocol
     if config.tasks is not None and scenario.made is None:
         raise UsageError(f"tasks: scenario {config.scenario!r} has its own; leave the option out")
+    if config.order and scenario.made != "split":
+        raise UsageError(f"order: scenario {config.scenario!r} deals no classes out; leave it out")
     given = {
         name: getattr(protocol, name)
         for name in protocol._fields

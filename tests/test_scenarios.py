@@ -53,6 +53,8 @@ def test_what_is_given_is_kept():
         ({"method": "select", "setting": "class", "heads": "full"}, "heads: full needs one"),
         ({"method": "pnn", "setting": "domain"}, "setting: pnn needs a head a task"),
         ({"hidden": (3, 0)}, r"hidden: \[3, 0\]; give numbers above 0"),
+        ({"order": 1}, "order: scenario 'builtin' deals no classes out"),
+        ({"order": -1, "scenario": "split-digits"}, r"order: -1 is outside \[0, 2\^32\)"),
         ({"decay": 1.5}, r"decay: 1.5 is outside \[0, 1\]"),
         ({"ratio": 0.0}, "ratio: 0 keeps nothing"),
     ],
@@ -74,3 +76,15 @@ def test_scenarios_made_from_the_built_in_digits(made):
     assert len({task.name for task in tasks}) == 2
     assert {task.classes for task in tasks} == {5 if made == "split" else 10}
     assert {field.name for field in dataclasses.fields(config)} >= {"tasks", "setting"}
+
+
+def test_another_order_deals_the_same_images_out_in_another_way():
+    one, two = (
+        load_tasks(Config(scenario="split-digits", method="finetune", order=order))
+        for order in (0, 3)
+    )
+    assert sum(len(task.train_images) for task in one) == sum(len(t.train_images) for t in two)
+    assert [t.train_images.mean() for t in one] != [t.train_images.mean() for t in two]
+    again = load_tasks(Config(scenario="split-digits", method="finetune", order=3))
+    for a, b in zip(two, again, strict=True):
+        assert (a.train_images == b.train_images).all()

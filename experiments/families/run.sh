@@ -10,6 +10,15 @@ for setting in task domain class; do
         --methods finetune joint ewc si lwf er --seeds 0 1 2 3 4 \
         --out "$runs/split-mnist/$setting" --checkpoint-every 60s $data
 done
+# The published runs deal the digits out in another order for each seed.
+for order in 1 2 3 4 5; do
+    for cell in domain:finetune class:si; do
+        setting=${cell%:*}
+        python -m jaxcl.experiments.scenario --scenario split-mnist --order "$order" \
+            --seeds "$order" --setting "$setting" --method "${cell#*:}" --checkpoint-every 60s \
+            --out "$runs/split-mnist-order-$order/$setting/${cell#*:}" --resume $data
+    done
+done
 python -m jaxcl.experiments.compare --scenario digits-0-4-5-9 \
     --methods finetune er --seeds 0 1 2 3 4 --out "$runs/digits-0-4-5-9/class" $data
 python -m jaxcl.experiments.compare --scenario permuted-mnist \
