@@ -55,6 +55,7 @@ class Setup(NamedTuple):
       optimizer: an optax transformation.
       names: of the tasks.
       classes: of the tasks.
+      data: a checksum of all images and labels.
       train: the tasks' training data on the device.
       test: the tasks' test data on the device.
     """
@@ -67,6 +68,7 @@ class Setup(NamedTuple):
     optimizer: optax.GradientTransformation
     names: list[str]
     classes: list[int]
+    data: str
     train: list[Batch]
     test: list[Batch]
 

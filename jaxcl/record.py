@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 from rich.console import Console
 
 from jaxcl import checkpoint, output, plots, report, snapshot
@@ -83,6 +84,13 @@ def find_past(setup: Setup, out: Path, console: Console) -> Past:
             f"resume: {out / output.CONFIG} was changed since checkpoint {found.number} was"
             " written; restore it, or begin anew with --overwrite"
         )
+    if found.meta["data"] != setup.data:
+        raise UsageError(
+            f"resume: the images in {setup.config.data_dir or 'the data folder'} are not those that"
+            f" the run in {out} began with; restore them, or begin anew with --overwrite"
+        )
+    if found.meta["jax"] != jax.__version__:
+        _say(console, f"saved with JAX {found.meta['jax']}, now {jax.__version__}: bits may differ")
     try:
         epochs, results = _events(output.cut_metrics(out, found.meta["metrics_bytes"]))
     except (ValueError, KeyError, TypeError) as error:
@@ -151,6 +159,7 @@ def record(
                 taken, saved = snapshot.take(event.learner), time.perf_counter()
                 meta = {"metrics_bytes": output.metrics_size(out), "elapsed": saved - began}
                 meta |= {"config": to_toml(setup.config), "learner": taken.meta}
+                meta |= {"data": setup.data, "jax": jax.__version__}
                 save(taken.arrays, meta)
             if stop:
                 if not wait():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from jaxcl import data
 from jaxcl.config import Config
 from jaxcl.data.derive import DERIVED, shuffled_classes
-from jaxcl.data.task import Task, check, limit, on_device, rgb32, same_shape
+from jaxcl.data.task import Task, check, checksum, limit, on_device, rgb32, same_shape
 from jaxcl.errors import DataError, UsageError, check_name
 from jaxcl.events import EpochEnded, Event, SeedEnded, TaskBegan
 from jaxcl.growth import task_name, weights
@@ -143,6 +143,7 @@ def set_up(config: Config, tasks: Sequence[Task]) -> Setup:
         optimizer=OPTIMIZERS[config.optimizer](config.lr),
         names=[task.name for task in tasks],
         classes=classes,
+        data=checksum(tasks),
         train=train,
         test=test,
     )

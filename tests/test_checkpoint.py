@@ -112,7 +112,7 @@ def test_another_format_is_refused_by_name(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "FORMAT", 9)
     three(tmp_path)
     monkeypatch.undo()
-    with pytest.raises(UsageError, match="has format 9, this version of jaxcl reads format 1"):
+    with pytest.raises(UsageError, match=r"has format 9, this version of jaxcl reads format \d+;"):
         found(tmp_path)
 
 

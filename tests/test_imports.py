@@ -24,7 +24,7 @@ def test_transforms_need_jax_optax_chex_and_jaxtyping_only():
     assert not after & heavy
 
 
-@pytest.mark.parametrize("command", ["scenario", "prepare"])
+@pytest.mark.parametrize("command", ["scenario", "prepare", "compare"])
 def test_help_does_not_wait_for_jax(command):
     code = f"import jaxcl.experiments.{command}, tyro"
     assert not loaded(code) & {"jax", "jaxlib", "tensorflow_datasets", "matplotlib"}

@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from jaxcl.metrics import average_accuracy, forgetting, mean_sem
+from jaxcl.metrics import (
+    average_accuracy,
+    backward_transfer,
+    forgetting,
+    forward_transfer,
+    learning_accuracy,
+    mean_sem,
+)
 
 MATRIX = [[90.0, None, None], [80.0, 70.0, None], [85.0, 40.0, 60.0]]
 
@@ -10,6 +17,11 @@ def test_by_hand():
     assert average_accuracy(MATRIX) == pytest.approx((85 + 40 + 60) / 3)
     assert forgetting(MATRIX) == pytest.approx(((90 - 85) + (70 - 40)) / 2)
     assert forgetting([[90.0]]) is None
+    assert backward_transfer(MATRIX) == pytest.approx(((85 - 90) + (40 - 70)) / 2)
+    assert backward_transfer([[90.0]]) is None
+    assert forward_transfer([12.0, 30.0, 55.0], [10.0, 20.0, 50.0]) == pytest.approx((10 + 5) / 2)
+    assert forward_transfer([50.0], [50.0]) is None
+    assert learning_accuracy(MATRIX) == pytest.approx((90 + 70 + 60) / 3)
 
 
 def test_forgetting_is_negative_where_a_task_got_better():

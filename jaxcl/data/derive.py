@@ -28,7 +28,11 @@ def split(task: Task, n: int) -> list[Task]:
 def shuffled_classes(task: Task, seed: int) -> Task:
     """The data set with its classes numbered in an order that a seed decides."""
     order = np.random.default_rng(seed).permutation(task.classes).astype(np.int32)
-    return task._replace(train_labels=order[task.train_labels], test_labels=order[task.test_labels])
+    return task._replace(
+        name=f"{task.name}-order-{seed}",
+        train_labels=order[task.train_labels],
+        test_labels=order[task.test_labels],
+    )
 
 
 def _classes(task: Task, first: int, size: int) -> Task:

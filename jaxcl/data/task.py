@@ -1,5 +1,6 @@
 """A task: the images and labels that a network learns from next."""
 
+import zlib
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -61,6 +62,15 @@ def check(task: Task, batch_size: int) -> Task:
             f" task {task.name!r}; give at most {n}"
         )
     return task
+
+
+def checksum(tasks: Sequence[Task]) -> str:
+    """CRC-32 of all images and labels, to tell whether data are the same."""
+    total = 0
+    for task in tasks:
+        for array in (task.train_images, task.train_labels, task.test_images, task.test_labels):
+            total = zlib.crc32(np.ascontiguousarray(array).data, total)
+    return f"{total:08x}"
 
 
 def limit(task: Task, images: int | None) -> Task:

@@ -89,8 +89,15 @@ def main(command: Command) -> None:
     try:
         execute(command, console)
     except Interrupted as stopped:
-        again = f"{PROG} --resume={shlex.quote(str(stopped))}"
+        again = " ".join([f"{PROG} --resume={shlex.quote(str(stopped))}", *_how(command)])
         sys.exit(cli.fail(f"interrupted and saved; go on with: {again}", 75))
+
+
+def _how(command: Command) -> list[str]:
+    """The options that are no settings of the run, as far as they were given."""
+    usual = Command()
+    names = [n for n in ("checkpoint_every", "keep") if getattr(command, n) != getattr(usual, n)]
+    return [f"--{name.replace('_', '-')}={getattr(command, name)}" for name in names]
 
 
 def _settled(command: Command) -> tuple[Config, Path]:
@@ -115,7 +122,7 @@ def execute(command: Command, console) -> None:
     Raises:
       Interrupted: a signal came and everything is saved; names the folder.
     """
-    from jaxcl import lock, output, record, runtime
+    from jaxcl import checkpoint, lock, output, record, runtime
     from jaxcl.interrupt import Interrupted
     from jaxcl.run import load_tasks, set_up
 
@@ -130,6 +137,7 @@ def execute(command: Command, console) -> None:
         )
     if (resumes := _resumes(command, config, out)) is None:
         console.print(f"{out}: this run is finished", highlight=False)
+        checkpoint.clean(out / output.CHECKPOINTS, set())  # killed before it could
         return
     runtime.use_compilation_cache()
     with console.status("loading data"):

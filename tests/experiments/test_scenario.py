@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -189,9 +190,9 @@ LONGER = ["--limit", "60", "--epochs", "8", "--batch-size", "20", "--method", "l
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_names_the_command_that_goes_on(run, tmp_path, number):
     folder = tmp_path / "here"
-    code, err = interrupt(folder, *LONGER, signals=(number,))
+    code, err = interrupt(folder, *LONGER, "--keep=3", signals=(number,))
     assert code == 75
-    again = f"python -m jaxcl.experiments.scenario --resume={folder}"
+    again = f"python -m jaxcl.experiments.scenario --resume={folder} --keep=3"
     assert err == f"error: interrupted and saved; go on with: {again}\n"
     code, _, err = run("--resume", folder, "--epochs", "21", "--lam", "2")
     assert code == 2
@@ -214,6 +215,10 @@ def test_a_signal_saves_and_names_the_command_that_goes_on(run, tmp_path, number
     assert code == 2
     assert "config.toml was changed since checkpoint" in err
     (folder / "config.toml").write_text(config)
+    with mock.patch("jaxcl.run.checksum", return_value="other"):
+        code, _, err = run("--resume", folder)
+    assert code == 2
+    assert "are not those that the run in" in err
     code, out, _ = run("--resume=" + str(folder))
     assert code == 0
     assert "resumed from checkpoint" in out

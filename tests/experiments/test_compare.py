@@ -1,0 +1,76 @@
+import contextlib
+import io
+import json
+import sys
+from unittest import mock
+
+import pytest
+
+from jaxcl import comparison
+from jaxcl.experiments import cli
+from jaxcl.experiments.compare import Command, main
+
+QUICK = ["--scenario", "split-digits", "--tasks", "2", "--setting", "class", "--iterations", "3"]
+QUICK += ["--limit", "40", "--batch-size", "10", "--hidden", "8", "--seeds", "0", "1"]
+
+
+@pytest.fixture
+def run(tmp_path):
+    def call(*args):
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            contextlib.chdir(tmp_path),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            mock.patch.object(sys, "argv", ["compare", *args]),
+        ):
+            try:
+                cli.main(Command, main, "compare")
+            except SystemExit as stop:
+                return stop.code, out.getvalue(), err.getvalue()
+        return 0, out.getvalue(), err.getvalue()
+
+    return call
+
+
+def test_methods_side_by_side_and_what_is_done_is_not_done_again(run, tmp_path):
+    code, out, err = run(*QUICK, "--methods", "finetune", "er", "--out", "both")
+    assert (code, err) == (0, "")
+    rows = json.loads((tmp_path / "both/comparison.json").read_text())
+    assert [row["method"] for row in rows] == ["finetune", "er"]
+    for row in rows:
+        alone = json.loads((tmp_path / "both" / row["method"] / "summary.json").read_text())
+        assert row["average_accuracy"] == alone["average_accuracy"]
+        assert alone["seeds"] == [0, 1]
+    assert (tmp_path / "both/comparison.png").read_bytes().startswith(b"\x89PNG")
+    table = out.rsplit("scenario split-digits (class), mean ± standard error of 2 seeds", 1)[1]
+    assert {"finetune", "er"} <= {line.split()[0] for line in table.splitlines() if line.split()}
+    assert "finetune is expected to fail here: nothing is done against forgetting." in out
+    before = (tmp_path / "both/er/summary.json").stat().st_mtime_ns
+    code, out, _ = run(*QUICK, "--methods", "finetune", "er", "--out", "both")
+    assert code == 0
+    assert out.count("this run is finished") == 2
+    assert (tmp_path / "both/er/summary.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--methods", "er", "er"], "methods: er er; give each method once"),
+        (["--methods", "finetune", "eww"], "method: 'eww' is unknown; did you mean 'ewc'?"),
+        (["--methods"], "methods: "),
+        (["--methods", "finetune", "split"], "net: mlp has no layer that split can branch"),
+    ],
+)
+def test_all_methods_are_checked_before_the_first_one_runs(run, tmp_path, args, message):
+    code, _, err = run(*QUICK, *args)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not list(tmp_path.glob("runs"))
+
+
+def test_the_average_so_far_is_over_the_tasks_that_were_learned():
+    matrix = [[90.0, None, None], [80.0, 70.0, None], [10.0, 20.0, 60.0]]
+    assert comparison.average_so_far([matrix]).tolist() == [[90, 75, 30]]
