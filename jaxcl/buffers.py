@@ -30,12 +30,13 @@ class Storage(NamedTuple):
     """A rule for what a buffer keeps.
 
     Attributes:
-      nothing: a buffer without rows, before it is known what examples look like.
+      nothing: ``() -> Buffer``: without rows, before it is known what examples look
+        like; new arrays each time, since a train step may be given them for good.
       init: ``(batch) -> Buffer``: empty, for examples like those of a batch.
       add: ``(buffer, batch, key) -> Buffer``: offers the examples one by one.
     """
 
-    nothing: Buffer
+    nothing: Callable[[], Buffer]
     init: Callable[[Batch], Buffer]
     add: Callable[[Buffer, Batch, PRNGKey], Buffer]
 
@@ -61,13 +62,14 @@ def _storage(
     if capacity < 1:
         raise ValueError(f"capacity: {capacity} is not positive; give room for an example")
 
-    nothing = Buffer({}, jnp.zeros((), jnp.int32), jnp.zeros(kinds, jnp.int32))
+    def nothing() -> Buffer:
+        return Buffer({}, jnp.zeros((), jnp.int32), jnp.zeros(kinds, jnp.int32))
 
     def init(batch: Batch) -> Buffer:
         data = {
             name: jnp.zeros((capacity, *leaf.shape[1:]), leaf.dtype) for name, leaf in batch.items()
         }
-        return nothing._replace(data=data)
+        return nothing()._replace(data=data)
 
     def add(buffer: Buffer, batch: Batch, key: PRNGKey) -> Buffer:
         def one(buffer: Buffer, offered: tuple[Batch, PRNGKey]):

@@ -94,3 +94,10 @@ def test_accuracy_before_the_first_step(tasks):
         [*tasks[:1], tasks[0]._replace(name="again")], "finetune", setting="domain", epochs=6
     )
     assert ended.first["again"] == ended.matrix[0][0] >= 95
+
+
+@pytest.mark.parametrize("settings", [{"method": "der"}, {"method": "er", "buffer": 9}])
+def test_a_second_seed_begins_with_a_memory_of_its_own(settings, tasks):
+    both = list(run(Config(**SETTINGS | settings, seeds=(0, 1)), tasks[:2]))
+    alone = list(run(Config(**SETTINGS | settings, seeds=(1,)), tasks[:2]))
+    chex.assert_trees_all_equal(both[-1].params, alone[-1].params)

@@ -79,7 +79,7 @@ def der(
     def init(params: Params) -> DarkState:
         del params
         weights = (jnp.asarray(value, jnp.float32) for value in (alpha, beta))
-        return DarkState(*weights, buffer=storage.nothing)
+        return DarkState(*weights, buffer=storage.nothing())
 
     def begin_task(state: DarkState, params: Params, task: TaskData, key: PRNGKey) -> DarkState:
         del params, key

@@ -14,20 +14,18 @@ from jaxcl.random import stream
 from jaxcl.transforms.base import Context, LossTransform, TaskData, keep
 from jaxcl.types import Array, Batch, Int, Metrics, Params, PRNGKey, Scalar
 
-NOTHING: dict[str, Array] = {}
-
 
 class Memory(NamedTuple):
     """Where replayed examples come from; what is remembered is a pytree of its own.
 
     Attributes:
-      nothing: the memory before the first task has ended.
+      nothing: ``() -> memory`` before the first task has ended, in arrays of its own.
       recall: ``(memory, params, task, tasks, key) -> memory`` as a task begins, with
         the network as it stood and the number of tasks before.
       remember: ``(memory, task, key) -> memory`` as a task ends.
     """
 
-    nothing: Batch | Buffer = NOTHING
+    nothing: Callable[[], Batch | Buffer] = dict
     remember: Callable[[Batch | Buffer, TaskData, PRNGKey], Batch | Buffer] = keep
     recall: Callable[[Batch | Buffer, Params, TaskData, int, PRNGKey], Batch | Buffer] = keep
 
@@ -183,7 +181,7 @@ def replay(
     def init(params: Params) -> ReplayState:
         del params
         given = jnp.asarray(-1.0 if weight is None else weight, jnp.float32)
-        return ReplayState(jnp.zeros((), jnp.int32), given, memory.nothing)
+        return ReplayState(jnp.zeros((), jnp.int32), given, memory.nothing())
 
     def begin_task(state: ReplayState, params: Params, task: TaskData, key: PRNGKey) -> ReplayState:
         tasks = int(state.tasks)

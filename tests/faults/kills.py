@@ -31,6 +31,7 @@ IMAGES = ["--limit", "60", "--epochs", "2", "--batch-size", "10", *SEEDS]
 DIGITS = ["--scenario", "split-digits", "--tasks", "2", "--iterations", "200", *SEEDS]
 TIMED = ("seconds", "task_seconds", "argv", "git")
 STARTUP = 0.15  # of a whole run: no kill before, since nothing has happened yet
+WARM = 0.7  # of the time of a run that compiles
 MOST = 8  # kills of a run, then it may come to its end
 
 
@@ -91,11 +92,10 @@ def strip(value):
 
 
 def alone(method: str, folder: Path) -> tuple[Path, float]:
-    """A run without interruption, and the seconds it takes once all is compiled."""
-    for turn in ("cold", "warm"):
-        out, began = folder / f"{method}-{turn}", time.perf_counter()
-        finish(start(method, out), method)
-    return out, time.perf_counter() - began
+    """A run without interruption, and about the seconds it takes once all is compiled."""
+    out, began = folder / f"{method}-alone", time.perf_counter()
+    finish(start(method, out), method)
+    return out, WARM * (time.perf_counter() - began)
 
 
 def main() -> None:
