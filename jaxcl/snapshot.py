@@ -49,10 +49,12 @@ def take(learner: Learner) -> Snapshot:
         "totals": learner.totals,
     }
     leaves = tree_util.tree_leaves_with_path(tree)
+    names = [tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
+    for name, (path, _) in zip(names, leaves, strict=True):
+        if name.count("/") != len(path) - 1:
+            raise ValueError(f"{name}: a key of the state has a slash in it; choose another")
     # A copy: the device's own memory is given away as the run goes on.
-    arrays = {
-        tree_util.keystr(path, simple=True, separator="/"): np.array(leaf) for path, leaf in leaves
-    }
+    arrays = {name: np.array(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
     return Snapshot(arrays, {name: getattr(learner, name) for name in (*SAME, "routes")})
 
 

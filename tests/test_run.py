@@ -9,7 +9,7 @@ from jaxcl.errors import DataError, NonFiniteLoss, UsageError
 from jaxcl.events import EpochEnded, SeedEnded, StepsDone, TaskBegan
 from jaxcl.growth import weights
 from jaxcl.methods import METHODS
-from jaxcl.nets import cnn
+from jaxcl.nets import Pathway, cnn
 from jaxcl.run import run
 
 SETTINGS = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "probe": 40}
@@ -90,7 +90,7 @@ def test_lwf_holds_on_to_old_responses_better_than_fine_tuning(pair):
     """The responses of the old head to the new images move less with distillation."""
     lone = result(pair[:1], method="finetune")
     images = jax.numpy.asarray(pair[1].train_images, "float32") / 255
-    route = (("t00", ("t00", "t00")),)
+    route = (Pathway("t00", ("t00", "t00"), "t00"),)
 
     def drift(method):
         params = result(pair, method=method).params
@@ -122,7 +122,7 @@ def test_warm_up_trains_the_new_head_alone(pair):
 
 def test_joint_trains_on_all_tasks(pair):
     steps = [e.steps for e in finish(pair, method="joint") if isinstance(e, TaskBegan)]
-    assert steps == [3, 6]
+    assert steps == [[3, 3], [6, 6]]
 
 
 def test_select_at_the_ends_of_the_threshold(pair):

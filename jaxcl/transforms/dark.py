@@ -13,7 +13,7 @@ from jaxcl.transforms.base import Context, LossTransform, Step, TaskData
 from jaxcl.transforms.replay import required
 from jaxcl.types import Array, Batch, Metrics, Params, PRNGKey, Scalar
 
-LOGITS = "der/logits"
+LOGITS = "der_logits"
 NO_OUTPUT = -1e8  # a logit below stands for a class that the example's head does not have
 
 
