@@ -8,7 +8,6 @@ such.  What the tables are made of is copied to ``summaries/`` beside this file.
 
 import argparse
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,11 @@ def summary(runs: Path, *parts: str) -> dict[str, Any] | None:
     kept = HERE.joinpath("summaries", *parts[:-1], f"{parts[-1]}.json")
     if found.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(found, kept)
+        content = json.loads(found.read_text())
+        del content["argv"]  # the settings are in "config"; folders of one machine help nobody
+        lines = content["config"].splitlines()
+        content["config"] = [text for text in lines if not text.startswith("data_dir")]
+        kept.write_text(json.dumps(content, indent=1) + "\n")
     return json.loads(kept.read_text()) if kept.exists() else None
 
 
