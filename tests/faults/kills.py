@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     options = parser.parse_args()
-    rng, console = random.Random(options.seed), Console(soft_wrap=True, width=110)
+    rng, console = random.Random(options.seed), Console(soft_wrap=True, width=120)
     found: dict[str, list[list[str]]] = {method: [] for method in options.methods}
     runs = 0
     with tempfile.TemporaryDirectory() as name:
