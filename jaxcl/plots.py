@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
+FEW = 5  # tasks whose names have room above the curves
 Curves = Mapping[str, Sequence[Sequence[float | None]]]
 """task -> [seed][epoch of the whole run] -> accuracy in percent, None before it is seen."""
 
@@ -36,7 +37,8 @@ def accuracy_curves(curves: Curves, boundaries: Sequence[int], title: str) -> by
     starts = [0, *boundaries[:-1]]
     for start, end, task in zip(starts, boundaries, curves, strict=True):
         axes.axvline(end + 0.5, color="0.7", linewidth=0.8, linestyle=":")
-        axes.text((start + end + 1) / 2, 101.5, f"learns {task}", ha="center", fontsize="small")
+        what = f"learns {task}" if len(curves) <= FEW else task.rsplit("-", 1)[-1]
+        axes.text((start + end + 1) / 2, 101.5, what, ha="center", fontsize="small")
     axes.set(
         xlabel="epoch", ylabel="test accuracy (%)", ylim=(0, 107), xlim=(0.5, boundaries[-1] + 0.5)
     )
