@@ -43,7 +43,8 @@ def save_params(path: Path, params: Params) -> None:
     need, free = sum(x.nbytes for x in jax.tree.leaves(params)), shutil.disk_usage(path.parent).free
     if need > free:  # found out in the middle, Orbax would say it in many lines
         raise OSError(errno.ENOSPC, f"{need:,} bytes needed, {free:,} free")
-    logging.getLogger("absl").setLevel(logging.CRITICAL)  # errors reach us as exceptions
+    for name in ("absl", "asyncio"):  # errors reach us as exceptions
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     ocp.save(str(path.absolute()), params, overwrite=True)
 
 

@@ -5,7 +5,7 @@ import io
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from jaxcl.errors import NonFiniteLoss, OutputError, UsageError
 
@@ -30,6 +30,7 @@ def main(
       defaults: completes the arguments and gives the defaults; by default those of
         the dataclass.
     """
+    sys.unraisablehook = _unraisable
     try:
         args, default = defaults(sys.argv[1:]) if defaults else (sys.argv[1:], None)
         body(_parse(command, prog, args, default))
@@ -43,6 +44,16 @@ def main(
         sys.exit(fail(error, 1))
     except KeyboardInterrupt:
         sys.exit(fail("interrupted; what was written is kept", 130))
+
+
+def _unraisable(found: Any) -> None:
+    """Shows what nobody could catch, except what the storage library leaves behind.
+
+    After a write that failed its threads call an event loop that is closed by then, and
+    would print hundreds of tracebacks; the failed write itself is raised and reported.
+    """
+    if "Event loop is closed" not in str(found.exc_value):
+        sys.__unraisablehook__(found)
 
 
 def _parse(
@@ -82,5 +93,5 @@ def _one_line(box: str) -> str:
 
 def fail(message: object, code: int) -> int:
     """Prints a line on standard error and returns the exit code."""
-    print(f"error: {message}", file=sys.stderr)
+    sys.stderr.write(f"error: {message}\n")
     return code

@@ -45,7 +45,9 @@ def test_a_run_goes_on_without_checkpoints_and_can_be_resumed(tmp_path):
     assert full.returncode == 1
     assert "checkpoint 1 was not written" in full.stdout
     assert full.stdout.count("the run goes on") >= 5
-    assert full.stderr.splitlines()[-1].startswith(f"error: {out}/params/seed0 cannot be written")
+    # Threads of the writer may print their own words before and after.
+    refusal = f"error: {out}/params/seed0 cannot be written"
+    assert any(line.startswith(refusal) for line in full.stderr.splitlines())
     again = run(out, "--resume")
     assert again.returncode == 0, again.stderr
     assert not list((out / "checkpoints").iterdir())
