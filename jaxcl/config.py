@@ -75,7 +75,8 @@ class Config:
     ratio: float | None = None
     """er: part of each task that is kept, instead of --per-class."""
     buffer: int | None = None
-    """er, der: images that are kept in all, instead of --per-class."""
+    """er, der: images that are kept in all, instead of --per-class (der without either:
+    100 a class)."""
     storage: Literal["reservoir", "class_balanced", "ring"] = "reservoir"
     """er with --buffer: which images are kept."""
     replay_weight: float | None = None

@@ -28,7 +28,7 @@ class StepsDone(NamedTuple):
     """Some steps of an epoch are done: for a progress bar.
 
     Attributes:
-      learner: the whole of the run at this moment, a ``jaxcl.learn.Learner``; its
+      learner: the whole of the run at this moment, a ``jaxcl.learner.Learner``; its
         arrays are gone once the run goes on, so what is to be kept must be copied.
       epoch: of this task, from 0.
       step: steps of the epoch that are done.

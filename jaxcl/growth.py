@@ -6,9 +6,9 @@ Leaves that were there stay the very same arrays; nothing is written in place.
 from collections.abc import Callable, Mapping
 
 import jax
-import jax.numpy as jnp
 
 from jaxcl.nets.base import Net, Route
+from jaxcl.trees import copy
 from jaxcl.types import Params, PRNGKey, PyTree
 
 Path = tuple[str, ...]
@@ -79,8 +79,7 @@ def add_branch(
     if source not in params[layer]:
         has = ", ".join(sorted(params[layer])) or "none"
         raise ValueError(f"source: {layer} has no branch {source!r}; it has {has}")
-    # A copy in memory of its own: the original may be donated to a train step.
-    return _insert(params, layer, task, jax.tree.map(jnp.copy, params[layer][source]))
+    return _insert(params, layer, task, copy(params[layer][source]))
 
 
 def leaf_mask(params: Params, chosen: Callable[[Path], bool]) -> PyTree:

@@ -1,4 +1,4 @@
-"""Per-example losses: plain functions of one example's logits.
+"""Losses: plain functions of one example's logits.
 
 Batch them with :func:`jax.vmap`.  Natural logarithms, so values are in nats.
 """
@@ -23,6 +23,11 @@ def cross_entropy(logits: Logits, label: Int[Array, ""]) -> Scalar:
     """
     chex.assert_rank([logits, label], [1, 0])
     return -jax.nn.log_softmax(logits)[label]
+
+
+def mean_cross_entropy(logits: Float[Array, "b classes"], labels: Int[Array, "b"]) -> Scalar:
+    """The mean of :func:`cross_entropy` over a batch."""
+    return jax.vmap(cross_entropy)(logits, labels).mean()
 
 
 def soft_cross_entropy(logits: Logits, target: Float[Array, "classes"]) -> Scalar:

@@ -14,7 +14,7 @@ from jaxcl.config import to_toml
 from jaxcl.errors import OutputError, UsageError
 from jaxcl.events import EpochEnded, SeedEnded, StepsDone
 from jaxcl.interrupt import Interrupted, catching
-from jaxcl.learn import Learner, Setup, chance
+from jaxcl.learner import Learner, Setup, chance
 from jaxcl.run import go_on
 from jaxcl.summary import summarise
 from jaxcl.types import Params

@@ -6,22 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from jaxcl import data
 from jaxcl.config import Config
 from jaxcl.data.derive import DERIVED, shuffled_classes
-from jaxcl.data.task import Task, check, checksum, limit, on_device, rgb32, same_shape
+from jaxcl.data.task import Task, check, checksum, limit, on_device, rgb32
 from jaxcl.errors import DataError, UsageError, check_name
 from jaxcl.events import EpochEnded, Event, SeedEnded, TaskBegan
 from jaxcl.growth import task_name, weights
-from jaxcl.learn import (
-    Learner,
-    Setup,
-    begin,
-    end,
-    new_learner,
-    schedule,
-    task_data,
-    test,
-    test_untrained,
-    train_epoch,
-)
+from jaxcl.learn import begin, end, test, test_untrained, train_epoch
+from jaxcl.learner import Learner, Setup, new_learner, schedule, task_data
 from jaxcl.methods import METHODS
 from jaxcl.nets import Net, cnn, columns, mlp
 from jaxcl.scenarios import SCENARIOS, resolve
@@ -121,12 +111,9 @@ def set_up(config: Config, tasks: Sequence[Task]) -> Setup:
     assert config.lr is not None
     tasks = fit(config, tasks)
     method, chosen = METHODS[config.method], setting(config.setting, config.heads)
-    convolutional = config.net == "cnn"
-    tasks = (
-        [rgb32(t, config.resize) for t in tasks]
-        if convolutional
-        else same_shape(tasks, config.resize)
-    )
+    shapes = {task.train_images.shape[1:] for task in tasks}
+    if config.net == "cnn" or len(shapes) > 1:  # other networks take images as they come
+        tasks = [rgb32(task, config.resize) for task in tasks]
     classes = [task.classes for task in tasks]
     train: list[Batch] = []
     test: list[Batch] = []

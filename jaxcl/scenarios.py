@@ -82,6 +82,7 @@ BLOG = Protocol(
     lr=0.01,
     l2=0.0,
 )
+# Of the methods that have a penalty, where a protocol says nothing.
 STRENGTH = {"ewc": 1e4, "online_ewc": 1e4, "si": 1.0, "mas": 1.0}
 
 
@@ -194,13 +195,11 @@ def resolve(config: Config) -> Config:
         given |= {"epochs": config.epochs, "iterations": config.iterations}
     if any(getattr(config, name) is not None for name in KEPT):
         given |= {name: getattr(config, name) for name in KEPT}
-    if config.net is not None and config.net != "mlp" and config.hidden is None:
-        given["hidden"] = protocol.hidden
-    own = protocol.strengths.get((config.method, config.setting or protocol.setting))
-    if config.strength is None and config.method in STRENGTH:
-        given["strength"] = STRENGTH[config.method] if own is None else own
-    if config.lam is None and own is not None and config.method not in STRENGTH:
-        given["lam"] = own
+    where = (config.method, config.setting or protocol.setting)
+    own = protocol.strengths.get(where, STRENGTH.get(config.method))
+    weight = "strength" if config.method in STRENGTH else "lam"
+    if own is not None and getattr(config, weight) is None:
+        given[weight] = own
     if config.tasks is None and scenario.made is not None:
         given["tasks"] = scenario.count
     return dataclasses.replace(config, **given)

@@ -9,7 +9,7 @@ from jax import tree_util
 from numpy import ndarray
 
 from jaxcl.growth import partition
-from jaxcl.learn import Learner, Setup, phase_key, schedule, trained_mask
+from jaxcl.learner import Learner, Setup, phase_key, schedule, trained_mask
 from jaxcl.nets import Pathway
 from jaxcl.similarity import Moments
 from jaxcl.train import Totals, TrainState

@@ -10,7 +10,7 @@ import optax
 
 from jaxcl.batching import examples, map_batches
 from jaxcl.growth import merge, partition
-from jaxcl.losses import cross_entropy
+from jaxcl.losses import mean_cross_entropy
 from jaxcl.random import stream
 from jaxcl.settings import View, forward, own_logits
 from jaxcl.transforms import Context, LossTransform, Step
@@ -107,11 +107,6 @@ def start_phase(
     return TrainState(zero, trained, frozen, opt, cl, key)
 
 
-def mean_cross_entropy(logits: Float[Array, "b classes"], batch: Batch) -> Scalar:
-    """Mean cross-entropy of a batch, nats."""
-    return jax.vmap(cross_entropy)(logits, batch["label"]).mean()
-
-
 def make_step(program: Program) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """One optimiser step, not yet compiled: ``(state, batch) -> (state, metrics)``."""
     outputs_of = forward(program.view)
@@ -128,7 +123,7 @@ def make_step(program: Program) -> Callable[[TrainState, Batch], tuple[TrainStat
             return outputs_of(merge(trained, state.frozen), batch)
 
         def plain(outputs: Outputs) -> Scalar:
-            return mean_cross_entropy(logits_of(outputs, batch), batch)
+            return mean_cross_entropy(logits_of(outputs, batch), batch["label"])
 
         def transformed(loss: Scalar, outputs: Outputs, trained: Params):
             here = context._replace(params=merge(trained, state.frozen), outputs=outputs)

@@ -24,7 +24,8 @@ def regrow(old: PyTree, like: PyTree) -> PyTree:
     >>> regrow({"a": jnp.ones(1)}, {"a": jnp.zeros(2), "b": jnp.zeros(1)})
     {'a': Array([1., 0.], dtype=float32), 'b': Array([0.], dtype=float32)}
     """
-    found = {jax.tree_util.keystr(path): leaf for path, leaf in _leaves(old)}
+    leaves = jax.tree_util.tree_leaves_with_path(old)
+    found = {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
 
     def value(path, new: Array) -> Array:
         name = jax.tree_util.keystr(path)
@@ -38,10 +39,6 @@ def regrow(old: PyTree, like: PyTree) -> PyTree:
         return new.at[tuple(slice(0, n) for n in leaf.shape)].set(leaf)
 
     return jax.tree.map_with_path(value, like)
-
-
-def _leaves(tree: PyTree):
-    return jax.tree_util.tree_leaves_with_path(tree)
 
 
 def zeros_like(params: PyTree) -> PyTree:

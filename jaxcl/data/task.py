@@ -97,9 +97,3 @@ def rgb32(task: Task, how: Literal["bilinear", "pad"]) -> Task:
     return task._replace(
         train_images=to_rgb32(task.train_images, how), test_images=to_rgb32(task.test_images, how)
     )
-
-
-def same_shape(tasks: Sequence[Task], how: Literal["bilinear", "pad"]) -> list[Task]:
-    """The tasks as they are if their images have one shape, else all as 32x32x3."""
-    shapes = {task.train_images.shape[1:] for task in tasks}
-    return list(tasks) if len(shapes) == 1 else [rgb32(task, how) for task in tasks]

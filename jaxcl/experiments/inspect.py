@@ -18,8 +18,8 @@ from jaxcl.scenarios import SCENARIOS
 from jaxcl.types import Params, PRNGKey
 
 RGB = (32, 32, 3)
-IMAGES = {"mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "digits": (32, 32, 1)}
-"""Images that are not of this shape."""
+IMAGES = {"mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "digits": (8, 8, 1)}
+"""Data sets of which a scenario is made, and that have images of another shape."""
 
 
 def listing(console: Console) -> None:
@@ -39,7 +39,7 @@ def dry_run(console: Console, config: Config, out: Path) -> None:
     table = Table(title="parameters of the first task's network")
     table.add_column("part")
     table.add_column("weights", justify="right")
-    net, key = make_net(config, _shape(config)), jax.random.key(0)
+    net, key = make_net(config, image_shape(config)), jax.random.key(0)
     shapes: dict[str, Any] = {
         layer: _shapes(net.new_branch, key, layer, ()) for layer in net.layers
     }
@@ -58,7 +58,7 @@ def dry_run(console: Console, config: Config, out: Path) -> None:
         console.print(f"  {name}: {found}", highlight=False)
 
 
-def _shape(config: Config) -> tuple[int, int, int]:
+def image_shape(config: Config) -> tuple[int, int, int]:
     """Height, width and channels of the images that the network would see."""
     shapes = {IMAGES.get(name, RGB) for name in SCENARIOS[config.scenario].tasks}
     return shapes.pop() if config.net != "cnn" and len(shapes) == 1 else RGB

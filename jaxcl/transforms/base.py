@@ -88,6 +88,12 @@ class Step(NamedTuple):
     context: Context | None = None
 
 
+def check_not_negative(name: str, value: float) -> None:
+    """Raises a ValueError that names an argument, if it is negative or not a number."""
+    if not value >= 0:
+        raise ValueError(f"{name}: {value} is negative; pass 0 or more")
+
+
 def keep(state: Any, *unused: Any) -> Any:
     """Returns the state as it is: the default of every hook that writes state."""
     del unused

@@ -7,9 +7,15 @@ import jax.numpy as jnp
 
 from jaxcl.batching import examples
 from jaxcl.buffers import Buffer, reservoir, sample
-from jaxcl.losses import cross_entropy
+from jaxcl.losses import mean_cross_entropy
 from jaxcl.random import stream
-from jaxcl.transforms.base import Context, LossTransform, Step, TaskData
+from jaxcl.transforms.base import (
+    Context,
+    LossTransform,
+    Step,
+    TaskData,
+    check_not_negative,
+)
 from jaxcl.transforms.replay import required
 from jaxcl.types import Array, Batch, Metrics, Params, PRNGKey, Scalar
 
@@ -71,9 +77,8 @@ def der(
       Buzzega et al., Dark experience for general continual learning, 2020
       (arXiv 2004.07211), eq. 6.
     """
-    for field, value in (("alpha", alpha), ("beta", beta)):
-        if not value >= 0:
-            raise ValueError(f"{field}: {value} is negative; pass 0 or more")
+    check_not_negative("alpha", alpha)
+    check_not_negative("beta", beta)
     storage = reservoir(capacity)
 
     def init(params: Params) -> DarkState:
@@ -110,7 +115,7 @@ def der(
         square = jnp.where(known, logits - target, 0.0) ** 2
         dark = (square.sum(-1) / jnp.maximum(known.sum(-1), 1).astype(jnp.float32)).mean()
         batch, logits = drawn(1)
-        replayed = jax.vmap(cross_entropy)(logits, batch[label]).mean()
+        replayed = mean_cross_entropy(logits, batch[label])
         begun = (state.buffer.filled > 0).astype(jnp.float32)
         penalty = begun * (state.alpha * dark + state.beta * replayed)
         return loss + penalty, {"dark": dark, "replayed": replayed}

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxcl.batching import map_batches
 from jaxcl.losses import distillation
-from jaxcl.transforms.base import Context, LossTransform, TaskData
+from jaxcl.transforms.base import Context, LossTransform, TaskData, check_not_negative
 from jaxcl.types import Array, Batch, Int, Metrics, Outputs, Params, PRNGKey, Scalar
 
 
@@ -87,8 +87,7 @@ def distill(
     >>> print(f"{loss:.4f}")  # the entropy of even odds, log 2
     0.6931
     """
-    if not strength >= 0:
-        raise ValueError(f"strength: {strength} is negative; pass 0 or more")
+    check_not_negative("strength", strength)
     if not temperature > 0:
         raise ValueError(f"temperature: {temperature} is not positive; pass 2, say")
 
@@ -123,11 +122,11 @@ def distill(
         )
         kd = jnp.zeros((), jnp.float32)
         for new, old in pairs:
-            missing = new.shape[-1] - old.shape[-1]
-            teacher = jnp.pad(old[rows], ((0, 0), (0, missing)), constant_values=-jnp.inf)
-            compared = new.shape[-1] if padded else old.shape[-1]
+            width = new.shape[-1] if padded else old.shape[-1]
+            missing = ((0, 0), (0, width - old.shape[-1]))
+            teacher = jnp.pad(old[rows], missing, constant_values=-jnp.inf)
             per_example = jax.vmap(distillation, (0, 0, None))
-            kd += per_example(new[:, :compared], teacher[:, :compared], state.temperature).mean()
+            kd += per_example(new[:, :width], teacher, state.temperature).mean()
         if t_squared:
             kd *= state.temperature**2
         weight = jnp.where(state.tasks > 0, state.strength, 0.0)

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxcl.transforms.base import Context, LossTransform
+from jaxcl.transforms.base import Context, LossTransform, check_not_negative
 from jaxcl.types import Metrics, Params, Scalar
 
 
@@ -32,8 +32,7 @@ def l2(strength: float) -> LossTransform:
     >>> float(loss)  # 1 + 0.5 * 25 / 2
     7.25
     """
-    if not strength >= 0:
-        raise ValueError(f"strength: {strength} is negative; pass 0 or more")
+    check_not_negative("strength", strength)
 
     def init(params: Params) -> Scalar:
         del params

@@ -5,8 +5,14 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxcl.transforms.base import Context, LossTransform, Step, TaskData
-from jaxcl.transforms.quadratic import check_strength, distance
+from jaxcl.transforms.base import (
+    Context,
+    LossTransform,
+    Step,
+    TaskData,
+    check_not_negative,
+)
+from jaxcl.transforms.quadratic import distance
 from jaxcl.trees import copy, regrow, zeros_like
 from jaxcl.types import Metrics, Params, PRNGKey, PyTree, Scalar
 
@@ -69,7 +75,7 @@ def si(
     >>> print(transform.end_task(state, after, task, key).importance)  # 2 / (1 + 1), 0
     [1. 0.]
     """
-    check_strength(strength)
+    check_not_negative("strength", strength)
     if not xi > 0:
         raise ValueError(f"xi: {xi} is not positive; pass 0.1, say")
 

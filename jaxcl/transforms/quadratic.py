@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxcl.transforms.base import Context, LossTransform, TaskData
+from jaxcl.transforms.base import Context, LossTransform, TaskData, check_not_negative
 from jaxcl.transforms.importance import Labels, diagonal_fisher, output_sensitivity
 from jaxcl.trees import copy, regrow, zeros_like
 from jaxcl.types import Metrics, Params, PRNGKey, PyTree, Scalar
@@ -91,7 +91,7 @@ def ewc(
     [[0.125 0.125]
      [0.125 0.125]]
     """
-    check_strength(strength)
+    check_not_negative("strength", strength)
 
     def end_task(
         state: QuadraticState, params: Params, task: TaskData, key: PRNGKey
@@ -140,7 +140,7 @@ def online_ewc(
     References:
       Schwarz et al., Progress & compress, 2018 (arXiv 1805.06370).
     """
-    check_strength(strength)
+    check_not_negative("strength", strength)
     if not 0 <= decay <= 1:
         raise ValueError(f"decay: {decay} is outside [0, 1]")
 
@@ -171,7 +171,7 @@ def mas(strength: float, *, n: int | None = None) -> LossTransform:
     References:
       Aljundi et al., Memory aware synapses, 2018 (arXiv 1711.09601).
     """
-    check_strength(strength)
+    check_not_negative("strength", strength)
 
     def end_task(
         state: QuadraticState, params: Params, task: TaskData, key: PRNGKey
@@ -181,12 +181,6 @@ def mas(strength: float, *, n: int | None = None) -> LossTransform:
         return state._replace(importance=total, anchor=copy(params))
 
     return _penalty(strength, 1.0, end_task)
-
-
-def check_strength(strength: float) -> None:
-    """Raises a ValueError if a strength is negative."""
-    if not strength >= 0:
-        raise ValueError(f"strength: {strength} is negative; pass 0 or more")
 
 
 def _penalty(strength: float, factor: float, end_task) -> LossTransform:

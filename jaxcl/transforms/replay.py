@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxcl.batching import examples, map_batches
 from jaxcl.buffers import Buffer, Storage, sample
-from jaxcl.losses import cross_entropy
+from jaxcl.losses import mean_cross_entropy
 from jaxcl.random import stream
 from jaxcl.transforms.base import Context, LossTransform, TaskData, keep
 from jaxcl.types import Array, Batch, Int, Metrics, Params, PRNGKey, Scalar
@@ -195,7 +195,7 @@ def replay(
         n = examples(context.batch)
         batch = drawn(state.memory, stream(key, name), n)
         logits = context.logits(forward(context.params, batch), batch)
-        replayed = jax.vmap(cross_entropy)(logits, batch[label]).mean()
+        replayed = mean_cross_entropy(logits, batch[label])
         even = 1 / (state.tasks + 1).astype(jnp.float32)
         r = jnp.where(state.weight < 0, even, state.weight)
         return r * loss + (1 - r) * replayed, {"replayed": replayed}

@@ -1,0 +1,159 @@
+"""The whole of a run at some moment, and what follows from it.
+
+A :class:`Learner` is what a checkpoint holds; functions elsewhere take one and return
+the next.
+"""
+
+from typing import NamedTuple
+
+import jax
+import optax
+
+from jaxcl.batching import examples
+from jaxcl.config import Config
+from jaxcl.growth import leaf_mask
+from jaxcl.methods import Method, Trains, all_on_route, new_head
+from jaxcl.nets import Net, Routes
+from jaxcl.random import stream
+from jaxcl.routing import Seen
+from jaxcl.settings import Setting
+from jaxcl.train import Totals, TrainState
+from jaxcl.transforms import LossTransform
+from jaxcl.types import Batch, Params, PRNGKey, PyTree
+
+
+class Setup(NamedTuple):
+    """What all seeds of a run have in common.
+
+    Attributes:
+      config: the settings.
+      method: of the table.
+      setting: what must be told apart.
+      transform: the method's losses at these settings.
+      net: the network.
+      optimizer: an optax transformation.
+      names: of the tasks.
+      classes: of the tasks.
+      data: a checksum of all images and labels.
+      train: the tasks' training data on the device.
+      test: the tasks' test data on the device.
+    """
+
+    config: Config
+    method: Method
+    setting: Setting
+    transform: LossTransform
+    net: Net
+    optimizer: optax.GradientTransformation
+    names: list[str]
+    classes: list[int]
+    data: str
+    train: list[Batch]
+    test: list[Batch]
+
+
+class Learner(NamedTuple):
+    """The whole of a run at some moment between two steps.
+
+    Attributes:
+      seed: of the run.
+      position: of the task that is being learned.
+      epoch: epochs of it that are done, warm-up included.
+      done: steps of the present epoch that are done.
+      params: the whole tree.
+      state: of the phase that is going on; None before the first.
+      opt: the optimiser's state as the task before ended.
+      totals: of the present epoch; None between epochs.
+      cl: the loss transform's state.
+      seen: channel statistics that each branch saw on its own task.
+      routes: of the tasks so far, the present one included once it has begun.
+      row: accuracies after the latest epoch.
+      matrix: accuracies after each task that is finished.
+      similarity: what was measured as each task came.
+      first: accuracy of each task before its first step.
+      bytes: that the transform's state took as each task ended.
+      seconds: that each task took.
+    """
+
+    seed: int
+    position: int
+    epoch: int
+    done: int
+    params: Params
+    state: TrainState | None
+    opt: PyTree
+    totals: Totals | None
+    cl: PyTree
+    seen: Seen
+    routes: Routes
+    row: list[float]
+    matrix: list[list[float | None]]
+    similarity: list[dict[str, dict[str, float]]]
+    first: list[float]
+    bytes: list[int]
+    seconds: list[float]
+
+
+class Epoch(NamedTuple):
+    """An entry of a task's schedule: the phase, the epoch of it, its steps, what trains."""
+
+    phase: str
+    number: int
+    steps: int
+    trains: Trains
+
+
+def new_learner(setup: Setup, seed: int) -> Learner:
+    """A learner before its first task."""
+    params = setup.net.init(stream(jax.random.key(seed), "init"))
+    seen: Seen = {layer: {} for layer in setup.net.layers}
+    cl = setup.transform.init(params)
+    return Learner(seed, 0, 0, 0, params, None, None, None, cl, seen, (), [], [], [], [], [], [])
+
+
+def schedule(setup: Setup, position: int) -> list[Epoch]:
+    """The epochs of a task; the first task trains everything, without warm-up."""
+    config = setup.config
+    assert config.batch_size is not None
+    shapes = jax.eval_shape(setup.method.data, setup.train[: position + 1])
+    full = examples(shapes) // config.batch_size
+    trains = setup.method.trains if position else all_on_route
+    warmup = config.warmup_epochs if position else 0
+    if config.epochs is not None:
+        steps = [full] * config.epochs
+    else:
+        assert config.iterations is not None
+        whole, rest = divmod(config.iterations, full)
+        steps = [full] * whole + [rest] * (rest > 0)
+    return [Epoch("warmup", number, full, new_head) for number in range(warmup)] + [
+        Epoch("train", number, n, trains) for number, n in enumerate(steps)
+    ]
+
+
+def task_key(learner: Learner) -> PRNGKey:
+    """The key of the task that is being learned."""
+    return stream(jax.random.key(learner.seed), "task", learner.position)
+
+
+def task_data(setup: Setup, position: int) -> Batch:
+    """What the method trains on as a task comes."""
+    return setup.method.data(setup.train[: position + 1])
+
+
+def phase_key(learner: Learner, epoch: Epoch) -> PRNGKey:
+    """The key of the phase that an epoch belongs to."""
+    return stream(task_key(learner), epoch.phase)
+
+
+def trained_mask(setup: Setup, learner: Learner, epoch: Epoch) -> PyTree:
+    """Which leaves train in an epoch, as Python booleans."""
+    pathway, joined = learner.routes[-1], setup.setting.joined
+    heads = sorted({p.head for p in learner.routes} if joined else {pathway.head})
+    return leaf_mask(learner.params, lambda path: epoch.trains(setup.net, pathway, heads, path))
+
+
+def chance(setup: Setup) -> list[float]:
+    """Accuracy that can be expected of a random network as each task comes, percent."""
+    classes, (_, shared, joined) = setup.classes, setup.setting
+    so_far = [sum(classes[: i + 1]) for i in range(len(classes))] if joined else classes
+    return [100 / (sum(classes) if joined and shared else n) for n in so_far]
