@@ -55,11 +55,11 @@ class Config:
     l2: float | None = None
     """Coefficient of the L2 term, l2/2 * sum of squared weights."""
     lam: float | None = None
-    """lambda: weight of the old responses (lwf, split, select)."""
+    """lambda: weight of the old responses (lwf, split, select, lwf_gr)."""
     temperature: float | None = None
-    """Temperature of the distillation (lwf, split, select)."""
+    """Temperature of the distillation (lwf, split, select, lwf_gr)."""
     t_squared: bool | None = None
-    """Multiply the distillation by the squared temperature (lwf, split, select)."""
+    """Multiply the distillation by the squared temperature (lwf, split, select, lwf_gr)."""
     strength: float | None = None
     """Weight of the penalty: lambda of ewc, online_ewc and mas, c of si."""
     decay: float = 0.95
@@ -71,16 +71,44 @@ class Config:
     xi: float = 0.1
     """si: damping."""
     per_class: int | None = None
-    """er: images of each class that are kept."""
+    """Buffer: images of each class that are kept."""
     ratio: float | None = None
-    """er: part of each task that is kept, instead of --per-class."""
+    """Buffer: part of each task that is kept, instead of --per-class."""
     buffer: int | None = None
     """er, der: images that are kept in all, instead of --per-class (der without either:
     100 a class)."""
     storage: Literal["reservoir", "class_balanced", "ring"] = "reservoir"
-    """er with --buffer: which images are kept."""
+    """With --buffer: which images are kept."""
     replay_weight: float | None = None
-    """Weight of the new task's loss in replay, 0 to 1; by default 1/k in task k."""
+    """Weight of the new task's loss in replay, and the share of its images in what a
+    generator learns from, 0 to 1; by default the scenario's, or else 1/k in task k."""
+    replay: Literal["buffer", "exact", "noise", "generative"] | None = None
+    """Replay on top of a method that has none of its own."""
+    labels: Literal["soft", "hard"] = "soft"
+    """Generated images are labelled with the old responses, or with the likeliest class."""
+    generated: int = 20_000
+    """Images that the generator draws as a task comes."""
+    balance: bool = True
+    """Draw so that all old classes are as frequent (domain, class)."""
+    generator: Literal["mlp", "conv"] = "mlp"
+    """Networks of generator and critic."""
+    latent: int = 100
+    """Values of a generator's code."""
+    generator_steps: int | None = None
+    """Iterations of the generator a task; by default the scenario's."""
+    generator_batch: int = 64
+    """Images in a step of generator or critic."""
+    generator_lr: float = 1e-4
+    """Learning rate of generator and critic (Adam with 0.5 and 0.9)."""
+    critic_steps: int = 5
+    """Steps of the critic for each of the generator."""
+    gradient_penalty: float = 10.0
+    """Weight of the gradient penalty."""
+    average: float = 0.999
+    """What the running average of the generator keeps in each iteration; 0: no average."""
+    scratch: bool | None = None
+    """Begin each task with fresh weights: what is kept comes from replay alone; by
+    default the scenario's."""
     alpha: float = 0.5
     """der: weight of the remembered logits."""
     beta: float = 0.5
@@ -89,8 +117,9 @@ class Config:
     """select: a layer is shared from this similarity on, 0 to 1."""
     start: Literal["copy", "fresh"] = "copy"
     """A new branch starts as a copy of the nearest one, or with fresh weights."""
-    warmup_epochs: int = 0
-    """Epochs in which a later task's new head trains alone, before the others."""
+    warmup_epochs: int | None = None
+    """Epochs in which a later task's new head trains alone, before the others; by default
+    1 for lwf_gr, else 0."""
     resize: Literal["bilinear", "pad"] = "bilinear"
     """How small images become 32x32 for the cnn."""
     limit: int | None = None
@@ -152,10 +181,11 @@ class Config:
 
 POSITIVE = (
     "tasks", "epochs", "iterations", "batch_size", "lr", "temperature", "fisher_examples", "xi",
-    "per_class", "buffer", "limit", "probe",
+    "per_class", "buffer", "limit", "probe", "generated", "latent", "generator_steps",
+    "generator_batch", "generator_lr", "critic_steps",
 )  # fmt: skip
-NOT_NEGATIVE = ("l2", "lam", "strength", "alpha", "beta", "warmup_epochs")
-UNIT = ("decay", "ratio", "replay_weight", "threshold")
+NOT_NEGATIVE = ("l2", "lam", "strength", "alpha", "beta", "warmup_epochs", "gradient_penalty")
+UNIT = ("decay", "ratio", "replay_weight", "threshold", "average")
 KEPT = ("per_class", "ratio", "buffer")
 
 

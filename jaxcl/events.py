@@ -51,8 +51,9 @@ class EpochEnded(NamedTuple):
     Attributes:
       learner: as in :class:`StepsDone`.
       epoch: of this task, from 0.
-      phase: ``"warmup"`` or ``"train"``.
-      metrics: means over the epoch's steps, under dotted names.
+      phase: ``"generator"``, ``"warmup"`` or ``"train"``.
+      metrics: means over the epoch's steps, under dotted names; ``test_loss``; after the
+        generator's last epoch, figures of its images under ``quality``.
       accuracy: task -> test accuracy in percent.
       seconds: training time of the epoch, compilation included.
     """

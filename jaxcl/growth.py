@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import jax
 
 from jaxcl.nets.base import Net, Route
+from jaxcl.random import stream
 from jaxcl.trees import copy
 from jaxcl.types import Params, PRNGKey, PyTree
 
@@ -80,6 +81,18 @@ def add_branch(
         has = ", ".join(sorted(params[layer])) or "none"
         raise ValueError(f"source: {layer} has no branch {source!r}; it has {has}")
     return _insert(params, layer, task, copy(params[layer][source]))
+
+
+def restarted(net: Net, params: Params, key: PRNGKey) -> Params:
+    """A tree of the same shapes with fresh weights everywhere."""
+    fresh = net.init(stream(key, "init"))
+    for layer in net.layers:
+        for i, name in enumerate(sorted(params[layer])):
+            fresh = add_branch(net, fresh, layer, name, key=stream(key, layer, i))
+    for i, name in enumerate(sorted(params["heads"])):
+        classes = len(params["heads"][name]["b"])
+        fresh = add_head(net, fresh, name, classes, stream(key, "heads", i))
+    return fresh
 
 
 def leaf_mask(params: Params, chosen: Callable[[Path], bool]) -> PyTree:

@@ -4,7 +4,7 @@ Each function here takes a :class:`~jaxcl.learner.Learner` and returns the next.
 """
 
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +14,16 @@ from jax import tree_util
 from jaxcl.batching import examples
 from jaxcl.errors import NonFiniteLoss
 from jaxcl.events import StepsDone
-from jaxcl.growth import merge, task_name
-from jaxcl.learner import Epoch, Learner, Setup, phase_key, task_key, trained_mask
+from jaxcl.growth import merge, restarted, task_name
+from jaxcl.learner import (
+    Epoch,
+    Learner,
+    Setup,
+    new_task_weight,
+    phase_key,
+    task_key,
+    trained_mask,
+)
 from jaxcl.nets import Pathway, Routes
 from jaxcl.nets.layers import gathering
 from jaxcl.random import stream
@@ -23,9 +31,10 @@ from jaxcl.routing import Seen, grow, layer_moments
 from jaxcl.settings import View, forward, head_classes, own_logits
 from jaxcl.similarity import frechet_similarity
 from jaxcl.train import (
+    Evaluation,
     Program,
-    accuracy,
     epoch_order,
+    evaluate,
     forget_programs,
     no_totals,
     run_steps,
@@ -35,6 +44,7 @@ from jaxcl.transforms import TaskData
 from jaxcl.types import Array, Batch, Params, PyTree
 
 REPORT_SECONDS = 1.0  # how often an epoch says how far it is
+Advance = Callable[[Learner, np.int32, np.int32], Learner]
 
 
 def _probe(setup: Setup, learner: Learner) -> np.ndarray:
@@ -45,8 +55,15 @@ def _probe(setup: Setup, learner: Learner) -> np.ndarray:
     return np.asarray(images[rows])
 
 
-def begin(setup: Setup, learner: Learner, data: Batch) -> Learner:
-    """Grows the network for the task and lets the transform look at the data."""
+def begin(setup: Setup, learner: Learner, data: Batch, generated: Array | None = None) -> Learner:
+    """Grows the network for the task and lets the transform look at the data.
+
+    Args:
+      setup: of the run.
+      learner: before the task.
+      data: what the method trains on.
+      generated: images of earlier tasks that a generator made.
+    """
     began, key, task = time.perf_counter(), task_key(learner), task_name(learner.position)
     forget_programs()
     growth = grow(
@@ -63,10 +80,14 @@ def begin(setup: Setup, learner: Learner, data: Batch) -> Learner:
         key=stream(key, "grow"),
     )
     pathway = Pathway(task, growth.route, task_name(0) if setup.setting.shared_head else task)
-    before = whole_task(setup, learner.routes, data)
+    before = whole_task(setup, learner.routes, data)._replace(generated=generated)
+    params = growth.params
+    cl = setup.transform.begin_task(learner.cl, params, before, stream(key, "begin"))
+    if setup.config.scratch:
+        params = restarted(setup.net, params, stream(key, "scratch"))
     return learner._replace(
-        params=growth.params,
-        cl=setup.transform.begin_task(learner.cl, growth.params, before, stream(key, "begin")),
+        params=params,
+        cl=cl,
         routes=(*learner.routes, pathway),
         similarity=[*learner.similarity, growth.similarity],
         seconds=[*learner.seconds, time.perf_counter() - began],
@@ -105,14 +126,21 @@ def train_epoch(
     order = epoch_order(shuffle, examples(data), setup.config.batch_size)
     if totals is None:
         totals = no_totals(program, state, data, order)
+
+    def advance(learner: Learner, first: np.int32, last: np.int32) -> Learner:
+        bounds = order, first, last
+        state, totals = run_steps(program, learner.state, learner.totals, data, *bounds)
+        params = merge(state.params, state.frozen)
+        return learner._replace(params=params, state=state, totals=totals, cl=state.cl)
+
     learner = learner._replace(state=state, totals=totals)
-    learner = yield from _stretches(setup, learner, program, data, order, epoch.steps)
+    learner = yield from stretches(setup, learner, advance, epoch.steps)
     assert learner.totals is not None
     if not _finite(learner.params):
         where = f"epoch {learner.epoch + 1} of task {setup.names[learner.position]!r}"
         raise NonFiniteLoss(f"parameters: not finite after {where}; try a smaller --lr or --lam")
-    means = _means(learner.totals.sums, epoch.steps)
-    return learner._replace(epoch=learner.epoch + 1, done=0, totals=None), means
+    found = means(learner.totals.sums, epoch.steps)
+    return learner._replace(epoch=learner.epoch + 1, done=0, totals=None), found
 
 
 @jax.jit
@@ -120,57 +148,69 @@ def _finite(params: Params) -> Array:
     return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()
 
 
-def _stretches(
-    setup: Setup, learner: Learner, program: Program, data: Batch, order: Array, steps: int
+def stretches(
+    setup: Setup, learner: Learner, advance: Advance, steps: int
 ) -> Generator[StepsDone, None, Learner]:
-    """The rest of an epoch in stretches of about a second."""
+    """The rest of an epoch in stretches of about a second.
+
+    Args:
+      setup: of the run.
+      learner: at the beginning of a stretch.
+      advance: ``(learner, first, last) -> learner`` makes steps and counts them.
+      steps: of the epoch.
+    """
     seed, position, epoch, first = learner.seed, learner.position, learner.epoch, learner.done
     stretch = 1
     while first < steps:  # the last epoch of so many iterations may be a shorter one
         since, last = time.perf_counter(), min(first + stretch, steps)
-        bounds = np.int32(first), np.int32(last)
-        state, totals = run_steps(program, learner.state, learner.totals, data, order, *bounds)
-        if (bad := int(totals.bad_step)) >= 0:
+        learner = advance(learner, np.int32(first), np.int32(last))
+        assert learner.totals is not None
+        if (bad := int(learner.totals.bad_step)) >= 0:
             raise NonFiniteLoss(
                 f"loss: not finite at step {bad + 1} of epoch {epoch + 1} of task"
                 f" {setup.names[position]!r} (seed {seed}); what was written is kept;"
                 " try a smaller --lr or --lam"
             )
         took = time.perf_counter() - since
-        learner = learner._replace(
-            done=last,
-            params=merge(state.params, state.frozen),
-            state=state,
-            totals=totals,
-            cl=state.cl,
-            seconds=[*learner.seconds[:-1], learner.seconds[-1] + took],
-        )
-        rate, loss = (last - first) / took, float(totals.sums["loss"]) / last
+        seconds = [*learner.seconds[:-1], learner.seconds[-1] + took]
+        rate, loss = (last - first) / took, float(learner.totals.sums["loss"]) / last
+        learner = learner._replace(done=last, seconds=seconds)
         yield StepsDone(learner, seed, position, epoch, last, loss, rate)
         first, stretch = last, max(1, min(4 * stretch, int(rate * REPORT_SECONDS)))
     return learner
 
 
-def _means(sums: PyTree, steps: int) -> dict[str, float]:
+def means(sums: PyTree, steps: int) -> dict[str, float]:
     """Sums of nested metrics as means under dotted names."""
     leaves = tree_util.tree_leaves_with_path(sums)
     name = {"simple": True, "separator": "."}
     return {tree_util.keystr(path, **name): float(x) / steps for path, x in leaves}
 
 
-def test(setup: Setup, learner: Learner) -> Learner:
-    """Tests every task so far; ``row`` holds the accuracies in percent."""
-    return learner._replace(row=_accuracies(setup, learner, range(learner.position + 1)))
+def test(setup: Setup, learner: Learner) -> tuple[Learner, float]:
+    """Tests every task so far; ``row`` holds the accuracies in percent.
+
+    Returns:
+      The learner, and the test loss of Shin et al. (2017) in nats: ``r`` times that of
+      the new task and ``1 - r`` times the mean over the earlier ones, with the weight
+      that the new task has in replay.
+    """
+    found = _evaluations(setup, learner, range(learner.position + 1))
+    *past, new = [float(one.loss) for one in found]
+    r = new_task_weight(setup, learner.position)
+    loss = r * new + (1 - r) * float(np.mean(past)) if past else new
+    return learner._replace(row=[float(one.accuracy) for one in found]), loss
 
 
 def test_untrained(setup: Setup, learner: Learner) -> Learner:
     """Tests the task that has just begun: what earlier tasks did for it."""
-    return learner._replace(first=learner.first + _accuracies(setup, learner, [learner.position]))
+    (found,) = _evaluations(setup, learner, [learner.position])
+    return learner._replace(first=[*learner.first, float(found.accuracy)])
 
 
-def _accuracies(setup: Setup, learner: Learner, positions: Iterable[int]) -> list[float]:
+def _evaluations(setup: Setup, learner: Learner, positions: Iterable[int]) -> list[Evaluation]:
     view = View(setup.net, learner.routes, setup.setting)
-    return [float(accuracy(view, p, learner.params, setup.test[p])) for p in positions]
+    return [evaluate(view, p, learner.params, setup.test[p]) for p in positions]
 
 
 def end(setup: Setup, learner: Learner, data: Batch) -> Learner:

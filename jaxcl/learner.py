@@ -11,8 +11,10 @@ import optax
 
 from jaxcl.batching import examples
 from jaxcl.config import Config
+from jaxcl.generator import GanProgram, GanState
 from jaxcl.growth import leaf_mask
 from jaxcl.methods import Method, Trains, all_on_route, new_head
+from jaxcl.methods import trains as trains_later
 from jaxcl.nets import Net, Routes
 from jaxcl.random import stream
 from jaxcl.routing import Seen
@@ -31,6 +33,7 @@ class Setup(NamedTuple):
       setting: what must be told apart.
       transform: the method's losses at these settings.
       net: the network.
+      scholar: how its generator learns; None for a method without one.
       optimizer: an optax transformation.
       names: of the tasks.
       classes: of the tasks.
@@ -44,6 +47,7 @@ class Setup(NamedTuple):
     setting: Setting
     transform: LossTransform
     net: Net
+    scholar: GanProgram | None
     optimizer: optax.GradientTransformation
     names: list[str]
     classes: list[int]
@@ -65,6 +69,9 @@ class Learner(NamedTuple):
       opt: the optimiser's state as the task before ended.
       totals: of the present epoch; None between epochs.
       cl: the loss transform's state.
+      gan: the generator's training; None before the first.
+      generator: that has learned the tasks before, or this one too once it is trained;
+        empty before the first.
       seen: channel statistics that each branch saw on its own task.
       routes: of the tasks so far, the present one included once it has begun.
       row: accuracies after the latest epoch.
@@ -84,6 +91,8 @@ class Learner(NamedTuple):
     opt: PyTree
     totals: Totals | None
     cl: PyTree
+    gan: GanState | None
+    generator: Params
     seen: Seen
     routes: Routes
     row: list[float]
@@ -95,7 +104,10 @@ class Learner(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """An entry of a task's schedule: the phase, the epoch of it, its steps, what trains."""
+    """An entry of a task's schedule: the phase, the epoch of it, its steps, what trains.
+
+    In the phase ``"generator"`` steps are iterations, and nothing of the solver trains.
+    """
 
     phase: str
     number: int
@@ -103,31 +115,53 @@ class Epoch(NamedTuple):
     trains: Trains
 
 
+GENERATOR = "generator"
+PICTURE_EVERY = 500  # iterations of the generator between two looks at it
+
+
 def new_learner(setup: Setup, seed: int) -> Learner:
     """A learner before its first task."""
     params = setup.net.init(stream(jax.random.key(seed), "init"))
     seen: Seen = {layer: {} for layer in setup.net.layers}
     cl = setup.transform.init(params)
-    return Learner(seed, 0, 0, 0, params, None, None, None, cl, seen, (), [], [], [], [], [], [])
+    return Learner(
+        seed, 0, 0, 0, params, None, None, None, cl, None, {}, seen, (), [], [], [], [], [], []
+    )
 
 
 def schedule(setup: Setup, position: int) -> list[Epoch]:
-    """The epochs of a task; the first task trains everything, without warm-up."""
+    """The epochs of a task: generator, new head, everything; the first has no warm-up."""
     config = setup.config
     assert config.batch_size is not None
     shapes = jax.eval_shape(setup.method.data, setup.train[: position + 1])
     full = examples(shapes) // config.batch_size
-    trains = setup.method.trains if position else all_on_route
-    warmup = config.warmup_epochs if position else 0
+    trains = trains_later(config) if position else all_on_route
+    warmup = (config.warmup_epochs or 0) if position else 0
     if config.epochs is not None:
         steps = [full] * config.epochs
     else:
         assert config.iterations is not None
-        whole, rest = divmod(config.iterations, full)
-        steps = [full] * whole + [rest] * (rest > 0)
-    return [Epoch("warmup", number, full, new_head) for number in range(warmup)] + [
-        Epoch("train", number, n, trains) for number, n in enumerate(steps)
+        steps = _parts(config.iterations, full)
+    generator: list[int] = []
+    if setup.scholar is not None:
+        assert config.generator_steps is not None
+        generator = _parts(config.generator_steps, PICTURE_EVERY)
+    return [
+        *(Epoch(GENERATOR, number, n, trains) for number, n in enumerate(generator)),
+        *(Epoch("warmup", number, full, new_head) for number in range(warmup)),
+        *(Epoch("train", number, n, trains) for number, n in enumerate(steps)),
     ]
+
+
+def _parts(steps: int, most: int) -> list[int]:
+    whole, rest = divmod(steps, most)
+    return [most] * whole + [rest] * (rest > 0)
+
+
+def new_task_weight(setup: Setup, position: int) -> float:
+    """r, the new task's share in what is replayed: as given, or 1/k in task k."""
+    given = setup.config.replay_weight
+    return 1 / (position + 1) if given is None or position == 0 else given
 
 
 def task_key(learner: Learner) -> PRNGKey:

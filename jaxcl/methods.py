@@ -1,6 +1,6 @@
 """The table of methods: each is a growth rule and a chain of loss transforms."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -22,14 +22,14 @@ from jaxcl.transforms import (
     replay,
     si,
 )
-from jaxcl.transforms.replay import Memory, fraction, noise, per_class, stored
+from jaxcl.transforms.memory import Memory, fraction, generated, noise, per_class, stored
 from jaxcl.types import Batch
 
 Trains = Callable[[Net, Pathway, Sequence[str], Path], bool]
 """(net, pathway of the task, heads that its output has, path of a leaf) -> trains?"""
 
-Losses = Callable[[Config, int], LossTransform]
-"""(whole settings, classes of all tasks) -> what is done to the loss."""
+Make = Callable[[Config, int], LossTransform]
+"""(whole settings, classes of all tasks) -> a transform of the loss."""
 
 
 def all_on_route(net: Net, pathway: Pathway, heads: Sequence[str], path: Path) -> bool:
@@ -71,7 +71,9 @@ class Method(NamedTuple):
 
     Attributes:
       summary: one line for a person.
-      losses: what is done to the loss, at some settings.
+      losses: what is done to the loss, by name and in this order; the L2 term comes last.
+      replay: what is replayed beside the new task, if anything: a name of ``MEMORIES``.
+      generates: whether a generator learns the tasks too.
       rule: settings -> which branches a new task shares.
       trains: which leaves train in the second and later tasks (in the first,
         everything does).
@@ -82,23 +84,15 @@ class Method(NamedTuple):
     """
 
     summary: str
-    losses: Losses
+    losses: Mapping[str, Make] = {}
+    replay: str | None = None
+    generates: bool = False
     rule: Callable[[Config], Rule] = lambda _: routing.share
     trains: Trains = all_on_route
     data: Callable[[Sequence[Batch]], Batch] = latest
     branches: bool = False
     columns: bool = False
     fails: tuple[tuple[str, str], ...] = ()
-
-
-def _with_l2(**transforms: Callable[[Config, int], LossTransform]) -> Losses:
-    """The transforms in this order, and then the L2 term."""
-
-    def losses(config: Config, classes: int) -> LossTransform:
-        made = {name: make(config, classes) for name, make in transforms.items()}
-        return chain(**made, l2=l2(_set(config.l2)))
-
-    return losses
 
 
 def _set(value: float | None) -> float:
@@ -112,7 +106,9 @@ def _distill(config: Config, classes: int) -> LossTransform:
     lam, temperature = _set(config.lam), _set(config.temperature)
     # Where all classes compete, new ones had no share in the old responses.
     padded = config.setting == "class"
-    return distill(lam, temperature, t_squared=bool(config.t_squared), padded=padded)
+    on_generated = METHODS[config.method].generates
+    squared = bool(config.t_squared)
+    return distill(lam, temperature, t_squared=squared, padded=padded, generated=on_generated)
 
 
 def _ewc(config: Config, classes: int) -> LossTransform:
@@ -150,8 +146,38 @@ def _kept(config: Config, classes: int) -> Memory:
     return stored(storages[config.storage](config.buffer))
 
 
-def _replay(make: Callable[[Config, int], Memory]) -> Callable[[Config, int], LossTransform]:
-    return lambda config, classes: replay(make(config, classes), weight=config.replay_weight)
+MEMORIES: dict[str, Callable[[Config, int], Memory]] = {
+    "buffer": _kept,
+    "exact": lambda config, classes: fraction(1.0),
+    "noise": lambda config, classes: noise(),
+    "generative": lambda config, classes: generated(soft=config.labels == "soft"),
+}
+
+
+def replayed(config: Config) -> str | None:
+    """What is replayed, by the method itself or on top of it; None for nothing."""
+    return METHODS[config.method].replay or config.replay
+
+
+def generates(config: Config) -> bool:
+    """Whether a generator learns the tasks too."""
+    return METHODS[config.method].generates or replayed(config) == "generative"
+
+
+def transform(config: Config, classes: int) -> LossTransform:
+    """All that is done to the loss: replay weighs it, penalties add to it, L2 comes last."""
+    made = {name: make(config, classes) for name, make in METHODS[config.method].losses.items()}
+    if (kind := replayed(config)) is not None:
+        memory, temperature = MEMORIES[kind](config, classes), _set(config.temperature)
+        first = replay(memory, weight=config.replay_weight, temperature=temperature)
+        made = {"replay": first, **made}
+    return chain(**made, l2=l2(_set(config.l2)))
+
+
+def trains(config: Config) -> Trains:
+    """Which leaves train in later tasks; heads of tasks that are replayed do."""
+    own = METHODS[config.method].trains
+    return all_on_route if own is shared_and_own_heads and replayed(config) else own
 
 
 def _der(config: Config, classes: int) -> LossTransform:
@@ -177,7 +203,6 @@ DISTILLED = (
 METHODS: dict[str, Method] = {
     "finetune": Method(
         "train the shared layers and a new head; nothing is done against forgetting",
-        _with_l2(),
         trains=shared_and_own_heads,
         fails=(
             ("domain", "nothing is done against forgetting"),
@@ -186,7 +211,6 @@ METHODS: dict[str, Method] = {
     ),
     "feature_extraction": Method(
         "after the first task, train only a new head on frozen features",
-        _with_l2(),
         trains=new_head,
         fails=(
             ("domain", "the shared head is overwritten"),
@@ -195,75 +219,82 @@ METHODS: dict[str, Method] = {
     ),
     "joint": Method(
         "train on the data of all tasks so far: the upper bound",
-        _with_l2(),
         data=union,
     ),
     "lwf": Method(
         "Learning without Forgetting: distil the old responses to the new images",
-        _with_l2(distill=_distill),
+        {"distill": _distill},
         fails=DISTILLED,
     ),
     "split": Method(
         "lwf, and every task gets its own copy of each convolution layer",
-        _with_l2(distill=_distill),
+        {"distill": _distill},
         rule=lambda _: routing.split,
         branches=True,
         fails=DISTILLED,
     ),
     "select": Method(
         "lwf, and a convolution layer is split only where the tasks are unlike",
-        _with_l2(distill=_distill),
+        {"distill": _distill},
         rule=lambda config: routing.select(config.threshold),
         branches=True,
         fails=DISTILLED,
     ),
     "ewc": Method(
         "elastic weight consolidation: a Fisher penalty for each task before",
-        _with_l2(ewc=_ewc),
+        {"ewc": _ewc},
         trains=shared_and_own_heads,
         fails=REGULARISED,
     ),
     "online_ewc": Method(
         "elastic weight consolidation with one running Fisher",
-        _with_l2(ewc=_online_ewc),
+        {"ewc": _online_ewc},
         trains=shared_and_own_heads,
         fails=REGULARISED,
     ),
     "si": Method(
         "synaptic intelligence: importance from the path integral of the loss",
-        _with_l2(si=_si),
+        {"si": _si},
         trains=shared_and_own_heads,
         fails=REGULARISED,
     ),
     "mas": Method(
         "memory aware synapses: importance from the sensitivity of the outputs",
-        _with_l2(mas=_mas),
+        {"mas": _mas},
         trains=shared_and_own_heads,
         fails=REGULARISED,
     ),
     "er": Method(
         "experience replay: train on a few kept images of earlier tasks as well",
-        _with_l2(replay=_replay(_kept)),
+        replay="buffer",
     ),
     "der": Method(
         "dark experience replay ++: kept images with the logits they had",
-        _with_l2(der=_der),
+        {"der": _der},
     ),
     "exact_replay": Method(
         "replay of all earlier data, as if nothing had to be given up",
-        _with_l2(replay=_replay(lambda config, classes: fraction(1.0))),
+        replay="exact",
     ),
     "noise_replay": Method(
         "replay of Gaussian noise with the old responses: a control",
-        _with_l2(replay=_replay(lambda config, classes: noise())),
+        replay="noise",
         fails=(
             ("domain", "noise says little about the old images"),
             ("class", "noise says little about the old images"),
         ),
     ),
+    "dgr": Method(
+        "deep generative replay: images of a generator with the old responses",
+        replay="generative",
+    ),
+    "lwf_gr": Method(
+        "lwf with the old responses to images of a generator instead of the new ones",
+        {"distill": _distill},
+        generates=True,
+    ),
     "pnn": Method(
         "progressive networks: a new column for each task, older ones frozen",
-        _with_l2(),
         rule=lambda _: routing.split,
         trains=own_column,
         columns=True,

@@ -10,10 +10,10 @@ from typing import Any
 from jaxcl.config import Config, from_toml, to_toml
 from jaxcl.errors import OutputError, UsageError
 
-CONFIG, METRICS, SUMMARY, PLOT, PARAMS, CHECKPOINTS = (
-    "config.toml", "metrics.jsonl", "summary.json", "accuracy.png", "params", "checkpoints",
+FILES = CONFIG, METRICS, SUMMARY, PLOT, SAMPLES, PARAMS, CHECKPOINTS = (
+    "config.toml", "metrics.jsonl", "summary.json", "accuracy.png", "samples", "params",
+    "checkpoints",
 )  # fmt: skip
-FILES = (CONFIG, METRICS, SUMMARY, PLOT, PARAMS, CHECKPOINTS)
 
 
 def holds_run(folder: Path) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 from scipy import stats
 
 FEW = 5  # tasks whose names have room above the curves
@@ -71,6 +72,25 @@ def average_curves(methods: Mapping[str, np.ndarray], title: str) -> bytes:
     axes.set_title(title, fontsize="medium")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return _png(figure)
+
+
+def image_grid(images: np.ndarray, columns: int = 8, scale: int = 2) -> bytes:
+    """Images side by side, as a PNG.
+
+    Args:
+      images: bytes ``[n, height, width, 1 or 3]``; n is a multiple of ``columns``.
+      columns: images in a row.
+      scale: pixels of the picture for one of an image.
+    """
+    apart = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=64)
+    n, height, width, channels = apart.shape
+    rows = apart.reshape(n // columns, columns, height, width, channels)
+    sheet = rows.swapaxes(1, 2).reshape(-1, columns * width, channels)
+    picture = Image.fromarray(sheet[..., 0] if channels == 1 else sheet)
+    buffer = io.BytesIO()
+    size = (scale * picture.width, scale * picture.height)
+    picture.resize(size, Image.Resampling.NEAREST).save(buffer, format="png")
+    return buffer.getvalue()
 
 
 def _png(figure: Figure) -> bytes:

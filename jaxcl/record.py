@@ -14,8 +14,9 @@ from jaxcl.config import to_toml
 from jaxcl.errors import OutputError, UsageError
 from jaxcl.events import EpochEnded, SeedEnded, StepsDone
 from jaxcl.interrupt import Interrupted, catching
-from jaxcl.learner import Learner, Setup, chance
+from jaxcl.learner import GENERATOR, Learner, Setup, chance, schedule
 from jaxcl.run import go_on
+from jaxcl.scholar import pictures
 from jaxcl.summary import summarise
 from jaxcl.types import Params
 
@@ -52,6 +53,7 @@ class Past(NamedTuple):
     elapsed: float
 
 
+PICTURES = 64  # in one look at the generator
 NOTHING = Past(None, [], [], 0, 0.0)
 
 
@@ -148,6 +150,8 @@ def record(
             if isinstance(event, EpochEnded):
                 epochs.append(event._replace(learner=None))
                 output.append(out, _line("epoch", event, setup.names))
+                if event.phase == GENERATOR:
+                    _draw(setup, out, event)
             elif isinstance(event, SeedEnded):
                 results.append(event._replace(params=None))
                 wait()  # Orbax does not write two things at once
@@ -179,6 +183,17 @@ def _save_params(path: Path, params: Params) -> None:
         raise OutputError(f"{path} cannot be written ({reason}); --resume tries again") from error
 
 
+def _draw(setup: Setup, out: Path, event: EpochEnded) -> None:
+    """A picture of what the generator makes, named by its iterations."""
+    epochs = schedule(setup, event.position)[: event.epoch + 1]
+    done = sum(epoch.steps for epoch in epochs)
+    name = f"seed{event.seed}-{setup.names[event.position]}-{done:06d}.png"
+    folder = out / output.SAMPLES
+    folder.mkdir(exist_ok=True)
+    picture = plots.image_grid(pictures(setup, event.learner, PICTURES))
+    output.write_bytes(folder / name, picture)
+
+
 def _line(kind: str, event: EpochEnded | SeedEnded, names: Sequence[str]) -> dict[str, Any]:
     fields = {k: v for k, v in event._asdict().items() if k != "learner"}
     if isinstance(event, SeedEnded):
@@ -203,7 +218,8 @@ def _finish(
     config = setup.config
     summary = summarise(config, setup.names, chance(setup), results, seconds)
     seeds = "1 seed" if len(results) == 1 else f"{len(results)} seeds"
-    title = f"{config.method}, scenario {config.scenario}, {seeds}"
+    what = config.method if config.replay is None else f"{config.method}, {config.replay} replay"
+    title = f"{what}, scenario {config.scenario}, {seeds}"
     picture = plots.accuracy_curves(*curves(epochs, setup.names), title)
     output.write_bytes(out / output.PLOT, picture)
     output.write_bytes(out / output.SUMMARY, json.dumps(summary, indent=1).encode())
@@ -214,6 +230,7 @@ def curves(
     epochs: Sequence[EpochEnded], names: Sequence[str]
 ) -> tuple[dict[str, list[list[float | None]]], list[int]]:
     """Accuracy of each task by seed and epoch, and the epochs at which tasks ended."""
+    epochs = [event for event in epochs if event.phase != GENERATOR]  # the solver stands still
     seeds = list(dict.fromkeys(event.seed for event in epochs))
     by_seed = [[event for event in epochs if event.seed == seed] for seed in seeds]
     table = {name: [[e.accuracy.get(name) for e in run] for run in by_seed] for name in names}

@@ -68,7 +68,7 @@ def _route(event: TaskBegan, names: Sequence[str]) -> str:
 
 def _epoch(event: EpochEnded, began: TaskBegan, names: Sequence[str]) -> str:
     scores = "  ".join(f"{task} {value:.1f}" for task, value in event.accuracy.items())
-    phase = " (warm-up)" if event.phase == "warmup" else ""
+    phase = {"warmup": " (warm-up)", "generator": " (generator)"}.get(event.phase, "")
     epoch = f"epoch {event.epoch + 1}/{len(began.steps)}{phase}"
     return (
         f"seed {event.seed} · {names[event.position]} {epoch}"
@@ -90,8 +90,9 @@ def accuracy_table(summary: dict[str, Any]) -> Table:
 
     tasks, seeds = summary["tasks"], summary["accuracy"]
     n = len(seeds)
+    over = f" with {summary['replay']} replay" if summary.get("replay") else ""
     title = (
-        f"{summary['method']} on scenario {summary['scenario']}"
+        f"{summary['method']}{over} on scenario {summary['scenario']}"
         f" ({summary['setting']}): test accuracy (%)"
     )
     table = Table(title=title, caption="mean ± standard error over the seeds" if n > 1 else None)

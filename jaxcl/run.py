@@ -3,20 +3,27 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 
+import optax
+
 from jaxcl import data
 from jaxcl.config import Config
 from jaxcl.data.derive import DERIVED, shuffled_classes
 from jaxcl.data.task import Task, check, checksum, limit, on_device, rgb32
 from jaxcl.errors import DataError, UsageError, check_name
 from jaxcl.events import EpochEnded, Event, SeedEnded, TaskBegan
+from jaxcl.generator import GanProgram
 from jaxcl.growth import task_name, weights
 from jaxcl.learn import begin, end, test, test_untrained, train_epoch
-from jaxcl.learner import Learner, Setup, new_learner, schedule, task_data
-from jaxcl.methods import METHODS
+from jaxcl.learner import GENERATOR, Learner, Setup, new_learner, schedule, task_data
+from jaxcl.methods import METHODS, generates, transform, union
 from jaxcl.nets import Net, cnn, columns, mlp
+from jaxcl.nets.gan import conv_gan, mlp_gan
 from jaxcl.scenarios import SCENARIOS, resolve
+from jaxcl.scholar import imagine, train_generator
 from jaxcl.settings import first_label, setting
 from jaxcl.train import OPTIMIZERS
+from jaxcl.transforms import chain
+from jaxcl.transforms.wgan_gp import gradient_penalty
 from jaxcl.types import Batch
 
 
@@ -24,7 +31,10 @@ def check_config(config: Config) -> Config:
     """Returns the whole configuration if it can be run; raises UsageError if not."""
     check_name("method", config.method, METHODS)
     config = resolve(config.check())
-    rule, columns = METHODS[config.method].branches, METHODS[config.method].columns
+    method = METHODS[config.method]
+    if config.replay is not None and (method.replay is not None or method.data is union):
+        raise UsageError(f"replay: {config.method} has its own earlier images; leave it out")
+    rule, columns = method.branches, method.columns
     if rule and not columns and config.net != "cnn":
         raise UsageError(
             f"net: {config.net} has no layer that {config.method} can branch; give cnn"
@@ -125,8 +135,9 @@ def set_up(config: Config, tasks: Sequence[Task]) -> Setup:
         config=config,
         method=method,
         setting=chosen,
-        transform=method.losses(config, sum(classes)),
+        transform=transform(config, sum(classes)),
         net=make_net(config, tasks[0].train_images.shape[1:]),
+        scholar=make_scholar(config, tasks[0].train_images.shape[1:]),
         optimizer=OPTIMIZERS[config.optimizer](config.lr),
         names=[task.name for task in tasks],
         classes=classes,
@@ -148,20 +159,45 @@ def make_net(config: Config, shape: tuple[int, ...]) -> Net:
     return mlp(math.prod(shape), hidden)
 
 
+def make_scholar(config: Config, shape: tuple[int, ...]) -> GanProgram | None:
+    """How a generator of images of a shape learns; None for a method without one.
+
+    Raises:
+      UsageError: images that the generator cannot make.
+    """
+    if not generates(config):
+        return None
+    make = {"mlp": mlp_gan, "conv": conv_gan}[config.generator]
+    try:
+        gan = make(shape, latent=config.latent)
+    except ValueError as error:
+        raise UsageError(f"generator: {error}; give mlp") from error
+    penalty = chain(penalty=gradient_penalty(config.gradient_penalty))
+    optimizer = optax.adam(config.generator_lr, b1=0.5, b2=0.9)
+    sizes = config.critic_steps, config.generator_batch
+    return GanProgram(gan, penalty, optimizer, *sizes, config.average)
+
+
 def _run_seed(setup: Setup, learner: Learner) -> Iterator[Event]:
     seed = learner.seed
     while learner.position < len(setup.names):
         position = learner.position
         batch, epochs = task_data(setup, position), schedule(setup, position)
         if len(learner.routes) == position:
-            learner = test_untrained(setup, begin(setup, learner, batch))
+            generated = imagine(setup, learner)
+            learner = test_untrained(setup, begin(setup, learner, batch, generated))
         route, similarity = learner.routes[-1].route, learner.similarity[-1]
         steps = [epoch.steps for epoch in epochs]
         yield TaskBegan(seed, position, route, similarity, steps)
         for number, epoch in enumerate(epochs[learner.epoch :], learner.epoch):
             began = learner.seconds[-1]
-            learner, metrics = yield from train_epoch(setup, learner, batch, epoch)
-            learner = test(setup, learner)
+            if epoch.phase == GENERATOR:
+                last = epochs[number + 1].phase != GENERATOR
+                trained = train_generator(setup, learner, epoch, last=last)
+            else:
+                trained = train_epoch(setup, learner, batch, epoch)
+            learner, metrics = yield from trained
+            learner, metrics["test_loss"] = test(setup, learner)
             row = dict(zip(setup.names, learner.row, strict=False))
             seconds = learner.seconds[-1] - began
             yield EpochEnded(learner, seed, position, number, epoch.phase, metrics, row, seconds)

@@ -37,6 +37,10 @@ class Protocol(NamedTuple):
     t_squared: bool = False
     per_class: int | None = None
     ratio: float | None = 0.1
+    replay_weight: float | None = None
+    scratch: bool = False
+    generator_steps: int = 3000
+    warmups: Mapping[str, int] = {"lwf_gr": 1}
     strengths: Strengths = {}  # noqa: RUF012 - never written
 
 
@@ -70,6 +74,12 @@ PERMUTED = THREE_TYPES._replace(
     lr=1e-4,
     strengths={("ewc", "domain"): 500.0, ("si", "domain"): 0.1},
 )
+# Shin et al. 2017: a chain of solvers, each but the first taught by the scholar before it
+# alone; two domains of the same digits.
+CHAIN = THREE_TYPES._replace(
+    setting="domain", keep_optimizer=False, scratch=True, replay_weight=0.0
+)
+DOMAINS = THREE_TYPES._replace(setting="domain", net="cnn", keep_optimizer=False)
 # One linear layer, plain gradient descent, a single pass over the data.
 BLOG = Protocol(
     setting="class",
@@ -100,16 +110,16 @@ class Scenario(NamedTuple):
     summary: str
     tasks: tuple[str, ...]
     protocol: Protocol = Protocol()
-    made: Literal["split", "permuted", "rotated"] | None = None
+    made: Literal["split", "permuted", "rotated", "repeated"] | None = None
     count: int = 0
 
 
-SHORT = THREE_TYPES._replace(iterations=500, per_class=20)
+SHORT = THREE_TYPES._replace(iterations=500, per_class=20, generator_steps=500)
 SCENARIOS = {
     "builtin": Scenario(
         "digits, letters, photos: small, needs no download",
         ("digits", "letters", "photos"),
-        Protocol(epochs=6),
+        Protocol(epochs=6, generator_steps=500),
     ),
     "1": Scenario("MNIST, EMNIST letters", ("mnist", "emnist/letters")),
     "2": Scenario("Fashion-MNIST, CIFAR-10", ("fashion_mnist", "cifar10")),
@@ -141,6 +151,17 @@ SCENARIOS = {
     "rotated-mnist": Scenario(
         "MNIST, turned from 0 to 180 degrees", ("mnist",), PERMUTED, "rotated", 5
     ),
+    "mnist-chain": Scenario(
+        "MNIST, learned again and again from the scholar before", ("mnist",), CHAIN, "repeated", 5
+    ),
+    "mnist-mnist-m": Scenario(
+        "MNIST, then blended with photographs", ("mnist", "mnist_m"), DOMAINS
+    ),
+    "mnist-m-mnist": Scenario(
+        "MNIST blended with photographs, then as it is", ("mnist_m", "mnist"), DOMAINS
+    ),
+    "mnist-svhn": Scenario("MNIST, street numbers", ("mnist", "svhn_cropped"), DOMAINS),
+    "svhn-mnist": Scenario("street numbers, MNIST", ("svhn_cropped", "mnist"), DOMAINS),
     "digits-0-4-5-9": Scenario(
         "MNIST, digits 0-4 and then 5-9, one linear layer", ("mnist",), BLOG, "split", 2
     ),
@@ -161,10 +182,22 @@ SCENARIOS = {
         "rotated",
         5,
     ),
+    "digits-chain": Scenario(
+        "built-in digits, learned again and again from the scholar before",
+        ("digits",),
+        CHAIN._replace(iterations=500, generator_steps=500),
+        "repeated",
+        5,
+    ),
+    "digits-digits-m": Scenario(
+        "built-in digits, then blended with photographs",
+        ("digits", "digits_m"),
+        SHORT._replace(setting="domain"),
+    ),
     "builtin-0-4-5-9": Scenario(
         "built-in digits 0-4 and then 5-9, one linear layer",
         ("digits",),
-        BLOG._replace(epochs=20),
+        BLOG._replace(epochs=20, generator_steps=500),
         "split",
         2,
     ),
@@ -189,7 +222,7 @@ def resolve(config: Config) -> Config:
     given = {
         name: getattr(protocol, name)
         for name in protocol._fields
-        if name != "strengths" and getattr(config, name) is None
+        if name not in ("strengths", "warmups") and getattr(config, name) is None
     }
     if config.iterations is not None or config.epochs is not None:
         given |= {"epochs": config.epochs, "iterations": config.iterations}
@@ -200,6 +233,8 @@ def resolve(config: Config) -> Config:
     weight = "strength" if config.method in STRENGTH else "lam"
     if own is not None and getattr(config, weight) is None:
         given[weight] = own
+    if config.warmup_epochs is None:
+        given["warmup_epochs"] = protocol.warmups.get(config.method, 0)
     if config.tasks is None and scenario.made is not None:
         given["tasks"] = scenario.count
     return dataclasses.replace(config, **given)

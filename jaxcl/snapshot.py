@@ -1,5 +1,6 @@
 """A learner as named arrays and JSON, and back: what a checkpoint holds."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -8,12 +9,13 @@ import numpy as np
 from jax import tree_util
 from numpy import ndarray
 
+from jaxcl.generator import GanState, start
 from jaxcl.growth import partition
-from jaxcl.learner import Learner, Setup, phase_key, schedule, trained_mask
+from jaxcl.learner import GENERATOR, Learner, Setup, phase_key, schedule, trained_mask
 from jaxcl.nets import Pathway
 from jaxcl.similarity import Moments
 from jaxcl.train import Totals, TrainState
-from jaxcl.types import PyTree
+from jaxcl.types import Params, PyTree
 
 SAME = (
     "seed", "position", "epoch", "done", "row", "matrix", "similarity", "first", "bytes", "seconds",
@@ -38,13 +40,15 @@ def take(learner: Learner) -> Snapshot:
 
     Keys of random numbers are not kept: they follow from the seed and the position.
     """
-    state = learner.state
-    assert state is not None, "no step was made yet"
+    state, gan = learner.state, learner.gan
+    assert state is not None or gan is not None, "no step was made yet"
     tree = {
         "params": learner.params,
-        "opt": state.opt,
-        "step": state.step,
+        "opt": learner.opt if state is None else state.opt,
+        "step": None if state is None else state.step,
         "cl": learner.cl,
+        "gan": None if gan is None else gan._replace(key=None),
+        "generator": learner.generator,
         "seen": learner.seen,
         "totals": learner.totals,
     }
@@ -78,16 +82,40 @@ def restore(setup: Setup, snapshot: Snapshot) -> Learner:
         opt=None,  # that of the task before has served its purpose
         totals=totals,
         cl=cl,
+        gan=_gan(setup, tree),
+        generator=jax.tree.map(jnp.asarray, tree.get("generator", {})),
         seen=moments,
         routes=routes,
     )
     # Between epochs the state is still that of the phase of the epoch before.
     number = learner.epoch if learner.done else learner.epoch - 1
     epoch = schedule(setup, learner.position)[number]
+    key = phase_key(learner, epoch)
+    if learner.gan is not None:
+        generators = schedule(setup, learner.position)[0]
+        learner = learner._replace(gan=learner.gan._replace(key=phase_key(learner, generators)))
+    if epoch.phase == GENERATOR:
+        return learner._replace(opt=_kept(setup, params, tree.get("opt")))
     trained, frozen = partition(params, trained_mask(setup, learner, epoch))
     opt = _rebuild(jax.eval_shape(setup.optimizer.init, trained), tree.get("opt"))
-    key, step = phase_key(learner, epoch), jnp.asarray(tree["step"])
+    step = jnp.asarray(tree["step"])
     return learner._replace(state=TrainState(step, trained, frozen, opt, cl, key))
+
+
+def _gan(setup: Setup, tree: dict[str, Any]) -> GanState | None:
+    """The generator's training, as far as there is any, without its key."""
+    if "gan" not in tree or setup.scholar is None:
+        return None
+    like = jax.eval_shape(partial(start, setup.scholar), jax.random.key(0))
+    return _rebuild(like._replace(key=None), tree["gan"])
+
+
+def _kept(setup: Setup, params: Params, found: Any) -> PyTree | None:
+    """The optimiser's state of the task before; leaves that did not train are None."""
+    if found is None:
+        return None
+    opt = _rebuild(jax.eval_shape(setup.optimizer.init, params), found)
+    return jax.tree.map(lambda x: None if isinstance(x, jax.ShapeDtypeStruct) else x, opt)
 
 
 def _nested(arrays: dict[str, ndarray]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def summarise(
       seconds: wall time of everything.
 
     Returns:
-      ``method, scenario, setting, seeds, tasks``; ``accuracy`` [seed][trained up
+      ``method, replay, scenario, setting, seeds, tasks``; ``accuracy`` [seed][trained up
       to task][task] in percent, None before a task is seen; ``final`` (task ->
       mean and sem), ``average_accuracy, forgetting, backward_transfer,
       forward_transfer, learning_accuracy`` (mean and sem over the seeds, percent
@@ -45,6 +45,7 @@ def summarise(
     matrices = [result.matrix for result in results]
     return {
         "method": config.method,
+        "replay": config.replay,
         "scenario": config.scenario,
         "setting": config.setting,
         "seeds": [result.seed for result in results],

@@ -10,7 +10,7 @@ import optax
 
 from jaxcl.batching import examples, map_batches
 from jaxcl.growth import merge, partition
-from jaxcl.losses import mean_cross_entropy
+from jaxcl.losses import cross_entropy, mean_cross_entropy
 from jaxcl.random import stream
 from jaxcl.settings import View, forward, own_logits
 from jaxcl.transforms import Context, LossTransform, Step
@@ -205,9 +205,21 @@ def run_steps(
     return jax.lax.fori_loop(first, last, body, (state, totals))
 
 
+class Evaluation(NamedTuple):
+    """How well a task is solved.
+
+    Attributes:
+      accuracy: percent.
+      loss: mean cross-entropy, nats.
+    """
+
+    accuracy: Float[Array, ""]
+    loss: Float[Array, ""]
+
+
 @partial(jax.jit, static_argnames=("view", "position"))
-def accuracy(view: View, position: int, params: Params, data: Batch) -> Float[Array, ""]:
-    """Accuracy of one task in percent.
+def evaluate(view: View, position: int, params: Params, data: Batch) -> Evaluation:
+    """Accuracy and loss of one task.
 
     Args:
       view: the network and the pathways of the tasks so far.
@@ -219,11 +231,14 @@ def accuracy(view: View, position: int, params: Params, data: Batch) -> Float[Ar
         view, position = view._replace(routes=view.routes[position : position + 1]), 0
     outputs_of, logits_of = forward(view), own_logits(view, (position,))
 
-    def correct(batch: Batch) -> Array:
-        return jnp.argmax(logits_of(outputs_of(params, batch), batch), -1) == batch["label"]
+    def each(batch: Batch) -> tuple[Array, Array]:
+        logits = logits_of(outputs_of(params, batch), batch)
+        return jnp.argmax(logits, -1) == batch["label"], jax.vmap(cross_entropy)(
+            logits, batch["label"]
+        )
 
-    hits = map_batches(correct, data, EVALUATION_BATCH)
-    return 100 * hits.sum().astype(jnp.float32) / examples(data)
+    hits, losses = map_batches(each, data, EVALUATION_BATCH)
+    return Evaluation(100 * hits.sum().astype(jnp.float32) / examples(data), losses.mean())
 
 
 def forget_programs() -> None:
@@ -234,4 +249,4 @@ def forget_programs() -> None:
     persistent cache.
     """
     run_steps.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]
-    accuracy.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]
+    evaluate.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]

@@ -16,6 +16,7 @@ import optax
 import pytest
 from hypothesis import settings
 
+from jaxcl import quality
 from jaxcl.data.task import Task
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -46,6 +47,12 @@ optax.adam = _relaxed(optax.adam)
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _quick_judge(monkeypatch):
+    """Figures of generated images are not what most tests are about."""
+    monkeypatch.setattr(quality, "STEPS", 3)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -13,6 +13,7 @@ from jaxcl.nets import Pathway, cnn
 from jaxcl.run import run
 
 SETTINGS = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "probe": 40}
+GENERATOR = {"generator_steps": 3, "generator_batch": 8, "generated": 40}
 
 
 def finish(tasks, **settings):
@@ -33,7 +34,8 @@ def test_every_method_learns_what_can_be_learned(method, pair, make_task):
     """Bars are told apart after a few steps, whatever the method."""
     if method == "feature_extraction":  # what it learned first must serve again
         pair = [make_task("bars", classes=4), make_task("sides", classes=3, seed=1)]
-    events = finish(pair, method=method, epochs=6 if method == "feature_extraction" else 4)
+    settings = {**GENERATOR, "epochs": 6 if method == "feature_extraction" else 4}
+    events = finish(pair, method=method, warmup_epochs=0, **settings)
     ended = events[-1]
     assert isinstance(ended, SeedEnded)
     assert ended.matrix[0][0] >= 95

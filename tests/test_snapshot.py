@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxcl import snapshot
+from jaxcl import learner, snapshot
 from jaxcl.config import Config
 from jaxcl.events import EpochEnded, SeedEnded, StepsDone
 from jaxcl.methods import METHODS
@@ -15,6 +15,7 @@ from jaxcl.run import go_on, set_up
 from jaxcl.snapshot import Snapshot
 
 SETTINGS = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "probe": 40, "warmup_epochs": 1}
+SETTINGS |= {"generator_steps": 3, "generator_batch": 8, "generated": 40}
 
 
 @pytest.fixture
@@ -49,18 +50,37 @@ def test_going_on_from_any_moment_gives_the_same_bits(method, tasks):
             assert (a.matrix, a.routes, a.similarity) == (b.matrix, b.routes, b.similarity)
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_going_on_from_any_moment_of_a_generator(keep, tasks, monkeypatch):
+    monkeypatch.setattr(learner, "PICTURE_EVERY", 4)
+    settings = SETTINGS | {"net": "mlp", "hidden": (9,), "generator_steps": 6, "setting": "class"}
+    setup = set_up(Config(method="dgr", keep_optimizer=keep, **settings), tasks)
+    taken, events = [], []
+    for event in go_on(setup):
+        events.append(event)
+        if isinstance(event, StepsDone | EpochEnded):
+            taken.append(host(snapshot.take(event.learner)))
+            found = jax.tree.map(np.array, event.learner.gan._replace(key=None))
+            again = snapshot.restore(setup, taken[-1])
+            chex.assert_trees_all_equal(found, again.gan._replace(key=None))
+    for snap in taken[::3]:
+        ended = list(go_on(setup, snapshot.restore(setup, snap)))[-1]
+        chex.assert_trees_all_equal(ended.params, events[-1].params)
+        assert ended.matrix == events[-1].matrix
+
+
 def test_taking_and_restoring_are_inverse(tasks):
     setup = set_up(Config(method="split", **SETTINGS), tasks)
     second = (e for e in go_on(setup) if isinstance(e, StepsDone) and e.position == 1)
-    learner = next(second).learner
-    last = snapshot.take(learner)
+    present = next(second).learner
+    last = snapshot.take(present)
     assert last.arrays["seen/conv2/t00/covariance"].dtype == np.float64
     assert last.arrays["cl/distill/responses/t00"].shape == (60, 3)
     restored = snapshot.restore(setup, host(last))
     # Keys are derived again, not stored.
-    keys = (jax.random.key_data(x.state.key).tolist() for x in (restored, learner))
+    keys = (jax.random.key_data(x.state.key).tolist() for x in (restored, present))
     assert next(keys) == next(keys)
-    assert int(restored.state.step) == int(learner.state.step) > 0
+    assert int(restored.state.step) == int(present.state.step) > 0
     again = snapshot.take(restored)
     assert json.dumps(again.meta) == json.dumps(last.meta)
     chex.assert_trees_all_equal(again.arrays, last.arrays)

@@ -192,4 +192,4 @@ def test_the_first_bad_step_is_reported(params, data):
 def test_accuracy_in_percent(params, data):
     labels = NET.apply(params, to_float(data["image"]), ROUTES[1:])["t01"].argmax(-1)
     wrong = {**data, "label": jnp.where(jnp.arange(N) < 6, (labels + 1) % 4, labels)}
-    assert float(train.accuracy(view(ROUTES), 1, params, wrong)) == pytest.approx(75.0)
+    assert float(train.evaluate(view(ROUTES), 1, params, wrong).accuracy) == pytest.approx(75.0)

@@ -4,10 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jaxcl.data import builtin, tfds
+from jaxcl.data.blend import blended
 from jaxcl.data.task import Task
 from jaxcl.errors import check_name
 
-NAMES = (*builtin.TASKS, *tfds.SOURCES)
+BLENDED = {"mnist_m": ("mnist", "cifar10"), "digits_m": ("digits", "photos")}
+"""Data sets that are made of two others: figures and photographs."""
+
+NAMES = (*builtin.TASKS, *tfds.SOURCES, *BLENDED)
 
 
 def load(name: str, data_dir: Path | None, progress: Callable[[str], None]) -> Task:
@@ -18,12 +22,21 @@ def load(name: str, data_dir: Path | None, progress: Callable[[str], None]) -> T
       DataError: the data set is missing or damaged.
     """
     check_name("data set", name, NAMES)
+    if name in BLENDED:
+        figures, photos = (load(part, data_dir, progress) for part in BLENDED[name])
+        return blended(figures, photos, name)
     if name in builtin.TASKS:
         return builtin.TASKS[name]()
     arrays = tfds.load(name, tfds.data_dir(data_dir), progress)
     return Task(name, tfds.SOURCES[name].classes, **arrays)
 
 
+def sources(name: str) -> tuple[str, ...]:
+    """What must be there for a data set: itself, or what it is made of."""
+    return BLENDED.get(name, (name,))
+
+
 def available(name: str, data_dir: Path | None) -> bool:
     """Whether :func:`load` would find the data set."""
-    return name in builtin.TASKS or tfds.prepared(name, tfds.data_dir(data_dir))
+    where = tfds.data_dir(data_dir)
+    return all(part in builtin.TASKS or tfds.prepared(part, where) for part in sources(name))

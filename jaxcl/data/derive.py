@@ -1,4 +1,4 @@
-"""Several tasks made from one data set: split by class, permuted, rotated."""
+"""Several tasks made from one data set: split by class, permuted, rotated, repeated."""
 
 import numpy as np
 from numpy import ndarray
@@ -78,6 +78,11 @@ def rotated(task: Task, n: int) -> list[Task]:
     ]
 
 
+def repeated(task: Task, n: int) -> list[Task]:
+    """The same data set n times."""
+    return [task._replace(name=f"{task.name}-{i + 1}") for i in range(n)]
+
+
 def _turned(images: ndarray, angle: float) -> ndarray:
     if angle == 0:
         return images
@@ -89,5 +94,5 @@ def _turned(images: ndarray, angle: float) -> ndarray:
     return turned
 
 
-DERIVED = {"split": split, "permuted": permuted, "rotated": rotated}
+DERIVED = {"split": split, "permuted": permuted, "rotated": rotated, "repeated": repeated}
 """How tasks are made, by name."""

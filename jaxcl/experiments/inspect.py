@@ -19,6 +19,7 @@ from jaxcl.types import Params, PRNGKey
 
 RGB = (32, 32, 3)
 IMAGES = {"mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "digits": (8, 8, 1)}
+IMAGES |= {"mnist_m": (28, 28, 3), "digits_m": (8, 8, 3)}
 """Data sets of which a scenario is made, and that have images of another shape."""
 
 
@@ -50,7 +51,7 @@ def dry_run(console: Console, config: Config, out: Path) -> None:
     console.print(table)
     console.print("data", style="bold")
     where = tfds.data_dir(config.data_dir)
-    for name in scenario.tasks:
+    for name in dict.fromkeys(part for task in scenario.tasks for part in data.sources(task)):
         if data.available(name, config.data_dir):
             found = "built in" if name not in tfds.SOURCES else f"found in {where}"
         else:

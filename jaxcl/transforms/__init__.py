@@ -12,9 +12,10 @@ from jaxcl.transforms.l2 import l2
 from jaxcl.transforms.path_integral import si
 from jaxcl.transforms.quadratic import ewc, mas, online_ewc
 from jaxcl.transforms.replay import replay
+from jaxcl.transforms.wgan_gp import critic_loss, generator_loss, gradient_penalty
 
 __all__ = [
-    "Context", "DistillState", "LossTransform", "Step", "TaskData", "chain", "der",
-    "diagonal_fisher", "distill", "ewc", "l2", "mas", "online_ewc", "output_sensitivity",
-    "replay", "si",
+    "Context", "DistillState", "LossTransform", "Step", "TaskData", "chain", "critic_loss", "der",
+    "diagonal_fisher", "distill", "ewc", "generator_loss", "gradient_penalty", "l2", "mas",
+    "online_ewc", "output_sensitivity", "replay", "si",
 ]  # fmt: skip

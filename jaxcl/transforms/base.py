@@ -58,12 +58,15 @@ class TaskData(NamedTuple):
         example by example: ``gathered(f)`` is a ``forward`` whose gradient with
         respect to the parameters is ``sum_n f(g_n)``
         (:mod:`jaxcl.nets.layers`); None for any other network.
+      generated: inputs like those of earlier tasks, made by a generator, for
+        ``begin_task``; None where there is none.
     """
 
     data: Batch
     forward: Callable[[Params, Batch], Outputs]
     logits: Callable[[Outputs, Batch], Array] = first_output
     gathered: Callable[[Callable[[Array], Array]], Callable[[Params, Batch], Outputs]] | None = None
+    generated: Array | None = None
 
 
 class Step(NamedTuple):
@@ -92,6 +95,13 @@ def check_not_negative(name: str, value: float) -> None:
     """Raises a ValueError that names an argument, if it is negative or not a number."""
     if not value >= 0:
         raise ValueError(f"{name}: {value} is negative; pass 0 or more")
+
+
+def required(context: Context) -> tuple[PRNGKey, Callable]:
+    """The key and the forward function of a context that must have them."""
+    if context.key is None or context.forward is None:
+        raise ValueError("context: this transform needs key and forward; give both to Context")
+    return context.key, context.forward
 
 
 def keep(state: Any, *unused: Any) -> Any:

@@ -15,8 +15,8 @@ from jaxcl.transforms.base import (
     Step,
     TaskData,
     check_not_negative,
+    required,
 )
-from jaxcl.transforms.replay import required
 from jaxcl.types import Array, Batch, Metrics, Params, PRNGKey, Scalar
 
 LOGITS = "der_logits"

@@ -6,9 +6,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxcl.batching import map_batches
+from jaxcl.batching import examples, map_batches
 from jaxcl.losses import distillation
-from jaxcl.transforms.base import Context, LossTransform, TaskData, check_not_negative
+from jaxcl.random import stream
+from jaxcl.transforms.base import (
+    Context,
+    LossTransform,
+    TaskData,
+    check_not_negative,
+    required,
+)
+from jaxcl.transforms.memory import drawn_images
 from jaxcl.types import Array, Batch, Int, Metrics, Outputs, Params, PRNGKey, Scalar
 
 
@@ -22,12 +30,14 @@ class DistillState(NamedTuple):
         to hold on to, and the loss stays as it is.
       responses: the recorded logits, float arrays ``[N, classes]`` in the tree
         that the task's ``forward`` returned.
+      inputs: what they are responses to, where that is not the task's own data.
     """
 
     strength: Scalar
     temperature: Scalar
     tasks: Int[Array, ""]
     responses: Outputs
+    inputs: Batch
 
 
 def _select(outputs: Outputs, like: Outputs) -> Outputs:
@@ -43,6 +53,8 @@ def distill(
     *,
     t_squared: bool = False,
     padded: bool = False,
+    generated: bool = False,
+    image: str = "image",
     record_batch: int = 500,
 ) -> LossTransform:
     """Knowledge distillation from the network as it stood before the task.
@@ -63,12 +75,17 @@ def distill(
       padded: where an output has grown by new classes since it was recorded, these
         had probability 0 in the old response; by default they are left out of the
         comparison, which then says nothing about new classes against old ones.
+      generated: record the responses to ``task.generated``, what a generator makes of
+        the earlier tasks' inputs, instead of to the new task's; a step then draws as
+        many of these as its batch has examples (LwF with generative replay).
+      image: name of the inputs in the data, for generated ones.
       record_batch: examples in one forward pass while recording.
 
     Returns:
-      A transform whose ``apply`` needs ``batch["index"]`` and reports the mean
-      distillation loss as ``{"kd": ...}`` (nats, before the weight).  If
-      ``outputs`` is a dict, the names that were recorded are compared.
+      A transform whose ``apply`` needs ``batch["index"]`` (with ``generated``, ``key``
+      and ``forward`` in the context) and reports the mean distillation loss as
+      ``{"kd": ...}`` (nats, before the weight).  If ``outputs`` is a dict, the names
+      that were recorded are compared.
 
     Raises:
       ValueError: a negative strength or a temperature that is not positive.
@@ -98,6 +115,7 @@ def distill(
             jnp.asarray(temperature, jnp.float32),
             jnp.zeros((), jnp.int32),
             {},
+            {},
         )
 
     def begin_task(
@@ -109,14 +127,25 @@ def distill(
         def record(params: Params, data: Batch) -> Outputs:
             return map_batches(lambda batch: task.forward(params, batch), data, record_batch)
 
-        return state._replace(responses=record(params, task.data))
+        if not generated:
+            return state._replace(responses=record(params, task.data))
+        if int(state.tasks) == 0:
+            return state
+        inputs = {image: drawn_images(task)}
+        return state._replace(responses=record(params, inputs), inputs=inputs)
 
     def apply(loss: Scalar, state: DistillState, context: Context) -> tuple[Scalar, Metrics]:
-        rows = context.batch.get("index")
+        rows, outputs = context.batch.get("index"), context.outputs
+        if generated and state.inputs:
+            key, forward = required(context)
+            n = examples(context.batch)
+            rows = jax.random.randint(stream(key, "distill"), (n,), 0, examples(state.inputs))
+            inputs = {name: leaf[rows] for name, leaf in state.inputs.items()}
+            outputs = forward(context.params, inputs)
         if rows is None:
             raise KeyError('batch["index"] is missing; give the rows of the task\'s data')
         pairs = zip(
-            jax.tree.leaves(_select(context.outputs, state.responses)),
+            jax.tree.leaves(_select(outputs, state.responses)),
             jax.tree.leaves(state.responses),
             strict=True,
         )

@@ -24,11 +24,13 @@ import marked
 from rich.console import Console
 from rich.table import Table
 
-from jaxcl.methods import METHODS
+from jaxcl.config import Config
+from jaxcl.methods import METHODS, generates
 
 SEEDS = ["--seeds", "0", "1"]
 IMAGES = ["--limit", "60", "--epochs", "2", "--batch-size", "10", *SEEDS]
 DIGITS = ["--scenario", "split-digits", "--tasks", "2", "--iterations", "200", *SEEDS]
+GENERATOR = ["--generator-steps", "300", "--generated", "1000"]
 TIMED = ("seconds", "task_seconds", "argv", "git")
 STARTUP = 0.15  # of a whole run: no kill before, since nothing has happened yet
 WARM = 0.7  # of the time of a run that compiles
@@ -38,6 +40,7 @@ MOST = 8  # kills of a run, then it may come to its end
 def start(method: str, out: Path, *options: str) -> subprocess.Popen:
     command = [sys.executable, marked.__file__, f"{out}.mark", "--method", method]
     command += IMAGES if METHODS[method].branches else DIGITS
+    command += GENERATOR if generates(Config(method=method)) else []
     command += ["--out", str(out), "--checkpoint-every", "1s", *options]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 

@@ -1,0 +1,207 @@
+"""Training a generator against its critic, in one loop on the device."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxcl.images import to_float
+from jaxcl.nets.gan import Gan, codes
+from jaxcl.random import stream
+from jaxcl.train import Totals
+from jaxcl.transforms import Context, LossTransform
+from jaxcl.transforms.wgan_gp import FAKE, REAL, critic_loss, generator_loss
+from jaxcl.trees import copy
+from jaxcl.types import Array, Batch, Int, Metrics, Params, PRNGKey, PyTree, Scalar, UInt8
+
+DRAW_BATCH = 500
+
+
+class GanProgram(NamedTuple):
+    """What an iteration is compiled from: static, hashable, the same for every seed.
+
+    Attributes:
+      gan: the two networks.
+      transform: what is done to the critic's loss.
+      optimizer: an optax transformation, used for each network.
+      critic_steps: of the critic, for each step of the generator.
+      batch_size: examples in a step of either.
+      decay: of the running average of the generator's weights, in [0, 1); 0 for none.
+    """
+
+    gan: Gan
+    transform: LossTransform
+    optimizer: optax.GradientTransformation
+    critic_steps: int
+    batch_size: int
+    decay: float
+
+
+class GanState(NamedTuple):
+    """Arrays only, so it is donated and saved as one tree.
+
+    Attributes:
+      step: the generator's steps in this phase, int32.
+      generator: its parameters.
+      critic: its parameters.
+      average: the running average of the generator's parameters.
+      generator_opt: the optimiser's state.
+      critic_opt: the optimiser's state.
+      cl: the state of the critic's loss transform.
+      key: the key of this phase.
+    """
+
+    step: Int[Array, ""]
+    generator: Params
+    critic: Params
+    average: Params
+    generator_opt: PyTree
+    critic_opt: PyTree
+    cl: PyTree
+    key: PRNGKey
+
+
+class Mixture(NamedTuple):
+    """What a generator learns from.
+
+    Attributes:
+      real: images of the task.
+      replayed: images of the generator before; those of the task where there is none.
+      share: of real images among all, float32 scalar.
+    """
+
+    real: UInt8[Array, "n height width channels"]
+    replayed: UInt8[Array, "m height width channels"]
+    share: Scalar
+
+
+def start(program: GanProgram, key: PRNGKey) -> GanState:
+    """Fresh weights, and the key of the first phase."""
+    generator = program.gan.init_generator(stream(key, "generator"))
+    critic = program.gan.init_critic(stream(key, "critic"))
+    return GanState(
+        jnp.zeros((), jnp.int32),
+        generator,
+        critic,
+        copy(generator),
+        program.optimizer.init(generator),
+        program.optimizer.init(critic),
+        program.transform.init(critic),
+        key,
+    )
+
+
+def draw(mixture: Mixture, key: PRNGKey, n: int) -> Array:
+    """``n`` images as float32 in [0, 1], each a real one with the mixture's probability."""
+    which, real, replayed = jax.random.split(key, 3)
+    own = jax.random.bernoulli(which, mixture.share, (n, 1, 1, 1))
+    rows = jax.random.randint(real, (n,), 0, len(mixture.real))
+    others = jax.random.randint(replayed, (n,), 0, len(mixture.replayed))
+    return to_float(jnp.where(own, mixture.real[rows], mixture.replayed[others]))
+
+
+Iteration = Callable[[GanState, Mixture], tuple[GanState, Metrics]]
+
+
+def make_iteration(program: GanProgram) -> Iteration:
+    """Steps of the critic and one of the generator, not yet compiled."""
+    gan, n = program.gan, program.batch_size
+
+    def fakes(generator: Params, key: PRNGKey) -> Array:
+        return gan.generate(generator, codes(stream(key, "codes"), n, gan.latent))
+
+    def scores(critic: Params, batch: Batch) -> Array:
+        return gan.criticise(critic, batch[REAL])
+
+    def total(critic: Params, cl: PyTree, batch: Batch, key: PRNGKey):
+        both = gan.criticise(critic, jnp.concatenate([batch[REAL], batch[FAKE]]))
+        loss = critic_loss(both[:n], both[n:])
+        context = Context(critic, both[:n], batch, stream(key, "transform"), scores)
+        whole, metrics = program.transform.apply(loss, cl, context)
+        return whole, {"critic": whole, "wasserstein": -loss, **metrics}
+
+    def improve(params: Params, opt: PyTree, gradient: Params) -> tuple[Params, PyTree]:
+        change, opt = program.optimizer.update(gradient, opt, params)
+        return optax.apply_updates(params, change), opt
+
+    def iteration(state: GanState, mixture: Mixture) -> tuple[GanState, Metrics]:
+        key = stream(state.key, "step", state.step)
+
+        def critic_step(carry, i):
+            critic, opt = carry
+            own = stream(key, "critic", i)
+            batch = {REAL: draw(mixture, stream(own, "draw"), n), FAKE: fakes(state.generator, own)}
+            gradient, metrics = jax.grad(total, has_aux=True)(critic, state.cl, batch, own)
+            return improve(critic, opt, gradient), metrics
+
+        (critic, critic_opt), metrics = jax.lax.scan(
+            critic_step, (state.critic, state.critic_opt), jnp.arange(program.critic_steps)
+        )
+        loss, gradient = jax.value_and_grad(
+            lambda g: generator_loss(gan.criticise(critic, fakes(g, stream(key, "generator"))))
+        )(state.generator)
+        generator, generator_opt = improve(state.generator, state.generator_opt, gradient)
+        # Early on the average follows closely, so that first weights do not linger.
+        decay = jnp.minimum(program.decay, (1 + state.step) / (10 + state.step))
+        average = jax.tree.map(lambda a, g: decay * a + (1 - decay) * g, state.average, generator)
+        metrics = jax.tree.map(lambda values: values[-1], metrics)
+        done = state.step + 1, generator, critic, average, generator_opt, critic_opt
+        return GanState(*done, state.cl, state.key), {"loss": loss, **metrics}
+
+    return iteration
+
+
+def no_totals(program: GanProgram, state: GanState, mixture: Mixture) -> Totals:
+    """Totals before the first iteration."""
+    shapes = jax.eval_shape(lambda s, m: make_iteration(program)(s, m)[1], state, mixture)
+    sums = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    return Totals(sums, jnp.full((), -1, jnp.int32))
+
+
+@partial(jax.jit, static_argnames="program", donate_argnames=("state", "totals"))
+def run_iterations(
+    program: GanProgram,
+    state: GanState,
+    totals: Totals,
+    mixture: Mixture,
+    first: Int[Array, ""],
+    last: Int[Array, ""],
+) -> tuple[GanState, Totals]:
+    """Iterations ``first`` to ``last - 1``; the bounds are data, as in ``train.run_steps``.
+
+    Args:
+      program: what is compiled.
+      state: donated.
+      totals: donated; of earlier iterations.
+      mixture: what is learned from.
+      first: position of the first iteration.
+      last: position after the last one.
+    """
+    iteration = make_iteration(program)
+
+    def body(i, carry: tuple[GanState, Totals]):
+        state, totals = carry
+        state, metrics = iteration(state, mixture)
+        failed = (totals.bad_step < 0) & ~jnp.isfinite(metrics["loss"] + metrics["critic"])
+        bad = jnp.where(failed, i, totals.bad_step)
+        return state, Totals(jax.tree.map(jnp.add, totals.sums, metrics), bad)
+
+    return jax.lax.fori_loop(first, last, body, (state, totals))
+
+
+@partial(jax.jit, static_argnames=("gan", "n"))
+def sample_images(
+    gan: Gan, generator: Params, key: PRNGKey, n: int
+) -> UInt8[Array, "n height width channels"]:
+    """``n`` generated images as bytes."""
+    batches = -(-n // DRAW_BATCH)
+
+    def one(i: Array) -> Array:
+        images = gan.generate(generator, codes(stream(key, "sample", i), DRAW_BATCH, gan.latent))
+        return jnp.round(255 * images).astype(jnp.uint8)
+
+    images = jax.lax.map(one, jnp.arange(batches))
+    return images.reshape(-1, *images.shape[2:])[:n]
