@@ -89,7 +89,8 @@ class Config:
     generated: int = 20_000
     """Images that the generator draws as a task comes."""
     balance: bool = True
-    """Draw so that all old classes are as frequent (domain, class)."""
+    """Keep, of three times as many drawn, so that all old classes are as frequent (domain,
+    class)."""
     generator: Literal["mlp", "conv"] = "mlp"
     """Networks of generator and critic."""
     latent: int = 100

@@ -56,7 +56,9 @@ def train_judge(key: PRNGKey, tasks: Sequence[Batch]) -> Judge:
     net = view.net
     params = add_head(net, net.init(stream(key, "init")), HEAD, classes, stream(key, "head"))
     program = Program(view, (0,), chain(), adam(LR))
-    state = start_phase(program, params, leaf_mask(params, lambda path: True), {}, key)
+    state = start_phase(
+        program, params, leaf_mask(params, lambda path: True), {}, stream(key, "steps")
+    )
     rounds = -(-STEPS // (examples(data) // size))
     orders = [epoch_order(stream(key, "shuffle", i), len(labels), size) for i in range(rounds)]
     order = jnp.concatenate(orders)[:STEPS]

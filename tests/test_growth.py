@@ -3,8 +3,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxcl.growth import add_branch, add_head, leaf_mask, merge, partition, weights
-from jaxcl.nets import cnn
+from jaxcl.growth import add_branch, add_head, leaf_mask, merge, partition, restarted, weights
+from jaxcl.nets import cnn, columns
 
 NET = cnn(size=12, filters=(4, 5), hidden=6)
 
@@ -75,3 +75,33 @@ def test_weights_of_the_paper_for_a_split(key):
         "added": 19_392,
         "heads": 2 * 1_290,
     }
+
+
+@pytest.mark.parametrize("net", [NET, columns(size=12, filters=(4, 5), hidden=(6,))])
+def test_a_tree_that_is_restarted_has_the_same_shapes_and_fresh_weights(net, key):
+    old = net.init(key)
+    for i, task in enumerate(("t00", "t01")):
+        for layer in net.layers:
+            old = add_branch(net, old, layer, task, key=jax.random.fold_in(key, i))
+        old = add_head(net, old, task, 2 + i, jax.random.fold_in(key, 9 + i))
+    old = jax.tree.map(lambda w: w + 0.1, old)
+    before = jax.tree.map(np.asarray, old)
+    new, again, other = (restarted(net, old, jax.random.key(i)) for i in (5, 5, 6))
+    chex.assert_trees_all_equal(old, before)
+    chex.assert_trees_all_equal(new, again)
+    chex.assert_trees_all_equal_shapes_and_dtypes(new, old)
+    starts = set()
+    for (path, w), was, elsewhere in zip(
+        jax.tree_util.tree_leaves_with_path(new),
+        jax.tree.leaves(old),
+        jax.tree.leaves(other),
+        strict=True,
+    ):
+        if w.ndim == 1:  # biases, and the scales of adapters
+            np.testing.assert_array_equal(w, float(path[-1].key == "scale"))
+            continue
+        assert np.all(w != was), path
+        assert np.all(w != elsewhere), path
+        starts.add(tuple(np.ravel(w / np.std(w))[:5].round(3).tolist()))
+    # No two layers, branches or heads begin alike.
+    assert len(starts) == sum(leaf.ndim > 1 for leaf in jax.tree.leaves(new))

@@ -134,10 +134,16 @@ def generated(*, soft: bool = True, image: str = "image", label: str = "label") 
 
 
 def drawn_images(task: TaskData) -> Array:
-    """The images of a generator that a task was given; ValueError if there are none."""
+    """The images of a generator that a task was given, in memory of their own.
+
+    A train step may be given the state for good, and two transforms may keep them.
+
+    Raises:
+      ValueError: there are none.
+    """
     if task.generated is None:
         raise ValueError("task: no generated images; give TaskData(generated=...)")
-    return task.generated
+    return jnp.copy(task.generated)
 
 
 def _judged(

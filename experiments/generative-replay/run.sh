@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Runs behind RESULTS.md that are missing, and then the tables; started again, it goes on.
+#   experiments/generative-replay/run.sh RUNS [DATA]
+set -euo pipefail
+runs=$1
+data=${2:+--data-dir $2}
+cd "$(dirname "$0")/../.."
+methods="dgr exact_replay noise_replay finetune"
+compare() {  # name, then options
+    name=$1
+    shift
+    # shellcheck disable=SC2086
+    python -m jaxcl.experiments.compare --seeds 0 1 2 --checkpoint-every 60s \
+        --out "$runs/$name" $data "$@"
+}
+# (a) Five solvers, each but the first taught by the scholar before it alone.
+compare chain --scenario mnist-chain --methods dgr
+# (b) The pixels in another order in each task.
+for tasks in 5 10; do
+    # shellcheck disable=SC2086
+    compare "permuted-$tasks" --scenario permuted-mnist --tasks "$tasks" --methods $methods
+done
+# (c), (d) Two domains of the same digits.
+for scenario in mnist-mnist-m mnist-m-mnist; do
+    compare "$scenario" --scenario "$scenario" --methods dgr exact_replay finetune
+    compare "$scenario-lwf" --scenario "$scenario" --setting task --methods lwf lwf_gr
+done
+# (e) Two digits at a time, and all of them to be told apart.
+# shellcheck disable=SC2086
+compare split --scenario split-mnist --setting class --methods $methods
+python experiments/generative-replay/results.py "$runs"
