@@ -7,7 +7,7 @@ from scipy.special import log_softmax
 
 from jaxcl.buffers import class_balanced, reservoir
 from jaxcl.transforms import Context, TaskData, chain, replay
-from jaxcl.transforms.replay import fraction, noise, per_class, stored
+from jaxcl.transforms.memory import fraction, noise, per_class, stored
 
 RNG = np.random.default_rng(0)
 W = jnp.asarray(RNG.normal(size=(3, 4)), jnp.float32)
