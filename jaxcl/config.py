@@ -216,7 +216,9 @@ def from_toml(text: str) -> Config:
     missing = [f.name for f in dataclasses.fields(Config) if f.default is not None]
     missing = [name for name in missing if name not in values]
     if missing:
-        raise UsageError(f"{missing[0]}: missing; the file is not whole")
+        raise UsageError(
+            f"{missing[0]}: missing; the file was cut off, or another version of jaxcl wrote it"
+        )
     return Config(**{name: _typed(name, value, hints[name]) for name, value in values.items()})
 
 

@@ -149,7 +149,7 @@ def _finite(params: Params) -> Array:
 
 
 def stretches(
-    setup: Setup, learner: Learner, advance: Advance, steps: int
+    setup: Setup, learner: Learner, advance: Advance, steps: int, remedy: str = "--lr or --lam"
 ) -> Generator[StepsDone, None, Learner]:
     """The rest of an epoch in stretches of about a second.
 
@@ -158,6 +158,10 @@ def stretches(
       learner: at the beginning of a stretch.
       advance: ``(learner, first, last) -> learner`` makes steps and counts them.
       steps: of the epoch.
+      remedy: options that may be too large where the loss is not finite.
+
+    Raises:
+      NonFiniteLoss: names the step and the task.
     """
     seed, position, epoch, first = learner.seed, learner.position, learner.epoch, learner.done
     stretch = 1
@@ -169,7 +173,7 @@ def stretches(
             raise NonFiniteLoss(
                 f"loss: not finite at step {bad + 1} of epoch {epoch + 1} of task"
                 f" {setup.names[position]!r} (seed {seed}); what was written is kept;"
-                " try a smaller --lr or --lam"
+                f" try a smaller {remedy}"
             )
         took = time.perf_counter() - since
         seconds = [*learner.seconds[:-1], learner.seconds[-1] + took]

@@ -67,13 +67,24 @@ def _route(event: TaskBegan, names: Sequence[str]) -> str:
 
 
 def _epoch(event: EpochEnded, began: TaskBegan, names: Sequence[str]) -> str:
-    scores = "  ".join(f"{task} {value:.1f}" for task, value in event.accuracy.items())
-    phase = {"warmup": " (warm-up)", "generator": " (generator)"}.get(event.phase, "")
-    epoch = f"epoch {event.epoch + 1}/{len(began.steps)}{phase}"
-    return (
-        f"seed {event.seed} · {names[event.position]} {epoch}"
-        f"  loss {event.metrics['loss']:.3f}  accuracy % {scores}  {event.seconds:.1f} s"
+    where = (
+        f"seed {event.seed} · {names[event.position]} epoch {event.epoch + 1}/{len(began.steps)}"
     )
+    if event.phase == "generator":
+        return f"{where} (generator)  {_generator(event.metrics)}  {event.seconds:.1f} s"
+    scores = "  ".join(f"{task} {value:.1f}" for task, value in event.accuracy.items())
+    phase = " (warm-up)" if event.phase == "warmup" else ""
+    loss = event.metrics["loss"]
+    return f"{where}{phase}  loss {loss:.3f}  accuracy % {scores}  {event.seconds:.1f} s"
+
+
+def _generator(metrics: dict[str, float]) -> str:
+    """How far the critic tells images apart and, at the end, how good they are."""
+    text = f"Wasserstein distance {metrics['wasserstein']:.3f}"
+    if "quality.kl" in metrics:
+        text += f"  KL of classes {metrics['quality.kl']:.3f}"
+        text += f"  Fréchet distance {metrics['quality.frechet']:.2f}"
+    return text
 
 
 def mean_text(value: dict[str, float | None], digits: int = 1) -> str:

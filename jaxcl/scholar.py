@@ -103,7 +103,7 @@ def train_generator(
         return learner._replace(gan=gan, totals=totals)
 
     learner = learner._replace(gan=gan, totals=totals)
-    learner = yield from stretches(setup, learner, advance, epoch.steps)
+    learner = yield from stretches(setup, learner, advance, epoch.steps, "--generator-lr")
     assert learner.gan is not None
     assert learner.totals is not None
     found = means(learner.totals.sums, epoch.steps)

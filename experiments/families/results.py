@@ -27,6 +27,10 @@ PUBLISHED = {
     "lwf": ((99.60, 0.03), (71.18, 1.42), (21.89, 0.32)),
     "er": ((98.98, 0.07), (93.75, 0.24), (88.79, 0.20)),
 }
+PAIRS = {
+    "mnist-fashion": ("mnist", "fashion_mnist"),
+    "cifar10-mnist": ("cifar10", "mnist"),
+}
 BASELINE = ("finetune", "task")  # reported, not held to
 
 
@@ -81,6 +85,25 @@ def orders(runs: Path) -> list[str]:
     return lines
 
 
+def pairs(runs: Path) -> list[str]:
+    """A similar pair of tasks and a dissimilar one, as Li & Hoiem compare them."""
+    header = ["method", *(f"{old}, then {new}" for old, new in PAIRS.values())]
+    lines = [line(header), line(["---"] * len(header))]
+    for method in ("finetune", "feature_extraction", "lwf", "joint"):
+        cells = []
+        for folder, (old, new) in PAIRS.items():
+            found = summary(runs, folder, "task", method)
+            cells.append("not run" if found is None else _pair(found, old, new))
+        lines.append(line([method, *cells]))
+    return lines
+
+
+def _pair(found: dict[str, Any], old: str, new: str) -> str:
+    first, end = found["accuracy"][0][0][0], found["final"]
+    kept, learned = (end[name]["mean"] for name in (old, new))
+    return f"{old} {first:.1f} -> {kept:.1f}, {new} {learned:.1f}"
+
+
 def others(runs: Path) -> list[str]:
     """Every other run: its scenario, method, accuracy of each task and what was forgotten."""
     header = ["scenario", "setting", "method", "seeds", "average accuracy", "forgetting", "final"]
@@ -93,7 +116,7 @@ def others(runs: Path) -> list[str]:
     for parts in sorted(folders):
         found = summary(runs, *parts)
         assert found is not None
-        if parts[0].startswith("split-mnist") and parts[2] in METHODS:
+        if parts[0] in PAIRS or (parts[0].startswith("split-mnist") and parts[2] in METHODS):
             continue
         final = ", ".join(f"{task} {value['mean']:.1f}" for task, value in found["final"].items())
         cells = [found["scenario"], found["setting"], found["method"], str(len(found["seeds"]))]
@@ -117,6 +140,10 @@ def main() -> None:
         "\n".join(three_types(options.runs)),
         "## Split MNIST, the digits dealt out in another order in each run (%)",
         "\n".join(orders(options.runs)),
+        "## A similar pair of tasks and a dissimilar one, a head for each (%)",
+        "The older task before and after the newer one was learned, and the newer one; one seed,"
+        " 10,000 images a task, 5 epochs.",
+        "\n".join(pairs(options.runs)),
         "## Other runs (%)",
         "\n".join(others(options.runs)),
     ]

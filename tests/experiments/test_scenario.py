@@ -258,7 +258,7 @@ def test_a_damaged_configuration_is_refused(run, tmp_path):
         ("lr = ", "not TOML"),
         (f"x = {'9' * 5000}", "not TOML"),
         (f"x = {'[' * 5000}", "not TOML"),
-        ("", "method: missing; the file is not whole"),
+        ("", "method: missing; the file was cut off"),
         ("lrr = 1", "setting: 'lrr' is unknown; did you mean 'lr'"),
         (whole.replace("lr = 0.001", 'lr = "fast"'), "lr: 'fast' is of the wrong type"),
         (whole.replace("lr = 0.001", f"lr = 1{'0' * 400}"), "is of the wrong type"),
