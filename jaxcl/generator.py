@@ -79,7 +79,7 @@ class Mixture(NamedTuple):
 
 
 def start(program: GanProgram, key: PRNGKey) -> GanState:
-    """Fresh weights, and the key of the first phase."""
+    """Fresh weights; the key becomes a part of the state, and is given away with it."""
     generator = program.gan.init_generator(stream(key, "generator"))
     critic = program.gan.init_critic(stream(key, "critic"))
     return GanState(

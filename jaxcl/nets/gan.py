@@ -61,10 +61,11 @@ def mlp_gan(
       latent: values of a code.
       hidden: units of each hidden layer, the same in both networks.
     """
-    values, last = math.prod(shape), f"fc{len(hidden) + 1}"
+    values = math.prod(shape)
+    *names, last = [f"fc{i + 1}" for i in range(len(hidden) + 1)]
 
     def through(params: Params, x: Array, activation: Callable[[Array], Array]) -> Array:
-        for name in sorted(params.keys() - {last}):
+        for name in names:
             x = activation(dense(x, params[name]))
         return dense(x, params[last])
 
@@ -117,8 +118,10 @@ def conv_gan(
       formulation: of the convolutions; by default what suits the platform.
 
     Raises:
-      ValueError: a height or width that cannot be halved so often.
+      ValueError: no filters, or a height or width that cannot be halved so often.
     """
+    if not filters:
+        raise ValueError("filters: none; give at least one layer")
     height, width, channels = shape
     times = 2 ** len(filters)
     if height % times or width % times:

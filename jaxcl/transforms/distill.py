@@ -82,8 +82,8 @@ def distill(
       record_batch: examples in one forward pass while recording.
 
     Returns:
-      A transform whose ``apply`` needs ``batch["index"]`` (with ``generated``, ``key``
-      and ``forward`` in the context) and reports the mean distillation loss as
+      A transform whose ``apply`` needs ``batch["index"]`` (with ``generated``, instead of
+      it, ``key`` and ``forward`` in the context) and reports the mean distillation loss as
       ``{"kd": ...}`` (nats, before the weight).  If ``outputs`` is a dict, the names
       that were recorded are compared.
 
@@ -136,7 +136,9 @@ def distill(
 
     def apply(loss: Scalar, state: DistillState, context: Context) -> tuple[Scalar, Metrics]:
         rows, outputs = context.batch.get("index"), context.outputs
-        if generated and state.inputs:
+        if generated:
+            if not state.inputs:  # no earlier task
+                return loss, {"kd": jnp.zeros((), jnp.float32)}
             key, forward = required(context)
             n = examples(context.batch)
             rows = jax.random.randint(stream(key, "distill"), (n,), 0, examples(state.inputs))
