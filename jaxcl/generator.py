@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import optax
 
 from jaxcl.images import to_float
+from jaxcl.loop import OneStep, Totals, run_loop, zero_totals
 from jaxcl.nets.gan import Gan, codes
 from jaxcl.random import stream
-from jaxcl.train import Totals
 from jaxcl.transforms import Context, LossTransform
 from jaxcl.transforms.wgan_gp import FAKE, REAL, critic_loss, generator_loss
 from jaxcl.trees import copy
@@ -154,11 +154,14 @@ def make_iteration(program: GanProgram) -> Iteration:
     return iteration
 
 
+def _one_step(program: GanProgram, mixture: Mixture) -> OneStep[GanState]:
+    iteration = make_iteration(program)
+    return lambda state, i: iteration(state, mixture)
+
+
 def no_totals(program: GanProgram, state: GanState, mixture: Mixture) -> Totals:
     """Totals before the first iteration."""
-    shapes = jax.eval_shape(lambda s, m: make_iteration(program)(s, m)[1], state, mixture)
-    sums = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    return Totals(sums, jnp.full((), -1, jnp.int32))
+    return zero_totals(_one_step(program, mixture), state)
 
 
 @partial(jax.jit, static_argnames="program", donate_argnames=("state", "totals"))
@@ -170,7 +173,7 @@ def run_iterations(
     first: Int[Array, ""],
     last: Int[Array, ""],
 ) -> tuple[GanState, Totals]:
-    """Iterations ``first`` to ``last - 1``; the bounds are data, as in ``train.run_steps``.
+    """Iterations ``first`` to ``last - 1``, in one loop on the device.
 
     Args:
       program: what is compiled.
@@ -180,16 +183,7 @@ def run_iterations(
       first: position of the first iteration.
       last: position after the last one.
     """
-    iteration = make_iteration(program)
-
-    def body(i, carry: tuple[GanState, Totals]):
-        state, totals = carry
-        state, metrics = iteration(state, mixture)
-        failed = (totals.bad_step < 0) & ~jnp.isfinite(metrics["loss"] + metrics["critic"])
-        bad = jnp.where(failed, i, totals.bad_step)
-        return state, Totals(jax.tree.map(jnp.add, totals.sums, metrics), bad)
-
-    return jax.lax.fori_loop(first, last, body, (state, totals))
+    return run_loop(_one_step(program, mixture), state, totals, first, last)
 
 
 @partial(jax.jit, static_argnames=("gan", "n"))

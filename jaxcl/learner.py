@@ -13,13 +13,14 @@ from jaxcl.batching import examples
 from jaxcl.config import Config
 from jaxcl.generator import GanProgram, GanState
 from jaxcl.growth import leaf_mask
+from jaxcl.loop import Totals
 from jaxcl.methods import Method, Trains, all_on_route, new_head
 from jaxcl.methods import trains as trains_later
 from jaxcl.nets import Net, Routes
 from jaxcl.random import stream
 from jaxcl.routing import Seen
 from jaxcl.settings import Setting
-from jaxcl.train import Totals, TrainState
+from jaxcl.train import TrainState
 from jaxcl.transforms import LossTransform
 from jaxcl.types import Batch, Params, PRNGKey, PyTree
 

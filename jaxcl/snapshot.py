@@ -12,9 +12,10 @@ from numpy import ndarray
 from jaxcl.generator import GanState, start
 from jaxcl.growth import partition
 from jaxcl.learner import GENERATOR, Learner, Setup, phase_key, schedule, trained_mask
+from jaxcl.loop import Totals
 from jaxcl.nets import Pathway
 from jaxcl.similarity import Moments
-from jaxcl.train import Totals, TrainState
+from jaxcl.train import TrainState
 from jaxcl.types import Params, PyTree
 
 SAME = (

@@ -10,6 +10,7 @@ import optax
 
 from jaxcl.batching import examples, map_batches
 from jaxcl.growth import merge, partition
+from jaxcl.loop import OneStep, Totals, run_loop, zero_totals
 from jaxcl.losses import cross_entropy, mean_cross_entropy
 from jaxcl.random import stream
 from jaxcl.settings import View, forward, own_logits
@@ -55,18 +56,6 @@ class TrainState(NamedTuple):
     opt: PyTree
     cl: PyTree
     key: PRNGKey
-
-
-class Totals(NamedTuple):
-    """What the steps of an epoch report; carried from one run of steps to the next.
-
-    Attributes:
-      sums: the metrics of every step so far, added up.
-      bad_step: position of the first step whose loss is not finite, or -1.
-    """
-
-    sums: Metrics
-    bad_step: Int[Array, ""]
 
 
 def adam(lr: float) -> optax.GradientTransformationExtraArgs:
@@ -161,12 +150,14 @@ def _rows(data: Batch, rows: Int[Array, "batch"]) -> Batch:
     return {**{name: x[rows] for name, x in data.items()}, "index": rows}
 
 
+def _one_step(program: Program, data: Batch, order: Array) -> OneStep[TrainState]:
+    step = make_step(program)
+    return lambda state, i: step(state, _rows(data, order[i]))
+
+
 def no_totals(program: Program, state: TrainState, data: Batch, order: Array) -> Totals:
     """Totals of an epoch before its first step."""
-    step = make_step(program)
-    shapes = jax.eval_shape(lambda s, d: step(s, _rows(d, order[0]))[1], state, data)
-    sums = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    return Totals(sums, jnp.full((), -1, jnp.int32))
+    return zero_totals(_one_step(program, data, order), state)
 
 
 @partial(jax.jit, static_argnames="program", donate_argnames=("state", "totals"))
@@ -181,9 +172,6 @@ def run_steps(
 ) -> tuple[TrainState, Totals]:
     """Steps ``first`` to ``last - 1`` of an epoch, in one loop on the device.
 
-    The bounds are data, so one compilation serves every stretch of an epoch, and
-    the result does not depend on where an epoch is cut.
-
     Args:
       program: what is compiled.
       state: donated.
@@ -193,16 +181,7 @@ def run_steps(
       first: position of the first step.
       last: position after the last step.
     """
-    step = make_step(program)
-
-    def body(i, carry: tuple[TrainState, Totals]):
-        state, totals = carry
-        state, metrics = step(state, _rows(data, order[i]))
-        failed = (totals.bad_step < 0) & ~jnp.isfinite(metrics["loss"])
-        bad = jnp.where(failed, i, totals.bad_step)
-        return state, Totals(jax.tree.map(jnp.add, totals.sums, metrics), bad)
-
-    return jax.lax.fori_loop(first, last, body, (state, totals))
+    return run_loop(_one_step(program, data, order), state, totals, first, last)
 
 
 class Evaluation(NamedTuple):
