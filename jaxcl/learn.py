@@ -81,13 +81,9 @@ def begin(setup: Setup, learner: Learner, data: Batch, generated: Array | None =
     )
     pathway = Pathway(task, growth.route, task_name(0) if setup.setting.shared_head else task)
     before = whole_task(setup, learner.routes, data)._replace(generated=generated)
-    params = growth.params
-    cl = setup.transform.begin_task(learner.cl, params, before, stream(key, "begin"))
-    if setup.config.scratch:
-        params = restarted(setup.net, params, stream(key, "scratch"))
     return learner._replace(
-        params=params,
-        cl=cl,
+        params=growth.params,
+        cl=setup.transform.begin_task(learner.cl, growth.params, before, stream(key, "begin")),
         routes=(*learner.routes, pathway),
         similarity=[*learner.similarity, growth.similarity],
         seconds=[*learner.seconds, time.perf_counter() - began],
@@ -115,6 +111,9 @@ def train_epoch(
     view = View(setup.net, learner.routes, setup.setting)
     program = Program(view, targets, setup.transform, setup.optimizer)
     key = phase_key(learner, epoch)
+    if learner.state is None and setup.config.scratch:  # not before: the old solver labels
+        fresh = restarted(setup.net, learner.params, stream(task_key(learner), "scratch"))
+        learner = learner._replace(params=fresh)
     state, totals = learner.state, learner.totals
     if state is None or (epoch.number == 0 and learner.done == 0):
         mask = trained_mask(setup, learner, epoch)

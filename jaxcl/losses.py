@@ -61,3 +61,15 @@ def distillation(logits: Logits, teacher_logits: Logits, temperature: Scalar) ->
     chex.assert_rank([logits, teacher_logits, temperature], [1, 1, 0])
     target = jax.nn.softmax(teacher_logits / temperature)
     return soft_cross_entropy(logits / temperature, target)
+
+
+def mean_distillation(
+    logits: Float[Array, "b new"], teacher_logits: Float[Array, "b old"], temperature: Scalar
+) -> Scalar:
+    """The mean of :func:`distillation` over a batch.
+
+    Classes that the teacher has not are the student's last ones; they had probability 0.
+    """
+    missing = ((0, 0), (0, logits.shape[-1] - teacher_logits.shape[-1]))
+    padded = jnp.pad(teacher_logits, missing, constant_values=-jnp.inf)
+    return jax.vmap(distillation, (0, 0, None))(logits, padded, temperature).mean()

@@ -1,35 +1,22 @@
 """The table of methods: each is a growth rule and a chain of loss transforms."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jaxcl import buffers, routing
+from jaxcl import remedies, routing
 from jaxcl.config import Config
 from jaxcl.growth import Path, on_route
 from jaxcl.nets.base import Net, Pathway
+from jaxcl.remedies import MEMORIES, Make, filled
 from jaxcl.routing import Rule
-from jaxcl.transforms import (
-    LossTransform,
-    chain,
-    der,
-    distill,
-    ewc,
-    l2,
-    mas,
-    online_ewc,
-    replay,
-    si,
-)
-from jaxcl.transforms.memory import Memory, fraction, generated, noise, per_class, stored
+from jaxcl.transforms import LossTransform, chain, l2, replay
 from jaxcl.types import Batch
 
 Trains = Callable[[Net, Pathway, Sequence[str], Path], bool]
 """(net, pathway of the task, heads that its output has, path of a leaf) -> trains?"""
-
-Make = Callable[[Config, int], LossTransform]
-"""(whole settings, classes of all tasks) -> a transform of the loss."""
 
 
 def all_on_route(net: Net, pathway: Pathway, heads: Sequence[str], path: Path) -> bool:
@@ -72,7 +59,7 @@ class Method(NamedTuple):
     Attributes:
       summary: one line for a person.
       losses: what is done to the loss, by name and in this order; the L2 term comes last.
-      replay: what is replayed beside the new task, if anything: a name of ``MEMORIES``.
+      replay: what is replayed beside the new task, if anything: a name of ``remedies.MEMORIES``.
       generates: whether a generator learns the tasks too.
       rule: settings -> which branches a new task shares.
       trains: which leaves train in the second and later tasks (in the first,
@@ -95,65 +82,6 @@ class Method(NamedTuple):
     fails: tuple[tuple[str, str], ...] = ()
 
 
-def _set(value: float | None) -> float:
-    """A setting that the scenario's protocol has filled in."""
-    assert value is not None
-    return value
-
-
-def _distill(config: Config, classes: int) -> LossTransform:
-    del classes
-    lam, temperature = _set(config.lam), _set(config.temperature)
-    # Where all classes compete, new ones had no share in the old responses.
-    padded = config.setting == "class"
-    on_generated = METHODS[config.method].generates
-    squared = bool(config.t_squared)
-    return distill(lam, temperature, t_squared=squared, padded=padded, generated=on_generated)
-
-
-def _ewc(config: Config, classes: int) -> LossTransform:
-    del classes
-    return ewc(_set(config.strength), fisher=config.fisher, n=config.fisher_examples)
-
-
-def _online_ewc(config: Config, classes: int) -> LossTransform:
-    del classes
-    n = config.fisher_examples
-    return online_ewc(_set(config.strength), config.decay, fisher=config.fisher, n=n)
-
-
-def _si(config: Config, classes: int) -> LossTransform:
-    del classes
-    return si(_set(config.strength), xi=config.xi)
-
-
-def _mas(config: Config, classes: int) -> LossTransform:
-    del classes
-    return mas(_set(config.strength), n=config.fisher_examples)
-
-
-def _kept(config: Config, classes: int) -> Memory:
-    """What experience replay keeps: so many a class, a part of each task, or a buffer."""
-    if config.per_class is not None:
-        return per_class(config.per_class)
-    if config.buffer is None:
-        return fraction(_set(config.ratio))
-    storages = {
-        "reservoir": lambda m: buffers.reservoir(m),
-        "ring": lambda m: buffers.ring(m),
-        "class_balanced": lambda m: buffers.class_balanced(m, classes),
-    }
-    return stored(storages[config.storage](config.buffer))
-
-
-MEMORIES: dict[str, Callable[[Config, int], Memory]] = {
-    "buffer": _kept,
-    "exact": lambda config, classes: fraction(1.0),
-    "noise": lambda config, classes: noise(),
-    "generative": lambda config, classes: generated(soft=config.labels == "soft"),
-}
-
-
 def replayed(config: Config) -> str | None:
     """What is replayed, by the method itself or on top of it; None for nothing."""
     return METHODS[config.method].replay or config.replay
@@ -168,22 +96,16 @@ def transform(config: Config, classes: int) -> LossTransform:
     """All that is done to the loss: replay weighs it, penalties add to it, L2 comes last."""
     made = {name: make(config, classes) for name, make in METHODS[config.method].losses.items()}
     if (kind := replayed(config)) is not None:
-        memory, temperature = MEMORIES[kind](config, classes), _set(config.temperature)
+        memory, temperature = MEMORIES[kind](config, classes), filled(config.temperature)
         first = replay(memory, weight=config.replay_weight, temperature=temperature)
         made = {"replay": first, **made}
-    return chain(**made, l2=l2(_set(config.l2)))
+    return chain(**made, l2=l2(filled(config.l2)))
 
 
 def trains(config: Config) -> Trains:
     """Which leaves train in later tasks; heads of tasks that are replayed do."""
     own = METHODS[config.method].trains
     return all_on_route if own is shared_and_own_heads and replayed(config) else own
-
-
-def _der(config: Config, classes: int) -> LossTransform:
-    per_class = 100 if config.per_class is None else config.per_class
-    room = per_class * classes if config.buffer is None else config.buffer
-    return der(room, classes, alpha=config.alpha, beta=config.beta)
 
 
 REGULARISED = (
@@ -223,44 +145,44 @@ METHODS: dict[str, Method] = {
     ),
     "lwf": Method(
         "Learning without Forgetting: distil the old responses to the new images",
-        {"distill": _distill},
+        {"distill": remedies.distilled},
         fails=DISTILLED,
     ),
     "split": Method(
         "lwf, and every task gets its own copy of each convolution layer",
-        {"distill": _distill},
+        {"distill": remedies.distilled},
         rule=lambda _: routing.split,
         branches=True,
         fails=DISTILLED,
     ),
     "select": Method(
         "lwf, and a convolution layer is split only where the tasks are unlike",
-        {"distill": _distill},
+        {"distill": remedies.distilled},
         rule=lambda config: routing.select(config.threshold),
         branches=True,
         fails=DISTILLED,
     ),
     "ewc": Method(
         "elastic weight consolidation: a Fisher penalty for each task before",
-        {"ewc": _ewc},
+        {"ewc": remedies.with_ewc},
         trains=shared_and_own_heads,
         fails=REGULARISED,
     ),
     "online_ewc": Method(
         "elastic weight consolidation with one running Fisher",
-        {"ewc": _online_ewc},
+        {"ewc": remedies.with_online_ewc},
         trains=shared_and_own_heads,
         fails=REGULARISED,
     ),
     "si": Method(
         "synaptic intelligence: importance from the path integral of the loss",
-        {"si": _si},
+        {"si": remedies.with_si},
         trains=shared_and_own_heads,
         fails=REGULARISED,
     ),
     "mas": Method(
         "memory aware synapses: importance from the sensitivity of the outputs",
-        {"mas": _mas},
+        {"mas": remedies.with_mas},
         trains=shared_and_own_heads,
         fails=REGULARISED,
     ),
@@ -270,7 +192,7 @@ METHODS: dict[str, Method] = {
     ),
     "der": Method(
         "dark experience replay ++: kept images with the logits they had",
-        {"der": _der},
+        {"der": remedies.with_der},
     ),
     "exact_replay": Method(
         "replay of all earlier data, as if nothing had to be given up",
@@ -290,7 +212,7 @@ METHODS: dict[str, Method] = {
     ),
     "lwf_gr": Method(
         "lwf with the old responses to images of a generator instead of the new ones",
-        {"distill": _distill},
+        {"distill": partial(remedies.distilled, on_generated=True)},
         generates=True,
     ),
     "pnn": Method(

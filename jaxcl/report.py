@@ -95,6 +95,11 @@ def mean_text(value: dict[str, float | None], digits: int = 1) -> str:
     return f"{value['mean']:.{digits}f}{error}"
 
 
+def markdown_row(cells: Sequence[str]) -> str:
+    """A row of a table in Markdown."""
+    return f"| {' | '.join(cells)} |"
+
+
 def accuracy_table(summary: dict[str, Any]) -> Table:
     """Tasks against accuracy after each task, means over seeds."""
     from jaxcl.metrics import mean_sem

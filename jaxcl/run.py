@@ -183,9 +183,10 @@ def _run_seed(setup: Setup, learner: Learner) -> Iterator[Event]:
     while learner.position < len(setup.names):
         position = learner.position
         batch, epochs = task_data(setup, position), schedule(setup, position)
+        teaches = any(epoch.phase == GENERATOR for epoch in epochs[learner.epoch :])
+        imagined = imagine(setup, learner) if teaches else None
         if len(learner.routes) == position:
-            generated = imagine(setup, learner)
-            learner = test_untrained(setup, begin(setup, learner, batch, generated))
+            learner = test_untrained(setup, begin(setup, learner, batch, imagined))
         route, similarity = learner.routes[-1].route, learner.similarity[-1]
         steps = [epoch.steps for epoch in epochs]
         yield TaskBegan(seed, position, route, similarity, steps)
@@ -193,7 +194,7 @@ def _run_seed(setup: Setup, learner: Learner) -> Iterator[Event]:
             began = learner.seconds[-1]
             if epoch.phase == GENERATOR:
                 last = epochs[number + 1].phase != GENERATOR
-                trained = train_generator(setup, learner, epoch, last=last)
+                trained = train_generator(setup, learner, epoch, imagined, last=last)
             else:
                 trained = train_epoch(setup, learner, batch, epoch)
             learner, metrics = yield from trained

@@ -68,15 +68,15 @@ def imagine(setup: Setup, learner: Learner) -> UInt8[Array, "n h w c"] | None:
     return images[balanced(stream(key, "balance"), labels, n)]
 
 
-def _mixture(setup: Setup, learner: Learner) -> Mixture:
-    real, replayed = setup.train[learner.position]["image"], imagine(setup, learner)
+def _mixture(setup: Setup, learner: Learner, replayed: Array | None) -> Mixture:
+    real = setup.train[learner.position]["image"]
     if replayed is None:
         return Mixture(real, real[:1], jnp.float32(1))
     return Mixture(real, replayed, jnp.float32(new_task_weight(setup, learner.position)))
 
 
 def train_generator(
-    setup: Setup, learner: Learner, epoch: Epoch, *, last: bool
+    setup: Setup, learner: Learner, epoch: Epoch, imagined: Array | None, *, last: bool
 ) -> Generator[StepsDone, None, tuple[Learner, dict[str, float]]]:
     """Some iterations of the generator; returns the learner and the means of the metrics.
 
@@ -84,6 +84,7 @@ def train_generator(
       setup: of the run.
       learner: whose generator learns.
       epoch: an entry of its schedule.
+      imagined: images of the tasks before.
       last: whether the generator has then learned the task.
     """
     program, gan, totals = setup.scholar, learner.gan, learner.totals
@@ -94,7 +95,7 @@ def train_generator(
             gan = start(program, key)
         gan = gan._replace(step=jnp.int32(0), key=key)
     assert gan is not None
-    mixture = _mixture(setup, learner)
+    mixture = _mixture(setup, learner, imagined)
     if totals is None:
         totals = no_totals(program, gan, mixture)
 

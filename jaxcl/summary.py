@@ -70,3 +70,10 @@ def summarise(
         "versions": versions(),
         "git": git_commit(),
     }
+
+
+def portable(summary: dict[str, Any]) -> dict[str, Any]:
+    """A summary without the folders of one machine, its configuration as lines."""
+    kept = {name: value for name, value in summary.items() if name != "argv"}
+    lines = summary["config"].splitlines()
+    return {**kept, "config": [text for text in lines if not text.startswith("data_dir")]}

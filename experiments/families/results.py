@@ -8,12 +8,13 @@ such.  What the tables are made of is copied to ``summaries/`` beside this file.
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxcl.metrics import mean_sem
+from jaxcl.report import markdown_row as line
 from jaxcl.report import mean_text
+from jaxcl.summary import portable
 
 HERE = Path(__file__).parent
 SETTINGS = ("task", "domain", "class")
@@ -40,17 +41,9 @@ def summary(runs: Path, *parts: str) -> dict[str, Any] | None:
     kept = HERE.joinpath("summaries", *parts[:-1], f"{parts[-1]}.json")
     if found.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        content = json.loads(found.read_text())
-        del content["argv"]  # the settings are in "config"; folders of one machine help nobody
-        lines = content["config"].splitlines()
-        content["config"] = [text for text in lines if not text.startswith("data_dir")]
+        content = portable(json.loads(found.read_text()))
         kept.write_text(json.dumps(content, indent=1) + "\n")
     return json.loads(kept.read_text()) if kept.exists() else None
-
-
-def line(cells: Sequence[str]) -> str:
-    """A row of a table."""
-    return "| " + " | ".join(cells) + " |"
 
 
 def three_types(runs: Path) -> list[str]:

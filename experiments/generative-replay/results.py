@@ -17,7 +17,9 @@ import numpy as np
 from PIL import Image
 
 from jaxcl.metrics import mean_sem
+from jaxcl.report import markdown_row as line
 from jaxcl.report import mean_text
+from jaxcl.summary import portable
 
 HERE = Path(__file__).parent
 EXPERIMENTS = {
@@ -33,19 +35,11 @@ EXPERIMENTS = {
 ROWS, COLUMNS = 2, 8  # of a picture of samples that are shown
 
 
-def line(cells: Sequence[str]) -> str:
-    """A row of a table."""
-    return "| " + " | ".join(cells) + " |"
-
-
 def summaries(runs: Path, name: str) -> list[dict[str, Any]]:
     """The summaries of an experiment, copied beside this file as they are found."""
     kept = HERE / "summaries" / name
     for found in sorted(runs.glob(f"{name}/*/summary.json")):
-        content = json.loads(found.read_text())
-        del content["argv"]  # the settings are in "config"; folders of one machine help nobody
-        lines = content["config"].splitlines()
-        content["config"] = [text for text in lines if not text.startswith("data_dir")]
+        content = portable(json.loads(found.read_text()))
         content["quality"] = figures(found.parent / "metrics.jsonl")
         kept.mkdir(parents=True, exist_ok=True)
         (kept / f"{found.parent.name}.json").write_text(json.dumps(content, indent=1) + "\n")

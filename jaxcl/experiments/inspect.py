@@ -18,8 +18,10 @@ from jaxcl.scenarios import SCENARIOS
 from jaxcl.types import Params, PRNGKey
 
 RGB = (32, 32, 3)
-IMAGES = {"mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "digits": (8, 8, 1)}
-IMAGES |= {"mnist_m": (28, 28, 3), "digits_m": (8, 8, 3)}
+IMAGES = {
+    "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "mnist_m": (28, 28, 3),
+    "digits": (8, 8, 1), "digits_m": (8, 8, 3),
+}  # fmt: skip
 """Data sets of which a scenario is made, and that have images of another shape."""
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxcl.batching import examples, map_batches
-from jaxcl.losses import distillation
+from jaxcl.losses import mean_distillation
 from jaxcl.random import stream
 from jaxcl.transforms.base import (
     Context,
@@ -153,11 +153,8 @@ def distill(
         )
         kd = jnp.zeros((), jnp.float32)
         for new, old in pairs:
-            width = new.shape[-1] if padded else old.shape[-1]
-            missing = ((0, 0), (0, width - old.shape[-1]))
-            teacher = jnp.pad(old[rows], missing, constant_values=-jnp.inf)
-            per_example = jax.vmap(distillation, (0, 0, None))
-            kd += per_example(new[:, :width], teacher, state.temperature).mean()
+            compared = new if padded else new[:, : old.shape[-1]]
+            kd += mean_distillation(compared, old[rows], state.temperature)
         if t_squared:
             kd *= state.temperature**2
         weight = jnp.where(state.tasks > 0, state.strength, 0.0)
