@@ -32,6 +32,8 @@ class Config:
     """class: the head grows with the tasks, or has all classes from the start."""
     seeds: tuple[int, ...] = (0,)
     """Random seeds; each is a run of its own."""
+    together: int | None = None
+    """Seeds that are trained at once, as one program; by default all, on a CPU one."""
     tasks: int | None = None
     """Number of tasks of a scenario that is made from one data set."""
     order: int = 0
@@ -125,6 +127,9 @@ class Config:
     """How small images become 32x32 for the cnn."""
     limit: int | None = None
     """At most this many training images (and as many test images) a task."""
+    validation: float = 0.0
+    """Part of each task's training images that is held out, and tested on instead of the
+    test set: to choose settings by."""
     probe: int = 2000
     """Images of a task from which the channel statistics are taken."""
     data_dir: Path | None = None
@@ -176,17 +181,19 @@ class Config:
         kept = [name for name in KEPT if getattr(self, name) is not None]
         if len(kept) > 1:
             raise UsageError(f"{kept[1]}: not together with {kept[0]}; give one of the two")
+        if self.validation == 1:
+            raise UsageError("validation: 1 leaves nothing to train on; give 0.1, say")
         if self.ratio == 0:
             raise UsageError("ratio: 0 keeps nothing; give 0.1, say")
 
 
 POSITIVE = (
-    "tasks", "epochs", "iterations", "batch_size", "lr", "temperature", "fisher_examples", "xi",
-    "per_class", "buffer", "limit", "probe", "generated", "latent", "generator_steps",
-    "generator_batch", "generator_lr", "critic_steps",
+    "together", "tasks", "epochs", "iterations", "batch_size", "lr", "temperature",
+    "fisher_examples", "xi", "per_class", "buffer", "limit", "probe", "generated", "latent",
+    "generator_steps", "generator_batch", "generator_lr", "critic_steps",
 )  # fmt: skip
 NOT_NEGATIVE = ("l2", "lam", "strength", "alpha", "beta", "warmup_epochs", "gradient_penalty")
-UNIT = ("decay", "ratio", "replay_weight", "threshold", "average")
+UNIT = ("decay", "validation", "ratio", "replay_weight", "threshold", "average")
 KEPT = ("per_class", "ratio", "buffer")
 
 

@@ -4,16 +4,14 @@ Each function here takes a :class:`~jaxcl.learner.Learner` and returns the next.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import tree_util
 
 from jaxcl.batching import examples
 from jaxcl.errors import NonFiniteLoss
-from jaxcl.events import StepsDone
 from jaxcl.growth import merge, restarted, task_name
 from jaxcl.learner import (
     Epoch,
@@ -24,15 +22,18 @@ from jaxcl.learner import (
     task_key,
     trained_mask,
 )
+from jaxcl.lockstep import Work
 from jaxcl.nets import Pathway, Routes
 from jaxcl.nets.layers import gathering
 from jaxcl.random import stream
 from jaxcl.routing import Seen, grow, layer_moments
 from jaxcl.settings import View, forward, head_classes, own_logits
 from jaxcl.similarity import frechet_similarity
+from jaxcl.stretches import Learning, Steps, means, stretches
 from jaxcl.train import (
     Evaluation,
     Program,
+    TrainState,
     epoch_order,
     evaluate,
     forget_programs,
@@ -41,10 +42,7 @@ from jaxcl.train import (
     start_phase,
 )
 from jaxcl.transforms import TaskData
-from jaxcl.types import Array, Batch, Params, PyTree
-
-REPORT_SECONDS = 1.0  # how often an epoch says how far it is
-Advance = Callable[[Learner, np.int32, np.int32], Learner]
+from jaxcl.types import Array, Batch, Params
 
 
 def _probe(setup: Setup, learner: Learner) -> np.ndarray:
@@ -103,9 +101,7 @@ def whole_task(setup: Setup, routes: Routes, data: Batch) -> TaskData:
     return TaskData(data, forward(view), judged, gathered if once else None)
 
 
-def train_epoch(
-    setup: Setup, learner: Learner, data: Batch, epoch: Epoch
-) -> Generator[StepsDone, None, tuple[Learner, dict[str, float]]]:
+def train_epoch(setup: Setup, learner: Learner, data: Batch, epoch: Epoch) -> Learning:
     """One epoch; returns the learner and the means of the metrics."""
     targets = tuple(int(p) for p in np.unique(data["task"]))
     view = View(setup.net, learner.routes, setup.setting)
@@ -126,14 +122,16 @@ def train_epoch(
     if totals is None:
         totals = no_totals(program, state, data, order)
 
-    def advance(learner: Learner, first: np.int32, last: np.int32) -> Learner:
-        bounds = order, first, last
-        state, totals = run_steps(program, learner.state, learner.totals, data, *bounds)
+    def ask(learner: Learner, first: np.int32, last: np.int32) -> Work:
+        given = program, learner.state, learner.totals, (data, order)
+        return Work(run_steps, *given, first, last)
+
+    def take(learner: Learner, state: TrainState) -> Learner:
         params = merge(state.params, state.frozen)
-        return learner._replace(params=params, state=state, totals=totals, cl=state.cl)
+        return learner._replace(params=params, state=state, cl=state.cl)
 
     learner = learner._replace(state=state, totals=totals)
-    learner = yield from stretches(setup, learner, advance, epoch.steps)
+    learner = yield from stretches(setup, learner, Steps(ask, take), epoch.steps)
     assert learner.totals is not None
     if not _finite(learner.params):
         where = f"epoch {learner.epoch + 1} of task {setup.names[learner.position]!r}"
@@ -145,49 +143,6 @@ def train_epoch(
 @jax.jit
 def _finite(params: Params) -> Array:
     return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()
-
-
-def stretches(
-    setup: Setup, learner: Learner, advance: Advance, steps: int, remedy: str = "--lr or --lam"
-) -> Generator[StepsDone, None, Learner]:
-    """The rest of an epoch in stretches of about a second.
-
-    Args:
-      setup: of the run.
-      learner: at the beginning of a stretch.
-      advance: ``(learner, first, last) -> learner`` makes steps and counts them.
-      steps: of the epoch.
-      remedy: options that may be too large where the loss is not finite.
-
-    Raises:
-      NonFiniteLoss: names the step and the task.
-    """
-    seed, position, epoch, first = learner.seed, learner.position, learner.epoch, learner.done
-    stretch = 1
-    while first < steps:  # the last epoch of so many iterations may be a shorter one
-        since, last = time.perf_counter(), min(first + stretch, steps)
-        learner = advance(learner, np.int32(first), np.int32(last))
-        assert learner.totals is not None
-        if (bad := int(learner.totals.bad_step)) >= 0:
-            raise NonFiniteLoss(
-                f"loss: not finite at step {bad + 1} of epoch {epoch + 1} of task"
-                f" {setup.names[position]!r} (seed {seed}); what was written is kept;"
-                f" try a smaller {remedy}"
-            )
-        took = time.perf_counter() - since
-        seconds = [*learner.seconds[:-1], learner.seconds[-1] + took]
-        rate, loss = (last - first) / took, float(learner.totals.sums["loss"]) / last
-        learner = learner._replace(done=last, seconds=seconds)
-        yield StepsDone(learner, seed, position, epoch, last, loss, rate)
-        first, stretch = last, max(1, min(4 * stretch, int(rate * REPORT_SECONDS)))
-    return learner
-
-
-def means(sums: PyTree, steps: int) -> dict[str, float]:
-    """Sums of nested metrics as means under dotted names."""
-    leaves = tree_util.tree_leaves_with_path(sums)
-    name = {"simple": True, "separator": "."}
-    return {tree_util.keystr(path, **name): float(x) / steps for path, x in leaves}
 
 
 def test(setup: Setup, learner: Learner) -> tuple[Learner, float]:

@@ -2,12 +2,15 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from scipy import stats
+
+from jaxcl.grid import value_text
 
 FEW = 5  # tasks whose names have room above the curves
 Curves = Mapping[str, Sequence[Sequence[float | None]]]
@@ -71,6 +74,66 @@ def average_curves(methods: Mapping[str, np.ndarray], title: str) -> bytes:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(title, fontsize="medium")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    return _png(figure)
+
+
+def value_curves(
+    name: str,
+    values: Sequence[Any],
+    lines: Mapping[str, Sequence[tuple[float, float]]],
+    title: str,
+) -> bytes:
+    """Figures against the values of a setting, as a PNG.
+
+    Args:
+      name: of the setting.
+      values: of it; where they are numbers above 0 that span a factor of 20, the axis is
+        logarithmic.
+      lines: name of a figure -> (mean, standard error) for each value, percent; not a
+        number where there is none.
+      title: above the picture.
+    """
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    axes = figure.subplots()
+    numbers = all(type(value) in (int, float) for value in values)
+    places = values if numbers else range(len(values))
+    for (label, points), style in zip(lines.items(), ("-", "--"), strict=True):
+        mean, error = np.array(points).T
+        axes.errorbar(places, mean, error, label=label, marker=".", capsize=3, linestyle=style)
+    if numbers and min(values) > 0 and max(values) >= 20 * min(values):
+        axes.set_xscale("log")
+    if not numbers:
+        axes.set_xticks(places, [value_text(value) for value in values])
+    axes.set(xlabel=name, ylabel="accuracy (%)")
+    axes.set_title(title, fontsize="medium")
+    axes.legend(frameon=False)
+    return _png(figure)
+
+
+def heat_map(varied: Mapping[str, Sequence[Any]], scores: np.ndarray, title: str) -> bytes:
+    """Average accuracy over the values of two settings, as a PNG.
+
+    Args:
+      varied: the settings, rows first, and their values.
+      scores: [row, column], percent; not a number where there is none.
+      title: above the picture.
+    """
+    rows, columns = varied
+    height = max(3.0, 1.4 + 0.4 * len(scores))
+    figure = Figure(figsize=(max(4.6, 2.4 + 0.7 * scores.shape[1]), height), layout="constrained")
+    axes = figure.subplots()
+    drawn = axes.imshow(scores, aspect="auto", cmap="viridis")
+    middle = (np.nanmin(scores) + np.nanmax(scores)) / 2
+    for (row, column), score in np.ndenumerate(scores):
+        text = "diverged" if np.isnan(score) else f"{score:.1f}"
+        dark = np.isnan(score) or score > middle
+        ink = "black" if dark else "white"
+        axes.text(column, row, text, ha="center", va="center", color=ink, fontsize="small")
+    for set_ticks, name in ((axes.set_yticks, rows), (axes.set_xticks, columns)):
+        set_ticks(range(len(varied[name])), [value_text(value) for value in varied[name]])
+    axes.set(xlabel=columns, ylabel=rows)
+    figure.colorbar(drawn, label="average accuracy (%)")
+    axes.set_title(title, fontsize="medium")
     return _png(figure)
 
 

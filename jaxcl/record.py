@@ -15,7 +15,7 @@ from jaxcl.errors import OutputError, UsageError
 from jaxcl.events import EpochEnded, SeedEnded, StepsDone
 from jaxcl.interrupt import Interrupted, catching
 from jaxcl.learner import GENERATOR, Learner, Setup, chance, schedule
-from jaxcl.run import go_on
+from jaxcl.run import rounds
 from jaxcl.scholar import pictures
 from jaxcl.summary import summarise
 from jaxcl.types import Params
@@ -39,14 +39,14 @@ class Past(NamedTuple):
     """What an earlier process did.
 
     Attributes:
-      learner: where to go on; None to begin.
+      learners: where to go on, of all seeds that ran together; none to begin.
       epochs: that were done.
       results: of the seeds that were done.
-      number: of the checkpoint that the learner is from, 0 for none.
+      number: of the checkpoint that the learners are from, 0 for none.
       elapsed: seconds that it took.
     """
 
-    learner: Learner | None
+    learners: Sequence[Learner]
     epochs: list[EpochEnded]
     results: list[SeedEnded]
     number: int
@@ -54,7 +54,7 @@ class Past(NamedTuple):
 
 
 PICTURES = 64  # in one look at the generator
-NOTHING = Past(None, [], [], 0, 0.0)
+NOTHING = Past((), [], [], 0, 0.0)
 
 
 def find_past(setup: Setup, out: Path, console: Console) -> Past:
@@ -99,11 +99,12 @@ def find_past(setup: Setup, out: Path, console: Console) -> Past:
         raise UsageError(
             f"resume: {out / output.METRICS} was changed ({error}); begin anew with --overwrite"
         ) from error
-    learner = snapshot.restore(setup, snapshot.Snapshot(found.arrays, found.meta["learner"]))
+    learners = snapshot.restore_all(setup, snapshot.Snapshot(found.arrays, found.meta))
     checkpoint.clean(folder, {found.number})
-    where = f"{setup.names[learner.position]}, {learner.epoch} epochs and {learner.done} steps"
-    _say(console, f"resumed from checkpoint {found.number}: seed {learner.seed}, {where} done")
-    return Past(learner, epochs, results, found.number, found.meta["elapsed"])
+    first, seeds = learners[0], report.seeds_text([learner.seed for learner in learners])
+    where = f"{setup.names[first.position]}, {first.epoch} epochs and {first.done} steps"
+    _say(console, f"resumed from checkpoint {found.number}: {seeds}, {where} done")
+    return Past(learners, epochs, results, found.number, found.meta["elapsed"])
 
 
 def _events(lines: str) -> tuple[list[EpochEnded], list[SeedEnded]]:
@@ -144,25 +145,26 @@ def record(
         out / output.CHECKPOINTS, past.number, saving.keep, lambda text: _say(console, text)
     )
     saved = time.perf_counter()
-    events = report.watch(go_on(setup, past.learner), setup.names, console)
+    events = report.watch(rounds(setup, past.learners), setup.names, console)
     with catching(lambda text: _say(console, text)) as stopping:
-        for event in events:
-            if isinstance(event, EpochEnded):
-                epochs.append(event._replace(learner=None))
-                output.append(out, _line("epoch", event, setup.names))
-                if event.phase == GENERATOR:
-                    _draw(setup, out, event)
-            elif isinstance(event, SeedEnded):
-                results.append(event._replace(params=None))
-                wait()  # Orbax does not write two things at once
-                _save_params(out / output.PARAMS / f"seed{event.seed}", event.params)
-                output.append(out, _line("seed", event, setup.names))
-            if not isinstance(event, StepsDone | EpochEnded):
+        for happened in events:
+            for event in happened:
+                if isinstance(event, EpochEnded):
+                    epochs.append(event._replace(learner=None))
+                    _write_epoch(setup, out, event)
+                elif isinstance(event, SeedEnded):
+                    results.append(event._replace(params=None))
+                    wait()  # Orbax does not write two things at once
+                    _save_params(out / output.PARAMS / f"seed{event.seed}", event.params)
+                    output.append(out, _line("seed", event, setup.names))
+            at_rest = [e for e in happened if isinstance(e, StepsDone | EpochEnded)]
+            if not at_rest:
                 continue
-            if (stop := stopping()) or _due(saving, event, time.perf_counter() - saved):
-                taken, saved = snapshot.take(event.learner), time.perf_counter()
+            if (stop := stopping()) or _due(saving, at_rest[0], time.perf_counter() - saved):
+                taken = snapshot.take_all([event.learner for event in at_rest])
+                saved = time.perf_counter()
                 meta = {"metrics_bytes": output.metrics_size(out), "elapsed": saved - began}
-                meta |= {"config": to_toml(setup.config), "learner": taken.meta}
+                meta |= {"config": to_toml(setup.config), **taken.meta}
                 meta |= {"data": setup.data, "jax": jax.__version__}
                 save(taken.arrays, meta)
             if stop:
@@ -183,8 +185,11 @@ def _save_params(path: Path, params: Params) -> None:
         raise OutputError(f"{path} cannot be written ({reason}); --resume tries again") from error
 
 
-def _draw(setup: Setup, out: Path, event: EpochEnded) -> None:
-    """A picture of what the generator makes, named by its iterations."""
+def _write_epoch(setup: Setup, out: Path, event: EpochEnded) -> None:
+    """A line, and of a generator a picture of what it makes, named by its iterations."""
+    output.append(out, _line("epoch", event, setup.names))
+    if event.phase != GENERATOR:
+        return
     epochs = schedule(setup, event.position)[: event.epoch + 1]
     done = sum(epoch.steps for epoch in epochs)
     name = f"seed{event.seed}-{setup.names[event.position]}-{done:06d}.png"

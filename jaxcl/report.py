@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from statistics import fmean
 from typing import Any
 
 from rich import filesize
@@ -12,11 +13,13 @@ from rich.table import Table
 from jaxcl.events import EpochEnded, Event, StepsDone, TaskBegan
 
 
-def watch(events: Iterable[Event], names: Sequence[str], console: Console) -> Iterator[Event]:
+def watch(
+    rounds: Iterable[tuple[Event, ...]], names: Sequence[str], console: Console
+) -> Iterator[tuple[Event, ...]]:
     """Passes events on and shows them: a bar on a terminal, a line an epoch elsewhere.
 
     Args:
-      events: of a run.
+      rounds: events of a run, one of each seed that runs at a time.
       names: of its tasks.
       console: where to show them.
     """
@@ -31,30 +34,59 @@ def watch(events: Iterable[Event], names: Sequence[str], console: Console) -> It
     with bar if console.is_terminal else nullcontext():
         began = None
         row = None
-        for event in events:
-            match event:
-                case TaskBegan():
+        for happened in rounds:
+            who = seeds_text([event.seed for event in happened])
+            match _mean(happened):
+                case TaskBegan() as event:
                     began = event
-                    console.print(_route(event, names))
+                    _show_routes(happened, names, console)
                     if row is not None:
                         bar.remove_task(row)
-                    label = f"seed {event.seed} · {names[event.position]}"
+                    label = f"{who} · {names[event.position]}"
                     total = sum(event.steps)
                     row = bar.add_task(label, total=total, note="compiling")
-                case StepsDone() if began is not None and row is not None:
+                case StepsDone() as event if began is not None and row is not None:
                     done = sum(began.steps[: event.epoch]) + event.step
                     epoch = f"epoch {event.epoch + 1}/{len(began.steps)}"
                     note = f"steps  {epoch}  loss {event.loss:.3f}  {event.rate:.1f} steps/s"
                     bar.update(row, completed=done, note=note)
-                case EpochEnded() if began is not None:
-                    console.print(_epoch(event, began, names))
-            yield event
+                case EpochEnded() as event if began is not None:
+                    console.print(f"{who} · {_epoch(event, began, names)}")
+            yield happened
         if row is not None:
             bar.remove_task(row)
 
 
+def seeds_text(seeds: Sequence[int]) -> str:
+    """Which seeds, or how many."""
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
+
+
+def _mean(happened: Sequence[Event]) -> Event:
+    """The event of all seeds that run, with the means of what differs."""
+    event = happened[0]
+    if isinstance(event, StepsDone):
+        return event._replace(loss=fmean(e.loss for e in happened if isinstance(e, StepsDone)))
+    if isinstance(event, EpochEnded):
+        ended = [e for e in happened if isinstance(e, EpochEnded)]
+        metrics = {name: fmean(e.metrics[name] for e in ended) for name in event.metrics}
+        accuracy = {name: fmean(e.accuracy[name] for e in ended) for name in event.accuracy}
+        return event._replace(metrics=metrics, accuracy=accuracy)
+    return event
+
+
+def _show_routes(happened: Sequence[Event], names: Sequence[str], console: Console) -> None:
+    """A line for all seeds that go the same way."""
+    lines: dict[str, list[int]] = {}
+    for event in happened:
+        if isinstance(event, TaskBegan):
+            lines.setdefault(_route(event, names), []).append(event.seed)
+    for line, seeds in lines.items():
+        console.print(f"{seeds_text(seeds)} · {line}")
+
+
 def _route(event: TaskBegan, names: Sequence[str]) -> str:
-    """One line that says what a task shares and what was split for it."""
+    """What a task shares and what was split for it."""
     own = f"t{event.position:02d}"
     parts = []
     for (layer, found), branch in zip(event.similarity.items(), event.route, strict=True):
@@ -62,14 +94,11 @@ def _route(event: TaskBegan, names: Sequence[str]) -> str:
         new = event.position == 0 or branch == own
         what = "new" if new else f"shared with {names[int(branch[1:])]}"
         parts.append(f"{layer} {what}" + (f" (similarity: {measured})" if measured else ""))
-    what = f": {'; '.join(parts)}" if parts else ""
-    return f"seed {event.seed} · {names[event.position]}{what}"
+    return names[event.position] + (f": {'; '.join(parts)}" if parts else "")
 
 
 def _epoch(event: EpochEnded, began: TaskBegan, names: Sequence[str]) -> str:
-    where = (
-        f"seed {event.seed} · {names[event.position]} epoch {event.epoch + 1}/{len(began.steps)}"
-    )
+    where = f"{names[event.position]} epoch {event.epoch + 1}/{len(began.steps)}"
     if event.phase == "generator":
         return f"{where} (generator)  {_generator(event.metrics)}  {event.seconds:.1f} s"
     scores = "  ".join(f"{task} {value:.1f}" for task, value in event.accuracy.items())

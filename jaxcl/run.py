@@ -1,87 +1,22 @@
 """The task loop: it yields events and prints nothing."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
-import optax
-
-from jaxcl import data
+from jaxcl.build import check_config, load_tasks, set_up
 from jaxcl.config import Config
-from jaxcl.data.derive import DERIVED, shuffled_classes
-from jaxcl.data.task import Task, check, checksum, limit, on_device, rgb32
-from jaxcl.errors import DataError, UsageError, check_name
+from jaxcl.data.task import Task
 from jaxcl.events import EpochEnded, Event, SeedEnded, TaskBegan
-from jaxcl.generator import GanProgram
 from jaxcl.growth import task_name, weights
 from jaxcl.learn import begin, end, test, test_untrained, train_epoch
 from jaxcl.learner import GENERATOR, Learner, Setup, new_learner, schedule, task_data
-from jaxcl.methods import METHODS, generates, transform, union
-from jaxcl.nets import Net, cnn, columns, mlp
-from jaxcl.nets.gan import conv_gan, mlp_gan
-from jaxcl.scenarios import SCENARIOS, resolve
+from jaxcl.lockstep import Asking, in_lockstep
 from jaxcl.scholar import imagine, train_generator
-from jaxcl.settings import first_label, setting
-from jaxcl.train import OPTIMIZERS
-from jaxcl.transforms import chain
-from jaxcl.transforms.wgan_gp import gradient_penalty
 from jaxcl.types import Batch
 
 
-def check_config(config: Config) -> Config:
-    """Returns the whole configuration if it can be run; raises UsageError if not."""
-    check_name("method", config.method, METHODS)
-    config = resolve(config.check())
-    method = METHODS[config.method]
-    if config.replay is not None and (method.replay is not None or method.data is union):
-        raise UsageError(f"replay: {config.method} has its own earlier images; leave it out")
-    rule, columns = method.branches, method.columns
-    if rule and not columns and config.net != "cnn":
-        raise UsageError(
-            f"net: {config.net} has no layer that {config.method} can branch; give cnn"
-        )
-    if (rule or columns) and config.setting == "class" and config.heads == "full":
-        raise UsageError(
-            f"heads: full needs one pathway; {config.method} has several, give growing"
-        )
-    if columns and config.setting == "domain":
-        raise UsageError(f"setting: {config.method} needs a head a task; give task or class")
-    return config.check()
-
-
-def load_tasks(config: Config, progress: Callable[[str], None] = lambda text: None) -> list[Task]:
-    """The scenario's tasks in host memory, checked.
-
-    Args:
-      config: names the scenario and says where the data is.
-      progress: told what is being read, when that takes a while.
-
-    Raises:
-      DataError: data that is missing, damaged or not fit to train on.
-    """
-    config = check_config(config)
-    scenario = SCENARIOS[config.scenario]
-    tasks = [data.load(name, config.data_dir, progress) for name in scenario.tasks]
-    if scenario.made is not None:
-        assert config.tasks is not None
-        whole = shuffled_classes(tasks[0], config.order) if config.order else tasks[0]
-        tasks = DERIVED[scenario.made](whole, config.tasks)
-    return fit(config, [limit(task, config.limit) for task in tasks])
-
-
-def fit(config: Config, tasks: Sequence[Task]) -> list[Task]:
-    """The tasks if the configuration can be run on them; raises DataError if not."""
-    assert config.batch_size is not None
-    classes = {task.classes for task in tasks}
-    if config.setting == "domain" and len(classes) > 1:
-        raise DataError(
-            "setting: domain needs as many classes in every task, and these have"
-            f" {', '.join(map(str, sorted(classes)))}; give task or class"
-        )
-    return [check(task, config.batch_size) for task in tasks]
-
-
 def run(config: Config, tasks: Sequence[Task] | None = None) -> Iterator[Event]:
-    """Runs a configuration, one seed after the other.
+    """Runs a configuration, for all of its seeds.
 
     Args:
       config: what to run.
@@ -89,7 +24,8 @@ def run(config: Config, tasks: Sequence[Task] | None = None) -> Iterator[Event]:
 
     Yields:
       For each seed: for each task a ``TaskBegan``, then ``StepsDone`` about once
-      a second and an ``EpochEnded`` for each epoch; at the end a ``SeedEnded``.
+      a second and an ``EpochEnded`` for each epoch; at the end a ``SeedEnded``.  Seeds
+      that run together take turns.
 
     Raises:
       UsageError: a setting that cannot be used, or data that is missing.
@@ -99,90 +35,46 @@ def run(config: Config, tasks: Sequence[Task] | None = None) -> Iterator[Event]:
     yield from go_on(set_up(config, load_tasks(config) if tasks is None else tasks))
 
 
-def go_on(setup: Setup, learner: Learner | None = None) -> Iterator[Event]:
-    """Runs all seeds, or what is left of them.
+def go_on(setup: Setup, learners: Sequence[Learner] = ()) -> Iterator[Event]:
+    """Runs all seeds, or what is left of them; events as of :func:`run`."""
+    for happened in rounds(setup, learners):
+        yield from happened
+
+
+def rounds(setup: Setup, learners: Sequence[Learner] = ()) -> Iterator[tuple[Event, ...]]:
+    """Runs all seeds, or what is left of them, so many at a time as the settings say.
 
     Args:
       setup: of the run.
-      learner: where to go on; None to begin with the first seed.
+      learners: where to go on, those of all seeds that ran together; none to begin.
+
+    Yields:
+      One event of each seed that runs, all of one kind; at such a moment the learners
+      in them belong together, and can be saved.
     """
-    seeds = setup.config.seeds
-    if learner is not None:
-        yield from _run_seed(setup, learner)
-        seeds = seeds[seeds.index(learner.seed) + 1 :]
-    for seed in seeds:
-        yield from _run_seed(setup, new_learner(setup, seed))
+    config = setup.config
+    assert config.together is not None
+    if learners:
+        yield from _side_by_side(setup, learners)
+    begun = config.seeds.index(learners[-1].seed) + 1 if learners else 0
+    for first in range(begun, len(config.seeds), config.together):
+        seeds = config.seeds[first : first + config.together]
+        yield from _side_by_side(setup, [new_learner(setup, seed) for seed in seeds])
 
 
-def set_up(config: Config, tasks: Sequence[Task]) -> Setup:
-    """Brings the tasks to the device and builds what all seeds have in common."""
-    config = check_config(config)
-    assert config.optimizer is not None
-    assert config.lr is not None
-    tasks = fit(config, tasks)
-    method, chosen = METHODS[config.method], setting(config.setting, config.heads)
-    shapes = {task.train_images.shape[1:] for task in tasks}
-    if config.net == "cnn" or len(shapes) > 1:  # other networks take images as they come
-        tasks = [rgb32(task, config.resize) for task in tasks]
-    classes = [task.classes for task in tasks]
-    train: list[Batch] = []
-    test: list[Batch] = []
-    for i, task in enumerate(tasks):
-        first = first_label(chosen, classes, i)
-        train.append(on_device(task.train_images, task.train_labels, i, first))
-        test.append(on_device(task.test_images, task.test_labels, i, first))
-    return Setup(
-        config=config,
-        method=method,
-        setting=chosen,
-        transform=transform(config, sum(classes)),
-        net=make_net(config, tasks[0].train_images.shape[1:]),
-        scholar=make_scholar(config, tasks[0].train_images.shape[1:]),
-        optimizer=OPTIMIZERS[config.optimizer](config.lr),
-        names=[task.name for task in tasks],
-        classes=classes,
-        data=checksum(tasks),
-        train=train,
-        test=test,
-    )
+def _side_by_side(setup: Setup, learners: Sequence[Learner]) -> Iterator[tuple[Event, ...]]:
+    @lru_cache(maxsize=1)  # earlier tasks' data may be a part of it: one copy serves all
+    def data_of(position: int) -> Batch:
+        return task_data(setup, position)
+
+    return in_lockstep([_run_seed(setup, learner, data_of) for learner in learners])
 
 
-def make_net(config: Config, shape: tuple[int, ...]) -> Net:
-    """The configured network for images of a shape ``(height, width, channels)``."""
-    progressive = METHODS[config.method].columns
-    if config.net == "cnn":
-        return columns() if progressive else cnn()
-    assert config.hidden is not None
-    hidden = () if config.net == "linear" else config.hidden
-    if progressive:
-        return columns(size=1, channels=math.prod(shape), filters=(), hidden=hidden)
-    return mlp(math.prod(shape), hidden)
-
-
-def make_scholar(config: Config, shape: tuple[int, ...]) -> GanProgram | None:
-    """How a generator of images of a shape learns; None for a method without one.
-
-    Raises:
-      UsageError: images that the generator cannot make.
-    """
-    if not generates(config):
-        return None
-    make = {"mlp": mlp_gan, "conv": conv_gan}[config.generator]
-    try:
-        gan = make(shape, latent=config.latent)
-    except ValueError as error:
-        raise UsageError(f"generator: {error}; give mlp") from error
-    penalty = chain(penalty=gradient_penalty(config.gradient_penalty))
-    optimizer = optax.adam(config.generator_lr, b1=0.5, b2=0.9)
-    sizes = config.critic_steps, config.generator_batch
-    return GanProgram(gan, penalty, optimizer, *sizes, config.average)
-
-
-def _run_seed(setup: Setup, learner: Learner) -> Iterator[Event]:
+def _run_seed(setup: Setup, learner: Learner, data_of: Callable[[int], Batch]) -> Asking:
     seed = learner.seed
     while learner.position < len(setup.names):
         position = learner.position
-        batch, epochs = task_data(setup, position), schedule(setup, position)
+        batch, epochs = data_of(position), schedule(setup, position)
         teaches = any(epoch.phase == GENERATOR for epoch in epochs[learner.epoch :])
         imagined = imagine(setup, learner) if teaches else None
         if len(learner.routes) == position:

@@ -9,7 +9,6 @@ References:
   (arXiv 1705.08690).
 """
 
-from collections.abc import Generator
 from functools import partial
 
 import jax
@@ -17,13 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcl.batching import map_batches
-from jaxcl.events import StepsDone
-from jaxcl.generator import Mixture, no_totals, run_iterations, sample_images, start
-from jaxcl.learn import means, stretches
+from jaxcl.generator import GanState, Mixture, no_totals, run_iterations, sample_images, start
 from jaxcl.learner import Epoch, Learner, Setup, new_task_weight, phase_key, task_key
+from jaxcl.lockstep import Work
 from jaxcl.quality import quality, train_judge
 from jaxcl.random import stream
 from jaxcl.settings import View, forward, own_logits
+from jaxcl.stretches import Learning, Steps, means, stretches
 from jaxcl.trees import copy
 from jaxcl.types import Array, Batch, Int, Params, PRNGKey, UInt8
 
@@ -77,7 +76,7 @@ def _mixture(setup: Setup, learner: Learner, replayed: Array | None) -> Mixture:
 
 def train_generator(
     setup: Setup, learner: Learner, epoch: Epoch, imagined: Array | None, *, last: bool
-) -> Generator[StepsDone, None, tuple[Learner, dict[str, float]]]:
+) -> Learning:
     """Some iterations of the generator; returns the learner and the means of the metrics.
 
     Args:
@@ -99,12 +98,15 @@ def train_generator(
     if totals is None:
         totals = no_totals(program, gan, mixture)
 
-    def advance(learner: Learner, first: np.int32, end: np.int32) -> Learner:
-        gan, totals = run_iterations(program, learner.gan, learner.totals, mixture, first, end)
-        return learner._replace(gan=gan, totals=totals)
+    def ask(learner: Learner, first: np.int32, end: np.int32) -> Work:
+        return Work(run_iterations, program, learner.gan, learner.totals, (mixture,), first, end)
+
+    def take(learner: Learner, gan: GanState) -> Learner:
+        return learner._replace(gan=gan)
 
     learner = learner._replace(gan=gan, totals=totals)
-    learner = yield from stretches(setup, learner, advance, epoch.steps, "--generator-lr")
+    phase = Steps(ask, take)
+    learner = yield from stretches(setup, learner, phase, epoch.steps, "--generator-lr")
     assert learner.gan is not None
     assert learner.totals is not None
     found = means(learner.totals.sums, epoch.steps)

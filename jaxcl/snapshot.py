@@ -1,5 +1,6 @@
 """A learner as named arrays and JSON, and back: what a checkpoint holds."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -61,6 +62,23 @@ def take(learner: Learner) -> Snapshot:
     # A copy: the device's own memory is given away as the run goes on.
     arrays = {name: np.array(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
     return Snapshot(arrays, {name: getattr(learner, name) for name in (*SAME, "routes")})
+
+
+def take_all(learners: Sequence[Learner]) -> Snapshot:
+    """Copies the learners that run together; an array's name begins with its seed."""
+    taken = [take(learner) for learner in learners]
+    arrays = {f"{s.meta['seed']}/{name}": x for s in taken for name, x in s.arrays.items()}
+    return Snapshot(arrays, {"learners": [s.meta for s in taken]})
+
+
+def restore_all(setup: Setup, snapshot: Snapshot) -> list[Learner]:
+    """The learners that :func:`take_all` copied, to the bit."""
+    parts: dict[str, dict[str, ndarray]] = {}
+    for name, array in snapshot.arrays.items():
+        seed, rest = name.split("/", 1)
+        parts.setdefault(seed, {})[rest] = array
+    metas = snapshot.meta["learners"]
+    return [restore(setup, Snapshot(parts[str(meta["seed"])], meta)) for meta in metas]
 
 
 def restore(setup: Setup, snapshot: Snapshot) -> Learner:

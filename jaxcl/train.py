@@ -10,6 +10,7 @@ import optax
 
 from jaxcl.batching import examples, map_batches
 from jaxcl.growth import merge, partition
+from jaxcl.lockstep import run_together
 from jaxcl.loop import OneStep, Totals, run_loop, zero_totals
 from jaxcl.losses import cross_entropy, mean_cross_entropy
 from jaxcl.random import stream
@@ -227,5 +228,5 @@ def forget_programs() -> None:
     every program takes a few hundred.  What is needed again comes from JAX's
     persistent cache.
     """
-    run_steps.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]
-    evaluate.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]
+    for compiled in (run_steps, run_together, evaluate):
+        compiled.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]

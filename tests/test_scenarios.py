@@ -1,10 +1,11 @@
 import pytest
 
+from jaxcl.build import check_config, load_tasks
 from jaxcl.config import Config
+from jaxcl.data.task import hold_out
 from jaxcl.errors import UsageError
 from jaxcl.experiments.inspect import image_shape
 from jaxcl.methods import METHODS
-from jaxcl.run import check_config, load_tasks
 from jaxcl.scenarios import SCENARIOS, resolve
 
 
@@ -88,3 +89,21 @@ def test_another_order_deals_the_same_images_out_in_another_way():
     again = load_tasks(Config(scenario="split-digits", method="finetune", order=3))
     for a, b in zip(two, again, strict=True):
         assert (a.train_images == b.train_images).all()
+
+
+def test_what_is_held_out_is_no_longer_trained_on(make_task):
+    task = make_task("bars", n=50)
+    held = hold_out(task, 0.2)
+    assert len(held.test_images) == len(held.test_labels) == 10
+    assert len(held.train_images) == len(held.train_labels) == 40
+    parts = [*zip(held.train_images, held.train_labels, strict=True)]
+    parts += [*zip(held.test_images, held.test_labels, strict=True)]
+    before = zip(task.train_images, task.train_labels, strict=True)
+
+    def rows(pairs):
+        return sorted((image.tobytes(), int(label)) for image, label in pairs)
+
+    assert rows(parts) == rows(before)
+    again = hold_out(task._replace(test_images=task.test_images[:1]), 0.2)
+    assert (again.test_images == held.test_images).all()
+    assert hold_out(task, 0.0) is task

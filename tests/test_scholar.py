@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from jaxcl import scholar
+from jaxcl.build import set_up
 from jaxcl.config import Config
 from jaxcl.errors import UsageError
 from jaxcl.events import EpochEnded, SeedEnded, StepsDone, TaskBegan
-from jaxcl.run import go_on, run, set_up
+from jaxcl.run import go_on, run
 
 SETTINGS = {
     "epochs": 2, "batch_size": 20, "lr": 2e-3, "l2": 0.0, "net": "mlp", "hidden": (20,),

@@ -8,10 +8,11 @@ import optax
 import pytest
 
 from jaxcl import learner, snapshot
+from jaxcl.build import set_up
 from jaxcl.config import Config
 from jaxcl.events import EpochEnded, SeedEnded, StepsDone
 from jaxcl.methods import METHODS
-from jaxcl.run import go_on, set_up
+from jaxcl.run import go_on
 from jaxcl.snapshot import Snapshot
 
 SETTINGS = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "probe": 40, "warmup_epochs": 1}
@@ -42,7 +43,9 @@ def test_going_on_from_any_moment_gives_the_same_bits(method, tasks):
     # In the middle of an epoch, at its end, in the second task, in the second seed.
     for at in (0, len(taken) // 4, len(taken) // 2 - 1, len(taken) - 2):
         snap = taken[at][1]
-        again = [e for e in go_on(setup, snapshot.restore(setup, snap)) if isinstance(e, SeedEnded)]
+        again = [
+            e for e in go_on(setup, [snapshot.restore(setup, snap)]) if isinstance(e, SeedEnded)
+        ]
         left = ended[snap.meta["seed"] :]
         assert [e.seed for e in again] == [e.seed for e in left]
         for a, b in zip(again, left, strict=True):
@@ -64,7 +67,7 @@ def test_going_on_from_any_moment_of_a_generator(keep, tasks, monkeypatch):
             again = snapshot.restore(setup, taken[-1])
             chex.assert_trees_all_equal(found, again.gan._replace(key=None))
     for snap in taken[::3]:
-        ended = list(go_on(setup, snapshot.restore(setup, snap)))[-1]
+        ended = list(go_on(setup, [snapshot.restore(setup, snap)]))[-1]
         chex.assert_trees_all_equal(ended.params, events[-1].params)
         assert ended.matrix == events[-1].matrix
 

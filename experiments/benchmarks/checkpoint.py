@@ -20,9 +20,10 @@ import numpy as np
 from rich.console import Console
 
 from jaxcl import checkpoint, snapshot
+from jaxcl.build import load_tasks, set_up
 from jaxcl.config import Config
 from jaxcl.events import EpochEnded, TaskBegan
-from jaxcl.run import go_on, load_tasks, run, set_up
+from jaxcl.run import go_on, run
 
 
 def resident() -> float:

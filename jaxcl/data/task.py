@@ -83,6 +83,23 @@ def limit(task: Task, images: int | None) -> Task:
     )
 
 
+def hold_out(task: Task, part: float) -> Task:
+    """The task with a part of its training images in place of the test images.
+
+    Which ones depends on their number alone; the test images are not looked at.
+    """
+    if part == 0:
+        return task
+    rows = np.random.default_rng(0).permutation(len(task.train_labels))
+    held, kept = np.split(rows, [round(part * len(rows))])
+    return task._replace(
+        train_images=task.train_images[kept],
+        train_labels=task.train_labels[kept],
+        test_images=task.train_images[held],
+        test_labels=task.train_labels[held],
+    )
+
+
 def on_device(images: ndarray, labels: ndarray, position: int, first_label: int) -> Batch:
     """Images as bytes, labels and the task's position, on the device."""
     return {

@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import shlex
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +10,7 @@ import tyro
 
 from jaxcl.config import Config
 from jaxcl.errors import UsageError
-from jaxcl.experiments import cli, scenario
+from jaxcl.experiments import cli, several
 
 USUAL = ("finetune", "ewc", "si", "lwf", "er", "joint")
 
@@ -38,29 +36,16 @@ def main(command: Command) -> None:
     from rich.console import Console
 
     from jaxcl import comparison, output
-    from jaxcl.interrupt import Interrupted
-    from jaxcl.run import check_config
 
     console = Console(soft_wrap=True, markup=False)
     if not command.methods or len(set(command.methods)) < len(command.methods):
         raise UsageError(f"methods: {' '.join(command.methods)}; give each method once")
     fields = {f.name: getattr(command, f.name) for f in dataclasses.fields(Config)}
-    for method in command.methods:  # all are checked before the first one runs
-        check_config(Config(**{**fields, "method": method}))
+    configs = {method: Config(**{**fields, "method": method}) for method in command.methods}
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     out = command.out or Path("runs", "compare", command.scenario, stamp)
     saving = {"checkpoint_every": command.checkpoint_every, "keep": command.keep}
-    for method in command.methods:
-        folder = out / method
-        each = scenario.Command(**{**fields, **saving, "method": method, "out": folder})
-        each = dataclasses.replace(each, resume=folder)
-        console.print(f"{method} ({command.methods.index(method) + 1} of {len(command.methods)})")
-        try:
-            scenario.execute(each, console)
-        except Interrupted:
-            again = shlex.join(["python", "-m", "jaxcl.experiments.compare", *sys.argv[1:]])
-            again += "" if command.out else f" --out {shlex.quote(str(out))}"
-            sys.exit(cli.fail(f"interrupted and saved; go on with: {again}", 75))
+    several.run_each(configs, out, saving, console, PROG)
     summaries = [json.loads((out / m / output.SUMMARY).read_text()) for m in command.methods]
     comparison.write(summaries, out)
     console.print(comparison.table(summaries))

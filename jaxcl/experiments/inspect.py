@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxcl import data
+from jaxcl.build import make_net
 from jaxcl.config import Config, to_toml
 from jaxcl.data import tfds
 from jaxcl.growth import count
 from jaxcl.methods import METHODS
-from jaxcl.run import make_net
 from jaxcl.scenarios import SCENARIOS
 from jaxcl.types import Params, PRNGKey
 

@@ -102,8 +102,8 @@ def _how(command: Command) -> list[str]:
 
 def _settled(command: Command) -> tuple[Config, Path]:
     """The whole configuration, checked, and the output folder."""
+    from jaxcl.build import check_config
     from jaxcl.data import tfds
-    from jaxcl.run import check_config
 
     config = Config(**{f.name: getattr(command, f.name) for f in dataclasses.fields(Config)})
     if config.data_dir is not None:  # a run can be resumed from another folder
@@ -123,8 +123,8 @@ def execute(command: Command, console) -> None:
       Interrupted: a signal came and everything is saved; names the folder.
     """
     from jaxcl import checkpoint, lock, output, record, runtime
+    from jaxcl.build import load_tasks, set_up
     from jaxcl.interrupt import Interrupted
-    from jaxcl.run import load_tasks, set_up
 
     began = time.perf_counter()
     config, out = _settled(command)

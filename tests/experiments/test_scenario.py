@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from unittest import mock
 
+import chex
 import numpy as np
 import pytest
 
@@ -215,7 +216,7 @@ def test_a_signal_saves_and_names_the_command_that_goes_on(run, tmp_path, number
     assert code == 2
     assert "config.toml was changed since checkpoint" in err
     (folder / "config.toml").write_text(config)
-    with mock.patch("jaxcl.run.checksum", return_value="other"):
+    with mock.patch("jaxcl.build.checksum", return_value="other"):
         code, _, err = run("--resume", folder)
     assert code == 2
     assert "are not those that the run in" in err
@@ -228,6 +229,32 @@ def test_a_signal_saves_and_names_the_command_that_goes_on(run, tmp_path, number
     assert not list(folder.glob("checkpoints/*"))
     code, out, _ = run("--resume", folder)
     assert (code, out) == (0, f"{folder}: this run is finished\n")
+
+
+def test_seeds_that_run_together_are_saved_and_resumed_together(run, tmp_path):
+    seeds = ["--seeds", "4", "0", "2", "--together", "2"]
+    plain = ["--scenario", "split-digits", "--tasks", "2", "--limit", "60", "--epochs", "8"]
+    options = [*plain, *seeds, "--method", "er", "--batch-size", "10", "--hidden", "8"]
+    code, err = interrupt(tmp_path / "cut", *options)
+    assert code == 75, err
+    code, out, _ = run("--resume", "cut")
+    assert code == 0
+    assert "resumed from checkpoint" in out
+    assert ": 2 seeds, " in out
+    code, out, _ = run(*options, "--out", "whole")
+    assert code == 0
+    assert "2 seeds · digits-0-4\n" in out
+    assert out.count("2 seeds · digits-0-4 epoch 8/8  loss ") == 1
+    assert out.count("seed 2 · digits-0-4 epoch 8/8  loss ") == 1
+    lines = {}
+    for name in ("cut", "whole"):
+        texts = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+        lines[name] = [json.loads(text) | {"seconds": None} for text in texts]
+        assert [line["seed"] for line in lines[name] if line["event"] == "seed"] == [4, 0, 2]
+    assert lines["cut"] == lines["whole"]
+    for seed in (4, 0, 2):
+        pair = [load_params(tmp_path / name / f"params/seed{seed}") for name in lines]
+        chex.assert_trees_all_equal(*pair)
 
 
 def test_a_second_signal_stops_at_once(tmp_path):

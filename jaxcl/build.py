@@ -1,0 +1,146 @@
+"""From a configuration to what a run needs: checked settings, tasks, networks."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+import jax
+import optax
+
+from jaxcl import data
+from jaxcl.config import Config
+from jaxcl.data.derive import DERIVED, shuffled_classes
+from jaxcl.data.task import Task, check, checksum, hold_out, limit, on_device, rgb32
+from jaxcl.errors import DataError, UsageError, check_name
+from jaxcl.generator import GanProgram
+from jaxcl.learner import Setup
+from jaxcl.methods import METHODS, generates, transform, union
+from jaxcl.nets import Net, cnn, columns, mlp
+from jaxcl.nets.gan import conv_gan, mlp_gan
+from jaxcl.scenarios import SCENARIOS, resolve
+from jaxcl.settings import first_label, setting
+from jaxcl.train import OPTIMIZERS
+from jaxcl.transforms import chain
+from jaxcl.transforms.wgan_gp import gradient_penalty
+from jaxcl.types import Batch
+
+
+def check_config(config: Config) -> Config:
+    """Returns the whole configuration if it can be run; raises UsageError if not."""
+    check_name("method", config.method, METHODS)
+    config = resolve(config.check())
+    method = METHODS[config.method]
+    if config.replay is not None and (method.replay is not None or method.data is union):
+        raise UsageError(f"replay: {config.method} has its own earlier images; leave it out")
+    rule, columns = method.branches, method.columns
+    if rule and not columns and config.net != "cnn":
+        raise UsageError(
+            f"net: {config.net} has no layer that {config.method} can branch; give cnn"
+        )
+    if (rule or columns) and config.setting == "class" and config.heads == "full":
+        raise UsageError(
+            f"heads: full needs one pathway; {config.method} has several, give growing"
+        )
+    if columns and config.setting == "domain":
+        raise UsageError(f"setting: {config.method} needs a head a task; give task or class")
+    if config.together is None:  # a CPU is busy with one
+        at_once = 1 if jax.default_backend() == "cpu" else len(config.seeds)
+        config = dataclasses.replace(config, together=at_once)
+    return config.check()
+
+
+def load_tasks(config: Config, progress: Callable[[str], None] = lambda text: None) -> list[Task]:
+    """The scenario's tasks in host memory, checked.
+
+    Args:
+      config: names the scenario and says where the data is.
+      progress: told what is being read, when that takes a while.
+
+    Raises:
+      DataError: data that is missing, damaged or not fit to train on.
+    """
+    config = check_config(config)
+    scenario = SCENARIOS[config.scenario]
+    tasks = [data.load(name, config.data_dir, progress) for name in scenario.tasks]
+    if scenario.made is not None:
+        assert config.tasks is not None
+        whole = shuffled_classes(tasks[0], config.order) if config.order else tasks[0]
+        tasks = DERIVED[scenario.made](whole, config.tasks)
+    tasks = [hold_out(limit(task, config.limit), config.validation) for task in tasks]
+    return fit(config, tasks)
+
+
+def fit(config: Config, tasks: Sequence[Task]) -> list[Task]:
+    """The tasks if the configuration can be run on them; raises DataError if not."""
+    assert config.batch_size is not None
+    classes = {task.classes for task in tasks}
+    if config.setting == "domain" and len(classes) > 1:
+        raise DataError(
+            "setting: domain needs as many classes in every task, and these have"
+            f" {', '.join(map(str, sorted(classes)))}; give task or class"
+        )
+    return [check(task, config.batch_size) for task in tasks]
+
+
+def set_up(config: Config, tasks: Sequence[Task]) -> Setup:
+    """Brings the tasks to the device and builds what all seeds have in common."""
+    config = check_config(config)
+    assert config.optimizer is not None
+    assert config.lr is not None
+    tasks = fit(config, tasks)
+    method, chosen = METHODS[config.method], setting(config.setting, config.heads)
+    shapes = {task.train_images.shape[1:] for task in tasks}
+    if config.net == "cnn" or len(shapes) > 1:  # other networks take images as they come
+        tasks = [rgb32(task, config.resize) for task in tasks]
+    classes = [task.classes for task in tasks]
+    train: list[Batch] = []
+    test: list[Batch] = []
+    for i, task in enumerate(tasks):
+        first = first_label(chosen, classes, i)
+        train.append(on_device(task.train_images, task.train_labels, i, first))
+        test.append(on_device(task.test_images, task.test_labels, i, first))
+    return Setup(
+        config=config,
+        method=method,
+        setting=chosen,
+        transform=transform(config, sum(classes)),
+        net=make_net(config, tasks[0].train_images.shape[1:]),
+        scholar=make_scholar(config, tasks[0].train_images.shape[1:]),
+        optimizer=OPTIMIZERS[config.optimizer](config.lr),
+        names=[task.name for task in tasks],
+        classes=classes,
+        data=checksum(tasks),
+        train=train,
+        test=test,
+    )
+
+
+def make_net(config: Config, shape: tuple[int, ...]) -> Net:
+    """The configured network for images of a shape ``(height, width, channels)``."""
+    progressive = METHODS[config.method].columns
+    if config.net == "cnn":
+        return columns() if progressive else cnn()
+    assert config.hidden is not None
+    hidden = () if config.net == "linear" else config.hidden
+    if progressive:
+        return columns(size=1, channels=math.prod(shape), filters=(), hidden=hidden)
+    return mlp(math.prod(shape), hidden)
+
+
+def make_scholar(config: Config, shape: tuple[int, ...]) -> GanProgram | None:
+    """How a generator of images of a shape learns; None for a method without one.
+
+    Raises:
+      UsageError: images that the generator cannot make.
+    """
+    if not generates(config):
+        return None
+    make = {"mlp": mlp_gan, "conv": conv_gan}[config.generator]
+    try:
+        gan = make(shape, latent=config.latent)
+    except ValueError as error:
+        raise UsageError(f"generator: {error}; give mlp") from error
+    penalty = chain(penalty=gradient_penalty(config.gradient_penalty))
+    optimizer = optax.adam(config.generator_lr, b1=0.5, b2=0.9)
+    sizes = config.critic_steps, config.generator_batch
+    return GanProgram(gan, penalty, optimizer, *sizes, config.average)

@@ -1,0 +1,66 @@
+"""Try settings out: ``python -m jaxcl.experiments.sweep``."""
+
+import dataclasses
+import json
+from datetime import datetime
+from pathlib import Path
+
+from jaxcl.config import Config
+from jaxcl.errors import UsageError
+from jaxcl.experiments import cli, several
+
+
+@dataclasses.dataclass(frozen=True)
+class Command(Config):
+    """Run a method with every combination of some settings, and find the best one."""
+
+    grid: tuple[str, ...] = ()
+    """What to vary: strength=1e2:1e10:9 (first, last, how many: each the same multiple of
+    the one before), lam=1,5,15, start=copy,fresh."""
+    validation: float = 0.1
+    """Part of each task's training images that is held out, and tested on instead of the
+    test set; 0: the test set."""
+    out: Path | None = None
+    """Output folder, one folder a run in it; default: runs/sweep/<scenario>/<method>/<time>.
+    What it holds already is gone on with."""
+    checkpoint_every: str = "1"
+    """Save after so many epochs, or seconds: 2, 30s."""
+    keep: int = 2
+    """Checkpoints to keep while a run goes on."""
+
+
+def main(command: Command) -> None:
+    """Runs what is missing, then prints and writes what was found."""
+    from rich.console import Console
+
+    from jaxcl import grid, output, tuning
+    from jaxcl.errors import check_name
+    from jaxcl.methods import METHODS
+
+    console = Console(soft_wrap=True, markup=False)
+    check_name("method", command.method, METHODS)
+    varied = grid.axes(command.grid, command.method)
+    points = grid.points(varied)
+    fields = {f.name: getattr(command, f.name) for f in dataclasses.fields(Config)}
+    configs = {grid.label(point): Config(**{**fields, **point}) for point in points}
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    out = command.out or Path("runs", "sweep", command.scenario, command.method, stamp)
+    saving = {"checkpoint_every": command.checkpoint_every, "keep": command.keep}
+    several.run_each(configs, out, saving, console, PROG, go_on=True)
+    tried = []
+    for point in points:
+        file = out / grid.label(point) / output.SUMMARY
+        tried.append(tuning.Tried(point, json.loads(file.read_text()) if file.exists() else None))
+    if all(each.summary is None for each in tried):
+        raise UsageError("grid: every run diverged; try smaller values, or a smaller --lr")
+    tuning.write(tried, varied, out)
+    console.print(tuning.table(tried))
+    console.print(tuning.best_text(tried), highlight=False)
+    where = "the test set" if command.validation == 0 else "images held out from training"
+    console.print(f"accuracies are on {where}; written to {out}", highlight=False)
+
+
+PROG = "python -m jaxcl.experiments.sweep"
+
+if __name__ == "__main__":
+    cli.main(Command, main, PROG)

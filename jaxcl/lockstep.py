@@ -1,0 +1,166 @@
+"""Several seeds at once: each is a generator that asks for its steps to be made.
+
+What one seed does between its steps stays ordinary code.  Here the steps of all seeds
+that need the same program at the same time become one program (``jax.vmap``), which is
+what an accelerator is for: one small network leaves it idle.
+"""
+
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcl.events import Event
+from jaxcl.loop import Totals
+from jaxcl.types import Array, Int, PyTree
+
+Run = Callable[..., tuple[PyTree, Totals]]
+"""(program, state, totals, *data, first, last) -> (state, totals), compiled."""
+
+
+class Work(NamedTuple):
+    """Steps ``first`` to ``last - 1`` of an epoch, as a seed asks for them.
+
+    Attributes:
+      run: what makes the steps.
+      program: static.
+      state: given away.
+      totals: given away.
+      data: trees of arrays; those that are the same objects for several seeds are not copied.
+      first: position of the first step.
+      last: position after the last step.
+    """
+
+    run: Run
+    program: Any
+    state: PyTree
+    totals: Totals | None
+    data: tuple[PyTree, ...]
+    first: np.int32
+    last: np.int32
+
+
+class Done(NamedTuple):
+    """The answer.
+
+    Attributes:
+      state: after the steps.
+      totals: after the steps.
+      seconds: that they took.
+      share: of these seconds, this seed's part: they went by for all at once.
+    """
+
+    state: PyTree
+    totals: Totals
+    seconds: float
+    share: float
+
+
+Asking = Generator[Event | Work, Done | None, Any]
+"""What a seed is here: it says what happens, and asks for steps."""
+
+
+def in_lockstep(seeds: Sequence[Asking]) -> Iterator[tuple[Event, ...]]:
+    """Runs seeds that have as many epochs and steps side by side.
+
+    Args:
+      seeds: at the same moment of their runs; only their numbers differ.
+
+    Yields:
+      What happens, of all seeds at once: one event of each, all of the same kind.
+    """
+    found = [_next(seed) for seed in seeds]
+    while any(each is not None for each in found):
+        works = {i: each for i, each in enumerate(found) if isinstance(each, Work)}
+        events = {i: x for i, x in enumerate(found) if not (x is None or isinstance(x, Work))}
+        if events:
+            yield tuple(events.values())
+        answers = dict.fromkeys(events) if events else _made(works)
+        for i, answer in answers.items():
+            found[i] = _next(seeds[i], answer)
+
+
+def _next(seed: Asking, answer: Done | None = None) -> Event | Work | None:
+    try:
+        return seed.send(answer)
+    except StopIteration:
+        return None
+
+
+def _made(works: Mapping[int, Work]) -> dict[int, Done]:
+    """The answers; seeds on the same route with the same shapes are one program."""
+    groups: dict[Any, list[int]] = {}
+    for i, work in works.items():
+        leaves, tree = jax.tree.flatten((work.state, work.totals, work.data))
+        shapes = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
+        alike = work.run, work.program, tree, shapes, int(work.first), int(work.last)
+        groups.setdefault(alike, []).append(i)
+    began, made = time.perf_counter(), {}
+    for places in groups.values():
+        made |= dict(zip(places, _together([works[i] for i in places]), strict=True))
+    jax.block_until_ready(made)
+    seconds = time.perf_counter() - began
+    return {
+        i: Done(state, totals, seconds, seconds / len(works)) for i, (state, totals) in made.items()
+    }
+
+
+def _together(works: Sequence[Work]) -> Sequence[tuple[PyTree, Totals]]:
+    """What a group of seeds that differ in nothing but numbers has made."""
+    run, program, _, _, _, first, last = works[0]
+    if len(works) == 1:
+        (work,) = works
+        return [run(program, work.state, work.totals, *work.data, first, last)]
+    trees = [jax.tree.flatten(work.data) for work in works]
+    by_leaf = list(zip(*(leaves for leaves, _ in trees), strict=True))
+    shared = tuple(all(leaf is leaves[0] for leaf in leaves) for leaves in by_leaf)
+    data = [of[0] if same else of for of, same in zip(by_leaf, shared, strict=True)]
+    states, totals = tuple(w.state for w in works), tuple(w.totals for w in works)
+    return run_together(run, program, trees[0][1], shared, states, totals, data, first, last)
+
+
+@partial(
+    jax.jit,
+    static_argnames=("run", "program", "tree", "shared"),
+    donate_argnames=("states", "totals"),
+)
+def run_together(
+    run: Run,
+    program: Any,
+    tree: Any,
+    shared: tuple[bool, ...],
+    states: tuple[PyTree, ...],
+    totals: tuple[Totals | None, ...],
+    data: Sequence[Any],
+    first: Int[Array, ""],
+    last: Int[Array, ""],
+) -> list[tuple[PyTree, Totals]]:
+    """The steps of several seeds as one program.
+
+    Args:
+      run: as in :class:`Work`.
+      program: as in :class:`Work`.
+      tree: structure of the data.
+      shared: which of its leaves is one array for all seeds.
+      states: donated; of each seed.
+      totals: donated; of each seed.
+      data: leaves; an array for all seeds or a tuple with one for each.
+      first: position of the first step.
+      last: position after the last step.
+    """
+
+    def one(state: PyTree, totals: Totals, leaves: Sequence[Array]):
+        return run(program, state, totals, *jax.tree.unflatten(tree, leaves), first, last)
+
+    stacked = [x if same else jnp.stack(x) for x, same in zip(data, shared, strict=True)]
+    axes = [None if same else 0 for same in shared]
+    made = jax.vmap(one, in_axes=(0, 0, axes))(_stack(states), _stack(totals), stacked)
+    return [jax.tree.map(lambda x, i=i: x[i], made) for i in range(len(states))]
+
+
+def _stack(trees: Sequence[PyTree]) -> PyTree:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
