@@ -2,13 +2,10 @@
 
 import dataclasses
 import json
-from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from jaxcl.config import Config
 from jaxcl.errors import UsageError
 from jaxcl.experiments import cli, several
 
@@ -16,19 +13,12 @@ USUAL = ("finetune", "ewc", "si", "lwf", "er", "joint")
 
 
 @dataclasses.dataclass(frozen=True)
-class Command(Config):
+class Command(several.Several):
     """Run several methods on one scenario and put their results side by side."""
 
     method: Annotated[str, tyro.conf.Suppress] = "finetune"
     methods: tuple[str, ...] = USUAL
     """What to compare."""
-    out: Path | None = None
-    """Output folder, one folder a method in it; default: runs/compare/<scenario>/<time>.
-    What it holds already is gone on with."""
-    checkpoint_every: str = "1"
-    """Save after so many epochs, or seconds: 2, 30s."""
-    keep: int = 2
-    """Checkpoints to keep while a run goes on."""
 
 
 def main(command: Command) -> None:
@@ -40,12 +30,9 @@ def main(command: Command) -> None:
     console = Console(soft_wrap=True, markup=False)
     if not command.methods or len(set(command.methods)) < len(command.methods):
         raise UsageError(f"methods: {' '.join(command.methods)}; give each method once")
-    fields = {f.name: getattr(command, f.name) for f in dataclasses.fields(Config)}
-    configs = {method: Config(**{**fields, "method": method}) for method in command.methods}
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    out = command.out or Path("runs", "compare", command.scenario, stamp)
-    saving = {"checkpoint_every": command.checkpoint_every, "keep": command.keep}
-    several.run_each(configs, out, saving, console, PROG)
+    configs = {method: command.varied(method=method) for method in command.methods}
+    out = command.out or several.new_folder("compare", command.scenario)
+    several.run_each(command, configs, out, console, PROG)
     summaries = [json.loads((out / m / output.SUMMARY).read_text()) for m in command.methods]
     comparison.write(summaries, out)
     console.print(comparison.table(summaries))

@@ -4,6 +4,7 @@ import dataclasses
 import shlex
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,33 @@ from jaxcl.errors import NonFiniteLoss
 from jaxcl.experiments import cli, scenario
 
 
+@dataclasses.dataclass(frozen=True)
+class Several(Config):
+    """Settings that the runs have in common, and where they go."""
+
+    out: Path | None = None
+    """Output folder, one folder a run in it; default: a new one under runs/. What it holds
+    already is gone on with."""
+    checkpoint_every: str = "1"
+    """Save after so many epochs, or seconds: 2, 30s."""
+    keep: int = 2
+    """Checkpoints to keep while a run goes on."""
+
+    def varied(self, **changes: Any) -> Config:
+        """The settings of a run."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(Config)}
+        return Config(**{**fields, **changes})
+
+
+def new_folder(*parts: str) -> Path:
+    """A folder under ``runs`` that is named after the moment."""
+    return Path("runs", *parts, datetime.now().strftime("%Y%m%d-%H%M%S"))
+
+
 def run_each(
+    command: Several,
     configs: Mapping[str, Config],
     out: Path,
-    saving: Mapping[str, Any],
     console,
     prog: str,
     *,
@@ -24,9 +48,9 @@ def run_each(
     """Runs what is missing; exits with 75 if it is interrupted, when everything is saved.
 
     Args:
+      command: how to save.
       configs: name of a folder -> settings of its run; checked before the first one runs.
       out: folder of all of them.
-      saving: options that are no settings of a run.
       console: where progress is shown.
       prog: name of the program, to say how to go on.
       go_on: whether to go on with the others where a loss is not finite.
@@ -45,7 +69,13 @@ def run_each(
         folder = out / name
         console.print(f"{name} ({i + 1} of {len(configs)})", highlight=False)
         try:
-            each = scenario.Command(**fields, **saving, out=folder, resume=folder)
+            each = scenario.Command(
+                **fields,
+                out=folder,
+                resume=folder,
+                checkpoint_every=command.checkpoint_every,
+                keep=command.keep,
+            )
             scenario.execute(each, console)
         except NonFiniteLoss as error:
             if not go_on:
@@ -53,5 +83,5 @@ def run_each(
             console.print(f"diverged: {error}", highlight=False)
         except Interrupted:
             again = shlex.join(prog.split() + sys.argv[1:])
-            again += "" if "--out" in again else f" --out {shlex.quote(str(out))}"
+            again += "" if command.out else f" --out {shlex.quote(str(out))}"
             sys.exit(cli.fail(f"interrupted and saved; go on with: {again}", 75))

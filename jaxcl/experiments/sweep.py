@@ -2,16 +2,13 @@
 
 import dataclasses
 import json
-from datetime import datetime
-from pathlib import Path
 
-from jaxcl.config import Config
 from jaxcl.errors import UsageError
 from jaxcl.experiments import cli, several
 
 
 @dataclasses.dataclass(frozen=True)
-class Command(Config):
+class Command(several.Several):
     """Run a method with every combination of some settings, and find the best one."""
 
     grid: tuple[str, ...] = ()
@@ -20,13 +17,6 @@ class Command(Config):
     validation: float = 0.1
     """Part of each task's training images that is held out, and tested on instead of the
     test set; 0: the test set."""
-    out: Path | None = None
-    """Output folder, one folder a run in it; default: runs/sweep/<scenario>/<method>/<time>.
-    What it holds already is gone on with."""
-    checkpoint_every: str = "1"
-    """Save after so many epochs, or seconds: 2, 30s."""
-    keep: int = 2
-    """Checkpoints to keep while a run goes on."""
 
 
 def main(command: Command) -> None:
@@ -41,12 +31,9 @@ def main(command: Command) -> None:
     check_name("method", command.method, METHODS)
     varied = grid.axes(command.grid, command.method)
     points = grid.points(varied)
-    fields = {f.name: getattr(command, f.name) for f in dataclasses.fields(Config)}
-    configs = {grid.label(point): Config(**{**fields, **point}) for point in points}
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    out = command.out or Path("runs", "sweep", command.scenario, command.method, stamp)
-    saving = {"checkpoint_every": command.checkpoint_every, "keep": command.keep}
-    several.run_each(configs, out, saving, console, PROG, go_on=True)
+    configs = {grid.label(point): command.varied(**point) for point in points}
+    out = command.out or several.new_folder("sweep", command.scenario, command.method)
+    several.run_each(command, configs, out, console, PROG, go_on=True)
     tried = []
     for point in points:
         file = out / grid.label(point) / output.SUMMARY

@@ -1,36 +1,18 @@
-import contextlib
-import io
 import json
-import sys
-from unittest import mock
+from functools import partial
 
 import pytest
 
 from jaxcl import comparison
-from jaxcl.experiments import cli
-from jaxcl.experiments.compare import Command, main
+from jaxcl.experiments import compare
 
 QUICK = ["--scenario", "split-digits", "--tasks", "2", "--setting", "class", "--iterations", "3"]
 QUICK += ["--limit", "40", "--batch-size", "10", "--hidden", "8", "--seeds", "0", "1"]
 
 
 @pytest.fixture
-def run(tmp_path):
-    def call(*args):
-        out, err = io.StringIO(), io.StringIO()
-        with (
-            contextlib.chdir(tmp_path),
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(err),
-            mock.patch.object(sys, "argv", ["compare", *args]),
-        ):
-            try:
-                cli.main(Command, main, "compare")
-            except SystemExit as stop:
-                return stop.code, out.getvalue(), err.getvalue()
-        return 0, out.getvalue(), err.getvalue()
-
-    return call
+def run(call):
+    return partial(call, compare)
 
 
 def test_methods_side_by_side_and_what_is_done_is_not_done_again(run, tmp_path):

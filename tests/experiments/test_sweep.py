@@ -1,15 +1,11 @@
-import contextlib
-import io
 import json
-import sys
-from unittest import mock
+from functools import partial
 
 import numpy as np
 import pytest
 
 from jaxcl import tuning
-from jaxcl.experiments import cli
-from jaxcl.experiments.sweep import PROG, Command, main
+from jaxcl.experiments import sweep
 from jaxcl.plots import heat_map, value_curves
 
 QUICK = ["--scenario", "split-digits", "--tasks", "2", "--method", "ewc", "--iterations", "3"]
@@ -17,22 +13,8 @@ QUICK += ["--limit", "40", "--batch-size", "10", "--hidden", "8"]
 
 
 @pytest.fixture
-def run(tmp_path):
-    def call(*args):
-        out, err = io.StringIO(), io.StringIO()
-        with (
-            contextlib.chdir(tmp_path),
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(err),
-            mock.patch.object(sys, "argv", ["sweep", *args]),
-        ):
-            try:
-                cli.main(Command, main, PROG)
-            except SystemExit as stop:
-                return stop.code, out.getvalue(), err.getvalue()
-        return 0, out.getvalue(), err.getvalue()
-
-    return call
+def run(call):
+    return partial(call, sweep)
 
 
 def test_a_grid_is_run_and_the_best_point_named(run, tmp_path):

@@ -1,0 +1,29 @@
+import contextlib
+import io
+import sys
+from unittest import mock
+
+import pytest
+
+from jaxcl.experiments import cli
+
+
+@pytest.fixture
+def call(tmp_path):
+    """Runs a command's module in a folder of its own: exit code, output and errors."""
+
+    def run(module, *args: str) -> tuple[int, str, str]:
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            contextlib.chdir(tmp_path),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            mock.patch.object(sys, "argv", [module.__name__, *args]),
+        ):
+            try:
+                cli.main(module.Command, module.main, module.PROG)
+            except SystemExit as stop:
+                return stop.code, out.getvalue(), err.getvalue()
+        return 0, out.getvalue(), err.getvalue()
+
+    return run
