@@ -1,6 +1,5 @@
-"""Values of settings to try, from their text: ``strength=1e2:1e10:9``, ``resize=pad,bilinear``."""
+"""Values of settings to try, from their text: ``strength=1e2:1e10:9``, ``start=copy,fresh``."""
 
-import dataclasses
 import itertools
 import re
 import types
@@ -14,6 +13,9 @@ from jaxcl.config import MOST, Config
 from jaxcl.errors import UsageError, check_name
 
 MOST_VALUES = 1000  # of one setting
+LONGEST = 200  # characters of a folder's name
+MEASURED = {"setting", "tasks", "order", "limit", "validation"}
+"""Settings that change what is measured; results with several values say nothing."""
 
 
 def axes(texts: Sequence[str], method: str) -> dict[str, list[Any]]:
@@ -37,6 +39,10 @@ def axes(texts: Sequence[str], method: str) -> dict[str, list[Any]]:
         name = name.removeprefix(f"{method}.").replace("-", "_")
         if not equals:
             raise UsageError(f"grid: {text!r} has no values; give {text}=1,10, say")
+        if "." in name:
+            raise UsageError(f"grid: {name!r}, but the method is {method}; leave the dot out")
+        if name in hints and not _varies(name, hints[name]):
+            raise UsageError(f"grid: {name} cannot be varied; give it as an option")
         check_name("grid", name, [n for n, hint in hints.items() if _varies(n, hint)])
         if name in found:
             raise UsageError(f"grid: {name} is there twice; give all its values at once")
@@ -47,11 +53,17 @@ def axes(texts: Sequence[str], method: str) -> dict[str, list[Any]]:
 def points(varied: dict[str, list[Any]]) -> list[dict[str, Any]]:
     """All combinations; the last setting changes fastest.
 
+    Raises:
+      UsageError: so many settings that a folder cannot be named after them.
+
     >>> points({"lam": [1.0, 2.0], "start": ["copy"]})
     [{'lam': 1.0, 'start': 'copy'}, {'lam': 2.0, 'start': 'copy'}]
     """
     combined = itertools.product(*varied.values())
-    return [dict(zip(varied, values, strict=True)) for values in combined]
+    found = [dict(zip(varied, values, strict=True)) for values in combined]
+    if max(len(label(point)) for point in found) > LONGEST:
+        raise UsageError("grid: too many settings for the name of a folder; vary fewer")
+    return found
 
 
 def label(point: dict[str, Any]) -> str:
@@ -65,7 +77,8 @@ def label(point: dict[str, Any]) -> str:
 
 def value_text(value: Any) -> str:
     """A value as short as it can be told from others."""
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+    short = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return short if not isinstance(value, float) or float(short) == value else repr(value)
 
 
 def _plain(hint: Any) -> Any:
@@ -76,13 +89,15 @@ def _plain(hint: Any) -> Any:
 
 
 def _varies(name: str, hint: Any) -> bool:
-    plain, decides = _plain(hint), {f.name for f in dataclasses.fields(Config)}
+    plain = _plain(hint)
     simple = plain in (int, float, bool) or typing.get_origin(plain) is Literal
-    return simple and name in decides - {"together"}
+    return simple and name not in MEASURED | {"together"}
 
 
 def _values(name: str, text: str, hint: Any) -> list[Any]:
     parts = text.split(",")
+    if hint is int and ":" in text:
+        raise UsageError(f"grid: {name}={text!r}, but these are whole numbers; list them")
     if hint is float and ":" in text:
         found = _spaced(name, text)
     elif hint in (int, float):
@@ -112,6 +127,8 @@ def _spaced(name: str, text: str) -> list[float]:
         raise UsageError(f"grid: {name}={text!r} is not first:last:n, as in {name}=1e2:1e6:5")
     first, last = (_number(name, part, float) for part in form.groups()[:2])
     n = int(form[3])
-    if not (0 < first <= MOST**2 and 0 < last <= MOST**2 and 2 <= n <= MOST_VALUES):
-        raise UsageError(f"grid: {name}={text!r}; give ends above 0 and 2 to {MOST_VALUES} values")
+    if not (0 < first <= MOST**2 and 0 < last <= MOST**2):
+        raise UsageError(f"grid: {name}={text!r}; give a first and a last value above 0")
+    if not 2 <= n <= MOST_VALUES:
+        raise UsageError(f"grid: {name}={text!r} are {n} values; give 2 to {MOST_VALUES}")
     return [float(f"{value:.6g}") for value in np.geomspace(first, last, n)]

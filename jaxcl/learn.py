@@ -36,7 +36,6 @@ from jaxcl.train import (
     TrainState,
     epoch_order,
     evaluate,
-    forget_programs,
     no_totals,
     run_steps,
     start_phase,
@@ -63,7 +62,6 @@ def begin(setup: Setup, learner: Learner, data: Batch, generated: Array | None =
       generated: images of earlier tasks that a generator made.
     """
     began, key, task = time.perf_counter(), task_key(learner), task_name(learner.position)
-    forget_programs()
     growth = grow(
         setup.net,
         setup.method.rule(setup.config),

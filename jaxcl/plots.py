@@ -96,10 +96,17 @@ def value_curves(
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.subplots()
     numbers = all(type(value) in (int, float) for value in values)
-    places = values if numbers else range(len(values))
+    order = np.argsort(values) if numbers else np.arange(len(values))
+    places = np.array(values)[order] if numbers else order
+    missing = np.zeros(len(values), bool)
     for (label, points), style in zip(lines.items(), ("-", "--"), strict=True):
-        mean, error = np.array(points).T
+        mean, error = np.array(points)[order].T
+        error = error if np.nan_to_num(error).any() else None
         axes.errorbar(places, mean, error, label=label, marker=".", capsize=3, linestyle=style)
+        missing = np.isnan(mean)
+    if missing.any():
+        bottom = {"transform": axes.get_xaxis_transform(), "clip_on": False}
+        axes.plot(places[missing], 0 * missing[missing], "rx", label="diverged", **bottom)
     if numbers and min(values) > 0 and max(values) >= 20 * min(values):
         axes.set_xscale("log")
     if not numbers:

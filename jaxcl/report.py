@@ -76,7 +76,7 @@ def _mean(happened: Sequence[Event]) -> Event:
 
 
 def _show_routes(happened: Sequence[Event], names: Sequence[str], console: Console) -> None:
-    """A line for all seeds that go the same way."""
+    """A line for all seeds of which the same is to be said."""
     lines: dict[str, list[int]] = {}
     for event in happened:
         if isinstance(event, TaskBegan):
@@ -136,9 +136,10 @@ def accuracy_table(summary: dict[str, Any]) -> Table:
     tasks, seeds = summary["tasks"], summary["accuracy"]
     n = len(seeds)
     over = f" with {summary['replay']} replay" if summary.get("replay") else ""
+    measured = "held-out" if summary.get("validation") else "test"
     title = (
         f"{summary['method']}{over} on scenario {summary['scenario']}"
-        f" ({summary['setting']}): test accuracy (%)"
+        f" ({summary['setting']}): {measured} accuracy (%)"
     )
     table = Table(title=title, caption="mean ± standard error over the seeds" if n > 1 else None)
     table.add_column("task")

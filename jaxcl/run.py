@@ -12,6 +12,7 @@ from jaxcl.learn import begin, end, test, test_untrained, train_epoch
 from jaxcl.learner import GENERATOR, Learner, Setup, new_learner, schedule, task_data
 from jaxcl.lockstep import Asking, in_lockstep
 from jaxcl.scholar import imagine, train_generator
+from jaxcl.train import forget_programs
 from jaxcl.types import Batch
 
 
@@ -65,6 +66,7 @@ def rounds(setup: Setup, learners: Sequence[Learner] = ()) -> Iterator[tuple[Eve
 def _side_by_side(setup: Setup, learners: Sequence[Learner]) -> Iterator[tuple[Event, ...]]:
     @lru_cache(maxsize=1)  # earlier tasks' data may be a part of it: one copy serves all
     def data_of(position: int) -> Batch:
+        forget_programs()  # the network grows
         return task_data(setup, position)
 
     return in_lockstep([_run_seed(setup, learner, data_of) for learner in learners])

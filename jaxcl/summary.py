@@ -35,8 +35,8 @@ def summarise(
       seconds: wall time of everything.
 
     Returns:
-      ``method, replay, scenario, setting, seeds, tasks``; ``accuracy`` [seed][trained up
-      to task][task] in percent, None before a task is seen; ``final`` (task ->
+      ``method, replay, scenario, setting, validation, seeds, tasks``; ``accuracy``
+      [seed][trained up to task][task] in percent, None before a task is seen; ``final`` (task ->
       mean and sem), ``average_accuracy, forgetting, backward_transfer,
       forward_transfer, learning_accuracy`` (mean and sem over the seeds, percent
       or percentage points); ``weights, routes, similarity, state_bytes,
@@ -48,6 +48,7 @@ def summarise(
         "replay": config.replay,
         "scenario": config.scenario,
         "setting": config.setting,
+        "validation": config.validation,
         "seeds": [result.seed for result in results],
         "tasks": list(names),
         "accuracy": matrices,

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxcl.batching import examples, map_batches
-from jaxcl.growth import merge, partition
+from jaxcl.growth import merge, partition, task_name
 from jaxcl.lockstep import run_together
 from jaxcl.loop import OneStep, Totals, run_loop, zero_totals
 from jaxcl.losses import cross_entropy, mean_cross_entropy
@@ -197,9 +197,10 @@ class Evaluation(NamedTuple):
     loss: Float[Array, ""]
 
 
-@partial(jax.jit, static_argnames=("view", "position"))
 def evaluate(view: View, position: int, params: Params, data: Batch) -> Evaluation:
     """Accuracy and loss of one task.
+
+    Tasks that differ in the name of their head alone share a compiled program.
 
     Args:
       view: the network and the pathways of the tasks so far.
@@ -207,9 +208,19 @@ def evaluate(view: View, position: int, params: Params, data: Batch) -> Evaluati
       params: the whole tree.
       data: ``image`` (bytes), ``label`` and ``task``.
     """
-    if not view.setting.joined:  # no other task's pathway is needed
-        view, position = view._replace(routes=view.routes[position : position + 1]), 0
-    outputs_of, logits_of = forward(view), own_logits(view, (position,))
+    _, shared, joined = view.setting
+    path = view.routes[position]
+    if joined and not shared:  # every head has a say
+        return _evaluate(view, params, data)
+    alone = path._replace(task=task_name(0), head=task_name(0))
+    params = {**params, "heads": {task_name(0): params["heads"][path.head]}}
+    return _evaluate(view._replace(routes=(alone,)), params, data)
+
+
+@partial(jax.jit, static_argnames="view")
+def _evaluate(view: View, params: Params, data: Batch) -> Evaluation:
+    """Of a task whose examples are judged by the only pathway, or by all of them joined."""
+    outputs_of, logits_of = forward(view), own_logits(view, (0,))
 
     def each(batch: Batch) -> tuple[Array, Array]:
         logits = logits_of(outputs_of(params, batch), batch)
@@ -228,5 +239,5 @@ def forget_programs() -> None:
     every program takes a few hundred.  What is needed again comes from JAX's
     persistent cache.
     """
-    for compiled in (run_steps, run_together, evaluate):
+    for compiled in (run_steps, run_together, _evaluate):
         compiled.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]

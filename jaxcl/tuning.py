@@ -54,7 +54,7 @@ def table(tried: Sequence[Tried]) -> Table:
         caption="average and learning accuracy (%), forgetting (points); * the best average",
         box=box.SIMPLE_HEAD,
     )
-    for name in (*tried[0].point, *FIGURES.values()):
+    for name in (*tried[0].point, *FIGURES.values(), ""):
         made.add_column(name, justify="right", no_wrap=True)
     chosen = best(tried)
     for each in tried:
@@ -63,8 +63,7 @@ def table(tried: Sequence[Tried]) -> Table:
             made.add_row(*cells, "diverged")
             continue
         figures = [mean_text(each.summary[name]) for name in FIGURES]
-        figures[0] += " *" if each is chosen else "  "
-        made.add_row(*cells, *figures)
+        made.add_row(*cells, *figures, "*" if each is chosen else "")
     return made
 
 
@@ -72,6 +71,9 @@ def best_text(tried: Sequence[Tried]) -> str:
     """One line: the best point, its average accuracy, and what is within its error."""
     chosen = best(tried)
     assert chosen.summary is not None
+    ended = [each for each in tried if each.summary is not None]
+    if len(ended) > 1 and len({_score(each) for each in ended}) == 1:
+        return "no value made a difference: does the method use this setting?"
     figure = chosen.summary["average_accuracy"]
     text = f"best: {label(chosen.point)}, average accuracy {mean_text(figure)} %"
     error = figure["sem"]

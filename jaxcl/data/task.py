@@ -87,11 +87,17 @@ def hold_out(task: Task, part: float) -> Task:
     """The task with a part of its training images in place of the test images.
 
     Which ones depends on their number alone; the test images are not looked at.
+
+    Raises:
+      DataError: none are held out, or none are left.
     """
     if part == 0:
         return task
     rows = np.random.default_rng(0).permutation(len(task.train_labels))
     held, kept = np.split(rows, [round(part * len(rows))])
+    if not (len(held) and len(kept)):
+        what = f"of the {len(rows)} training images of task {task.name!r}"
+        raise DataError(f"validation: {part} {what} is none, or all; give 0.1, say")
     return task._replace(
         train_images=task.train_images[kept],
         train_labels=task.train_labels[kept],

@@ -102,12 +102,17 @@ def _how(command: Command) -> list[str]:
 
 def _settled(command: Command) -> tuple[Config, Path]:
     """The whole configuration, checked, and the output folder."""
+    from jaxcl import output
     from jaxcl.build import check_config
     from jaxcl.data import tfds
 
     config = Config(**{f.name: getattr(command, f.name) for f in dataclasses.fields(Config)})
     if config.data_dir is not None:  # a run can be resumed from another folder
         config = dataclasses.replace(config, data_dir=tfds.data_dir(config.data_dir).absolute())
+    folder = command.resume
+    if config.together is None and folder is not None and (folder / output.CONFIG).exists():
+        # As it was on the machine on which the run began: to the bit, it decides the result.
+        config = dataclasses.replace(config, together=output.saved_config(folder).together)
     config = check_config(config)
     if command.out == Path() or command.resume == Path():
         raise UsageError("out: empty; name a folder of its own")
@@ -128,7 +133,7 @@ def execute(command: Command, console) -> None:
 
     began = time.perf_counter()
     config, out = _settled(command)
-    saving = _saving(command)
+    when = saving(command)
     if command.resume is not None and command.overwrite:
         raise UsageError("resume: not together with --overwrite; give one of the two")
     if command.resume is not None and command.out not in (None, command.resume):
@@ -151,7 +156,7 @@ def execute(command: Command, console) -> None:
         setup = set_up(config, tasks)
         past = record.find_past(setup, out, console) if resumes else record.NOTHING
         try:
-            summary = record.record(setup, out, console, saving, past, began)
+            summary = record.record(setup, out, console, when, past, began)
         except Interrupted as stopped:
             raise Interrupted(out) from stopped
         record.show(summary, out, console)
@@ -170,7 +175,8 @@ def _resumes(command: Command, config: Config, out: Path) -> bool | None:
     return None if output.finished(out) else True
 
 
-def _saving(command: Command):
+def saving(command: Command):
+    """When to save; UsageError if the options do not say."""
     from jaxcl.record import Saving
 
     text = command.checkpoint_every

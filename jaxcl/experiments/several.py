@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxcl.config import Config
-from jaxcl.errors import NonFiniteLoss
+from jaxcl.errors import NonFiniteLoss, UsageError
 from jaxcl.experiments import cli, scenario
 
 
@@ -56,32 +56,49 @@ def run_each(
       go_on: whether to go on with the others where a loss is not finite.
 
     Raises:
-      UsageError: a setting that cannot be used.
+      UsageError: a setting that cannot be used, or data that is missing.
       NonFiniteLoss: a run diverged.
     """
-    from jaxcl.build import check_config
     from jaxcl.interrupt import Interrupted
 
-    for config in configs.values():
+    again = shlex.join(prog.split() + sys.argv[1:])
+    again += "" if command.out else f" --out {shlex.quote(str(out))}"
+    try:
+        runs = _checked(command, configs, out)
+        console.print(f"{len(runs)} runs in {out}", highlight=False)
+        for i, (name, each) in enumerate(runs.items()):
+            console.print(f"{name} ({i + 1} of {len(configs)})", highlight=False)
+            try:
+                scenario.execute(each, console)
+            except NonFiniteLoss as error:
+                if not go_on:
+                    raise
+                console.print(f"diverged: {error}", highlight=False)
+    except Interrupted:
+        sys.exit(cli.fail(f"interrupted and saved; go on with: {again}", 75))
+    except KeyboardInterrupt:
+        sys.exit(cli.fail(f"interrupted; what was written is kept; go on with: {again}", 130))
+
+
+def _checked(
+    command: Several, configs: Mapping[str, Config], out: Path
+) -> dict[str, scenario.Command]:
+    """The commands of all runs, if each of them can be run; they have the same tasks."""
+    from jaxcl import output
+    from jaxcl.build import check_config, fit, load_tasks
+
+    if command.out == Path():
+        raise UsageError("out: empty; name a folder of its own")
+    if out.exists():
+        output.check_free(out, overwrite=False)
+    runs = {}
+    for name, config in configs.items():
         check_config(config)
-    for i, (name, config) in enumerate(configs.items()):
         fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(Config)}
-        folder = out / name
-        console.print(f"{name} ({i + 1} of {len(configs)})", highlight=False)
-        try:
-            each = scenario.Command(
-                **fields,
-                out=folder,
-                resume=folder,
-                checkpoint_every=command.checkpoint_every,
-                keep=command.keep,
-            )
-            scenario.execute(each, console)
-        except NonFiniteLoss as error:
-            if not go_on:
-                raise
-            console.print(f"diverged: {error}", highlight=False)
-        except Interrupted:
-            again = shlex.join(prog.split() + sys.argv[1:])
-            again += "" if command.out else f" --out {shlex.quote(str(out))}"
-            sys.exit(cli.fail(f"interrupted and saved; go on with: {again}", 75))
+        options = {"checkpoint_every": command.checkpoint_every, "keep": command.keep}
+        runs[name] = scenario.Command(**fields, **options, out=out / name, resume=out / name)
+        scenario.saving(runs[name])
+    tasks = load_tasks(next(iter(configs.values())))
+    for config in configs.values():
+        fit(check_config(config), tasks)
+    return runs

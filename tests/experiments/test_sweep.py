@@ -1,5 +1,6 @@
 import json
 from functools import partial
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from jaxcl.experiments import sweep
 from jaxcl.plots import heat_map, value_curves
 
 QUICK = ["--scenario", "split-digits", "--tasks", "2", "--method", "ewc", "--iterations", "3"]
-QUICK += ["--limit", "40", "--batch-size", "10", "--hidden", "8"]
+QUICK += ["--limit", "40", "--hidden", "8"]
+SMALL = ["--batch-size", "10"]
 
 
 @pytest.fixture
@@ -18,7 +20,7 @@ def run(call):
 
 
 def test_a_grid_is_run_and_the_best_point_named(run, tmp_path):
-    args = [*QUICK, "--grid", "strength=1,100", "lr=1e-4,1e30", "--out", "here"]
+    args = [*QUICK, *SMALL, "--grid", "strength=1,100", "lr=1e-4,1e30", "--out", "here"]
     code, out, err = run(*args)
     assert (code, err) == (0, "")
     found = json.loads((tmp_path / "here/sweep.json").read_text())
@@ -45,11 +47,18 @@ def test_a_grid_is_run_and_the_best_point_named(run, tmp_path):
         ([], "grid: nothing to vary"),
         (["--grid", "strength=-1,1"], "strength: -1.0 is negative"),
         (["--grid", "strength=1,2", "--method", "ewx"], "method: 'ewx' is unknown"),
-        (["--grid", "validation=1"], "validation: 1"),
+        (["--grid", "lr=1,2", "--validation", "1"], "validation: 1"),
+        (["--grid", "lr=1,2", "--validation", "0.001"], "validation: 0.001 of the 40 training"),
+        (["--grid", "lr=1,2", "--lr", "3"], "lr: given, and in the grid as well"),
+        (["--grid", "lr=1,2", "--grid", "l2=1,2"], "grid: given twice"),
+        (["--grid", "batch_size=3,100"], "batch_size: 100 is more than the 36 training images"),
+        (["--grid", "lr=1,2", "--keep", "0"], "keep: 0 is not positive"),
+        (["--grid", "lr=1,2", "--out", ""], "out: empty"),
     ],
 )
 def test_everything_is_checked_before_the_first_run(run, tmp_path, args, message):
-    code, _, err = run(*QUICK, *args)
+    batch = [] if "batch_size=3,100" in args else SMALL
+    code, _, err = run(*QUICK, *batch, *args)
     assert code == 2
     assert message in err
     assert err.count("\n") == 1
@@ -57,9 +66,19 @@ def test_everything_is_checked_before_the_first_run(run, tmp_path, args, message
 
 
 def test_a_grid_of_which_nothing_ends_is_an_error(run):
-    code, _, err = run(*QUICK, "--grid", "lr=1e30", "--out", "here")
-    assert code == 2
+    code, _, err = run(*QUICK, *SMALL, "--grid", "lr=1e30", "--out", "here")
+    assert code == 1
     assert err == "error: grid: every run diverged; try smaller values, or a smaller --lr\n"
+
+
+def test_an_interruption_before_there_is_anything_to_save_says_how_to_go_on(run):
+    with mock.patch("jaxcl.experiments.scenario.execute", side_effect=KeyboardInterrupt):
+        code, out, err = run(*QUICK, *SMALL, "--grid", "lr=1e-3,1e-2")
+    assert code == 130
+    folder = out.split("2 runs in ")[1].split("\n")[0]
+    again = "interrupted; what was written is kept; go on with: python -m jaxcl.experiments.sweep"
+    assert err.startswith(f"error: {again} ")
+    assert err.endswith(f"--grid lr=1e-3,1e-2 --out {folder}\n")
 
 
 def summary(mean: float, sem: float | None) -> dict:
@@ -73,6 +92,8 @@ def test_points_within_the_error_of_the_best_are_named():
     assert tuning.best(tried).point == {"lam": 3}
     text = "best: lam=3, average accuracy 92.0 ± 0.5 %; within its error: lam=4"
     assert tuning.best_text(tried) == text
+    same = [tuning.Tried({"xi": v}, summary(90.0, None)) for v in (1, 2)]
+    assert tuning.best_text(same).startswith("no value made a difference")
     alone = [tuning.Tried({"lam": 1}, summary(90.0, None))]
     assert tuning.best_text(alone) == "best: lam=1, average accuracy 90.0 %"
 
