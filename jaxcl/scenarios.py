@@ -72,7 +72,7 @@ PERMUTED = THREE_TYPES._replace(
     hidden=(1000, 1000),
     iterations=5000,
     lr=1e-4,
-    strengths={("ewc", "domain"): 500.0, ("si", "domain"): 0.1},
+    strengths={("ewc", "domain"): 100.0, ("si", "domain"): 10.0},
 )
 # Shin et al. 2017: a chain of solvers, each but the first taught by the scholar before it
 # alone; two domains of the same digits.
@@ -110,7 +110,7 @@ class Scenario(NamedTuple):
     summary: str
     tasks: tuple[str, ...]
     protocol: Protocol = Protocol()
-    made: Literal["split", "permuted", "rotated", "repeated"] | None = None
+    made: Literal["split", "permuted", "permuted32", "rotated", "repeated"] | None = None
     count: int = 0
 
 
@@ -146,7 +146,18 @@ SCENARIOS = {
         5,
     ),
     "permuted-mnist": Scenario(
-        "MNIST, the pixels in another order each time", ("mnist",), PERMUTED, "permuted", 10
+        "MNIST at 32x32, the pixels in another order each time",
+        ("mnist",),
+        PERMUTED,
+        "permuted32",
+        10,
+    ),
+    "permuted-mnist-28": Scenario(
+        "MNIST at 28x28, the pixels in another order each time",
+        ("mnist",),
+        PERMUTED,
+        "permuted",
+        10,
     ),
     "rotated-mnist": Scenario(
         "MNIST, turned from 0 to 180 degrees", ("mnist",), PERMUTED, "rotated", 5

@@ -79,6 +79,12 @@ def test_scenarios_made_from_the_built_in_digits(made):
     assert image_shape(check_config(config)) == tasks[0].train_images.shape[1:]
 
 
+def test_a_dry_run_knows_the_border_of_permuted_images():
+    for scenario, side in (("permuted-mnist", 32), ("permuted-mnist-28", 28)):
+        config = check_config(Config(scenario=scenario, method="finetune"))
+        assert image_shape(config) == (side, side, 1)
+
+
 def test_another_order_deals_the_same_images_out_in_another_way():
     one, two = (
         load_tasks(Config(scenario="split-digits", method="finetune", order=order))

@@ -12,6 +12,7 @@ from jaxcl import data
 from jaxcl.build import make_net
 from jaxcl.config import Config, to_toml
 from jaxcl.data import tfds
+from jaxcl.data.derive import SIDE
 from jaxcl.growth import count
 from jaxcl.methods import METHODS
 from jaxcl.scenarios import SCENARIOS
@@ -63,7 +64,10 @@ def dry_run(console: Console, config: Config, out: Path) -> None:
 
 def image_shape(config: Config) -> tuple[int, int, int]:
     """Height, width and channels of the images that the network would see."""
-    shapes = {IMAGES.get(name, RGB) for name in SCENARIOS[config.scenario].tasks}
+    scenario = SCENARIOS[config.scenario]
+    shapes = {IMAGES.get(name, RGB) for name in scenario.tasks}
+    if scenario.made == "permuted32":
+        shapes = {(SIDE, SIDE, channels) for _, _, channels in shapes}
     return shapes.pop() if config.net != "cnn" and len(shapes) == 1 else RGB
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxcl.data.derive import permuted, rotated, split
+from jaxcl.data.derive import permuted, permuted32, rotated, split
 from jaxcl.data.task import Task
 from jaxcl.errors import DataError
 
@@ -75,6 +75,25 @@ def test_pixels_are_permuted_alike_in_all_images(shape):
         np.testing.assert_array_equal(other.test_labels, marked.test_labels)
     assert len(orders) == 3
     assert tuple(range(pixels)) not in orders
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (5, 32, 3), (7, 8, 1)])
+def test_a_border_is_permuted_with_the_image(shape):
+    task = made(shape=shape)
+    first, other = permuted32(task, 2)
+    for images, was in (
+        (first.train_images, task.train_images),
+        (first.test_images, task.test_images),
+    ):
+        assert images.shape == (len(was), 32, 32, shape[2])
+        top, left = (32 - shape[0]) // 2, (32 - shape[1]) // 2
+        inside = images[:, top : top + shape[0], left : left + shape[1]]
+        np.testing.assert_array_equal(inside, was)
+        assert images.sum() == was.sum()
+    counts = [np.sort(x.train_images.reshape(len(task.train_labels), -1)) for x in (first, other)]
+    np.testing.assert_array_equal(*counts)
+    with pytest.raises(DataError, match="larger than 32x32"):
+        permuted32(made(shape=(33, 4, 1)), 2)
 
 
 def test_the_permutations_are_always_the_same():
