@@ -65,7 +65,8 @@ def run_each(
     again += "" if command.out else f" --out {shlex.quote(str(out))}"
     try:
         runs = _checked(command, configs, out)
-        console.print(f"{len(runs)} runs in {out}", highlight=False)
+        many = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+        console.print(f"{many} in {out}", highlight=False)
         for i, (name, each) in enumerate(runs.items()):
             console.print(f"{name} ({i + 1} of {len(configs)})", highlight=False)
             try:
