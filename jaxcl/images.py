@@ -37,13 +37,19 @@ def to_rgb32(
     if (height, width) == (SIDE, SIDE):
         resized = images
     elif how == "pad":
-        top, left = (SIDE - height) // 2, (SIDE - width) // 2
-        around = ((top, SIDE - height - top), (left, SIDE - width - left))
-        resized = np.pad(images, ((0, 0), *around, (0, 0)))
+        resized = pad32(images)
     else:
         parts = [_bilinear(images[i : i + BATCH]) for i in range(0, n, BATCH)]
         resized = np.concatenate(parts)
     return np.repeat(resized, 3 // channels, axis=-1)
+
+
+def pad32(
+    images: UInt8[ndarray, "n height width channels"],
+) -> UInt8[ndarray, "n 32 32 channels"]:
+    """Images of at most 32x32 in the middle of 32x32, zeros around."""
+    around = [((SIDE - side) // 2, (SIDE - side + 1) // 2) for side in images.shape[1:3]]
+    return np.pad(images, ((0, 0), *around, (0, 0)))
 
 
 @jax.jit

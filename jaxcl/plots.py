@@ -106,7 +106,7 @@ def value_curves(
         missing = np.isnan(mean)
     if missing.any():
         bottom = {"transform": axes.get_xaxis_transform(), "clip_on": False}
-        axes.plot(places[missing], 0 * missing[missing], "rx", label="diverged", **bottom)
+        axes.plot(places[missing], np.zeros(missing.sum()), "rx", label="diverged", **bottom)
     if numbers and min(values) > 0 and max(values) >= 20 * min(values):
         axes.set_xscale("log")
     if not numbers:

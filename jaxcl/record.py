@@ -164,9 +164,8 @@ def record(
                 taken = snapshot.take_all([event.learner for event in at_rest])
                 saved = time.perf_counter()
                 meta = {"metrics_bytes": output.metrics_size(out), "elapsed": saved - began}
-                meta |= {"config": to_toml(setup.config), **taken.meta}
-                meta |= {"data": setup.data, "jax": jax.__version__}
-                save(taken.arrays, meta)
+                meta |= {"config": to_toml(setup.config), "data": setup.data}
+                save(taken.arrays, {**meta, **taken.meta, "jax": jax.__version__})
             if stop:
                 if not wait():
                     raise OutputError("interrupted, and the last checkpoint was not written")

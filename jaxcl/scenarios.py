@@ -146,18 +146,10 @@ SCENARIOS = {
         5,
     ),
     "permuted-mnist": Scenario(
-        "MNIST at 32x32, the pixels in another order each time",
-        ("mnist",),
-        PERMUTED,
-        "permuted32",
-        10,
+        "MNIST, 32x32, the pixels in another order", ("mnist",), PERMUTED, "permuted32", 10
     ),
     "permuted-mnist-28": Scenario(
-        "MNIST at 28x28, the pixels in another order each time",
-        ("mnist",),
-        PERMUTED,
-        "permuted",
-        10,
+        "MNIST, 28x28, the pixels in another order", ("mnist",), PERMUTED, "permuted", 10
     ),
     "rotated-mnist": Scenario(
         "MNIST, turned from 0 to 180 degrees", ("mnist",), PERMUTED, "rotated", 5

@@ -6,10 +6,10 @@ from PIL import Image
 
 from jaxcl.data.task import Task
 from jaxcl.errors import DataError
+from jaxcl.images import SIDE, pad32
 
 SEED = 0  # of the permutations: everybody has the same tasks
 HALF_TURN = 180.0
-SIDE = 32
 
 
 def split(task: Task, n: int) -> list[Task]:
@@ -73,12 +73,9 @@ def permuted32(task: Task, n: int) -> list[Task]:
     So the published runs have it (van de Ven & Tolias 2019, arXiv 1904.07734); tasks are
     then in each other's way less, since a pixel in use in one is more often dark in another.
     """
-    height, width = task.train_images.shape[1:3]
-    if max(height, width) > SIDE:
+    if max(task.train_images.shape[1:3]) > SIDE:
         raise DataError(f"scenario: images of {task.name} are larger than {SIDE}x{SIDE}")
-    around = [((SIDE - side) // 2, (SIDE - side + 1) // 2) for side in (height, width)]
-    borders = ((0, 0), *around, (0, 0))
-    train, test = (np.pad(x, borders) for x in (task.train_images, task.test_images))
+    train, test = pad32(task.train_images), pad32(task.test_images)
     return permuted(task._replace(train_images=train, test_images=test), n)
 
 

@@ -12,8 +12,8 @@ from jaxcl import data
 from jaxcl.build import make_net
 from jaxcl.config import Config, to_toml
 from jaxcl.data import tfds
-from jaxcl.data.derive import SIDE
 from jaxcl.growth import count
+from jaxcl.images import SIDE
 from jaxcl.methods import METHODS
 from jaxcl.scenarios import SCENARIOS
 from jaxcl.types import Params, PRNGKey

@@ -9,10 +9,14 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jaxcl.config import Config
 from jaxcl.errors import UsageError
 from jaxcl.experiments import cli
+
+if TYPE_CHECKING:  # it imports JAX, and the help need not wait for it
+    from jaxcl.data.task import Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,14 +125,27 @@ def _settled(command: Command) -> tuple[Config, Path]:
     return config, command.resume or command.out or usual
 
 
-def execute(command: Command, console) -> None:
+def load(config: Config, console) -> list["Task"]:
+    """The scenario's tasks; says that they are being read."""
+    from jaxcl.build import load_tasks
+
+    with console.status("loading data"):
+        return load_tasks(config, lambda text: console.print(text, style="dim"))
+
+
+def execute(command: Command, console, tasks: Sequence["Task"] | None = None) -> None:
     """Runs what is left of a run, and shows its results.
+
+    Args:
+      command: what to run.
+      console: where progress is shown.
+      tasks: of the scenario, if they were read already.
 
     Raises:
       Interrupted: a signal came and everything is saved; names the folder.
     """
     from jaxcl import checkpoint, lock, output, record, runtime
-    from jaxcl.build import load_tasks, set_up
+    from jaxcl.build import set_up
     from jaxcl.interrupt import Interrupted
 
     began = time.perf_counter()
@@ -145,8 +162,7 @@ def execute(command: Command, console) -> None:
         checkpoint.clean(out / output.CHECKPOINTS, set())  # killed before it could
         return
     runtime.use_compilation_cache()
-    with console.status("loading data"):
-        tasks = load_tasks(config, lambda text: console.print(text, style="dim"))
+    tasks = load(config, console) if tasks is None else tasks
     with lock.locked(out):
         # Another process may have begun or ended a run here meanwhile.
         if _resumes(command, config, out) != resumes:

@@ -3,14 +3,17 @@
 import dataclasses
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxcl.config import Config
 from jaxcl.errors import NonFiniteLoss, UsageError
 from jaxcl.experiments import cli, scenario
+
+if TYPE_CHECKING:
+    from jaxcl.data.task import Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Several(Config):
     def varied(self, **changes: Any) -> Config:
         """The settings of a run."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(Config)}
-        return Config(**{**fields, **changes})
+        return Config(**fields | changes)
 
 
 def new_folder(*parts: str) -> Path:
@@ -65,12 +68,13 @@ def run_each(
     again += "" if command.out else f" --out {shlex.quote(str(out))}"
     try:
         runs = _checked(command, configs, out)
+        tasks = _tasks(list(configs.values()), console)
         many = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
         console.print(f"{many} in {out}", highlight=False)
         for i, (name, each) in enumerate(runs.items()):
             console.print(f"{name} ({i + 1} of {len(configs)})", highlight=False)
             try:
-                scenario.execute(each, console)
+                scenario.execute(each, console, tasks)
             except NonFiniteLoss as error:
                 if not go_on:
                     raise
@@ -84,22 +88,27 @@ def run_each(
 def _checked(
     command: Several, configs: Mapping[str, Config], out: Path
 ) -> dict[str, scenario.Command]:
-    """The commands of all runs, if each of them can be run; they have the same tasks."""
+    """The commands of all runs, if their options can be used."""
     from jaxcl import output
-    from jaxcl.build import check_config, fit, load_tasks
+    from jaxcl.build import check_config
 
     if command.out == Path():
         raise UsageError("out: empty; name a folder of its own")
-    if out.exists():
-        output.check_free(out, overwrite=False)
+    output.check_free(out, overwrite=False)
+    saving = {"checkpoint_every": command.checkpoint_every, "keep": command.keep}
     runs = {}
     for name, config in configs.items():
         check_config(config)
-        fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(Config)}
-        options = {"checkpoint_every": command.checkpoint_every, "keep": command.keep}
-        runs[name] = scenario.Command(**fields, **options, out=out / name, resume=out / name)
+        runs[name] = scenario.Command(**vars(config), **saving, out=out / name, resume=out / name)
         scenario.saving(runs[name])
-    tasks = load_tasks(next(iter(configs.values())))
-    for config in configs.values():
-        fit(check_config(config), tasks)
     return runs
+
+
+def _tasks(configs: Sequence[Config], console) -> "list[Task]":
+    """The tasks, which are those of all runs, if each can be run on them."""
+    from jaxcl.build import check_config, fit
+
+    tasks = scenario.load(configs[0], console)
+    for config in configs:
+        fit(check_config(config), tasks)
+    return tasks
