@@ -24,10 +24,9 @@ from jaxcl.learner import (
 )
 from jaxcl.lockstep import Work
 from jaxcl.nets import Pathway, Routes
-from jaxcl.nets.layers import gathering
 from jaxcl.random import stream
 from jaxcl.routing import Seen, grow, layer_moments
-from jaxcl.settings import View, forward, head_classes, own_logits
+from jaxcl.settings import View, forward, gathered_forward, head_classes, own_logits
 from jaxcl.similarity import frechet_similarity
 from jaxcl.stretches import Learning, Steps, means, stretches
 from jaxcl.train import (
@@ -89,14 +88,10 @@ def begin(setup: Setup, learner: Learner, data: Batch, generated: Array | None =
 def whole_task(setup: Setup, routes: Routes, data: Batch) -> TaskData:
     """A task as a transform sees it, with the outputs of the tasks so far."""
     view = View(setup.net, routes, setup.setting)
-    judged = own_logits(view, range(len(routes)))
+    judged = own_logits(view, tuple(range(len(routes))))
     # Gathered gradients are right where no weight is used twice for an example.
     once = setup.net.gathers and len({pathway.route for pathway in routes}) == 1
-
-    def gathered(f):
-        return forward(view, gathering(f))
-
-    return TaskData(data, forward(view), judged, gathered if once else None)
+    return TaskData(data, forward(view), judged, gathered_forward(view) if once else None)
 
 
 def train_epoch(setup: Setup, learner: Learner, data: Batch, epoch: Epoch) -> Learning:

@@ -34,7 +34,7 @@ JUDGED_IMAGES = 5000
 @partial(jax.jit, static_argnames="view")
 def classify(view: View, params: Params, images: UInt8[Array, "n h w c"]) -> Int[Array, "n"]:
     """The class that the network finds most probable, where all tasks share one output."""
-    logits_of, outputs_of = own_logits(view, range(len(view.routes))), forward(view)
+    logits_of, outputs_of = own_logits(view, tuple(range(len(view.routes)))), forward(view)
 
     def one(batch: Batch) -> Array:
         return jnp.argmax(logits_of(outputs_of(params, batch), batch), -1)

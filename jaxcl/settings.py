@@ -5,13 +5,14 @@ References:
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import jax.numpy as jnp
 
 from jaxcl.images import to_float
 from jaxcl.nets.base import Net, Routes
-from jaxcl.nets.layers import PLAIN, Layers
+from jaxcl.nets.layers import PLAIN, Entrywise, Layers, gathering
 from jaxcl.types import Array, Batch, Outputs, Params
 
 ALL = "all"
@@ -68,6 +69,7 @@ class View(NamedTuple):
     setting: Setting
 
 
+@cache
 def forward(view: View, layers: Layers = PLAIN) -> Callable[[Params, Batch], dict[str, Array]]:
     """``forward(params, batch) -> {task: logits}``, or ``{"all": logits}`` where joined.
 
@@ -87,7 +89,14 @@ def forward(view: View, layers: Layers = PLAIN) -> Callable[[Params, Batch], dic
     return run
 
 
-def own_logits(view: View, targets: Sequence[int]) -> Callable[[Outputs, Batch], Array]:
+@cache
+def gathered_forward(view: View) -> Callable[[Entrywise], Callable[[Params, Batch], Outputs]]:
+    """``f -> forward`` with weight gradients ``sum_n f(g_n)`` over a batch's examples."""
+    return lambda f: forward(view, gathering(f))
+
+
+@cache
+def own_logits(view: View, targets: tuple[int, ...]) -> Callable[[Outputs, Batch], Array]:
     """``(outputs, batch) -> [b, classes]``: the logits that each example is judged by.
 
     Args:

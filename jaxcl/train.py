@@ -16,6 +16,7 @@ from jaxcl.losses import cross_entropy, mean_cross_entropy
 from jaxcl.random import stream
 from jaxcl.settings import View, forward, own_logits
 from jaxcl.transforms import Context, LossTransform, Step
+from jaxcl.transforms.importance import mean_of_chunks
 from jaxcl.trees import regrow
 from jaxcl.types import Array, Batch, Float, Int, Metrics, Outputs, Params, PRNGKey, PyTree, Scalar
 
@@ -102,7 +103,7 @@ def make_step(program: Program) -> Callable[[TrainState, Batch], tuple[TrainStat
     outputs_of = forward(program.view)
     logits_of = own_logits(program.view, program.targets)
     # What a transform replays may belong to any task so far.
-    any_logits_of = own_logits(program.view, range(len(program.view.routes)))
+    any_logits_of = own_logits(program.view, tuple(range(len(program.view.routes))))
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = stream(state.key, "step", state.step)
@@ -239,5 +240,5 @@ def forget_programs() -> None:
     every program takes a few hundred.  What is needed again comes from JAX's
     persistent cache.
     """
-    for compiled in (run_steps, run_together, _evaluate):
+    for compiled in (run_steps, run_together, _evaluate, mean_of_chunks):
         compiled.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]

@@ -18,7 +18,6 @@ from jaxcl.nets.conv import (
     Formulation,
     default_formulation,
     in_chunks,
-    max_pool,
     save_for_backward,
 )
 from jaxcl.nets.layers import PLAIN, Layers, weights
@@ -69,16 +68,16 @@ def cnn(
     def convolutions(
         params: Params, images: Array, routes: Iterable[Route], how: Formulation, layers: Layers
     ) -> dict[Route, Array]:
-        """Values before the nonlinearity, by prefix of a route; each prefix once."""
+        """Values before the nonlinearity, by (part of a) route; each part once."""
         before: dict[Route, Array] = {}
         for route in routes:
-            for depth, layer in enumerate(names):
-                prefix = route[: depth + 1]
-                if prefix in before:
+            for depth, layer in enumerate(names[: len(route)]):
+                part = route[: depth + 1]
+                if part in before:
                     continue
-                x = jax.nn.relu(before[prefix[:-1]]) if depth else images
-                branch = params[layer][prefix[-1]]
-                before[prefix] = save_for_backward(layers.conv(x, branch, how))
+                x = jax.nn.relu(before[part[:-1]]) if depth else images
+                branch = params[layer][part[-1]]
+                before[part] = save_for_backward(layers.conv(x, branch, how))
         return before
 
     def apply(
@@ -87,10 +86,15 @@ def cnn(
         how = formulation or default_formulation()
         paths = sorted({pathway.route for pathway in routes})
 
-        def pooled(x: Array) -> list[Array]:
-            before = convolutions(params, x, paths, how, layers)
-            # ReLU after pooling gives the same values for a quarter of the work.
-            return [jax.nn.relu(max_pool(before[path])).reshape(len(x), -1) for path in paths]
+        def pooled(images: Array) -> list[Array]:
+            inner = convolutions(params, images, [path[:-1] for path in paths], how, layers)
+            found = []
+            for *part, last in paths:
+                x = jax.nn.relu(inner[tuple(part)]) if part else images
+                # ReLU after pooling gives the same values for a quarter of the work.
+                y = save_for_backward(layers.conv_pool(x, params[names[-1]][last], how))
+                found.append(jax.nn.relu(y).reshape(len(x), -1))
+            return found
 
         features = in_chunks(pooled, images) if how == "patches" else pooled(images)
         units = {

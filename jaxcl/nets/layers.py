@@ -15,7 +15,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxcl.nets.conv import Formulation, conv2d, image_patches
+from jaxcl.nets import winograd
+from jaxcl.nets.conv import Formulation, conv2d, image_patches, max_pool, save_for_backward
 from jaxcl.types import Array, Params, PRNGKey
 
 Entrywise = Callable[[Array], Array]
@@ -28,10 +29,12 @@ class Layers(NamedTuple):
     Attributes:
       dense: ``(x [n, i], {"w" [i, o], "b" [o]}) -> [n, o]``.
       conv: ``(x [n, h, w, i], {"w" [3, 3, i, o], "b" [o]}, formulation)``.
+      conv_pool: the same, and 2x2 max-pooling after it.
     """
 
     dense: Callable[[Array, Params], Array]
     conv: Callable[[Array, Params, Formulation], Array]
+    conv_pool: Callable[[Array, Params, Formulation], Array]
 
 
 def dense(x: Array, params: Params) -> Array:
@@ -44,7 +47,14 @@ def conv(x: Array, params: Params, how: Formulation) -> Array:
     return conv2d(x, params["w"], how) + params["b"]
 
 
-PLAIN = Layers(dense, conv)
+def conv_pool(x: Array, params: Params, how: Formulation) -> Array:
+    """A convolution with a bias, and pooling; the largest value does not depend on the bias."""
+    if how == "patches":
+        return winograd.conv_pool(x, params["w"]) + params["b"]
+    return max_pool(conv(x, params, how))
+
+
+PLAIN = Layers(dense, conv, conv_pool)
 
 
 @cache
@@ -90,7 +100,10 @@ def gathering(f: Entrywise) -> Layers:
         run.defvjp(forward, backward)
         return run(x, params)
 
-    return Layers(gathered_dense, gathered_conv)
+    def gathered_conv_pool(x: Array, params: Params, how: Formulation) -> Array:
+        return max_pool(save_for_backward(gathered_conv(x, params, how)))
+
+    return Layers(gathered_dense, gathered_conv, gathered_conv_pool)
 
 
 def weights(key: PRNGKey, shape: tuple[int, ...]) -> Params:

@@ -6,6 +6,7 @@ batch grows.
 """
 
 from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Literal
 
 import jax
@@ -22,6 +23,10 @@ Directions = Callable[[Array, Batch, PRNGKey], Array]
 Entrywise = Callable[[Array], Array]
 """A multiplicative function of each entry."""
 
+OfChunk = Callable[[Params, Batch, Array, Array], PyTree]
+"""(params, batch, keys, weight [b]) -> a sum over the batch, like the params."""
+
+KEPT = 32  # networks whose functions are kept, and what is compiled of them
 GATHERED_CHUNK = 100  # examples in a backward pass where the layers are known
 
 
@@ -60,7 +65,12 @@ def diagonal_fisher(
       Kunstner, Balles & Hennig, Limitations of the empirical Fisher, 2019
       (arXiv 1905.12558).
     """
+    directions = _of_labels(labels, label)
+    return mean_importance(params, task, key, directions, jnp.square, examples)
 
+
+@lru_cache(KEPT)
+def _of_labels(labels: Labels, label: str) -> Directions:
     def directions(logits: Array, batch: Batch, key: PRNGKey) -> Array:
         p = jax.nn.softmax(logits)
         classes = logits.shape[-1]
@@ -70,7 +80,7 @@ def diagonal_fisher(
         chosen = jax.random.categorical(key, logits) if labels == "sampled" else batch[label]
         return (jax.nn.one_hot(chosen, classes, dtype=logits.dtype) - p)[None]
 
-    return mean_importance(params, task, key, directions, jnp.square, examples)
+    return directions
 
 
 def output_sensitivity(
@@ -90,12 +100,12 @@ def output_sensitivity(
     References:
       Aljundi et al., Memory aware synapses, 2018 (arXiv 1711.09601).
     """
+    return mean_importance(params, task, key, _of_norm, jnp.abs, examples)
 
-    def directions(logits: Array, batch: Batch, key: PRNGKey) -> Array:
-        del batch, key
-        return 2 * logits[None]
 
-    return mean_importance(params, task, key, directions, jnp.abs, examples)
+def _of_norm(logits: Array, batch: Batch, key: PRNGKey) -> Array:
+    del batch, key
+    return 2 * logits[None]
 
 
 def mean_importance(
@@ -137,11 +147,17 @@ def mean_importance(
 
     # One draw for each example, whatever the chunks are.
     keys = jax.random.split(jax.random.fold_in(key, 1), len(rows))
-    return _mean(params, task.data, rows, keys, _of_chunk(task, directions, f), chunk)
+    of_chunk = _of_chunk(task.forward, task.logits, task.gathered, directions, f)
+    return mean_of_chunks(params, task.data, rows, keys, of_chunk, chunk)
 
 
-def _of_chunk(task: TaskData, directions: Directions, f: Entrywise):
-    """``(params, batch, keys, weight [b]) -> sum over the chunk``."""
+@lru_cache(KEPT)
+def _of_chunk(forward, logits, gathered, directions: Directions, f: Entrywise) -> OfChunk:
+    """``(params, batch, keys, weight [b]) -> sum over the chunk``; one for a network.
+
+    The same function for the same network, so that it is compiled once.
+    """
+    task = TaskData({}, forward, logits, gathered)
 
     def drawn(logits: Array, batch: Batch, keys: Array) -> Array:
         one = jax.vmap(lambda z, b, k: directions(z[None], _alone(b), k)[:, 0])
@@ -179,8 +195,9 @@ def _alone(example: Batch) -> Batch:
     return {name: leaf[None] for name, leaf in example.items()}
 
 
-def _mean(
-    params: Params, data: Batch, rows: Int[Array, "n"], keys: Array, of_chunk, chunk: int
+@partial(jax.jit, static_argnames=("of_chunk", "chunk"))
+def mean_of_chunks(
+    params: Params, data: Batch, rows: Int[Array, "n"], keys: Array, of_chunk: OfChunk, chunk: int
 ) -> PyTree:
     """The mean over the rows, a chunk at a time; the last chunk is filled up."""
     n = len(rows)
@@ -189,15 +206,11 @@ def _mean(
     place = jnp.minimum(jnp.arange(chunks * chunk), n - 1).reshape(chunks, chunk)
     weight = (jnp.arange(chunks * chunk) < n).astype(jnp.float32).reshape(chunks, chunk)
 
-    @jax.jit
-    def run(params: Params, data: Batch, rows: Array, keys: Array) -> PyTree:
-        def body(total: PyTree, part):
-            place, weight = part
-            batch = {name: leaf[rows[place]] for name, leaf in data.items()}
-            found = of_chunk(params, batch, keys[place], weight)
-            return jax.tree.map(jnp.add, total, found), None
+    def body(total: PyTree, part):
+        place, weight = part
+        batch = {name: leaf[rows[place]] for name, leaf in data.items()}
+        found = of_chunk(params, batch, keys[place], weight)
+        return jax.tree.map(jnp.add, total, found), None
 
-        total, _ = jax.lax.scan(body, jax.tree.map(jnp.zeros_like, params), (place, weight))
-        return jax.tree.map(lambda x: x / n, total)
-
-    return run(params, data, rows, keys)
+    total, _ = jax.lax.scan(body, jax.tree.map(jnp.zeros_like, params), (place, weight))
+    return jax.tree.map(lambda x: x / n, total)

@@ -42,7 +42,7 @@ def fitted(net, setting, heads, images):
     view = View(net, routes, SETTINGS[setting])
     task = jnp.arange(len(images), dtype=jnp.int32) % 2
     data = {"image": jnp.asarray(images), "label": jnp.zeros_like(task).at[::3].set(1)}
-    judged = own_logits(view, range(2))
+    judged = own_logits(view, (0, 1))
     plain = TaskData({**data, "task": task}, forward(view), judged)
     return params, plain, plain._replace(gathered=lambda f: forward(view, gathering(f)))
 

@@ -1,0 +1,37 @@
+"""What is measured."""
+
+from typing import NamedTuple
+
+
+class Measured(NamedTuple):
+    """A case as a person reads it.
+
+    Attributes:
+      title: what is done.
+      unit: what a time is given for.
+      turn: units of a turn; about a second of work.
+      peers: forms of the PyTorch program; the faster one counts.
+    """
+
+    title: str
+    unit: str
+    turn: int
+    peers: tuple[str, ...] = ("torch", "torch-compiled")
+
+
+LOOP = ("torch",)
+CASES = {
+    "cnn": Measured("CNN, first task, batch 100", "step", 20),
+    "cnn-lwf": Measured("CNN and LwF, one old head, recorded responses", "step", 20),
+    "cnn-split": Measured("CNN and split, three old tasks", "step", 10),
+    "mlp": Measured("MLP 784-400-400-10, batch 128", "step", 400),
+    "si": Measured("MLP and SI", "step", 200),
+    "replay": Measured("MLP and replay of as many examples", "step", 200),
+    "gan": Measured("WGAN-GP: five critic steps and one of the generator", "iteration", 20, LOOP),
+    "fisher-mlp": Measured("exact Fisher of the MLP, 1,000 examples", "example", 1_000, LOOP),
+    "fisher-mlp-12": Measured("exact Fisher of the MLP, 12,000 examples", "example", 12_000, LOOP),
+    "fisher-cnn": Measured("exact Fisher of the CNN, 1,000 examples", "example", 1_000, LOOP),
+    "seeds-4": Measured("MLP, 4 seeds as one program", "step of a seed", 400),
+    "seeds-16": Measured("MLP, 16 seeds as one program", "step of a seed", 400),
+    "seeds-64": Measured("MLP, 64 seeds as one program", "step of a seed", 384),
+}

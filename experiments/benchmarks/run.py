@@ -1,0 +1,35 @@
+"""Measures jaxcl beside PyTorch, and writes RESULTS.md.
+
+    python experiments/benchmarks/run.py [CASE ...] [--rounds 7]
+
+Every side runs in a process of its own; they take turns, after a turn to warm up, and
+first show that they find the same losses from the same weights.  What is measured is added
+to results.json, from which RESULTS.md is made; cases that are not run keep their figures.
+"""
+
+import argparse
+
+from cases import CASES
+from report import save, shown
+from rich.console import Console
+from turns import take
+
+
+def main() -> None:
+    """Measures the cases and writes what they took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each side")
+    options = parser.parse_args()
+    if unknown := set(options.cases) - set(CASES):
+        parser.error(f"CASE: {', '.join(sorted(unknown))}; choose from {', '.join(CASES)}")
+    console = Console()
+    for name in options.cases or CASES:
+        with console.status(name) as status:
+            turns = take(name, CASES[name], options.rounds, status.update)
+        save(name, turns)
+        console.print(shown(name, CASES[name], turns), highlight=False)
+
+
+if __name__ == "__main__":
+    main()

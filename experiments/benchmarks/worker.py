@@ -1,0 +1,36 @@
+"""A fresh process with one side of one case; does so many units for each line it reads."""
+
+import importlib
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+
+def main() -> None:
+    """``worker.py SIDE CASE FOLDER``; answers are lines of JSON."""
+    side, name, folder = sys.argv[1:]
+    answers, sys.stdout = sys.stdout, sys.stderr  # whatever else is printed is no answer
+
+    from jaxcl.runtime import keep_freed_memory
+
+    keep_freed_memory()  # both sides alike
+
+    from side import measured, peak_mib
+
+    if side == "jaxcl":
+        make = importlib.import_module("jax_side").CASES[name]
+    else:
+        make = partial(importlib.import_module("torch_side").CASES[name], compiled=side != "torch")
+    case = make(Path(folder))
+
+    def answer(**values) -> None:
+        print(json.dumps(values), file=answers, flush=True)
+
+    answer(check=case.check())
+    for line in sys.stdin:
+        answer(**measured(case.run, int(line)), peak_mib=peak_mib())
+
+
+if __name__ == "__main__":
+    main()
