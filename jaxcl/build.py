@@ -41,6 +41,8 @@ def check_config(config: Config) -> Config:
         raise UsageError(
             f"heads: full needs one pathway; {config.method} has several, give growing"
         )
+    if config.net == "cnn" and config.initial != "he":
+        raise UsageError("initial: the cnn starts from he; leave it out, or give another net")
     if columns and config.setting == "domain":
         raise UsageError(f"setting: {config.method} needs a head a task; give task or class")
     if config.together is None:  # a CPU is busy with one
@@ -124,7 +126,8 @@ def make_net(config: Config, shape: tuple[int, ...]) -> Net:
     hidden = () if config.net == "linear" else config.hidden
     if progressive:
         return columns(size=1, channels=math.prod(shape), filters=(), hidden=hidden)
-    return mlp(math.prod(shape), hidden)
+    assert config.initial is not None
+    return mlp(math.prod(shape), hidden, initial=config.initial)
 
 
 def make_scholar(config: Config, shape: tuple[int, ...]) -> GanProgram | None:

@@ -42,6 +42,9 @@ class Config:
     """The network; by default the scenario's."""
     hidden: tuple[int, ...] | None = None
     """mlp: units of each hidden layer."""
+    initial: Literal["he", "uniform"] | None = None
+    """mlp, linear: first weights, normal with variance 2 / inputs and biases 0, or all even
+    within 1 / sqrt(inputs); by default the scenario's."""
     epochs: int | None = None
     """Epochs a task; by default the scenario's."""
     iterations: int | None = None

@@ -25,6 +25,7 @@ class Protocol(NamedTuple):
     heads: Literal["growing", "full"] = "growing"
     net: Literal["cnn", "mlp", "linear"] = "cnn"
     hidden: tuple[int, ...] = (400, 400)
+    initial: Literal["he", "uniform"] = "he"
     epochs: int | None = 10
     iterations: int | None = None
     batch_size: int = 100
@@ -70,6 +71,7 @@ THREE_TYPES = Protocol(
 PERMUTED = THREE_TYPES._replace(
     setting="domain",
     hidden=(1000, 1000),
+    initial="uniform",
     iterations=5000,
     lr=1e-4,
     strengths={("ewc", "domain"): 100.0, ("si", "domain"): 10.0},

@@ -110,3 +110,13 @@ def weights(key: PRNGKey, shape: tuple[int, ...]) -> Params:
     """He-normal weights (He et al. 2015) and zero biases, float32."""
     w = jax.nn.initializers.he_normal()(key, shape, jnp.float32)
     return {"w": w, "b": jnp.zeros(shape[-1], jnp.float32)}
+
+
+def uniform_weights(key: PRNGKey, shape: tuple[int, ...]) -> Params:
+    """Weights and biases even on ``+-1 / sqrt(inputs)``, float32: PyTorch's dense layers."""
+    bound, (of_weights, of_biases) = shape[0] ** -0.5, jax.random.split(key)
+    w = jax.random.uniform(of_weights, shape, jnp.float32, -bound, bound)
+    return {"w": w, "b": jax.random.uniform(of_biases, shape[-1:], jnp.float32, -bound, bound)}
+
+
+INITIAL = {"he": weights, "uniform": uniform_weights}

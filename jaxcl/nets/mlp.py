@@ -1,16 +1,22 @@
 """Fully connected networks; without hidden layers, a linear classifier."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import jax
 
 from jaxcl.nets.base import Net, Route, Routes
-from jaxcl.nets.layers import PLAIN, Layers, weights
+from jaxcl.nets.layers import INITIAL, PLAIN, Layers
 from jaxcl.random import stream
 from jaxcl.types import Array, Params, PRNGKey
 
 
-def mlp(inputs: int, hidden: tuple[int, ...] = (400, 400)) -> Net:
+def mlp(
+    inputs: int,
+    hidden: tuple[int, ...] = (400, 400),
+    *,
+    initial: Literal["he", "uniform"] = "he",
+) -> Net:
     """Dense layers with ReLU, and heads: ``{"fc1": {"w", "b"}, ..., "heads": {...}}``.
 
     No layer of it branches: tasks share all but the heads.
@@ -18,7 +24,10 @@ def mlp(inputs: int, hidden: tuple[int, ...] = (400, 400)) -> Net:
     Args:
       inputs: values of an image.
       hidden: units of each hidden layer; ``()`` for a linear classifier.
+      initial: first weights, normal with variance ``2 / inputs`` and biases 0, or all
+        even on ``+-1 / sqrt(inputs)``.
     """
+    weights = INITIAL[initial]
     sizes = (inputs, *hidden)
     names = [f"fc{i + 1}" for i in range(len(hidden))]
 
