@@ -43,8 +43,7 @@ class Config:
     hidden: tuple[int, ...] | None = None
     """mlp: units of each hidden layer."""
     initial: Literal["he", "uniform"] | None = None
-    """mlp, linear: first weights, normal with variance 2 / inputs and biases 0, or all even
-    within 1 / sqrt(inputs); by default the scenario's."""
+    """mlp, linear: first weights, He's, or even within 1/sqrt(inputs), biases too."""
     epochs: int | None = None
     """Epochs a task; by default the scenario's."""
     iterations: int | None = None

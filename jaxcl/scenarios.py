@@ -240,6 +240,8 @@ def resolve(config: Config) -> Config:
         given[weight] = own
     if config.warmup_epochs is None:
         given["warmup_epochs"] = protocol.warmups.get(config.method, 0)
+    if (config.net or protocol.net) == "cnn" and config.initial is None:
+        given["initial"] = "he"
     if config.tasks is None and scenario.made is not None:
         given["tasks"] = scenario.count
     return dataclasses.replace(config, **given)

@@ -36,6 +36,12 @@ def test_split_mnist_has_the_published_protocol(method, setting, strength):
     assert (whole.strength, whole.per_class, whole.temperature) == (strength, 100, 2)
 
 
+def test_first_weights_are_those_of_the_published_runs_where_the_network_has_them():
+    assert resolve(Config(method="ewc", scenario="permuted-mnist")).initial == "uniform"
+    assert resolve(Config(method="ewc", scenario="permuted-mnist", net="cnn")).initial == "he"
+    assert resolve(Config(method="ewc", scenario="split-mnist")).initial == "he"
+
+
 def test_what_is_given_is_kept():
     given = Config(scenario="split-mnist", method="er", ratio=0.2, epochs=3, hidden=(7,), lr=0.5)
     whole = resolve(given)
@@ -57,6 +63,7 @@ def test_what_is_given_is_kept():
         ({"order": -1, "scenario": "split-digits"}, r"order: -1 is outside \[0, 2\^32\)"),
         ({"decay": 1.5}, r"decay: 1.5 is outside \[0, 1\]"),
         ({"ratio": 0.0}, "ratio: 0 keeps nothing"),
+        ({"initial": "uniform"}, "initial: the cnn starts from he"),
     ],
 )
 def test_what_does_not_go_together_is_refused(settings, message):

@@ -32,6 +32,21 @@ def test_the_network_by_hand():
     np.testing.assert_allclose(found["t00"], expected, rtol=1e-5)
 
 
+def test_first_weights_spread_as_they_say():
+    def layer(initial):
+        net = mlp(400, (300,), initial=initial)
+        params = add_head(net, net.init(KEY), "t00", 3, KEY)
+        assert params["heads"]["t00"]["w"].shape == (300, 3)
+        return params["fc1"]["w"], params["fc1"]["b"]
+
+    w, b = layer("he")
+    assert float(jnp.std(w)) == pytest.approx((2 / 400) ** 0.5, rel=0.02)
+    assert not b.any()
+    for leaf in layer("uniform"):  # of all values within 1 / 20
+        assert 0.98 / 20 < float(jnp.abs(leaf).max()) <= 1 / 20
+        assert float(jnp.std(leaf)) == pytest.approx(1 / 20 / 3**0.5, rel=0.1)
+
+
 def test_without_hidden_layers_it_is_linear():
     net = mlp(6, ())
     params = grown(net)
