@@ -25,7 +25,7 @@ from jaxcl.errors import UsageError
 from jaxcl.output import write_bytes
 from jaxcl.types import Params, PyTree
 
-FORMAT = 4
+FORMAT = 5
 OURS = re.compile(r"[0-9]{6}(\.json)?")
 CUT_OFF = re.compile(r"\.?[0-9]{6}\..*tmp.*")
 Arrays = Mapping[str, ndarray]

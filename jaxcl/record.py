@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from jaxcl.interrupt import Interrupted, catching
 from jaxcl.learner import GENERATOR, Learner, Setup, chance, schedule
 from jaxcl.run import rounds
 from jaxcl.scholar import pictures
-from jaxcl.summary import summarise
+from jaxcl.summary import curves, summarise
 from jaxcl.types import Params
 
 
@@ -43,18 +43,19 @@ class Past(NamedTuple):
       epochs: that were done.
       results: of the seeds that were done.
       number: of the checkpoint that the learners are from, 0 for none.
-      elapsed: seconds that it took.
+      spent: seconds that it took, and how many of them went into compiling.
     """
 
     learners: Sequence[Learner]
     epochs: list[EpochEnded]
     results: list[SeedEnded]
     number: int
-    elapsed: float
+    spent: tuple[float, ...]
 
 
 PICTURES = 64  # in one look at the generator
-NOTHING = Past((), [], [], 0, 0.0)
+Clock = Callable[[], tuple[float, float]]
+NOTHING = Past((), [], [], 0, (0.0, 0.0))
 
 
 def find_past(setup: Setup, out: Path, console: Console) -> Past:
@@ -104,7 +105,7 @@ def find_past(setup: Setup, out: Path, console: Console) -> Past:
     first, seeds = learners[0], report.seeds_text([learner.seed for learner in learners])
     where = f"{setup.names[first.position]}, {first.epoch} epochs and {first.done} steps"
     _say(console, f"resumed from checkpoint {found.number}: {seeds}, {where} done")
-    return Past(learners, epochs, results, found.number, found.meta["elapsed"])
+    return Past(learners, epochs, results, found.number, tuple(found.meta["spent"]))
 
 
 def _events(lines: str) -> tuple[list[EpochEnded], list[SeedEnded]]:
@@ -124,7 +125,12 @@ def _say(console: Console, text: str) -> None:
 
 
 def record(
-    setup: Setup, out: Path, console: Console, saving: Saving, past: Past, began: float
+    setup: Setup,
+    out: Path,
+    console: Console,
+    saving: Saving,
+    past: Past,
+    clock: Clock,
 ) -> dict[str, Any]:
     """Shows a run, saves it, writes its files as it goes on, and returns its summary.
 
@@ -134,13 +140,16 @@ def record(
       console: where progress is shown.
       saving: when to save.
       past: what was done before.
-      began: ``time.perf_counter()`` when the command started.
+      clock: seconds since the command started, and how many of them it compiled.
 
     Raises:
       Interrupted: a signal came; everything is saved.
     """
     epochs, results = list(past.epochs), list(past.results)
-    began -= past.elapsed
+
+    def spent() -> list[float]:
+        return [before + now for before, now in zip(past.spent, clock(), strict=True)]
+
     save, wait = checkpoint.saver(
         out / output.CHECKPOINTS, past.number, saving.keep, lambda text: _say(console, text)
     )
@@ -163,7 +172,7 @@ def record(
             if (stop := stopping()) or _due(saving, at_rest[0], time.perf_counter() - saved):
                 taken = snapshot.take_all([event.learner for event in at_rest])
                 saved = time.perf_counter()
-                meta = {"metrics_bytes": output.metrics_size(out), "elapsed": saved - began}
+                meta = {"metrics_bytes": output.metrics_size(out), "spent": spent()}
                 meta |= {"config": to_toml(setup.config), "data": setup.data}
                 save(taken.arrays, {**meta, **taken.meta, "jax": jax.__version__})
             if stop:
@@ -171,7 +180,7 @@ def record(
                     raise OutputError("interrupted, and the last checkpoint was not written")
                 raise Interrupted
     wait()
-    summary = _finish(setup, out, epochs, results, time.perf_counter() - began)
+    summary = _finish(setup, out, epochs, results, spent())
     checkpoint.clean(out / output.CHECKPOINTS, set())
     return summary
 
@@ -217,10 +226,10 @@ def _finish(
     out: Path,
     epochs: Sequence[EpochEnded],
     results: Sequence[SeedEnded],
-    seconds: float,
+    spent: Sequence[float],
 ) -> dict[str, Any]:
     config = setup.config
-    summary = summarise(config, setup.names, chance(setup), results, seconds)
+    summary = summarise(config, setup.names, chance(setup), results, *spent)
     seeds = "1 seed" if len(results) == 1 else f"{len(results)} seeds"
     what = config.method if config.replay is None else f"{config.method}, {config.replay} replay"
     title = f"{what}, scenario {config.scenario}, {seeds}"
@@ -228,19 +237,6 @@ def _finish(
     output.write_bytes(out / output.PLOT, picture)
     output.write_bytes(out / output.SUMMARY, json.dumps(summary, indent=1).encode())
     return summary
-
-
-def curves(
-    epochs: Sequence[EpochEnded], names: Sequence[str]
-) -> tuple[dict[str, list[list[float | None]]], list[int]]:
-    """Accuracy of each task by seed and epoch, and the epochs at which tasks ended."""
-    epochs = [event for event in epochs if event.phase != GENERATOR]  # the solver stands still
-    seeds = list(dict.fromkeys(event.seed for event in epochs))
-    by_seed = [[event for event in epochs if event.seed == seed] for seed in seeds]
-    table = {name: [[e.accuracy.get(name) for e in run] for run in by_seed] for name in names}
-    first = by_seed[0]
-    ends = [sum(e.position <= position for e in first) for position in range(len(names))]
-    return table, ends
 
 
 def show(summary: dict[str, Any], out: Path, console: Console) -> None:

@@ -171,7 +171,8 @@ def facts_table(summary: dict[str, Any]) -> Table:
         for label, text in rows.items():
             if text:
                 table.add_row(label, text)
-    table.add_row("time", f"{summary['seconds']:.0f} s")
+    times = summary["seconds"], summary["compile_seconds"]
+    table.add_row("time", "{:.0f} s, {:.1f} s of it compiling".format(*times))
     return table
 
 

@@ -1,6 +1,8 @@
 """Settings of the process that runs experiments; a library user makes their own."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 MALLOC = {  # number of a parameter in glibc's malloc.h, and its value
@@ -41,6 +43,29 @@ def keep_freed_memory() -> None:
         return
     for name, value in MALLOC.values():
         mallopt(name, value)
+
+
+@contextmanager
+def compile_clock() -> Iterator[Callable[[], float]]:
+    """Counts the seconds that go into compiling, or into reading compiled programs.
+
+    Yields:
+      A function that says how many so far.
+    """
+    from jax import monitoring
+
+    spent: list[float] = []
+
+    def listen(event: str, duration_secs: float, **kwargs: object) -> None:
+        del kwargs
+        if event == "/jax/core/compile/backend_compile_duration":
+            spent.append(duration_secs)
+
+    monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield lambda: sum(spent)
+    finally:
+        monitoring.unregister_event_duration_listener(listen)
 
 
 def versions() -> dict[str, str]:

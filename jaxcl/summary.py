@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxcl.config import Config, to_toml
-from jaxcl.events import SeedEnded
+from jaxcl.events import EpochEnded, SeedEnded
+from jaxcl.learner import GENERATOR
 from jaxcl.metrics import (
     average_accuracy,
     backward_transfer,
@@ -24,6 +25,7 @@ def summarise(
     chance: Sequence[float],
     results: Sequence[SeedEnded],
     seconds: float,
+    compile_seconds: float = 0.0,
 ) -> dict[str, Any]:
     """What ``summary.json`` holds.
 
@@ -33,6 +35,7 @@ def summarise(
       chance: expected accuracy of a random network on each task, percent.
       results: one for each seed.
       seconds: wall time of everything.
+      compile_seconds: how many of them went into compiling.
 
     Returns:
       ``method, replay, scenario, setting, validation, seeds, tasks``; ``accuracy``
@@ -40,7 +43,7 @@ def summarise(
       mean and sem), ``average_accuracy, forgetting, backward_transfer,
       forward_transfer, learning_accuracy`` (mean and sem over the seeds, percent
       or percentage points); ``weights, routes, similarity, state_bytes,
-      task_seconds`` for each seed; ``config, seconds, argv, versions, git``.
+      task_seconds`` for each seed; ``config, seconds, compile_seconds, argv, versions, git``.
     """
     matrices = [result.matrix for result in results]
     return {
@@ -67,6 +70,7 @@ def summarise(
         "task_seconds": [result.seconds for result in results],
         "config": to_toml(config),
         "seconds": seconds,
+        "compile_seconds": compile_seconds,
         "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": versions(),
         "git": git_commit(),
@@ -78,3 +82,16 @@ def portable(summary: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in summary.items() if name != "argv"}
     lines = summary["config"].splitlines()
     return {**kept, "config": [text for text in lines if not text.startswith("data_dir")]}
+
+
+def curves(
+    epochs: Sequence[EpochEnded], names: Sequence[str]
+) -> tuple[dict[str, list[list[float | None]]], list[int]]:
+    """Accuracy of each task by seed and epoch, and the epochs at which tasks ended."""
+    epochs = [event for event in epochs if event.phase != GENERATOR]  # the solver stands still
+    seeds = list(dict.fromkeys(event.seed for event in epochs))
+    by_seed = [[event for event in epochs if event.seed == seed] for seed in seeds]
+    table = {name: [[e.accuracy.get(name) for e in run] for run in by_seed] for name in names}
+    first = by_seed[0]
+    ends = [sum(e.position <= position for e in first) for position in range(len(names))]
+    return table, ends

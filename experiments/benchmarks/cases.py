@@ -34,4 +34,6 @@ CASES = {
     "seeds-4": Measured("MLP, 4 seeds as one program", "step of a seed", 400),
     "seeds-16": Measured("MLP, 16 seeds as one program", "step of a seed", 400),
     "seeds-64": Measured("MLP, 64 seeds as one program", "step of a seed", 384),
+    "end-er": Measured("split MNIST with ER, the whole program", "run", 1, LOOP),
+    "end-ewc": Measured("split MNIST with EWC, the whole program", "run", 1, LOOP),
 }

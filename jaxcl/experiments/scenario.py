@@ -169,7 +169,7 @@ def execute(command: Command, console, tasks: Sequence["Task"] | None = None) ->
         return
     runtime.use_compilation_cache()
     tasks = load(config, console) if tasks is None else tasks
-    with lock.locked(out):
+    with lock.locked(out), runtime.compile_clock() as compiling:
         # Another process may have begun or ended a run here meanwhile.
         if _resumes(command, config, out) != resumes:
             raise UsageError(f"out: {out} was changed by another process; look there first")
@@ -178,7 +178,9 @@ def execute(command: Command, console, tasks: Sequence["Task"] | None = None) ->
         setup = set_up(config, tasks)
         past = record.find_past(setup, out, console) if resumes else record.NOTHING
         try:
-            summary = record.record(setup, out, console, when, past, began)
+            summary = record.record(
+                setup, out, console, when, past, lambda: (time.perf_counter() - began, compiling())
+            )
         except Interrupted as stopped:
             raise Interrupted(out) from stopped
         record.show(summary, out, console)

@@ -1,9 +1,10 @@
 """Convolution and pooling in the formulation that suits the platform.
 
-On a CPU, XLA's own convolution inside a compiled loop is about ten times slower
-than outside of it, so there a convolution is a matrix product over image patches,
-a few images at a time so that the patches stay in the cache.  On GPU and TPU the
-native convolution is used.  Values and gradients of the two agree to rounding.
+On a CPU, the gradients of XLA's own convolution are many times slower inside a
+compiled loop than outside of it, so there a convolution is a matrix product over image
+patches, a few images at a time so that the patches stay in the cache (the last one, with
+its pooling, is in :mod:`jaxcl.nets.winograd`).  On GPU and TPU the native convolution is
+used.  Values and gradients of the two agree to rounding.
 """
 
 from collections.abc import Callable

@@ -23,7 +23,8 @@ from jaxcl.scenarios import SCENARIOS, resolve
 QUICK = ["--limit", "60", "--epochs", "1", "--batch-size", "20"]
 KEYS = {
     "method", "scenario", "seeds", "tasks", "accuracy", "final", "average_accuracy", "forgetting",
-    "weights", "routes", "similarity", "seconds", "argv", "versions", "git",
+    "weights", "routes", "similarity", "seconds", "compile_seconds", "argv",
+    "versions", "git",
 }  # fmt: skip
 
 
