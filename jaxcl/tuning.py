@@ -25,22 +25,28 @@ class Tried(NamedTuple):
     Attributes:
       point: setting -> value.
       summary: of its run; None where the loss was not finite.
+      part: 1 if it was trained to the end; n for an n-th of that, after which it was left
+        out.
     """
 
     point: dict[str, Any]
     summary: Summary | None
+    part: int = 1
 
 
 def best(tried: Sequence[Tried]) -> Tried:
     """The point with the highest mean of the average accuracy, the first of equals.
 
+    Of those that were trained to the end.
+
     Raises:
       ValueError: no run ended.
     """
-    return max((each for each in tried if each.summary is not None), key=_score)
+    return max((each for each in tried if each.summary and each.part == 1), key=score)
 
 
-def _score(each: Tried) -> float:
+def score(each: Tried) -> float:
+    """The mean of the average accuracy, percent; nan where the loss was not finite."""
     return np.nan if each.summary is None else each.summary["average_accuracy"]["mean"]
 
 
@@ -54,11 +60,13 @@ def table(tried: Sequence[Tried]) -> Table:
         caption="average and learning accuracy (%), forgetting (points); * the best average",
         box=box.SIMPLE_HEAD,
     )
-    for name in (*tried[0].point, *FIGURES.values(), ""):
+    shorter = any(each.part > 1 for each in tried)
+    for name in (*tried[0].point, *(["trained"] if shorter else []), *FIGURES.values(), ""):
         made.add_column(name, justify="right", no_wrap=True)
     chosen = best(tried)
     for each in tried:
         cells = [value_text(value) for value in each.point.values()]
+        cells += ["whole" if each.part == 1 else f"1/{each.part}"] if shorter else []
         if each.summary is None:
             made.add_row(*cells, "diverged")
             continue
@@ -71,46 +79,55 @@ def best_text(tried: Sequence[Tried]) -> str:
     """One line: the best point, its average accuracy, and what is within its error."""
     chosen = best(tried)
     assert chosen.summary is not None
-    ended = [each for each in tried if each.summary is not None]
-    if len(ended) > 1 and len({_score(each) for each in ended}) == 1:
+    ended = [each for each in tried if each.summary is not None and each.part == 1]
+    if len(ended) > 1 and len({score(each) for each in ended}) == 1:
         return "no value made a difference: does the method use this setting?"
     figure = chosen.summary["average_accuracy"]
     text = f"best: {label(chosen.point)}, average accuracy {mean_text(figure)} %"
     error = figure["sem"]
     close = [
-        each
-        for each in tried
-        if each is not chosen and _score(each) >= _score(chosen) - (error or 0)
+        each for each in ended if each is not chosen and score(each) >= score(chosen) - (error or 0)
     ]
     if error is not None and close:
         text += f"; within its error: {'; '.join(label(each.point) for each in close)}"
     return text
 
 
-def write(tried: Sequence[Tried], varied: dict[str, list[Any]], folder: Path) -> None:
-    """Writes ``sweep.json`` and, for one or two settings, ``sweep.png``."""
+def write(
+    tried: Sequence[Tried], first: Sequence[Tried], varied: dict[str, list[Any]], folder: Path
+) -> None:
+    """Writes ``sweep.json`` and, for one or two settings, ``sweep.png``.
+
+    Args:
+      tried: each point as far as it was trained.
+      first: all points after the same, perhaps shorter, training: what the picture shows.
+      varied: setting -> its values.
+      folder: for the files.
+    """
     kept = (*ALL_FIGURES, "final", "weights", "task_seconds", "seeds")
     rows = [
-        {"point": point, **({name: summary[name] for name in kept} if summary else {})}
-        for point, summary in tried
+        {"point": point, "part": part, **({n: summary[n] for n in kept} if summary else {})}
+        for point, summary, part in tried
     ]
-    first = next(each.summary for each in tried if each.summary is not None)
+    best_ = best(tried).summary
+    assert best_ is not None
+    names = "method", "scenario", "setting", "config", "versions", "git"
     result = {
-        **{name: first[name] for name in ("method", "scenario", "setting", "config", "versions")},
-        "git": first["git"],
+        **{name: best_[name] for name in names},
         "grid": varied,
         "points": rows,
         "best": best(tried).point,
     }
     output.write_bytes(folder / JSON, json.dumps(result, indent=1).encode())
-    title = f"{first['method']} on scenario {first['scenario']} ({first['setting']})"
+    title = f"{best_['method']} on scenario {best_['scenario']} ({best_['setting']})"
+    title += f", after 1/{first[0].part} of the training" if first[0].part > 1 else ""
     if len(varied) == 1:
         ((name, values),) = varied.items()
         names = "average_accuracy", "learning_accuracy"
-        lines = {FIGURES[figure]: [_figure(each, figure) for each in tried] for figure in names}
+        lines = {FIGURES[figure]: [_figure(each, figure) for each in first] for figure in names}
         picture = plots.value_curves(name, values, lines, title)
     elif len(varied) == 2:
-        scores = np.array([_score(each) for each in tried])
+        scores = np.array([score(each) for each in first])
         picture = plots.heat_map(varied, scores.reshape([len(v) for v in varied.values()]), title)
     else:
         return

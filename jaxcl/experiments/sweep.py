@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import sys
+from pathlib import Path
+from typing import Any
 
 from jaxcl.errors import NonFiniteLoss, UsageError, check_name
 from jaxcl.experiments import cli, several
@@ -18,13 +20,16 @@ class Command(several.Several):
     validation: float = 0.1
     """Part of each task's training images that is held out, and tested on instead of the
     test set; 0: the test set."""
+    halving: int | None = None
+    """Successive halving: train all points for a part of the steps; one in so many goes on,
+    trained so many times as long, until the last are trained to the end."""
 
 
 def main(command: Command) -> None:
     """Runs what is missing, then prints and writes what was found."""
     from rich.console import Console
 
-    from jaxcl import grid, output, tuning
+    from jaxcl import grid, tuning
     from jaxcl.methods import METHODS
 
     console = Console(soft_wrap=True, markup=False)
@@ -36,20 +41,42 @@ def main(command: Command) -> None:
         if getattr(command, name) != getattr(Command, name):
             raise UsageError(f"{name}: given, and in the grid as well; give one of the two")
     points = grid.points(varied)
-    configs = {grid.label(point): command.varied(**point) for point in points}
     out = command.out or several.new_folder("sweep", command.scenario, command.method)
-    several.run_each(command, configs, out, console, PROG, go_on=True)
-    tried = []
-    for point in points:
-        file = out / grid.label(point) / output.SUMMARY
-        tried.append(tuning.Tried(point, json.loads(file.read_text()) if file.exists() else None))
-    if all(each.summary is None for each in tried):
-        raise NonFiniteLoss("grid: every run diverged; try smaller values, or a smaller --lr")
-    tuning.write(tried, varied, out)
+    tried, first = _run(command, points, out, console)
+    tuning.write(tried, first, varied, out)
     console.print(tuning.table(tried))
     console.print(tuning.best_text(tried), highlight=False)
     where = "the test set" if command.validation == 0 else "images held out from training"
     console.print(f"accuracies are on {where}; written to {out}", highlight=False)
+
+
+def _run(command: Command, points: list[dict[str, Any]], out: Path, console):
+    """Each point as far as it was trained, and all of them after the first round."""
+    from jaxcl import grid, halving, output
+    from jaxcl.tuning import Tried
+
+    factor = command.halving
+    parts = [1] if factor is None else halving.parts(len(points), factor)
+    tried: dict[str, Tried] = {}
+    first: list[Tried] = []
+    for part in parts:
+        names = {f"1-{part}/{grid.label(p)}" if part > 1 else grid.label(p): p for p in points}
+        configs = {name: command.varied(**point) for name, point in names.items()}
+        if part > 1:
+            console.print(f"1/{part} of the training", highlight=False)
+            configs = {n: halving.shortened(config, part) for n, config in configs.items()}
+        several.run_each(command, configs, out, console, PROG, go_on=True)
+        now = []
+        for name, point in names.items():
+            file = out / name / output.SUMMARY
+            summary = json.loads(file.read_text()) if file.exists() else None
+            now.append(Tried(point, summary, part))
+        if all(each.summary is None for each in now):
+            raise NonFiniteLoss("grid: every run diverged; try smaller values, or a smaller --lr")
+        first = first or now
+        tried |= {grid.label(each.point): each for each in now}
+        points = halving.best(now, factor) if factor else points
+    return list(tried.values()), first
 
 
 PROG = "python -m jaxcl.experiments.sweep"

@@ -5,7 +5,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from jaxcl import tuning
+from jaxcl import halving, tuning
 from jaxcl.experiments import sweep
 from jaxcl.plots import heat_map, value_curves
 
@@ -26,7 +26,7 @@ def test_a_grid_is_run_and_the_best_point_named(run, tmp_path):
     found = json.loads((tmp_path / "here/sweep.json").read_text())
     assert found["grid"] == {"strength": [1, 100], "lr": [1e-4, 1e30]}
     assert [row["point"]["strength"] for row in found["points"]] == [1, 1, 100, 100]
-    means = [row["average_accuracy"]["mean"] for row in found["points"] if len(row) > 1]
+    means = [row["average_accuracy"]["mean"] for row in found["points"] if "final" in row]
     assert len(means) == 2  # with a learning rate of 1e30 nothing ends
     summary = json.loads((tmp_path / "here/strength=1,lr=0.0001/summary.json").read_text())
     assert summary["average_accuracy"]["mean"] == means[0]
@@ -41,9 +41,42 @@ def test_a_grid_is_run_and_the_best_point_named(run, tmp_path):
     assert out.count("this run is finished") == 2
 
 
+def test_the_best_points_are_trained_longer(run, tmp_path):
+    args = [*QUICK, *SMALL, "--grid", "lr=1e-5,1e-3,1e-2,1e30", "--halving", "2", "--out", "here"]
+    code, out, err = run(*args, "--iterations", "9")
+    assert (code, err) == (0, "")
+    folders = ["here/1-4", "here/1-2", "here"]
+    steps, ran = [], []
+    for folder in folders:
+        summaries = [json.loads(p.read_text()) for p in (tmp_path / folder).glob("lr=*/*y.json")]
+        ran.append(len(summaries))
+        steps.append({s["config"].split("iterations = ")[1].split("\n")[0] for s in summaries})
+    assert ran == [3, 2, 1]  # one of the four diverged
+    assert steps == [{"2"}, {"4"}, {"9"}]
+    found = json.loads((tmp_path / "here/sweep.json").read_text())
+    by_rate = {row["point"]["lr"]: row for row in found["points"]}
+    assert list(by_rate) == [1e-5, 1e-3, 1e-2, 1e30]
+    assert sorted(row["part"] for row in found["points"]) == [1, 2, 4, 4]
+    assert by_rate[found["best"]["lr"]]["part"] == 1
+    assert "average_accuracy" not in by_rate[1e30]
+    assert "1/4 of the training" in out
+    assert (tmp_path / "here/sweep.png").exists()
+
+
+def test_the_points_that_did_best_go_on_in_the_order_of_the_grid():
+    def tried(lr, mean):
+        summary = None if mean is None else {"average_accuracy": {"mean": mean}}
+        return tuning.Tried({"lr": lr}, summary)
+
+    all_ = [tried(1, 50.0), tried(2, None), tried(3, 70.0), tried(4, 60.0), tried(5, 40.0)]
+    assert halving.best(all_, 2) == [{"lr": 3}, {"lr": 4}]
+    assert halving.best(all_, 5) == [{"lr": 3}]
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
+        (["--grid", "lr=1,2", "--halving", "1"], "halving: 1 leaves nothing out"),
         ([], "grid: nothing to vary"),
         (["--grid", "strength=-1,1"], "strength: -1.0 is negative"),
         (["--grid", "strength=1,2", "--method", "ewx"], "method: 'ewx' is unknown"),
