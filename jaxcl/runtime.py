@@ -5,13 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-MALLOC = {  # number of a parameter in glibc's malloc.h, and its value
-    "M_TRIM_THRESHOLD": (-1, 2**31 - 1),
-    "M_TOP_PAD": (-2, 2**29),
-    "M_MMAP_MAX": (-4, 0),
-    "M_ARENA_MAX": (-8, 1),
-}
-
 
 def use_compilation_cache() -> None:
     """Keeps compiled programs between processes, in the user's cache folder.
@@ -26,23 +19,6 @@ def use_compilation_cache() -> None:
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(folder() / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-
-
-def keep_freed_memory() -> None:
-    """Has the C library keep freed memory for the next use, in one arena (glibc alone).
-
-    Each training step frees and asks for the same large arrays; given back to the system,
-    their pages are fetched and cleared again every time, which on a CPU can cost more than
-    the arithmetic.  To be called before JAX starts its threads.
-    """
-    import ctypes
-
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):  # another C library
-        return
-    for name, value in MALLOC.values():
-        mallopt(name, value)
 
 
 @contextmanager

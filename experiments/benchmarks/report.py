@@ -47,7 +47,7 @@ def row(name: str, case: Measured, turns: Turns) -> list[str]:
     peak = [max(turn["peak_mib"] for turn in of) for of in (ours, theirs)]
     return [
         case.title,
-        f"{text(median(ours, 'wall') / case.turn)} a {case.unit}",
+        f"{text(median(ours, 'wall') / case.turn)} / {case.unit}",
         f"{text(median(theirs, 'wall') / case.turn)}{' (compiled)' if 'compiled' in peer else ''}",
         f"**{statistics.median(wall):.2f}** ({min(wall):.2f} to {max(wall):.2f})",
         f"{statistics.median(cpu):.2f}",

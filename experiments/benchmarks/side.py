@@ -1,9 +1,17 @@
 """What each side of a benchmark offers for a case."""
 
+import ctypes
 import resource
 import time
 from collections.abc import Callable
 from typing import NamedTuple
+
+MALLOC = {  # number of a parameter in glibc's malloc.h, and its value
+    "M_TRIM_THRESHOLD": (-1, 2**31 - 1),
+    "M_TOP_PAD": (-2, 2**29),
+    "M_MMAP_MAX": (-4, 0),
+    "M_ARENA_MAX": (-8, 1),
+}
 
 
 class Case(NamedTuple):
@@ -34,3 +42,18 @@ def cpu_seconds() -> float:
 def peak_mib() -> float:
     """The largest resident memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def keep_freed_memory() -> None:
+    """Has the C library keep freed memory for the next use, in one arena (glibc alone).
+
+    Each training step frees and asks for the same large arrays; given back to the system,
+    their pages are fetched and cleared again every time, which on a CPU can cost more than
+    the arithmetic.  To be called before JAX starts its threads.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):  # another C library
+        return
+    for name, value in MALLOC.values():
+        mallopt(name, value)

@@ -6,17 +6,15 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from side import keep_freed_memory, measured, peak_mib
+
 
 def main() -> None:
     """``worker.py SIDE CASE FOLDER``; answers are lines of JSON."""
     side, name, folder = sys.argv[1:]
     answers, sys.stdout = sys.stdout, sys.stderr  # whatever else is printed is no answer
 
-    from jaxcl.runtime import keep_freed_memory
-
     keep_freed_memory()  # both sides alike
-
-    from side import measured, peak_mib
 
     if side == "jaxcl":
         make = importlib.import_module("jax_side").CASES[name]

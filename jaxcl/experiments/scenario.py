@@ -34,8 +34,6 @@ class Command(Config):
     """Save after so many epochs, or seconds: 2, 30s."""
     keep: int = 2
     """Checkpoints to keep while the run goes on."""
-    give_back_memory: bool = False
-    """Give freed memory back to the system; slower on a CPU."""
     list: bool = False
     """Name the scenarios and methods, then stop."""
     dry_run: bool = False
@@ -84,13 +82,10 @@ def main(command: Command) -> None:
     """Runs the command."""
     from rich.console import Console
 
-    from jaxcl import runtime
     from jaxcl.experiments import inspect
     from jaxcl.interrupt import Interrupted
 
     console = Console(soft_wrap=True, markup=False)  # names of folders are no markup
-    if not command.give_back_memory:
-        runtime.keep_freed_memory()
     if command.list:
         return inspect.listing(console)
     if command.dry_run:
@@ -106,8 +101,7 @@ def _how(command: Command) -> list[str]:
     """The options that are no settings of the run, as far as they were given."""
     usual = Command()
     names = [n for n in ("checkpoint_every", "keep") if getattr(command, n) != getattr(usual, n)]
-    given = [f"--{name.replace('_', '-')}={getattr(command, name)}" for name in names]
-    return [*given, "--give-back-memory"] if command.give_back_memory else given
+    return [f"--{name.replace('_', '-')}={getattr(command, name)}" for name in names]
 
 
 def _settled(command: Command) -> tuple[Config, Path]:

@@ -27,8 +27,6 @@ class Several(Config):
     """Save after so many epochs, or seconds: 2, 30s."""
     keep: int = 2
     """Checkpoints to keep while a run goes on."""
-    give_back_memory: bool = False
-    """Give freed memory back to the system; slower on a CPU."""
 
     def varied(self, **changes: Any) -> Config:
         """The settings of a run."""
@@ -64,11 +62,8 @@ def run_each(
       UsageError: a setting that cannot be used, or data that is missing.
       NonFiniteLoss: a run diverged.
     """
-    from jaxcl import runtime
     from jaxcl.interrupt import Interrupted
 
-    if not command.give_back_memory:
-        runtime.keep_freed_memory()
     again = shlex.join(prog.split() + sys.argv[1:])
     again += "" if command.out else f" --out {shlex.quote(str(out))}"
     try:
