@@ -28,8 +28,12 @@ from jaxcl.types import Batch
 def check_config(config: Config) -> Config:
     """Returns the whole configuration if it can be run; raises UsageError if not."""
     check_name("method", config.method, METHODS)
-    config = resolve(config.check())
     method = METHODS[config.method]
+    if method.columns:  # with layers of their own
+        if config.initial == "uniform":
+            raise UsageError(f"initial: {config.method} starts from he; leave it out")
+        config = dataclasses.replace(config, initial="he")
+    config = resolve(config.check())
     if config.replay is not None and (method.replay is not None or method.data is union):
         raise UsageError(f"replay: {config.method} has its own earlier images; leave it out")
     rule, columns = method.branches, method.columns

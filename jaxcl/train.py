@@ -16,7 +16,7 @@ from jaxcl.losses import cross_entropy, mean_cross_entropy
 from jaxcl.random import stream
 from jaxcl.settings import View, forward, own_logits
 from jaxcl.transforms import Context, LossTransform, Step
-from jaxcl.transforms.importance import mean_of_chunks
+from jaxcl.transforms.importance import compiled_mean
 from jaxcl.trees import regrow
 from jaxcl.types import Array, Batch, Float, Int, Metrics, Outputs, Params, PRNGKey, PyTree, Scalar
 
@@ -240,5 +240,6 @@ def forget_programs() -> None:
     every program takes a few hundred.  What is needed again comes from JAX's
     persistent cache.
     """
-    for compiled in (run_steps, run_together, _evaluate, mean_of_chunks):
+    for compiled in (run_steps, run_together, _evaluate):
         compiled.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]
+    compiled_mean.cache_clear()

@@ -64,6 +64,7 @@ def test_what_is_given_is_kept():
         ({"decay": 1.5}, r"decay: 1.5 is outside \[0, 1\]"),
         ({"ratio": 0.0}, "ratio: 0 keeps nothing"),
         ({"initial": "uniform"}, "initial: the cnn starts from he"),
+        ({"initial": "uniform", "method": "pnn", "net": "mlp"}, "initial: pnn starts from he"),
     ],
 )
 def test_what_does_not_go_together_is_refused(settings, message):

@@ -147,17 +147,22 @@ def mean_importance(
 
     # One draw for each example, whatever the chunks are.
     keys = jax.random.split(jax.random.fold_in(key, 1), len(rows))
-    of_chunk = _of_chunk(task.forward, task.logits, task.gathered, directions, f)
-    return mean_of_chunks(params, task.data, rows, keys, of_chunk, chunk)
+    # A network whose layers are known has nothing but its parameters, so what was compiled
+    # serves again.  Any other function may have come to close over something else.
+    compiled = compiled_mean if task.gathered else compiled_mean.__wrapped__
+    mean = compiled(task.forward, task.logits, task.gathered, directions, f, chunk)
+    return mean(params, task.data, rows, keys)
 
 
 @lru_cache(KEPT)
-def _of_chunk(forward, logits, gathered, directions: Directions, f: Entrywise) -> OfChunk:
-    """``(params, batch, keys, weight [b]) -> sum over the chunk``; one for a network.
+def compiled_mean(forward, logits, gathered, directions: Directions, f: Entrywise, chunk: int):
+    """``(params, data, rows, keys) -> mean``, for a network."""
+    of_chunk = _of_chunk(TaskData({}, forward, logits, gathered), directions, f)
+    return jax.jit(partial(_mean, of_chunk, chunk))
 
-    The same function for the same network, so that it is compiled once.
-    """
-    task = TaskData({}, forward, logits, gathered)
+
+def _of_chunk(task: TaskData, directions: Directions, f: Entrywise) -> OfChunk:
+    """``(params, batch, keys, weight [b]) -> sum over the chunk``."""
 
     def drawn(logits: Array, batch: Batch, keys: Array) -> Array:
         one = jax.vmap(lambda z, b, k: directions(z[None], _alone(b), k)[:, 0])
@@ -195,9 +200,8 @@ def _alone(example: Batch) -> Batch:
     return {name: leaf[None] for name, leaf in example.items()}
 
 
-@partial(jax.jit, static_argnames=("of_chunk", "chunk"))
-def mean_of_chunks(
-    params: Params, data: Batch, rows: Int[Array, "n"], keys: Array, of_chunk: OfChunk, chunk: int
+def _mean(
+    of_chunk: OfChunk, chunk: int, params: Params, data: Batch, rows: Int[Array, "n"], keys: Array
 ) -> PyTree:
     """The mean over the rows, a chunk at a time; the last chunk is filled up."""
     n = len(rows)

@@ -73,7 +73,7 @@ def test_one_of_equal_values_receives_the_gradient():
 @pytest.mark.slow
 def test_training_ends_where_the_plain_formulation_does():
     """Thirty steps of gradient descent; Adam would magnify rounding."""
-    net, routes = cnn(size=12, channels=1, filters=(4, 8), hidden=16), None
+    net = cnn(size=12, channels=1, filters=(4, 8), hidden=16)
     images, labels = normal(3, 30, 12, 12, 1), jnp.arange(30) % 3
     routes = (Pathway("t00", ("t00", "t00"), "t00"),)
     key = jax.random.key(0)

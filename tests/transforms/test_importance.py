@@ -221,3 +221,15 @@ def test_the_examples_that_are_used_depend_on_the_key(key):
     keys = jax.random.split(key, 20)
     found = jax.vmap(lambda k: diagonal_fisher(w, task, k, examples=3))(keys)
     assert np.all((np.asarray(found) > 0).any(axis=(0, 2)))
+
+
+def test_what_a_function_has_come_to_close_over_is_followed():
+    scale = {"by": 1.0}
+
+    def forward(w, batch):
+        return scale["by"] * batch["x"] @ w
+
+    data, w, key = {"x": jnp.eye(2)}, jnp.zeros((2, 2)), jax.random.key(0)
+    once = diagonal_fisher(w, TaskData(data, forward), key)
+    scale["by"] = 3.0
+    np.testing.assert_allclose(diagonal_fisher(w, TaskData(data, forward), key), 9 * once)
