@@ -105,14 +105,16 @@ def set_up(config: Config, tasks: Sequence[Task]) -> Setup:
         first = first_label(chosen, classes, i)
         train.append(on_device(task.train_images, task.train_labels, i, first))
         test.append(on_device(task.test_images, task.test_labels, i, first))
+    losses, optimizer = transform(config, sum(classes)), OPTIMIZERS[config.optimizer](config.lr)
     return Setup(
         config=config,
         method=method,
         setting=chosen,
-        transform=transform(config, sum(classes)),
+        transform=losses,
         net=make_net(config, tasks[0].train_images.shape[1:]),
         scholar=make_scholar(config, tasks[0].train_images.shape[1:]),
-        optimizer=OPTIMIZERS[config.optimizer](config.lr),
+        optimizer=optimizer,
+        compiled=(losses, optimizer),
         names=[task.name for task in tasks],
         classes=classes,
         data=checksum(tasks),

@@ -13,7 +13,7 @@ import logging
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -158,7 +158,10 @@ def numbers(folder: Path) -> list[int]:
 
 
 def newest(
-    folder: Path, usable: Callable[[dict[str, Any]], str | None], say: Callable[[str], None]
+    folder: Path,
+    usable: Callable[[dict[str, Any]], str | None],
+    say: Callable[[str], None],
+    most: int | None = None,
 ) -> Checkpoint | None:
     """The newest checkpoint that is whole and usable; None if there is none.
 
@@ -166,8 +169,11 @@ def newest(
       folder: of all checkpoints of a run.
       usable: gives a reason why a checkpoint's meta cannot be used, or None.
       say: told about every checkpoint that is passed over.
+      most: a number; newer ones are left out.
     """
     for number in reversed(numbers(folder)):
+        if most is not None and number > most:
+            continue
         try:
             found = read(folder, number)
             reason = usable(found.meta)
@@ -204,7 +210,9 @@ class Saver(NamedTuple):
     wait: Callable[[], bool]
 
 
-def saver(folder: Path, after: int, keep: int, say: Callable[[str], None]) -> Saver:
+def saver(
+    folder: Path, after: int, keep: int, say: Callable[[str], None], writer: Executor
+) -> Saver:
     """A :class:`Saver` that keeps the last few checkpoints.
 
     A checkpoint that cannot be written (a full disk) is reported and removed; the
@@ -215,8 +223,8 @@ def saver(folder: Path, after: int, keep: int, say: Callable[[str], None]) -> Sa
       after: number of the checkpoint that the run goes on from, 0 for none.
       keep: how many to keep.
       say: told about a checkpoint that could not be written.
+      writer: the one thread that uses Orbax, which does not write two things at once.
     """
-    pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
     pending: list[Future[None]] = []
     number = after
 
@@ -240,6 +248,6 @@ def saver(folder: Path, after: int, keep: int, say: Callable[[str], None]) -> Sa
         nonlocal number
         wait()
         number += 1
-        pending.append(pool.submit(task, number, arrays, meta))
+        pending.append(writer.submit(task, number, arrays, meta))
 
     return Saver(save, wait)

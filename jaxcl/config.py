@@ -33,7 +33,8 @@ class Config:
     seeds: tuple[int, ...] = (0,)
     """Random seeds; each is a run of its own."""
     together: int | None = None
-    """Seeds that are trained at once, as one program; by default all, on a CPU one."""
+    """Networks that are trained at once, as one program: seeds and, in a sweep, its points;
+    by default all, on a CPU one."""
     tasks: int | None = None
     """Number of tasks of a scenario that is made from one data set."""
     order: int = 0

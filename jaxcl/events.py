@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from jaxcl.errors import NonFiniteLoss
 from jaxcl.nets.base import Route
 from jaxcl.types import Params
 
@@ -93,4 +94,16 @@ class SeedEnded(NamedTuple):
     seconds: dict[str, float]
 
 
-Event = TaskBegan | StepsDone | EpochEnded | SeedEnded
+class Diverged(NamedTuple):
+    """A loss or a parameter was not finite: nothing more comes of this seed.
+
+    Attributes:
+      seed: of the run.
+      error: says where it was.
+    """
+
+    seed: int
+    error: NonFiniteLoss
+
+
+Event = TaskBegan | StepsDone | EpochEnded | SeedEnded | Diverged

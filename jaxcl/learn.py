@@ -98,7 +98,7 @@ def train_epoch(setup: Setup, learner: Learner, data: Batch, epoch: Epoch) -> Le
     """One epoch; returns the learner and the means of the metrics."""
     targets = tuple(int(p) for p in np.unique(data["task"]))
     view = View(setup.net, learner.routes, setup.setting)
-    program = Program(view, targets, setup.transform, setup.optimizer)
+    program = Program(view, targets, *setup.compiled)
     key = phase_key(learner, epoch)
     if learner.state is None and setup.config.scratch:  # not before: the old solver labels
         fresh = restarted(setup.net, learner.params, stream(task_key(learner), "scratch"))
@@ -108,7 +108,7 @@ def train_epoch(setup: Setup, learner: Learner, data: Batch, epoch: Epoch) -> Le
         mask = trained_mask(setup, learner, epoch)
         opt = learner.opt if state is None else state.opt
         kept = opt if setup.config.keep_optimizer else None
-        state = start_phase(program, learner.params, mask, learner.cl, key, kept)
+        state = start_phase(setup.optimizer, learner.params, mask, learner.cl, key, kept)
     assert setup.config.batch_size is not None
     shuffle = stream(key, "shuffle", epoch.number)
     order = epoch_order(shuffle, examples(data), setup.config.batch_size)

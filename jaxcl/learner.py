@@ -36,6 +36,8 @@ class Setup(NamedTuple):
       net: the network.
       scholar: how its generator learns; None for a method without one.
       optimizer: an optax transformation.
+      compiled: the transform and the optimiser whose functions the steps are made of: those
+        above, or those of settings that differ in numbers alone, which are in the states.
       names: of the tasks.
       classes: of the tasks.
       data: a checksum of all images and labels.
@@ -50,6 +52,7 @@ class Setup(NamedTuple):
     net: Net
     scholar: GanProgram | None
     optimizer: optax.GradientTransformation
+    compiled: tuple[LossTransform, optax.GradientTransformation]
     names: list[str]
     classes: list[int]
     data: str

@@ -1,14 +1,15 @@
-"""Several seeds at once: each is a generator that asks for its steps to be made.
+"""Several networks at once: each is a generator that asks for its steps to be made.
 
-What one seed does between its steps stays ordinary code.  Here the steps of all seeds
-that need the same program at the same time become one program (``jax.vmap``), which is
-what an accelerator is for: one small network leaves it idle.
+They differ in their seeds, or in the strength of a loss.  What one does between its
+steps stays ordinary code.  Here the steps of all that need the same program at the same
+time become one program (``jax.vmap``), which is what an accelerator is for: one small
+network leaves it idle.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -23,14 +24,14 @@ Run = Callable[..., tuple[PyTree, Totals]]
 
 
 class Work(NamedTuple):
-    """Steps ``first`` to ``last - 1`` of an epoch, as a seed asks for them.
+    """Steps ``first`` to ``last - 1`` of an epoch, as a network asks for them.
 
     Attributes:
       run: what makes the steps.
       program: static.
       state: given away.
       totals: given away.
-      data: trees of arrays; those that are the same objects for several seeds are not copied.
+      data: trees of arrays; those that are the same objects for several are not copied.
       first: position of the first step.
       last: position after the last step.
     """
@@ -51,7 +52,7 @@ class Done(NamedTuple):
       state: after the steps.
       totals: after the steps.
       seconds: that they took.
-      share: of these seconds, this seed's part: they went by for all at once.
+      share: of these seconds, this network's part: they went by for all at once.
     """
 
     state: PyTree
@@ -61,56 +62,58 @@ class Done(NamedTuple):
 
 
 Asking = Generator[Event | Work, Done | None, Any]
-"""What a seed is here: it says what happens, and asks for steps."""
+"""What a network is here: it says what happens, and asks for steps."""
+Name = TypeVar("Name", bound=Hashable)
 
 
-def in_lockstep(seeds: Sequence[Asking]) -> Iterator[tuple[Event, ...]]:
-    """Runs seeds that have as many epochs and steps side by side.
+def in_lockstep(lanes: Mapping[Name, Asking]) -> Iterator[dict[Name, Event]]:
+    """Trains networks that have as many epochs and steps side by side.
 
     Args:
-      seeds: at the same moment of their runs; only their numbers differ.
+      lanes: at the same moment of their runs; only their numbers differ.
 
     Yields:
-      What happens, of all seeds at once: one event of each, all of the same kind.
+      What happens in all lanes at once: one event of each, all of the same kind but for
+      those of lanes that end early.
     """
-    found = [_next(seed) for seed in seeds]
-    while any(each is not None for each in found):
-        works = {i: each for i, each in enumerate(found) if isinstance(each, Work)}
-        events = {i: x for i, x in enumerate(found) if not (x is None or isinstance(x, Work))}
+    found = {name: _next(lane) for name, lane in lanes.items()}
+    while any(each is not None for each in found.values()):
+        works = {name: each for name, each in found.items() if isinstance(each, Work)}
+        events = {n: x for n, x in found.items() if not (x is None or isinstance(x, Work))}
         if events:
-            yield tuple(events.values())
+            yield events
         answers = dict.fromkeys(events) if events else _made(works)
-        for i, answer in answers.items():
-            found[i] = _next(seeds[i], answer)
+        for name, answer in answers.items():
+            found[name] = _next(lanes[name], answer)
 
 
-def _next(seed: Asking, answer: Done | None = None) -> Event | Work | None:
+def _next(lane: Asking, answer: Done | None = None) -> Event | Work | None:
     try:
-        return seed.send(answer)
+        return lane.send(answer)
     except StopIteration:
         return None
 
 
-def _made(works: Mapping[int, Work]) -> dict[int, Done]:
-    """The answers; seeds on the same route with the same shapes are one program."""
-    groups: dict[Any, list[int]] = {}
-    for i, work in works.items():
+def _made(works: Mapping[Name, Work]) -> dict[Name, Done]:
+    """The answers; networks on the same route with the same shapes are one program."""
+    groups: dict[Any, list[Name]] = {}
+    for name, work in works.items():
         leaves, tree = jax.tree.flatten((work.state, work.totals, work.data))
         shapes = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
         alike = work.run, work.program, tree, shapes, int(work.first), int(work.last)
-        groups.setdefault(alike, []).append(i)
+        groups.setdefault(alike, []).append(name)
     began, made = time.perf_counter(), {}
-    for places in groups.values():
-        made |= dict(zip(places, _together([works[i] for i in places]), strict=True))
+    for names in groups.values():
+        made |= dict(zip(names, _together([works[n] for n in names]), strict=True))
     jax.block_until_ready(made)
     seconds = time.perf_counter() - began
     return {
-        i: Done(state, totals, seconds, seconds / len(works)) for i, (state, totals) in made.items()
+        n: Done(state, totals, seconds, seconds / len(works)) for n, (state, totals) in made.items()
     }
 
 
 def _together(works: Sequence[Work]) -> Sequence[tuple[PyTree, Totals]]:
-    """What a group of seeds that differ in nothing but numbers has made."""
+    """What a group of networks that differ in nothing but numbers has made."""
     run, program, _, _, _, first, last = works[0]
     if len(works) == 1:
         (work,) = works
@@ -139,16 +142,16 @@ def run_together(
     first: Int[Array, ""],
     last: Int[Array, ""],
 ) -> list[tuple[PyTree, Totals]]:
-    """The steps of several seeds as one program.
+    """The steps of several networks as one program.
 
     Args:
       run: as in :class:`Work`.
       program: as in :class:`Work`.
       tree: structure of the data.
-      shared: which of its leaves is one array for all seeds.
-      states: donated; of each seed.
-      totals: donated; of each seed.
-      data: leaves; an array for all seeds or a tuple with one for each.
+      shared: which of its leaves is one array for all of them.
+      states: donated; of each network.
+      totals: donated; of each network.
+      data: leaves; an array for all networks or a tuple with one for each.
       first: position of the first step.
       last: position after the last step.
     """

@@ -57,7 +57,7 @@ def train_judge(key: PRNGKey, tasks: Sequence[Batch]) -> Judge:
     params = add_head(net, net.init(stream(key, "init")), HEAD, classes, stream(key, "head"))
     program = Program(view, (0,), chain(), adam(LR))
     state = start_phase(
-        program, params, leaf_mask(params, lambda path: True), {}, stream(key, "steps")
+        program.optimizer, params, leaf_mask(params, lambda path: True), {}, stream(key, "steps")
     )
     rounds = -(-STEPS // (examples(data) // size))
     orders = [epoch_order(stream(key, "shuffle", i), len(labels), size) for i in range(rounds)]

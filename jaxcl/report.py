@@ -1,25 +1,27 @@
 """A run as a person sees it: a progress bar, plain lines where there is no terminal, tables."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 from rich import filesize
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from jaxcl.events import EpochEnded, Event, StepsDone, TaskBegan
+from jaxcl.events import Diverged, EpochEnded, Event, StepsDone, TaskBegan
+
+Name = TypeVar("Name")
 
 
 def watch(
-    rounds: Iterable[tuple[Event, ...]], names: Sequence[str], console: Console
-) -> Iterator[tuple[Event, ...]]:
+    rounds: Iterable[Mapping[Name, Event]], names: Sequence[str], console: Console
+) -> Iterator[Mapping[Name, Event]]:
     """Passes events on and shows them: a bar on a terminal, a line an epoch elsewhere.
 
     Args:
-      rounds: events of a run, one of each seed that runs at a time.
+      rounds: events, one of each network that is trained at a time.
       names: of its tasks.
       console: where to show them.
     """
@@ -34,7 +36,8 @@ def watch(
     with bar if console.is_terminal else nullcontext():
         began = None
         row = None
-        for happened in rounds:
+        for whole in rounds:
+            happened = [event for event in whole.values() if not isinstance(event, Diverged)]
             who = seeds_text([event.seed for event in happened])
             match _mean(happened):
                 case TaskBegan() as event:
@@ -52,18 +55,22 @@ def watch(
                     bar.update(row, completed=done, note=note)
                 case EpochEnded() as event if began is not None:
                     console.print(f"{who} · {_epoch(event, began, names)}")
-            yield happened
+            yield whole
         if row is not None:
             bar.remove_task(row)
 
 
 def seeds_text(seeds: Sequence[int]) -> str:
-    """Which seeds, or how many."""
+    """Which seeds, or how many; of several settings, how many networks."""
+    if len(set(seeds)) < len(seeds):
+        return f"{len(seeds)} networks"
     return f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
 
 
-def _mean(happened: Sequence[Event]) -> Event:
-    """The event of all seeds that run, with the means of what differs."""
+def _mean(happened: Sequence[Event]) -> Event | None:
+    """The event of all that go on, with the means of what differs; None if none does."""
+    if not happened:
+        return None
     event = happened[0]
     if isinstance(event, StepsDone):
         return event._replace(loss=fmean(e.loss for e in happened if isinstance(e, StepsDone)))

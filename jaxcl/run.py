@@ -1,12 +1,13 @@
 """The task loop: it yields events and prints nothing."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from jaxcl.build import check_config, load_tasks, set_up
 from jaxcl.config import Config
 from jaxcl.data.task import Task
-from jaxcl.events import EpochEnded, Event, SeedEnded, TaskBegan
+from jaxcl.errors import NonFiniteLoss
+from jaxcl.events import Diverged, EpochEnded, Event, SeedEnded, TaskBegan
 from jaxcl.growth import task_name, weights
 from jaxcl.learn import begin, end, test, test_untrained, train_epoch
 from jaxcl.learner import GENERATOR, Learner, Setup, new_learner, schedule, task_data
@@ -38,41 +39,65 @@ def run(config: Config, tasks: Sequence[Task] | None = None) -> Iterator[Event]:
 
 def go_on(setup: Setup, learners: Sequence[Learner] = ()) -> Iterator[Event]:
     """Runs all seeds, or what is left of them; events as of :func:`run`."""
-    for happened in rounds(setup, learners):
-        yield from happened
+    for happened in rounds([setup], [learners]):
+        for event in happened.values():
+            if isinstance(event, Diverged):
+                raise event.error
+            yield event
 
 
-def rounds(setup: Setup, learners: Sequence[Learner] = ()) -> Iterator[tuple[Event, ...]]:
+Happened = Mapping[tuple[int, int], Event]
+"""(place of the setup, seed) -> what happens there."""
+
+
+def rounds(setups: Sequence[Setup], learners: Sequence[Sequence[Learner]]) -> Iterator[Happened]:
     """Runs all seeds, or what is left of them, so many at a time as the settings say.
 
     Args:
-      setup: of the run.
-      learners: where to go on, those of all seeds that ran together; none to begin.
+      setups: one, or several that differ in numbers alone (:mod:`jaxcl.alike`): these
+        are trained side by side.
+      learners: of each setup, where to go on, those of all seeds that ran together; none
+        to begin.  All setups are at the same moment.
 
     Yields:
-      One event of each seed that runs, all of one kind; at such a moment the learners
-      in them belong together, and can be saved.
+      One event of each network that is trained, all of one kind but ``Diverged``; at such
+      a moment the learners in them belong together, and can be saved.
     """
-    config = setup.config
+    config, at = setups[0].config, [learner.seed for learner in learners[0]]
     assert config.together is not None
-    if learners:
-        yield from _side_by_side(setup, learners)
-    begun = config.seeds.index(learners[-1].seed) + 1 if learners else 0
+    if at:
+        yield from _side_by_side(setups, learners)
+    begun = config.seeds.index(at[-1]) + 1 if at else 0
     for first in range(begun, len(config.seeds), config.together):
         seeds = config.seeds[first : first + config.together]
-        yield from _side_by_side(setup, [new_learner(setup, seed) for seed in seeds])
+        yield from _side_by_side(setups, [[new_learner(s, seed) for seed in seeds] for s in setups])
 
 
-def _side_by_side(setup: Setup, learners: Sequence[Learner]) -> Iterator[tuple[Event, ...]]:
+def _side_by_side(
+    setups: Sequence[Setup], learners: Sequence[Sequence[Learner]]
+) -> Iterator[Happened]:
     @lru_cache(maxsize=1)  # earlier tasks' data may be a part of it: one copy serves all
     def data_of(position: int) -> Batch:
         forget_programs()  # the network grows
-        return task_data(setup, position)
+        return task_data(setups[0], position)
 
-    return in_lockstep([_run_seed(setup, learner, data_of) for learner in learners])
+    return in_lockstep(
+        {
+            (place, learner.seed): _run_seed(setup, learner, data_of)
+            for place, (setup, own) in enumerate(zip(setups, learners, strict=True))
+            for learner in own
+        }
+    )
 
 
 def _run_seed(setup: Setup, learner: Learner, data_of: Callable[[int], Batch]) -> Asking:
+    try:
+        yield from _learn_all(setup, learner, data_of)
+    except NonFiniteLoss as error:
+        yield Diverged(learner.seed, error)
+
+
+def _learn_all(setup: Setup, learner: Learner, data_of: Callable[[int], Batch]) -> Asking:
     seed = learner.seed
     while learner.position < len(setup.names):
         position = learner.position

@@ -74,7 +74,7 @@ OPTIMIZERS = {"adam": adam, "sgd": sgd}
 
 
 def start_phase(
-    program: Program,
+    optimizer: optax.GradientTransformation,
     params: Params,
     mask: PyTree,
     cl: PyTree,
@@ -84,7 +84,7 @@ def start_phase(
     """The state before the first step of a phase.
 
     Args:
-      program: what will be run.
+      optimizer: an optax transformation.
       params: the whole tree.
       mask: Python booleans, which leaves train.
       cl: the transform's state.
@@ -93,7 +93,7 @@ def start_phase(
     """
     trained, frozen = partition(params, mask)
     zero = jnp.zeros((), jnp.int32)
-    opt = program.optimizer.init(trained)
+    opt = optimizer.init(trained)
     opt = opt if kept is None else regrow(kept, opt)
     return TrainState(zero, trained, frozen, opt, cl, key)
 

@@ -1,5 +1,6 @@
 import errno
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import chex
 import jax
@@ -125,7 +126,7 @@ def test_nothing_in_a_manifest_is_executed(tmp_path):
 
 def test_a_saver_keeps_the_last_few(tmp_path):
     said = []
-    save, wait = checkpoint.saver(tmp_path, 4, 2, said.append)
+    save, wait = checkpoint.saver(tmp_path, 4, 2, said.append, ThreadPoolExecutor(1))
     for i in range(4):
         save(ARRAYS, {"i": i})
     assert wait()
@@ -136,7 +137,7 @@ def test_a_saver_keeps_the_last_few(tmp_path):
 
 def test_a_full_disk_is_reported_and_the_checkpoint_before_stays(tmp_path, monkeypatch):
     said = []
-    save, wait = checkpoint.saver(tmp_path, 0, 2, said.append)
+    save, wait = checkpoint.saver(tmp_path, 0, 2, said.append, ThreadPoolExecutor(1))
     save(ARRAYS, {"i": 1})
     assert wait()
 

@@ -63,11 +63,11 @@ def test_seeds_with_a_network_that_grows_take_the_same_routes(tasks):
 
 def test_seeds_run_so_many_at_a_time(tasks):
     setup = set_up(Config(**SETTINGS, method="finetune", together=2), tasks)
-    groups = [[event.seed for event in happened] for happened in rounds(setup)]
+    groups = [[seed for _, seed in happened] for happened in rounds([setup], [[]])]
     assert [3, 0] in groups
     assert [7] in groups
     assert groups == sorted(groups, key=lambda seeds: [3, 0, 7].index(seeds[0]))
-    for happened in rounds(setup):
+    for happened in (list(each.values()) for each in rounds([setup], [[]])):
         kinds = {type(event) for event in happened}
         assert len(kinds) == 1
         if isinstance(happened[0], StepsDone | EpochEnded):
@@ -78,7 +78,7 @@ def test_seeds_run_so_many_at_a_time(tasks):
 def test_going_on_together_from_any_moment_gives_the_same_bits(tasks):
     setup = set_up(Config(**SETTINGS, method="dgr", setting="class", together=2), tasks)
     taken, whole = [], []
-    for happened in rounds(setup):
+    for happened in (list(each.values()) for each in rounds([setup], [[]])):
         whole += happened
         if isinstance(happened[0], StepsDone | EpochEnded):
             taken.append(snapshot.take_all([event.learner for event in happened]))
@@ -120,7 +120,7 @@ def test_what_is_alike_is_one_program_and_common_data_is_not_copied(monkeypatch)
     monkeypatch.setattr(lockstep, "run_together", noting)
     data = jnp.ones(4)
     seeds = [asking(s, program, data, 2) for s, program in [(1, 1), (2, 5), (3, 1), (4, 1)]]
-    happened = list(in_lockstep(seeds))
+    happened = [list(each.values()) for each in in_lockstep(dict(enumerate(seeds)))]
     assert calls == [(1, (True, False), 3)] * 2  # program 5 is one seed's alone
     assert [[type(event) for event in each] for each in happened] == [
         [TaskBegan] * 4,
@@ -132,6 +132,6 @@ def test_what_is_alike_is_one_program_and_common_data_is_not_copied(monkeypatch)
 
 def test_seeds_that_are_ahead_wait():
     data = jnp.ones(4)
-    happened = list(in_lockstep([asking(0, 1, data, 1), asking(1, 1, data, 3)]))
-    assert [[event.seed for event in each] for each in happened] == [[0, 1], [0, 1], [1], [1]]
-    assert happened[-1][0].learner == 15.0
+    happened = list(in_lockstep({"a": asking(0, 1, data, 1), "b": asking(1, 1, data, 3)}))
+    assert [list(each) for each in happened] == [["a", "b"], ["a", "b"], ["b"], ["b"]]
+    assert happened[-1]["b"].learner == 15.0

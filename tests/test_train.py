@@ -63,7 +63,7 @@ def second_task(transform, params, data, mask=trains_second, optimizer=None, rou
     task = TaskData(data, forward(view(OLD)))
     cl = transform.end_task(transform.init(params), params, task, key)
     cl = transform.begin_task(cl, params, task, key)
-    return program, start_phase(program, params, leaf_mask(params, mask), cl, key)
+    return program, start_phase(program.optimizer, params, leaf_mask(params, mask), cl, key)
 
 
 def steps(program, state, data, bounds=((0, 6),), batch=4):

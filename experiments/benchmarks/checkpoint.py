@@ -14,6 +14,7 @@ import dataclasses
 import gc
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def memory(method: str, console: Console) -> None:
     ]
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        save, wait = checkpoint.saver(Path(folder), 0, 2, console.print)
+        save, wait = checkpoint.saver(Path(folder), 0, 2, console.print, ThreadPoolExecutor(1))
         for event in run(config, tasks):
             if isinstance(event, TaskBegan) and event.position:
                 found.append(resident())

@@ -61,7 +61,7 @@ class Training:
         net, routes, _ = self.view
         params = copy(self.params)
         mask = leaf_mask(params, lambda path: on_route(net, routes[-1].route, path))
-        self.state = start_phase(self.program, params, mask, copy(self.cl), copy(KEY))
+        self.state = start_phase(self.program.optimizer, params, mask, copy(self.cl), copy(KEY))
         self.totals = no_totals(self.program, self.state, self.data, self.order)
         self.done = 0
 

@@ -62,27 +62,46 @@ def run_each(
       UsageError: a setting that cannot be used, or data that is missing.
       NonFiniteLoss: a run diverged.
     """
+    from jaxcl import alike
     from jaxcl.interrupt import Interrupted
 
     again = shlex.join(prog.split() + sys.argv[1:])
     again += "" if command.out else f" --out {shlex.quote(str(out))}"
     try:
-        runs = _checked(command, configs, out)
+        groups = alike.groups(configs)
+        parts = [_checked(command, group, out) for group in groups]
         tasks = _tasks(list(configs.values()), console)
-        many = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+        many = "1 run" if len(configs) == 1 else f"{len(configs)} runs"
         console.print(f"{many} in {out}", highlight=False)
-        for i, (name, each) in enumerate(runs.items()):
-            console.print(f"{name} ({i + 1} of {len(configs)})", highlight=False)
-            try:
-                scenario.execute(each, console, tasks)
-            except NonFiniteLoss as error:
-                if not go_on:
-                    raise
-                console.print(f"diverged: {error}", highlight=False)
+        begun = 0
+        for part in parts:
+            _say_which(list(part), begun, len(configs), console)
+            begun += len(part)
+            _run(list(part.values()), console, tasks, go_on=go_on)
     except Interrupted:
         sys.exit(cli.fail(f"interrupted and saved; go on with: {again}", 75))
     except KeyboardInterrupt:
         sys.exit(cli.fail(f"interrupted; what was written is kept; go on with: {again}", 130))
+
+
+def _say_which(names: Sequence[str], begun: int, of: int, console) -> None:
+    last = begun + len(names)
+    which = f"{begun + 1} of {of}" if len(names) == 1 else f"{begun + 1} to {last} of {of}"
+    together = "" if len(names) == 1 else ", side by side"
+    console.print(f"{'; '.join(names)} ({which}{together})", highlight=False)
+
+
+def _run(commands: Sequence[scenario.Command], console, tasks, *, go_on: bool) -> None:
+    from jaxcl.experiments import execute
+
+    try:
+        diverged = list(execute.run(commands, console, tasks).values())
+    except NonFiniteLoss as error:
+        diverged = [error]
+    for error in diverged:
+        if not go_on:
+            raise error
+        console.print(f"diverged: {error}", highlight=False)
 
 
 def _checked(
@@ -90,7 +109,7 @@ def _checked(
 ) -> dict[str, scenario.Command]:
     """The commands of all runs, if their options can be used."""
     from jaxcl import output
-    from jaxcl.build import check_config
+    from jaxcl.experiments import execute
 
     if command.out == Path():
         raise UsageError("out: empty; name a folder of its own")
@@ -98,17 +117,17 @@ def _checked(
     saving = {"checkpoint_every": command.checkpoint_every, "keep": command.keep}
     runs = {}
     for name, config in configs.items():
-        check_config(config)
         runs[name] = scenario.Command(**vars(config), **saving, out=out / name, resume=out / name)
-        scenario.saving(runs[name])
+        execute.saving_of(runs[name])
     return runs
 
 
 def _tasks(configs: Sequence[Config], console) -> "list[Task]":
     """The tasks, which are those of all runs, if each can be run on them."""
     from jaxcl.build import check_config, fit
+    from jaxcl.experiments import execute
 
-    tasks = scenario.load(configs[0], console)
+    tasks = execute.load(configs[0], console)
     for config in configs:
         fit(check_config(config), tasks)
     return tasks

@@ -1,3 +1,5 @@
+import contextlib
+import itertools
 import json
 from functools import partial
 from unittest import mock
@@ -39,6 +41,62 @@ def test_a_grid_is_run_and_the_best_point_named(run, tmp_path):
     code, out, _ = run(*args)
     assert code == 0
     assert out.count("this run is finished") == 2
+
+
+def matrices(folder) -> dict[str, list]:
+    files = sorted(folder.glob("*/summary.json"))
+    return {file.parent.name: json.loads(file.read_text())["accuracy"] for file in files}
+
+
+POINTS = [*QUICK, *SMALL, "--grid", "strength=1,100", "lr=1e-3,1e30", "--seeds", "0", "1"]
+
+
+def test_points_are_trained_side_by_side(run, tmp_path):
+    code, out, err = run(*POINTS, "--together", "8", "--out", "here")
+    assert (code, err) == (0, "")
+    assert out.count("(1 to 4 of 4, side by side)") == 1
+    assert out.count("diverged: loss: not finite at step") == 2
+    assert "written to here" in out
+    alone, *_ = run(*POINTS, "--together", "2", "--out", "alone")
+    assert alone == 0
+    found = matrices(tmp_path / "here")
+    assert list(found) == ["strength=1,lr=0.001", "strength=100,lr=0.001"]
+    assert found == matrices(tmp_path / "alone")
+    code, out, _ = run(*POINTS, "--together", "8", "--out", "here")
+    assert code == 0
+    assert out.count("this run is finished") == 2
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_points_side_by_side_go_on_where_they_were(run, tmp_path, lost):
+    """Also where a process died when it had saved one of them and not the other."""
+    args = [*QUICK, *SMALL, "--grid", "strength=1,100", "--together", "2", "--iterations", "6"]
+    assert run(*args, "--out", "whole")[0] == 0
+    calls = itertools.count()
+
+    @contextlib.contextmanager
+    def third(say):
+        yield lambda: next(calls) == 3
+
+    with mock.patch("jaxcl.record.catching", third):
+        code, _, err = run(*args, "--out", "here", "--checkpoint-every", "1")
+    assert code == 75, err
+    assert "interrupted and saved; go on with: python -m jaxcl.experiments.sweep" in err
+    kept = {p.name: sorted(p.glob("checkpoints/*.json")) for p in (tmp_path / "here").iterdir()}
+    assert [len(files) for files in kept.values()] == [2, 2]
+    if lost:
+        kept["strength=100"][-1].unlink()
+    code, out, _ = run(*args, "--out", "here")
+    assert code == 0
+    assert out.count(f"resumed from checkpoint {1 if lost else 2}: seed 0") == 2
+    for seed_file in (tmp_path / "whole").rglob("metrics.jsonl"):
+        again = tmp_path / "here" / seed_file.relative_to(tmp_path / "whole")
+        assert scores(again) == scores(seed_file)
+
+
+def scores(file) -> list[dict]:
+    lines = map(json.loads, file.read_text().splitlines())
+    return [{n: line[n] for n in ("metrics", "accuracy") if n in line} for line in lines]
 
 
 def test_the_best_points_are_trained_longer(run, tmp_path):
@@ -105,7 +163,7 @@ def test_a_grid_of_which_nothing_ends_is_an_error(run):
 
 
 def test_an_interruption_before_there_is_anything_to_save_says_how_to_go_on(run):
-    with mock.patch("jaxcl.experiments.scenario.execute", side_effect=KeyboardInterrupt):
+    with mock.patch("jaxcl.experiments.execute.run", side_effect=KeyboardInterrupt):
         code, out, err = run(*QUICK, *SMALL, "--grid", "lr=1e-3,1e-2")
     assert code == 130
     folder = out.split("2 runs in ")[1].split("\n")[0]

@@ -1,0 +1,109 @@
+"""What earlier processes did of a run, as its folder tells it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from rich.console import Console
+
+from jaxcl import checkpoint, output, report, snapshot
+from jaxcl.config import to_toml
+from jaxcl.errors import UsageError
+from jaxcl.events import EpochEnded, SeedEnded
+from jaxcl.learner import Learner, Setup
+
+
+class Past(NamedTuple):
+    """What an earlier process did.
+
+    Attributes:
+      learners: where to go on, of all seeds that ran together; none to begin.
+      epochs: that were done.
+      results: of the seeds that were done.
+      number: of the checkpoint that the learners are from, 0 for none.
+      spent: seconds that it took, and how many of them went into compiling.
+    """
+
+    learners: Sequence[Learner]
+    epochs: list[EpochEnded]
+    results: list[SeedEnded]
+    number: int
+    spent: tuple[float, ...]
+
+
+NOTHING = Past((), [], [], 0, (0.0, 0.0))
+
+
+def find_past(setup: Setup, out: Path, console: Console, most: int | None = None) -> Past:
+    """What the folder of a run says it did, as far as it is whole.
+
+    Half-written checkpoints are removed, damaged ones are passed over and named.
+
+    Args:
+      setup: of the run.
+      out: its folder.
+      console: where it is said what is used and what is not.
+      most: the last checkpoint that may be used, if later ones may not.
+
+    Raises:
+      UsageError: there are checkpoints but none can be used, or they were written
+        with other settings; nothing is removed.
+    """
+    folder, size = out / output.CHECKPOINTS, output.metrics_size(out)
+
+    def usable(meta: dict[str, Any]) -> str | None:
+        return "metrics.jsonl lost lines since" if meta["metrics_bytes"] > size else None
+
+    found = checkpoint.newest(folder, usable, lambda text: say(console, text), most)
+    if found is None and checkpoint.numbers(folder):
+        raise UsageError(
+            f"resume: no checkpoint in {folder} can be used; begin anew with --overwrite"
+        )
+    if found is None:
+        checkpoint.clean(folder, set())
+        output.cut_metrics(out, 0)
+        say(console, "no checkpoint yet: the run begins anew")
+        return NOTHING
+    if found.meta["config"] != to_toml(setup.config):
+        raise UsageError(
+            f"resume: {out / output.CONFIG} was changed since checkpoint {found.number} was"
+            " written; restore it, or begin anew with --overwrite"
+        )
+    if found.meta["data"] != setup.data:
+        raise UsageError(
+            f"resume: the images in {setup.config.data_dir or 'the data folder'} are not those that"
+            f" the run in {out} began with; restore them, or begin anew with --overwrite"
+        )
+    if found.meta["jax"] != jax.__version__:
+        say(console, f"saved with JAX {found.meta['jax']}, now {jax.__version__}: bits may differ")
+    try:
+        epochs, results = _events(output.cut_metrics(out, found.meta["metrics_bytes"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"resume: {out / output.METRICS} was changed ({error}); begin anew with --overwrite"
+        ) from error
+    learners = snapshot.restore_all(setup, snapshot.Snapshot(found.arrays, found.meta))
+    checkpoint.clean(folder, {found.number})
+    first, seeds = learners[0], report.seeds_text([learner.seed for learner in learners])
+    where = f"{setup.names[first.position]}, {first.epoch} epochs and {first.done} steps"
+    say(console, f"resumed from checkpoint {found.number}: {seeds}, {where} done")
+    return Past(learners, epochs, results, found.number, tuple(found.meta["spent"]))
+
+
+def _events(lines: str) -> tuple[list[EpochEnded], list[SeedEnded]]:
+    """The events that the lines of ``metrics.jsonl`` tell of."""
+    epochs, results = [], []
+    for line in map(json.loads, lines.splitlines()):
+        fields = {name: value for name, value in line.items() if name not in ("event", "task")}
+        if line["event"] == "epoch":
+            epochs.append(EpochEnded(learner=None, **fields))
+        else:
+            results.append(SeedEnded(**fields))
+    return epochs, results
+
+
+def say(console: Console, text: str) -> None:
+    """Prints a remark."""
+    console.print(text, style="dim", highlight=False)
