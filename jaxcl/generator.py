@@ -159,6 +159,7 @@ def _one_step(program: GanProgram, mixture: Mixture) -> OneStep[GanState]:
     return lambda state, i: iteration(state, mixture)
 
 
+@partial(jax.jit, static_argnames="program")  # so that it is traced once, not in each epoch
 def no_totals(program: GanProgram, state: GanState, mixture: Mixture) -> Totals:
     """Totals before the first iteration."""
     return zero_totals(_one_step(program, mixture), state)

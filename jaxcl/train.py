@@ -157,6 +157,7 @@ def _one_step(program: Program, data: Batch, order: Array) -> OneStep[TrainState
     return lambda state, i: step(state, _rows(data, order[i]))
 
 
+@partial(jax.jit, static_argnames="program")  # so that it is traced once, not in each epoch
 def no_totals(program: Program, state: TrainState, data: Batch, order: Array) -> Totals:
     """Totals of an epoch before its first step."""
     return zero_totals(_one_step(program, data, order), state)
@@ -240,6 +241,6 @@ def forget_programs() -> None:
     every program takes a few hundred.  What is needed again comes from JAX's
     persistent cache.
     """
-    for compiled in (run_steps, run_together, _evaluate):
+    for compiled in (no_totals, run_steps, run_together, _evaluate):
         compiled.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]
     compiled_mean.cache_clear()

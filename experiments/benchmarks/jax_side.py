@@ -13,6 +13,7 @@ from side import Case
 
 from jaxcl import generator
 from jaxcl.growth import leaf_mask, on_route
+from jaxcl.images import to_float
 from jaxcl.lockstep import run_together
 from jaxcl.nets import Net, Pathway, Routes, cnn, mlp
 from jaxcl.nets.gan import codes, mlp_gan
@@ -214,8 +215,30 @@ def _draws(mixture: generator.Mixture, n: int) -> dict[str, np.ndarray]:
     }
 
 
-def seeds_case(folder: Path, seeds: int, together: bool) -> Case:
-    """Several networks, one program or one after the other; a unit is a step of one of them."""
+def data_case(folder: Path) -> Case:
+    """Batches of images as a step sees them, each looked at by adding it up."""
+    del folder
+    problem = problems.cnn()
+    images, order = jnp.asarray(problem.images), jnp.asarray(problem.order)
+
+    @jax.jit
+    def total(images: jax.Array, order: jax.Array, batches: jax.Array) -> jax.Array:
+        def add(i: jax.Array, so_far: jax.Array) -> jax.Array:
+            return so_far + to_float(images[order[i % len(order)]]).sum()
+
+        return jax.lax.fori_loop(0, batches, add, jnp.float32(0))
+
+    def run(batches: int) -> None:
+        total(images, order, jnp.int32(batches)).block_until_ready()
+
+    return Case(lambda: [float(total(images, order, jnp.int32(CHECKED)))], run)
+
+
+def seeds_case(folder: Path, seeds: int) -> Case:
+    """Several networks; a unit is a step of one of them.
+
+    One program on an accelerator, and on a CPU one after the other, as the commands have it.
+    """
     del folder
     problem = problems.mlp()
     lanes = [Training(mlp(784), FIRST, chain(), problem, "domain") for _ in range(seeds)]
@@ -226,7 +249,7 @@ def seeds_case(folder: Path, seeds: int, together: bool) -> Case:
     def run(units: int) -> None:
         nonlocal now
         bounds = np.int32(0), np.int32(units // seeds)
-        if together:
+        if jax.default_backend() != "cpu":
             states, totals = zip(*now, strict=True)
             shared = (True,) * len(leaves)
             now = run_together(run_steps, program, tree, shared, states, totals, leaves, *bounds)
@@ -250,5 +273,6 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "fisher-mlp": _FISHER_MLP,
     "fisher-mlp-12": _FISHER_MLP,
     "fisher-cnn": _FISHER_CNN,
-    **{f"seeds-{n}": partial(seeds_case, seeds=n, together=True) for n in (4, 16, 64)},
+    "data": data_case,
+    **{f"seeds-{n}": partial(seeds_case, seeds=n) for n in (4, 16, 64)},
 }

@@ -31,7 +31,7 @@ def main() -> None:
     console = Console()
     for name in options.cases or CASES:
         with console.status(name) as status:
-            if name in end_to_end.METHODS:
+            if name in end_to_end.PROGRAMS:
                 given = name, options.data_dir, min(options.rounds, WHOLE), status.update
                 turns = end_to_end.take(*given)
             else:

@@ -327,6 +327,25 @@ def gan_case(folder: Path, compiled: bool) -> Case:
     return Case(check, run)
 
 
+def data_case(folder: Path, compiled: bool) -> Case:
+    """Batches of images as a step sees them, each looked at by adding it up."""
+    del folder, compiled
+    problem = problems.cnn()
+    images, order = tensor(problem.images), tensor(problem.order)
+
+    def total(batches: int) -> Tensor:
+        so_far = torch.zeros((), device=DEVICE)
+        for i in range(batches):
+            so_far += (images[order[i % len(order)]].float() / 255).sum()
+        return so_far
+
+    def run(batches: int) -> None:
+        total(batches)
+        finished()
+
+    return Case(lambda: [total(CHECKED).item()], run)
+
+
 def seeds_case(folder: Path, compiled: bool) -> Case:
     """One network after the other: each step is a step of one of them."""
     return mlp_case(folder, compiled)._replace(check=list)
@@ -351,5 +370,6 @@ CASES: dict[str, Callable[[Path, bool], Case]] = {
     "fisher-mlp": _fisher(MLP, problems.mlp),
     "fisher-mlp-12": _fisher(MLP, problems.mlp),
     "fisher-cnn": _fisher(CNN, problems.cnn),
+    "data": data_case,
     **{f"seeds-{n}": seeds_case for n in (4, 16, 64)},
 }
