@@ -79,7 +79,7 @@ def find_past(setup: Setup, out: Path, console: Console, most: int | None = None
     if found.meta["jax"] != jax.__version__:
         say(console, f"saved with JAX {found.meta['jax']}, now {jax.__version__}: bits may differ")
     try:
-        epochs, results = _events(output.cut_metrics(out, found.meta["metrics_bytes"]))
+        epochs, results = events_of(output.cut_metrics(out, found.meta["metrics_bytes"]))
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"resume: {out / output.METRICS} was changed ({error}); begin anew with --overwrite"
@@ -92,7 +92,7 @@ def find_past(setup: Setup, out: Path, console: Console, most: int | None = None
     return Past(learners, epochs, results, found.number, tuple(found.meta["spent"]))
 
 
-def _events(lines: str) -> tuple[list[EpochEnded], list[SeedEnded]]:
+def events_of(lines: str) -> tuple[list[EpochEnded], list[SeedEnded]]:
     """The events that the lines of ``metrics.jsonl`` tell of."""
     epochs, results = [], []
     for line in map(json.loads, lines.splitlines()):

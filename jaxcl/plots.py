@@ -52,6 +52,33 @@ def accuracy_curves(curves: Curves, boundaries: Sequence[int], title: str) -> by
     return _png(figure)
 
 
+def accuracy_panels(panels: Mapping[str, tuple[Mapping[str, Curves], Sequence[int]]]) -> bytes:
+    """Test accuracy of every task while training goes on, methods side by side, as a PNG.
+
+    A colour is a task, a style of line a method; lines are means over seeds.
+
+    Args:
+      panels: title -> (method -> curves, epochs after which each task ended).
+    """
+    figure = Figure(figsize=(8.4, 3.4 * len(panels)), layout="constrained")
+    rows = figure.subplots(len(panels), squeeze=False)[:, 0]
+    for axes, (title, (methods, boundaries)) in zip(rows, panels.items(), strict=True):
+        for style, (method, curves) in zip(("-", "--", ":"), methods.items(), strict=False):
+            for place, (task, seeds) in enumerate(curves.items()):
+                values = np.array(seeds, float)
+                known = ~np.isnan(values).any(0)
+                epochs, mean = np.arange(1, values.shape[1] + 1)[known], values[:, known].mean(0)
+                look = {"color": f"C{place}", "linestyle": style, "linewidth": 1.4}
+                axes.plot(epochs, mean, label=f"{task}, {method}", **look)
+        for end in boundaries[:-1]:
+            axes.axvline(end + 0.5, color="0.7", linewidth=0.8, linestyle=":")
+        axes.set(xlabel="epoch", ylabel="test accuracy (%)", xlim=(0.5, boundaries[-1] + 0.5))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_title(title, fontsize="medium")
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize="small")
+    return _png(figure)
+
+
 def average_curves(methods: Mapping[str, np.ndarray], title: str) -> bytes:
     """Mean accuracy over the tasks so far as tasks are learned, a line a method, as a PNG.
 

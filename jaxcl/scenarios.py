@@ -135,6 +135,13 @@ SCENARIOS = {
         "CIFAR-10, Fashion-MNIST, EMNIST upper-case, MNIST",
         ("cifar10", "fashion_mnist", "emnist/upper", "mnist"),
     ),
+    "1-rendered": Scenario("1 with rendered letters for EMNIST", ("mnist", "letters")),
+    "5-rendered": Scenario(
+        "5 with rendered letters for EMNIST", ("mnist", "letters", "fashion_mnist", "cifar10")
+    ),
+    "6-rendered": Scenario(
+        "6 with rendered letters for EMNIST", ("cifar10", "fashion_mnist", "letters", "mnist")
+    ),
     "mnist-fashion": Scenario("MNIST, Fashion-MNIST: a similar pair", ("mnist", "fashion_mnist")),
     "split-mnist": Scenario("MNIST, two classes at a time", ("mnist",), THREE_TYPES, "split", 5),
     "split-fashion": Scenario(

@@ -1,0 +1,59 @@
+import json
+from functools import partial
+from unittest import mock
+
+import pytest
+
+from jaxcl.experiments import reproduce
+from jaxcl.scenarios import SCENARIOS, Scenario
+
+QUICK = ["--scenarios", "2-small", "--limit", "40", "--batch-size", "20", "--epochs", "1"]
+QUICK += ["--probe", "20", "--report", "report"]
+
+
+@pytest.fixture
+def run(call):
+    small = {"2-small": Scenario("two small sets", ("digits", "letters"))}
+    with mock.patch.dict(SCENARIOS, small):
+        yield partial(call, reproduce)
+
+
+def test_what_is_missing_is_run_and_the_tables_are_written(run, tmp_path):
+    code, out, err = run(*QUICK, "--methods", "lwf", "select", "--seeds", "0")
+    assert (code, err) == (0, "")
+    results = json.loads((tmp_path / "report/results.json").read_text())
+    assert [(r["scenario"], r["method"], r["seed"]) for r in results] == [
+        ("2-small", "lwf", 0),
+        ("2-small", "select", 0),
+    ]
+    summary = tmp_path / "runs/lwf-select/2-small/select/seed0/summary.json"
+    assert results[1]["accuracy"] == json.loads(summary.read_text())["accuracy"][0]
+    assert [len(line) for line in results[1]["curves"].values()] == [2, 2]
+    assert "1 seed" in (tmp_path / "report/table4.md").read_text()
+    assert "2-small" in (tmp_path / "report/table5.md").read_text()
+    assert (tmp_path / "report/figure2.png").read_bytes().startswith(b"\x89PNG")
+    assert "not run" in out
+    code, out, err = run(*QUICK, "--methods", "lwf", "split", "--seeds", "0")
+    assert (code, err) == (0, "")
+    assert "2-small/split/seed0 (1 of 1)" in out  # the other one was done
+    assert len(json.loads((tmp_path / "report/results.json").read_text())) == 3
+    code, _, err = run(*QUICK, "--seeds", "5", "--epochs", "2", "--methods", "lwf")
+    assert code == 2
+    assert err.startswith("error: report: it holds results with other settings (epochs = ")
+    assert len(json.loads((tmp_path / "report/results.json").read_text())) == 3
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--no-runs"], "runs: none is finished yet; leave --no-runs out"),
+        (["--scenarios", "builtin"], "scenarios: 'builtin' is unknown"),
+        (["--seeds"], "seeds: none given"),
+    ],
+)
+def test_bad_usage(run, tmp_path, args, message):
+    code, _, err = run(*QUICK, *args)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "report").exists()
