@@ -18,7 +18,8 @@ from jaxcl.train import OPTIMIZERS
 
 NUMBERS = (
     "strength", "lam", "temperature", "xi", "alpha", "beta", "l2", "lr",
-    "decay", "fisher", "fisher_examples", "threshold", "start",
+    "decay", "fisher", "fisher_examples",
+    "threshold", "start", "candidates", "similarity", "second",
 )  # fmt: skip
 """Settings that are leaves of a state, or that decide what happens between two tasks."""
 Name = TypeVar("Name", bound=Hashable)

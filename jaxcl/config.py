@@ -121,6 +121,13 @@ class Config:
     """der: weight of the remembered labels."""
     threshold: float = 0.90
     """select: a layer is shared from this similarity on, 0 to 1."""
+    similarity: Literal["frechet", "bures", "cosine", "cka", "rsa", "svcca"] = "frechet"
+    """select: of channel statistics (the first three), or of responses to those of a second
+    network that was trained on the new task for an epoch."""
+    second: Literal["copy", "scratch"] = "copy"
+    """select with cka, rsa or svcca: how the second network begins."""
+    candidates: Literal["all", "latest", "first"] = "all"
+    """select: branches that may be shared."""
     start: Literal["copy", "fresh"] = "copy"
     """A new branch starts as a copy of the nearest one, or with fresh weights."""
     warmup_epochs: int | None = None

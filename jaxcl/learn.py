@@ -5,6 +5,7 @@ Each function here takes a :class:`~jaxcl.learner.Learner` and returns the next.
 
 import time
 from collections.abc import Iterable
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -22,12 +23,13 @@ from jaxcl.learner import (
     task_key,
     trained_mask,
 )
+from jaxcl.likeness import SIMILARITIES, Look
 from jaxcl.lockstep import Work
 from jaxcl.nets import Pathway, Routes
 from jaxcl.random import stream
 from jaxcl.routing import Seen, grow, layer_moments
+from jaxcl.second import second_net
 from jaxcl.settings import View, forward, gathered_forward, head_classes, own_logits
-from jaxcl.similarity import frechet_similarity
 from jaxcl.stretches import Learning, Steps, means, stretches
 from jaxcl.train import (
     Evaluation,
@@ -61,16 +63,16 @@ def begin(setup: Setup, learner: Learner, data: Batch, generated: Array | None =
       generated: images of earlier tasks that a generator made.
     """
     began, key, task = time.perf_counter(), task_key(learner), task_name(learner.position)
+    probe = cache(partial(_probe, setup, learner))
+    second = partial(second_net, setup, learner)
+    look = Look(setup.net, learner.params, learner.routes, learner.seen, probe, second)
     growth = grow(
         setup.net,
         setup.method.rule(setup.config),
         learner.params,
-        learner.routes,
         task=task,
         classes=head_classes(setup.setting, setup.classes, learner.position),
-        images=_probe(setup, learner),
-        seen=learner.seen,
-        similarity=frechet_similarity,
+        likeness=SIMILARITIES[setup.config.similarity](look),
         start="fresh" if setup.method.columns else setup.config.start,
         key=stream(key, "grow"),
     )

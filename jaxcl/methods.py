@@ -158,7 +158,7 @@ METHODS: dict[str, Method] = {
     "select": Method(
         "lwf, and a convolution layer is split only where the tasks are unlike",
         {"distill": remedies.distilled},
-        rule=lambda config: routing.select(config.threshold),
+        rule=lambda config: routing.select(config.threshold, config.candidates),
         branches=True,
         fails=DISTILLED,
     ),

@@ -35,7 +35,7 @@ Clock = Callable[[], tuple[float, float]]
 
 
 def record(
-    runs: Sequence[Run], console: Console, saving: Saving, clock: Clock
+    runs: Sequence[Run], console: Console, saving: Saving, clock: Clock, *, explain: bool = False
 ) -> list[dict[str, Any] | NonFiniteLoss]:
     """Shows runs, saves them, writes their files as they go on, and returns their summaries.
 
@@ -45,6 +45,7 @@ def record(
       saving: when to save.
       clock: seconds since the command started, and how many of them it compiled; each of
         several runs has its part of them.
+      explain: show what was measured as a task came.
 
     Returns:
       A summary of each run, or why there is none.
@@ -62,8 +63,9 @@ def record(
     failed: dict[int, NonFiniteLoss] = {}
     saved = time.perf_counter()
     happenings = rounds([run.setup for run in runs], [run.past.learners for run in runs])
+    names = runs[0].setup.names
     with catching(lambda text: say(console, text)) as stopping:
-        for happened in report.watch(happenings, runs[0].setup.names, console):
+        for happened in report.watch(happenings, names, console, explain=explain):
             for (place, _), event in happened.items():
                 if isinstance(event, Diverged):
                     if len(runs) == 1:

@@ -16,7 +16,11 @@ Name = TypeVar("Name")
 
 
 def watch(
-    rounds: Iterable[Mapping[Name, Event]], names: Sequence[str], console: Console
+    rounds: Iterable[Mapping[Name, Event]],
+    names: Sequence[str],
+    console: Console,
+    *,
+    explain: bool = False,
 ) -> Iterator[Mapping[Name, Event]]:
     """Passes events on and shows them: a bar on a terminal, a line an epoch elsewhere.
 
@@ -24,6 +28,7 @@ def watch(
       rounds: events, one of each network that is trained at a time.
       names: of its tasks.
       console: where to show them.
+      explain: show what was measured as a task came, and decided, as a table.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -43,6 +48,9 @@ def watch(
                 case TaskBegan() as event:
                     began = event
                     _show_routes(happened, names, console)
+                    for each in happened if explain else ():
+                        if isinstance(each, TaskBegan) and each.position:
+                            console.print(_decisions(each, names))
                     if row is not None:
                         bar.remove_task(row)
                     label = f"{who} · {names[event.position]}"
@@ -90,6 +98,23 @@ def _show_routes(happened: Sequence[Event], names: Sequence[str], console: Conso
             lines.setdefault(_route(event, names), []).append(event.seed)
     for line, seeds in lines.items():
         console.print(f"{seeds_text(seeds)} · {line}")
+
+
+def _decisions(event: TaskBegan, names: Sequence[str]) -> Table:
+    """The similarity of each layer with each branch that was looked at, and the outcome."""
+    table = Table(title=f"seed {event.seed}: what {names[event.position]} shares")
+    for column in ("layer", "branch of", "similarity", "decided"):
+        table.add_column(column, justify="right" if column == "similarity" else "left")
+    for (layer, found), chosen in zip(event.similarity.items(), event.route, strict=True):
+        own = chosen not in found  # a branch that was measured was there before
+        for place, (branch, value) in enumerate(found.items()):
+            decided = "shared" if branch == chosen else ""
+            decided = "a new branch" if own and place == len(found) - 1 else decided
+            table.add_row(layer, names[int(branch[1:])], f"{value:.4f}", decided)
+        if not found:
+            new = chosen == f"t{event.position:02d}"
+            table.add_row(layer, names[int(chosen[1:])], "", "a new branch" if new else "shared")
+    return table
 
 
 def _route(event: TaskBegan, names: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxcl.errors import NonFiniteLoss
 from jaxcl.growth import add_branch, add_head
 from jaxcl.images import to_float
-from jaxcl.nets.base import Net, Route, Routes
+from jaxcl.nets.base import Net, Route
 from jaxcl.random import stream
 from jaxcl.similarity import Moments, moments_from_sums
 from jaxcl.types import Params, PRNGKey
@@ -37,11 +37,17 @@ def split(branches: Sequence[str], likeness: Likeness) -> str | None:
     return None
 
 
-def select(threshold: float) -> Rule:
-    """Share the most similar branch if it reaches the threshold (Algorithm 3)."""
+def select(threshold: float, candidates: Literal["all", "latest", "first"] = "all") -> Rule:
+    """Share the most similar branch if it reaches the threshold (Algorithm 3).
+
+    Args:
+      threshold: from this similarity on.
+      candidates: which branches may be shared: all that there are, or one alone.
+    """
 
     def choose(branches: Sequence[str], likeness: Likeness) -> str | None:
-        best = max(branches, key=likeness)
+        wanted = {"all": branches, "latest": branches[-1:], "first": branches[:1]}[candidates]
+        best = max(wanted, key=likeness)
         return best if likeness(best) >= threshold else None
 
     return choose
@@ -104,49 +110,36 @@ def grow(
     net: Net,
     rule: Rule,
     params: Params,
-    routes: Routes,
     *,
     task: str,
     classes: int | None,
-    images: np.ndarray,
-    seen: Seen,
-    similarity: Callable[[Moments, Moments], float],
+    likeness: Callable[[str, str], float],
     start: Literal["copy", "fresh"],
     key: PRNGKey,
 ) -> Growth:
     """Makes room for a task: shares or adds a branch of each layer, may add a head.
 
-    The new task's images are sent along the route of the task that each existing
-    branch was made for, and their statistics there are compared with those the
-    branch saw on its own task.  No old data is needed.
-
     Args:
       net: the network.
       rule: decides, layer by layer.
       params: the tree to grow.
-      routes: of the earlier tasks.
       task: name of the new task.
       classes: outputs of the new task's head; None if it uses one that is there.
-      images: probe images of the new task, uint8.
-      seen: the statistics that existing branches saw on their own task.
-      similarity: compares two sets of moments; larger is more alike.
+      likeness: ``(layer, branch) -> similarity`` of the new task to what the branch was
+        made for (:mod:`jaxcl.likeness`); measured where the rule asks for it.
       start: a new branch is a copy of the nearest one, or fresh.
       key: for initial weights.
     """
-    paths = {pathway.task: pathway.route for pathway in routes}
-    probes: dict[str, dict[str, Moments]] = {}
     measured: dict[str, dict[str, float]] = {layer: {} for layer in net.layers}
 
-    def likeness(layer: str, branch: str) -> float:
-        if branch not in probes:
-            probes[branch] = layer_moments(net, params, paths[branch], images)
+    def known(layer: str, branch: str) -> float:
         if branch not in measured[layer]:
-            measured[layer][branch] = similarity(probes[branch][layer], seen[layer][branch])
+            measured[layer][branch] = likeness(layer, branch)
         return measured[layer][branch]
 
     grown, route = params, []
     for layer in net.layers:
-        branches, alike = sorted(params[layer]), partial(likeness, layer)
+        branches, alike = sorted(params[layer]), partial(known, layer)
         choice = rule(branches, alike) if branches else None
         if choice is None:
             copied = start == "copy" and branches

@@ -76,3 +76,44 @@ def frechet_similarity(a: Moments, b: Moments) -> float:
     """
     size = sum(np.sum(m.mean**2) + np.trace(m.covariance) for m in (a, b))
     return 1.0 - frechet_distance(a, b) / float(size) if size > 0 else 1.0
+
+
+def _second(a: Moments) -> Float[ndarray, "c c"]:
+    """The mean of ``x x^T``."""
+    return a.covariance + np.outer(a.mean, a.mean)
+
+
+def bures_similarity(a: Moments, b: Moments) -> float:
+    """Bures fidelity of the second moments ``A`` and ``B``, means of ``x x^T``.
+
+    ``tr((A^1/2 B A^1/2)^1/2)^2 / (tr A tr B)``, in [0, 1]: 1 where one is a multiple of the
+    other.  It is symmetric, and does not change if both sets of activations are rotated by
+    the same rotation, or either is scaled.  Two layers that are silent are alike: 1; one that
+    is and one that is not are not: 0.
+
+    References:
+      Uhlmann, The transition probability in the state space of a *-algebra, 1976.
+    """
+    one, other = _second(a), _second(b)
+    size = float(np.trace(one) * np.trace(other))
+    if size <= 0:
+        return _silent(one, other)
+    root = _sqrt(one)
+    cross = np.linalg.eigvalsh(root @ other @ root)
+    return float(np.sqrt(np.clip(cross, 0, None)).sum() ** 2 / size)
+
+
+def cosine_similarity(a: Moments, b: Moments) -> float:
+    """Cosine of the angle between the second moments ``A`` and ``B``, means of ``x x^T``.
+
+    ``tr(A B) / (|A| |B|)`` with Frobenius norms, in [0, 1]: 1 where one is a multiple of the
+    other.  Invariances as of :func:`bures_similarity`.
+    """
+    one, other = _second(a), _second(b)
+    size = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float(np.vdot(one, other)) / size if size > 0 else _silent(one, other)
+
+
+def _silent(one: Float[ndarray, "c c"], other: Float[ndarray, "c c"]) -> float:
+    """Of second moments of which at least one is zero."""
+    return float(not one.any() and not other.any())

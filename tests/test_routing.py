@@ -6,9 +6,10 @@ import pytest
 
 from jaxcl import routing
 from jaxcl.images import to_float
+from jaxcl.likeness import SIMILARITIES, Look
 from jaxcl.nets import Pathway, cnn
 from jaxcl.routing import grow, layer_moments
-from jaxcl.similarity import frechet_similarity, moments
+from jaxcl.similarity import moments
 
 NET = cnn(size=12, filters=(4, 5), hidden=6)
 IMAGES = np.random.default_rng(0).integers(0, 256, (23, 12, 12, 3), dtype=np.uint8)
@@ -22,6 +23,9 @@ def test_rules():
     assert routing.select(0.9)(branches, LIKE.__getitem__) == "t01"  # at the threshold: shared
     assert routing.select(0.91)(branches, LIKE.__getitem__) is None
     assert routing.select(0.0)(["t00"], LIKE.__getitem__) == "t00"
+    assert routing.select(0.6, "latest")(branches, LIKE.__getitem__) == "t02"
+    assert routing.select(0.5, "first")(branches, LIKE.__getitem__) == "t00"
+    assert routing.select(0.6, "first")(branches, LIKE.__getitem__) is None
 
 
 def test_moments_of_a_layer_do_not_depend_on_the_batch_size(key):
@@ -35,19 +39,17 @@ def test_moments_of_a_layer_do_not_depend_on_the_batch_size(key):
             chex.assert_trees_all_close(found[layer], moments(rows), rtol=1e-4, atol=1e-6)
 
 
-def grow_task(key, position, rule, params=None, routes=(), seen=None, **options):
+def grow_task(key, position, rule, params=None, routes=(), seen=None, images=IMAGES, **options):
+    params = NET.init(key) if params is None else params
+    look = Look(NET, params, routes, seen or {}, lambda: images, lambda route: (params, route))
     arguments = {
         "task": f"t{position:02d}",
         "classes": 3,
-        "images": IMAGES,
-        "seen": seen or {},
-        "similarity": frechet_similarity,
+        "likeness": SIMILARITIES["frechet"](look),
         "start": "copy",
         "key": jax.random.fold_in(key, position),
     }
-    return grow(
-        NET, rule, NET.init(key) if params is None else params, routes, **arguments | options
-    )
+    return grow(NET, rule, params, **arguments | options)
 
 
 @pytest.fixture
@@ -97,17 +99,9 @@ def test_layers_decide_on_their_own_and_the_nearest_branch_is_copied(first, key)
     scores = {("conv1", "t00"): 0.95, ("conv2", "t00"): 0.2, ("conv2", "t01"): 0.6}
     second = grow_task(key, 1, routing.split, growth.params, routes, seen, start="fresh")
     routes = (*routes, Pathway("t01", second.route, "t01"))
-    seen = {
-        layer: {
-            b: layer_seen["t00"]._replace(mean=layer_seen["t00"].mean + i)
-            for i, b in enumerate(("t00", "t01"))
-        }
-        for layer, layer_seen in seen.items()
-    }
-    names = {id(m): (layer, b) for layer, group in seen.items() for b, m in group.items()}
     third = grow_task(
         key, 2, routing.select(0.9), second.params, routes, seen,
-        similarity=lambda probe, stored: scores.get(names[id(stored)], 0.1),
+        likeness=lambda layer, branch: scores.get((layer, branch), 0.1),
     )  # fmt: skip
     assert third.route == ("t00", "t02")
     assert third.similarity["conv2"] == {"t00": 0.2, "t01": 0.6}

@@ -4,7 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
-from jaxcl.similarity import Moments, frechet_distance, frechet_similarity, moments
+from jaxcl.similarity import (
+    Moments,
+    bures_similarity,
+    cosine_similarity,
+    frechet_distance,
+    frechet_similarity,
+    moments,
+)
 
 
 def relu_rows(seed, n=40, c=5, shift=0.0):
@@ -61,3 +68,50 @@ def test_silent_layers_are_alike():
     silent = moments(np.zeros((3, 2)))
     assert frechet_similarity(silent, silent) == 1
     assert frechet_similarity(silent, moments(relu_rows(0, c=2))) == pytest.approx(0)
+
+
+FIDELITIES = [bures_similarity, cosine_similarity]
+
+
+def second_moment(rows):
+    return rows.T @ rows / len(rows)
+
+
+def test_fidelities_against_their_formulas():
+    x, y = relu_rows(0), relu_rows(1, shift=1.0)
+    a, b = second_moment(x), second_moment(y)
+    root = np.trace(sqrtm(sqrtm(a) @ b @ sqrtm(a)).real)
+    expected = root**2 / (np.trace(a) * np.trace(b))
+    assert bures_similarity(moments(x), moments(y)) == pytest.approx(expected, rel=1e-6)
+    expected = (a * b).sum() / np.sqrt((a**2).sum() * (b**2).sum())
+    assert cosine_similarity(moments(x), moments(y)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_fidelities_by_hand():
+    """Along one axis each: with 60 degrees between them, cos^2 = 1/4 for both."""
+    a = Moments(np.array([1.0, 0.0]), np.zeros((2, 2)))
+    b = Moments(np.array([1.0, np.sqrt(3)]), np.zeros((2, 2)))
+    for similarity in FIDELITIES:
+        assert similarity(a, b) == pytest.approx(0.25, abs=1e-6)
+
+
+@pytest.mark.parametrize("similarity", FIDELITIES)
+@given(st.integers(0, 10**6), st.floats(0.1, 10))
+def test_fidelities_do_not_see_scale_or_a_common_rotation(similarity, seed, scale):
+    x, y = relu_rows(seed), relu_rows(seed + 1, shift=0.5)
+    rotation = np.linalg.qr(np.random.default_rng(seed).normal(size=(5, 5)))[0]
+    value = similarity(moments(x), moments(y))
+    assert 0 < value < 1
+    assert similarity(moments(y), moments(x)) == pytest.approx(value, abs=1e-9)
+    assert similarity(moments(scale * x), moments(y)) == pytest.approx(value, abs=1e-9)
+    assert similarity(moments(x @ rotation), moments(y @ rotation)) == pytest.approx(
+        value, abs=1e-9
+    )
+    assert similarity(moments(x), moments(scale * x)) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("similarity", FIDELITIES)
+def test_fidelities_of_silent_layers(similarity):
+    silent = moments(np.zeros((3, 5)))
+    assert similarity(silent, silent) == 1
+    assert similarity(silent, moments(relu_rows(0))) == 0

@@ -84,7 +84,8 @@ def run(
                 return time.perf_counter() - began[0], compiling() - began[1]
 
             try:
-                found = record.record(part, console, saving, spent)
+                explain = commands[0].explain
+                found = record.record(part, console, saving, spent, explain=explain)
             except Interrupted as stopped:
                 raise Interrupted(part[0].out) from stopped
             for each, result in zip(part, found, strict=True):

@@ -29,6 +29,8 @@ class Command(Config):
     """Checkpoints to keep while the run goes on."""
     list: bool = False
     """Name the scenarios and methods, then stop."""
+    explain: bool = False
+    """Show how similar each layer is to each branch as a task comes, and what was decided."""
     dry_run: bool = False
     """Show settings, parameters and data, then stop."""
 

@@ -324,6 +324,21 @@ def test_list_names_everything_in_a_line_each(run):
         assert f"  {name} " in out
 
 
+def test_what_was_decided_is_explained(run):
+    code, out, _ = run(*QUICK, "--method", "select", "--explain", "--out", "here")
+    assert code == 0
+    for task in ("letters", "photos"):
+        text = out.split(f"seed 0: what {task} shares")[1].split("└")[0]
+        rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines()]
+        rows = [row for row in rows if len(row) == 4]
+        assert {row[0] for row in rows} == {"conv1", "conv2"}
+        assert {row[1] for row in rows} <= {"digits", "letters"}
+        assert all(0 < float(row[2]) <= 1 for row in rows)
+        for layer in ("conv1", "conv2"):
+            assert sum(bool(row[3]) for row in rows if row[0] == layer) == 1
+    assert "what digits shares" not in out
+
+
 def test_dry_run_shows_settings_parameters_and_data_and_writes_nothing(run, tmp_path):
     code, out, _ = run("--dry-run", "--scenario", "5", "--lam", "3", "--data-dir", "nowhere")
     assert code == 0
