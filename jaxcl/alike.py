@@ -17,7 +17,7 @@ from jaxcl.methods import transform
 from jaxcl.train import OPTIMIZERS
 
 NUMBERS = (
-    "strength", "lam", "temperature", "xi", "alpha", "beta", "l2", "lr",
+    "strength", "lam", "temperature", "xi", "alpha", "beta", "l2", "lr", "later_lr",
     "decay", "fisher", "fisher_examples",
     "threshold", "start", "candidates", "similarity", "second",
 )  # fmt: skip

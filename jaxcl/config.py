@@ -57,6 +57,8 @@ class Config:
     """Whether the optimiser's state goes on from task to task."""
     lr: float | None = None
     """Learning rate."""
+    later_lr: float | None = None
+    """Learning rate in later tasks, after their warm-up; by default the same."""
     l2: float | None = None
     """Coefficient of the L2 term, l2/2 * sum of squared weights."""
     lam: float | None = None
@@ -198,7 +200,7 @@ class Config:
 
 
 POSITIVE = (
-    "together", "tasks", "epochs", "iterations", "batch_size", "lr", "temperature",
+    "together", "tasks", "epochs", "iterations", "batch_size", "lr", "later_lr", "temperature",
     "fisher_examples", "xi", "per_class", "buffer", "limit", "probe", "generated", "latent",
     "generator_steps", "generator_batch", "generator_lr", "critic_steps",
 )  # fmt: skip

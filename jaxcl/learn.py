@@ -15,6 +15,7 @@ from jaxcl.batching import examples
 from jaxcl.errors import NonFiniteLoss
 from jaxcl.growth import merge, restarted, task_name
 from jaxcl.learner import (
+    TRAIN,
     Epoch,
     Learner,
     Setup,
@@ -35,6 +36,7 @@ from jaxcl.train import (
     Evaluation,
     Program,
     TrainState,
+    at_rate,
     epoch_order,
     evaluate,
     no_totals,
@@ -111,6 +113,7 @@ def train_epoch(setup: Setup, learner: Learner, data: Batch, epoch: Epoch) -> Le
         opt = learner.opt if state is None else state.opt
         kept = opt if setup.config.keep_optimizer else None
         state = start_phase(setup.optimizer, learner.params, mask, learner.cl, key, kept)
+        state = state._replace(opt=at_rate(state.opt, _rate(setup, learner, epoch)))
     assert setup.config.batch_size is not None
     shuffle = stream(key, "shuffle", epoch.number)
     order = epoch_order(shuffle, examples(data), setup.config.batch_size)
@@ -133,6 +136,13 @@ def train_epoch(setup: Setup, learner: Learner, data: Batch, epoch: Epoch) -> Le
         raise NonFiniteLoss(f"parameters: not finite after {where}; try a smaller --lr or --lam")
     found = means(learner.totals.sums, epoch.steps)
     return learner._replace(epoch=learner.epoch + 1, done=0, totals=None), found
+
+
+def _rate(setup: Setup, learner: Learner, epoch: Epoch) -> float:
+    """The learning rate of a phase."""
+    lr, later = setup.config.lr, setup.config.later_lr
+    assert lr is not None
+    return later if later is not None and learner.position and epoch.phase == TRAIN else lr
 
 
 @jax.jit

@@ -119,7 +119,7 @@ class Epoch(NamedTuple):
     trains: Trains
 
 
-GENERATOR = "generator"
+GENERATOR, TRAIN = "generator", "train"
 PICTURE_EVERY = 500  # iterations of the generator between two looks at it
 
 
@@ -153,7 +153,7 @@ def schedule(setup: Setup, position: int) -> list[Epoch]:
     return [
         *(Epoch(GENERATOR, number, n, trains) for number, n in enumerate(generator)),
         *(Epoch("warmup", number, full, new_head) for number in range(warmup)),
-        *(Epoch("train", number, n, trains) for number, n in enumerate(steps)),
+        *(Epoch(TRAIN, number, n, trains) for number, n in enumerate(steps)),
     ]
 
 

@@ -70,6 +70,12 @@ def sgd(lr: float) -> optax.GradientTransformationExtraArgs:
     return optax.inject_hyperparams(optax.sgd)(learning_rate=lr)
 
 
+def at_rate(opt: PyTree, lr: float) -> PyTree:
+    """The state of such an optimiser with another learning rate."""
+    rate = jnp.asarray(lr, opt.hyperparams["learning_rate"].dtype)
+    return opt._replace(hyperparams={**opt.hyperparams, "learning_rate": rate})
+
+
 OPTIMIZERS = {"adam": adam, "sgd": sgd}
 
 

@@ -122,6 +122,24 @@ def test_warm_up_trains_the_new_head_alone(pair):
     assert [e.phase for e in plain] == ["train", "train"]
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_later_tasks_have_a_rate_of_their_own(kept, pair):
+    """All but their warm-up, in which the new head alone trains."""
+    settings = {"net": "mlp", "hidden": (8,), "later_lr": 1e-9, "keep_optimizer": kept}
+    settings |= {"method": "finetune", "warmup_epochs": 1, "l2": 0.0}
+    taken = {}
+    for event in finish(pair, **settings):
+        if isinstance(event, EpochEnded):
+            copied = jax.tree.map(np.array, event.learner.params)
+            taken[event.position, event.epoch] = copied
+    shared = {at: params["fc1"]["w"] for at, params in taken.items()}
+    heads = {at: params["heads"]["t01"]["w"] for at, params in taken.items() if at[0]}
+    assert np.abs(shared[0, 1] - shared[0, 0]).max() > 1e-3
+    np.testing.assert_allclose(shared[1, 2], shared[0, 1], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(heads[1, 2], heads[1, 0], rtol=0, atol=1e-6)
+    assert np.abs(heads[1, 0]).max() > 1e-3
+
+
 def test_joint_trains_on_all_tasks(pair):
     steps = [e.steps for e in finish(pair, method="joint") if isinstance(e, TaskBegan)]
     assert steps == [[3, 3], [6, 6]]
