@@ -48,10 +48,9 @@ def record(
       explain: show what was measured as a task came.
 
     Returns:
-      A summary of each run, or why there is none.
+      A summary of each run, or why there is none: it diverged.
 
     Raises:
-      NonFiniteLoss: the only run diverged.
       Interrupted: a signal came; everything is saved.
     """
 
@@ -68,11 +67,11 @@ def record(
         for happened in report.watch(happenings, names, console, explain=explain):
             for (place, _), event in happened.items():
                 if isinstance(event, Diverged):
-                    if len(runs) == 1:
-                        raise event.error
                     failed.setdefault(place, event.error)
                 elif place not in failed:
                     recorders[place].take(event)
+            if len(failed) == len(runs):
+                break
             at_rest = _at_rest(happened, failed.keys())
             if not at_rest:
                 continue

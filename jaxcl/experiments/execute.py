@@ -55,11 +55,10 @@ def run(
       tasks: of the scenario, if they were read already.
 
     Returns:
-      Of several, the folders of those that diverged, and where.
+      The folders of those that diverged, and where.
 
     Raises:
       Interrupted: a signal came and everything is saved; names the first folder.
-      NonFiniteLoss: the only run diverged.
     """
     began = time.perf_counter(), 0.0
     saving = saving_of(commands[0])

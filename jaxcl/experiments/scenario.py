@@ -86,7 +86,8 @@ def main(command: Command) -> None:
     if command.dry_run:
         return inspect.dry_run(console, *execute.settled(command))
     try:
-        execute.run([command], console)
+        for error in execute.run([command], console).values():
+            raise error
     except Interrupted as stopped:
         again = " ".join([f"{PROG} --resume={shlex.quote(str(stopped))}", *_how(command)])
         sys.exit(cli.fail(f"interrupted and saved; go on with: {again}", 75))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxcl.config import Config
-from jaxcl.errors import NonFiniteLoss, UsageError
+from jaxcl.errors import UsageError
 from jaxcl.experiments import cli, scenario
 
 if TYPE_CHECKING:
@@ -94,11 +94,7 @@ def _say_which(names: Sequence[str], begun: int, of: int, console) -> None:
 def _run(commands: Sequence[scenario.Command], console, tasks, *, go_on: bool) -> None:
     from jaxcl.experiments import execute
 
-    try:
-        diverged = list(execute.run(commands, console, tasks).values())
-    except NonFiniteLoss as error:
-        diverged = [error]
-    for error in diverged:
+    for error in execute.run(commands, console, tasks).values():
         if not go_on:
             raise error
         console.print(f"diverged: {error}", highlight=False)

@@ -99,6 +99,14 @@ def scores(file) -> list[dict]:
     return [{n: line[n] for n in ("metrics", "accuracy") if n in line} for line in lines]
 
 
+def test_a_run_of_which_a_seed_diverges_trains_no_other(run):
+    code, out, err = run(*QUICK, *SMALL, "--grid", "lr=1e30", "--seeds", "0", "1", "--out", "here")
+    assert code == 1
+    assert "every run diverged" in err
+    assert "seed 0" in out
+    assert "seed 1" not in out
+
+
 def test_the_best_points_are_trained_longer(run, tmp_path):
     args = [*QUICK, *SMALL, "--grid", "lr=1e-5,1e-3,1e-2,1e30", "--halving", "2", "--out", "here"]
     code, out, err = run(*args, "--iterations", "9")
