@@ -110,8 +110,8 @@ def make_iteration(program: GanProgram) -> Iteration:
     """Steps of the critic and one of the generator, not yet compiled."""
     gan, n = program.gan, program.batch_size
 
-    def fakes(generator: Params, key: PRNGKey) -> Array:
-        return gan.generate(generator, codes(stream(key, "codes"), n, gan.latent))
+    def some_codes(key: PRNGKey) -> Array:
+        return codes(stream(key, "codes"), n, gan.latent)
 
     def scores(critic: Params, batch: Batch) -> Array:
         return gan.criticise(critic, batch[REAL])
@@ -129,19 +129,24 @@ def make_iteration(program: GanProgram) -> Iteration:
 
     def iteration(state: GanState, mixture: Mixture) -> tuple[GanState, Metrics]:
         key = stream(state.key, "step", state.step)
+        keys = jax.vmap(partial(stream, key, "critic"))(jnp.arange(program.critic_steps))
+        # While the critic learns the generator stands still: one large batch for all steps.
+        z = jax.vmap(some_codes)(keys)
+        images = gan.generate(state.generator, z.reshape(-1, gan.latent))
+        fakes = images.reshape(len(keys), n, *images.shape[1:])
 
-        def critic_step(carry, i):
-            critic, opt = carry
-            own = stream(key, "critic", i)
-            batch = {REAL: draw(mixture, stream(own, "draw"), n), FAKE: fakes(state.generator, own)}
+        def critic_step(carry, own_and_fake):
+            (critic, opt), (own, fake) = carry, own_and_fake
+            batch = {REAL: draw(mixture, stream(own, "draw"), n), FAKE: fake}
             gradient, metrics = jax.grad(total, has_aux=True)(critic, state.cl, batch, own)
             return improve(critic, opt, gradient), metrics
 
         (critic, critic_opt), metrics = jax.lax.scan(
-            critic_step, (state.critic, state.critic_opt), jnp.arange(program.critic_steps)
+            critic_step, (state.critic, state.critic_opt), (keys, fakes)
         )
+        last = some_codes(stream(key, "generator"))
         loss, gradient = jax.value_and_grad(
-            lambda g: generator_loss(gan.criticise(critic, fakes(g, stream(key, "generator"))))
+            lambda g: generator_loss(gan.criticise(critic, gan.generate(g, last)))
         )(state.generator)
         generator, generator_opt = improve(state.generator, state.generator_opt, gradient)
         # Early on the average follows closely, so that first weights do not linger.
