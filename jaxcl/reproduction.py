@@ -1,6 +1,7 @@
 """The tables and the figure of the LwF path-selection paper, our runs beside its figures."""
 
 import json
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def result(folder: Path) -> Result | None:
     summary = portable(json.loads(file.read_text()))
     epochs, _ = events_of((folder / output.METRICS).read_text())
     lines, ends = curves(epochs, summary["tasks"])
-    settings = [text for text in summary["config"] if text.split(" = ")[0] not in OWN]
+    settings = tomllib.loads("\n".join(summary["config"]))
     return {
         **{name: summary[name] for name in ("scenario", "method", "tasks", "versions", "git")},
         "seed": summary["seeds"][0],
@@ -74,7 +75,7 @@ def result(folder: Path) -> Result | None:
         "added": summary["weights"][0]["added"],
         "curves": {task: [_rounded(value) for value in line] for task, (line,) in lines.items()},
         "ends": ends,
-        "settings": settings,
+        "settings": {name: value for name, value in settings.items() if name not in OWN},
     }
 
 
@@ -91,10 +92,12 @@ def merged(known: Sequence[Result], new: Sequence[Result]) -> list[Result]:
     by_run = {_run_of(each): each for each in (*known, *new)}
     found = [by_run[run] for run in sorted(by_run)]
     for each in found:
-        if differing := set(each["settings"]) ^ set(found[0]["settings"]):
+        first, own = found[0]["settings"], each["settings"]
+        differing = [n for n in sorted({*first, *own}) if first.get(n) != own.get(n)]
+        if differing:
             raise UsageError(
-                f"report: it holds results with other settings ({min(differing)}); give another"
-                " folder, or remove them"
+                f"report: it holds results with other settings ({', '.join(differing)}); give"
+                " another folder, or remove them"
             )
     return found
 

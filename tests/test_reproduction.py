@@ -22,7 +22,7 @@ def result(scenario, method, seed, before, after, new, added=0, **changes):
         "added": added,
         "curves": lines,
         "ends": [2, 3],
-        "settings": ["epochs = 10", "lr = 0.001"],
+        "settings": {"epochs": 10, "lr": 0.001},
         "versions": {},
         "git": None,
     } | changes
@@ -87,8 +87,8 @@ def test_new_results_take_the_place_of_known_ones():
 
 
 def test_results_of_other_settings_do_not_mix():
-    other = result("2", "lwf", 0, 90.0, 89.0, 61.0, settings=["epochs = 1", "lr = 0.001"])
-    with pytest.raises(UsageError, match=r"report: it holds results with other settings .epochs"):
+    other = result("2", "lwf", 0, 90.0, 89.0, 61.0, settings={"epochs": 1, "lr": 0.001})
+    with pytest.raises(UsageError, match=r"report: it holds results with other settings .epochs."):
         merged(RESULTS, [other])
 
 

@@ -128,7 +128,7 @@ def test_later_tasks_have_a_rate_of_their_own(kept, pair):
     settings = {"net": "mlp", "hidden": (8,), "later_lr": 1e-9, "keep_optimizer": kept}
     settings |= {"method": "finetune", "warmup_epochs": 1, "l2": 0.0}
     taken = {}
-    for event in finish(pair, **settings):
+    for event in run(Config(**SETTINGS | settings), pair):
         if isinstance(event, EpochEnded):
             copied = jax.tree.map(np.array, event.learner.params)
             taken[event.position, event.epoch] = copied

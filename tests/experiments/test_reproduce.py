@@ -33,13 +33,14 @@ def test_what_is_missing_is_run_and_the_tables_are_written(run, tmp_path):
     assert "2-small" in (tmp_path / "report/table5.md").read_text()
     assert (tmp_path / "report/figure2.png").read_bytes().startswith(b"\x89PNG")
     assert "not run" in out
-    code, out, err = run(*QUICK, "--methods", "lwf", "split", "--seeds", "0")
+    code, out, err = run(*QUICK, "--methods", "lwf", "--seeds", "0", "1")
     assert (code, err) == (0, "")
-    assert "2-small/split/seed0 (1 of 1)" in out  # the other one was done
+    assert "2-small/lwf/seed1 (1 of 1)" in out  # the other one was done
     assert len(json.loads((tmp_path / "report/results.json").read_text())) == 3
+    assert "(2 seeds)" in (tmp_path / "report/table4.md").read_text()
     code, _, err = run(*QUICK, "--seeds", "5", "--epochs", "2", "--methods", "lwf")
     assert code == 2
-    assert err.startswith("error: report: it holds results with other settings (epochs = ")
+    assert err.startswith("error: report: it holds results with other settings (epochs);")
     assert len(json.loads((tmp_path / "report/results.json").read_text())) == 3
 
 
