@@ -24,6 +24,8 @@ from jaxcl.transforms import chain
 from jaxcl.transforms.wgan_gp import gradient_penalty
 from jaxcl.types import Batch
 
+SMALLEST = 6  # images that two convolutions and a pooling leave something of
+
 
 def check_config(config: Config) -> Config:
     """Returns the whole configuration if it can be run; raises UsageError if not."""
@@ -95,9 +97,7 @@ def set_up(config: Config, tasks: Sequence[Task]) -> Setup:
     assert config.lr is not None
     tasks = fit(config, tasks)
     method, chosen = METHODS[config.method], setting(config.setting, config.heads)
-    shapes = {task.train_images.shape[1:] for task in tasks}
-    if config.net == "cnn" or len(shapes) > 1:  # other networks take images as they come
-        tasks = [rgb32(task, config.resize) for task in tasks]
+    tasks = _alike(config, tasks)
     classes = [task.classes for task in tasks]
     train: list[Batch] = []
     test: list[Batch] = []
@@ -123,11 +123,27 @@ def set_up(config: Config, tasks: Sequence[Task]) -> Setup:
     )
 
 
+def _alike(config: Config, tasks: Sequence[Task]) -> list[Task]:
+    """The tasks with images of one shape, as the network takes them."""
+    differ = len({task.train_images.shape[1:] for task in tasks}) > 1
+    if config.resize == "none":
+        if differ:
+            raise UsageError("resize: none, but images differ between tasks; give bilinear")
+        return list(tasks)
+    assert config.resize is not None
+    if config.net == "cnn" or differ:  # other networks take images as they come
+        return [rgb32(task, config.resize) for task in tasks]
+    return list(tasks)
+
+
 def make_net(config: Config, shape: tuple[int, ...]) -> Net:
     """The configured network for images of a shape ``(height, width, channels)``."""
     progressive = METHODS[config.method].columns
     if config.net == "cnn":
-        return columns() if progressive else cnn()
+        height, width, channels = shape
+        if height != width or height < SMALLEST:
+            raise UsageError(f"resize: none, but images are {height}x{width}; give bilinear")
+        return (columns if progressive else cnn)(size=height, channels=channels)
     assert config.hidden is not None
     hidden = () if config.net == "linear" else config.hidden
     if progressive:

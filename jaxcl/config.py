@@ -31,7 +31,7 @@ class Config:
     heads: Literal["growing", "full"] | None = None
     """class: the head grows with the tasks, or has all classes from the start."""
     seeds: tuple[int, ...] = (0,)
-    """Random seeds; each is a run of its own."""
+    """Random seeds, such as 0 1 2 or 0..2; each is a run of its own."""
     together: int | None = None
     """Networks that are trained at once, as one program: seeds and, in a sweep, its points;
     by default all, on a CPU one."""
@@ -135,8 +135,9 @@ class Config:
     warmup_epochs: int | None = None
     """Epochs in which a later task's new head trains alone, before the others; by default
     1 for lwf_gr, else 0."""
-    resize: Literal["bilinear", "pad"] = "bilinear"
-    """How small images become 32x32 for the cnn."""
+    resize: Literal["bilinear", "pad", "none"] | None = None
+    """How small images become 32x32x3 for the cnn; none: it takes them as they come, if they
+    are alike in all tasks. By default the scenario's."""
     limit: int | None = None
     """At most this many training images (and as many test images) a task."""
     validation: float = 0.0

@@ -24,6 +24,7 @@ class Protocol(NamedTuple):
     setting: Literal["task", "domain", "class"] = "task"
     heads: Literal["growing", "full"] = "growing"
     net: Literal["cnn", "mlp", "linear"] = "cnn"
+    resize: Literal["bilinear", "pad", "none"] = "bilinear"
     hidden: tuple[int, ...] = (400, 400)
     initial: Literal["he", "uniform"] = "he"
     epochs: int | None = 10
@@ -79,7 +80,13 @@ PERMUTED = THREE_TYPES._replace(
 # Shin et al. 2017: a chain of solvers, each but the first taught by the scholar before it
 # alone; two domains of the same digits.
 CHAIN = THREE_TYPES._replace(
-    setting="domain", keep_optimizer=False, scratch=True, replay_weight=0.0
+    setting="domain",
+    net="cnn",
+    resize="none",
+    iterations=1000,
+    keep_optimizer=False,
+    scratch=True,
+    replay_weight=0.0,
 )
 DOMAINS = THREE_TYPES._replace(setting="domain", net="cnn", keep_optimizer=False)
 # One linear layer, plain gradient descent, a single pass over the data.
@@ -197,7 +204,7 @@ SCENARIOS = {
     "digits-chain": Scenario(
         "built-in digits, learned again and again from the scholar before",
         ("digits",),
-        CHAIN._replace(iterations=500, generator_steps=500),
+        CHAIN._replace(net="mlp", iterations=500, generator_steps=500),
         "repeated",
         5,
     ),

@@ -32,7 +32,8 @@ def main(
     """
     sys.unraisablehook = _unraisable
     try:
-        args, default = defaults(sys.argv[1:]) if defaults else (sys.argv[1:], None)
+        given = ranges(sys.argv[1:])
+        args, default = defaults(given) if defaults else (given, None)
         body(_parse(command, prog, args, default))
     except UsageError as error:
         sys.exit(fail(error, 2))
@@ -54,6 +55,33 @@ def _unraisable(found: Any) -> None:
     """
     if "Event loop is closed" not in str(found.exc_value):
         sys.__unraisablehook__(found)
+
+
+MOST = 10_000  # numbers that a range may stand for
+
+
+def ranges(args: Sequence[str]) -> list[str]:
+    """Arguments in which ``0..3`` after ``--seeds`` stands for ``0 1 2 3``.
+
+    >>> ranges(["--seeds", "0..2", "7", "--lr", "1"])
+    ['--seeds', '0', '1', '2', '7', '--lr', '1']
+    """
+    found: list[str] = []
+    option = ""
+    for arg in args:
+        name, equals, value = arg.partition("=")
+        if arg.startswith("--"):
+            option = name
+        form = re.fullmatch("([0-9]{1,10})[.][.]([0-9]{1,10})", value if equals else arg)
+        if form is None or option != "--seeds":
+            found.append(arg)
+            continue
+        first, last = int(form[1]), int(form[2])
+        if not first <= last < first + MOST:
+            raise UsageError(f"seeds: {form[0]} are none, or too many; give 0..3, say")
+        found += [name] if equals else []
+        found += [str(seed) for seed in range(first, last + 1)]
+    return found
 
 
 def _parse(

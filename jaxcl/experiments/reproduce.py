@@ -26,7 +26,7 @@ class Command(several.Several):
     methods: tuple[Literal["lwf", "split", "select"], ...] = ("lwf", "split", "select")
     """Methods of the paper."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    """Random seeds; each is a run of its own."""
+    """Random seeds, such as 0 1 2 or 0..2; each is a run of its own."""
     out: Path | None = Path("runs", "lwf-select")
     """Folder of the runs; what it holds already is gone on with."""
     report: Path = Path("experiments", "lwf-select")
