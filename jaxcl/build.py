@@ -126,9 +126,9 @@ def set_up(config: Config, tasks: Sequence[Task]) -> Setup:
 def _alike(config: Config, tasks: Sequence[Task]) -> list[Task]:
     """The tasks with images of one shape, as the network takes them."""
     differ = len({task.train_images.shape[1:] for task in tasks}) > 1
-    if config.resize == "none":
+    if config.resize == "keep":
         if differ:
-            raise UsageError("resize: none, but images differ between tasks; give bilinear")
+            raise UsageError("resize: keep, but images differ between tasks; give bilinear")
         return list(tasks)
     assert config.resize is not None
     if config.net == "cnn" or differ:  # other networks take images as they come
@@ -142,7 +142,7 @@ def make_net(config: Config, shape: tuple[int, ...]) -> Net:
     if config.net == "cnn":
         height, width, channels = shape
         if height != width or height < SMALLEST:
-            raise UsageError(f"resize: none, but images are {height}x{width}; give bilinear")
+            raise UsageError(f"resize: keep, but images are {height}x{width}; give bilinear")
         return (columns if progressive else cnn)(size=height, channels=channels)
     assert config.hidden is not None
     hidden = () if config.net == "linear" else config.hidden

@@ -135,8 +135,8 @@ class Config:
     warmup_epochs: int | None = None
     """Epochs in which a later task's new head trains alone, before the others; by default
     1 for lwf_gr, else 0."""
-    resize: Literal["bilinear", "pad", "none"] | None = None
-    """How small images become 32x32x3 for the cnn; none: it takes them as they come, if they
+    resize: Literal["bilinear", "pad", "keep"] | None = None
+    """How small images become 32x32x3 for the cnn; keep: it takes them as they come, if they
     are alike in all tasks. By default the scenario's."""
     limit: int | None = None
     """At most this many training images (and as many test images) a task."""

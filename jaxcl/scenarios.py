@@ -24,7 +24,7 @@ class Protocol(NamedTuple):
     setting: Literal["task", "domain", "class"] = "task"
     heads: Literal["growing", "full"] = "growing"
     net: Literal["cnn", "mlp", "linear"] = "cnn"
-    resize: Literal["bilinear", "pad", "none"] = "bilinear"
+    resize: Literal["bilinear", "pad", "keep"] = "bilinear"
     hidden: tuple[int, ...] = (400, 400)
     initial: Literal["he", "uniform"] = "he"
     epochs: int | None = 10
@@ -82,7 +82,7 @@ PERMUTED = THREE_TYPES._replace(
 CHAIN = THREE_TYPES._replace(
     setting="domain",
     net="cnn",
-    resize="none",
+    resize="keep",
     iterations=1000,
     keep_optimizer=False,
     scratch=True,

@@ -171,7 +171,7 @@ def cut(task: Task, height: int, width: int) -> Task:
 @pytest.mark.parametrize("method", ["select", "pnn"])
 def test_the_cnn_takes_images_as_they_come(method, pair):
     small = [cut(task, 13, 13) for task in pair]
-    params = result(small, method=method, resize="none", setting="task").params
+    params = result(small, method=method, resize="keep", setting="task").params
     first = params["column"]["t00"]["conv1"] if method == "pnn" else params["conv1"]["t00"]
     assert first["w"].shape == (3, 3, 1, 32)
     whole = result(small, method=method, setting="task").params
@@ -182,15 +182,15 @@ def test_the_cnn_takes_images_as_they_come(method, pair):
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ([(13, 13), (32, 32)], "resize: none, but images differ between tasks"),
-        ([(13, 12), (13, 12)], "resize: none, but images are 13x12"),
-        ([(5, 5), (5, 5)], "resize: none, but images are 5x5"),
+        ([(13, 13), (32, 32)], "resize: keep, but images differ between tasks"),
+        ([(13, 12), (13, 12)], "resize: keep, but images are 13x12"),
+        ([(5, 5), (5, 5)], "resize: keep, but images are 5x5"),
     ],
 )
 def test_images_that_the_cnn_cannot_take_as_they_come(sizes, message, pair):
     small = [cut(task, *size) for task, size in zip(pair, sizes, strict=True)]
     with pytest.raises(UsageError, match=message):
-        finish(small, resize="none")
+        finish(small, resize="keep")
 
 
 def bad(task: Task, **changes) -> list[Task]:

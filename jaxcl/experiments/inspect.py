@@ -68,7 +68,7 @@ def image_shape(config: Config) -> tuple[int, int, int]:
     shapes = {IMAGES.get(name, RGB) for name in scenario.tasks}
     if scenario.made == "permuted32":
         shapes = {(SIDE, SIDE, channels) for _, _, channels in shapes}
-    as_they_come = config.net != "cnn" or config.resize == "none"
+    as_they_come = config.net != "cnn" or config.resize == "keep"
     return shapes.pop() if as_they_come and len(shapes) == 1 else RGB
 
 
