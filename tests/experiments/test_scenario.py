@@ -291,7 +291,7 @@ def test_a_damaged_configuration_is_refused(run, tmp_path):
         ("lrr = 1", "setting: 'lrr' is unknown; did you mean 'lr'"),
         (whole.replace("lr = 0.001", 'lr = "fast"'), "lr: 'fast' is of the wrong type"),
         (whole.replace("lr = 0.001", f"lr = 1{'0' * 400}"), "is of the wrong type"),
-        (whole.replace('"copy"', '"warm"'), "start: 'warm' is none of copy, fresh"),
+        (whole.replace('start = "copy"', 'start = "warm"'), "start: 'warm' is none of copy, fresh"),
         (whole.replace("lr = 0.001", "lr = -1.0"), "lr: -1.0 is not positive"),
     ):
         (tmp_path / "here/config.toml").write_text(text)

@@ -55,15 +55,15 @@ def main() -> None:
 
         setattr(module, name, generate if inspect.isgeneratorfunction(inner) else call)
 
-    from jaxcl import checkpoint, record, run
+    from jaxcl import checkpoint, recorder, run
     from jaxcl.experiments import cli, scenario
 
     mark(run, "begin", "growth")
     mark(run, "train_epoch", "training")
     mark(run, "test", "evaluation")
     mark(run, "end", "end of a task")
-    mark(record, "_finish", "finishing")
-    mark(record, "_save_params", "finishing")
+    mark(recorder, "_finish", "finishing")
+    mark(recorder, "_save_params", "finishing")
     mark(checkpoint, "write", "saving", SAVER)
     mark(checkpoint, "clean", "saving", SAVER)
     cli.main(scenario.Command, scenario.main, scenario.PROG, scenario.defaults)
