@@ -27,6 +27,7 @@ from jaxcl.learner import (
 from jaxcl.likeness import SIMILARITIES, Look
 from jaxcl.lockstep import Work
 from jaxcl.nets import Pathway, Routes
+from jaxcl.nets.base import Route
 from jaxcl.random import stream
 from jaxcl.routing import Seen, grow, layer_moments
 from jaxcl.second import second_net
@@ -66,7 +67,11 @@ def begin(setup: Setup, learner: Learner, data: Batch, generated: Array | None =
     """
     began, key, task = time.perf_counter(), task_key(learner), task_name(learner.position)
     probe = cache(partial(_probe, setup, learner))
-    second = partial(second_net, setup, learner)
+    trained, copied = cache(partial(second_net, setup, learner)), setup.config.second == "copy"
+
+    def second(route: Route) -> tuple[Params, Route]:
+        return trained(route if copied else None)
+
     look = Look(setup.net, learner.params, learner.routes, learner.seen, probe, second)
     growth = grow(
         setup.net,

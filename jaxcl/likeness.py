@@ -94,9 +94,10 @@ def by_responses(
 def _responses(look: Look, params: Params, route: Route) -> dict[str, np.ndarray]:
     images = look.images()[:COMPARED]
     found = look.net.activations(params, to_float(jnp.asarray(images)), route)
+    found = {layer: np.asarray(x) for layer, x in found.items()}
     if not all(np.isfinite(x).all() for x in found.values()):
         raise NonFiniteLoss("activations: not finite on the images of a task; try a smaller --lr")
-    return {layer: np.asarray(x) for layer, x in found.items()}
+    return found
 
 
 def images_as_rows(x: np.ndarray) -> np.ndarray:

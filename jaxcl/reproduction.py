@@ -67,7 +67,6 @@ def result(folder: Path) -> Result | None:
     summary = portable(json.loads(file.read_text()))
     epochs, _ = events_of((folder / output.METRICS).read_text())
     lines, ends = curves(epochs, summary["tasks"])
-    settings = tomllib.loads("\n".join(summary["config"]))
     return {
         **{name: summary[name] for name in ("scenario", "method", "tasks", "versions", "git")},
         "seed": summary["seeds"][0],
@@ -75,8 +74,25 @@ def result(folder: Path) -> Result | None:
         "added": summary["weights"][0]["added"],
         "curves": {task: [_rounded(value) for value in line] for task, (line,) in lines.items()},
         "ends": ends,
-        "settings": {name: value for name, value in settings.items() if name not in OWN},
+        "settings": settings("\n".join(summary["config"])),
     }
+
+
+def settings(toml: str) -> dict[str, Any]:
+    """What must be the same in all runs of a set."""
+    return {name: value for name, value in tomllib.loads(toml).items() if name not in OWN}
+
+
+def check_same(known: Sequence[Result], own: dict[str, Any]) -> None:
+    """Raises a UsageError if results were made with other settings."""
+    for each in known:
+        first = each["settings"]
+        differing = [n for n in sorted({*first, *own}) if first.get(n) != own.get(n)]
+        if differing:
+            raise UsageError(
+                f"report: it holds results with other settings ({', '.join(differing)}); give"
+                " another folder, or remove them"
+            )
 
 
 def _rounded(value: float | None) -> float | None:
@@ -91,14 +107,8 @@ def merged(known: Sequence[Result], new: Sequence[Result]) -> list[Result]:
     """
     by_run = {_run_of(each): each for each in (*known, *new)}
     found = [by_run[run] for run in sorted(by_run)]
-    for each in found:
-        first, own = found[0]["settings"], each["settings"]
-        differing = [n for n in sorted({*first, *own}) if first.get(n) != own.get(n)]
-        if differing:
-            raise UsageError(
-                f"report: it holds results with other settings ({', '.join(differing)}); give"
-                " another folder, or remove them"
-            )
+    if found:
+        check_same(found, found[0]["settings"])
     return found
 
 

@@ -16,19 +16,18 @@ from jaxcl.trees import copy
 from jaxcl.types import Params
 
 
-def second_net(setup: Setup, learner: Learner, route: Route) -> tuple[Params, Route]:
+def second_net(setup: Setup, learner: Learner, route: Route | None) -> tuple[Params, Route]:
     """Parameters after an epoch of the new task, and the route they were trained along.
 
     Args:
-      setup: of the run; its settings say whether the network begins as a copy of the one
-        there is or from scratch.
+      setup: of the run.
       learner: as the task comes.
-      route: that is copied.
+      route: that is copied; None to begin from scratch.
     """
     config, net, position = setup.config, setup.net, learner.position
     key, task = stream(task_key(learner), "second"), task_name(position)
     params = {**copy(learner.params), "heads": {}}
-    if config.second == "scratch":
+    if route is None:
         params, route = net.init(stream(key, "init")), (task,) * len(net.layers)
         for layer in net.layers:
             params = add_branch(net, params, layer, task, key=stream(key, layer))

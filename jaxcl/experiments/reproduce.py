@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from jaxcl.config import Config
+from jaxcl.config import Config, to_toml
 from jaxcl.errors import UsageError, check_name
 from jaxcl.experiments import cli, several
 
@@ -40,14 +40,20 @@ def main(command: Command) -> None:
     from rich.console import Console
 
     from jaxcl import reproduction
+    from jaxcl.build import check_config
     from jaxcl.scenarios import SCENARIOS
 
     console = Console(soft_wrap=True, markup=False)
     command.check()
+    if not command.methods:
+        raise UsageError("methods: none given; give at least one, such as select")
     for name in command.scenarios:
         check_name("scenarios", name, [n for n in SCENARIOS if n[0] in reproduction.TABLE_4])
     file = command.report / reproduction.RESULTS
     before = json.loads(file.read_text()) if file.exists() else []
+    for name in command.scenarios:
+        config = check_config(command.varied(scenario=name, method=command.methods[0]))
+        reproduction.check_same(before, reproduction.settings(to_toml(config)))
     done = {(each["scenario"], each["method"], each["seed"]) for each in before}
     wanted = [
         (scenario, method, seed)
