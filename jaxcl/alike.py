@@ -14,6 +14,7 @@ from jaxcl.build import check_config
 from jaxcl.config import Config
 from jaxcl.learner import Learner, Setup
 from jaxcl.methods import transform
+from jaxcl.sharding import SEED, size
 from jaxcl.train import OPTIMIZERS
 
 NUMBERS = (
@@ -43,7 +44,8 @@ def groups(configs: Mapping[Name, Config]) -> list[dict[Name, Config]]:
     found: dict[Config, list[dict[Name, Config]]] = {}
     for name, config in configs.items():
         seeds = len(config.seeds)
-        at_once = config.together or (1 if jax.default_backend() == "cpu" else len(configs) * seeds)
+        one = jax.default_backend() == "cpu" and size(SEED) == 1
+        at_once = config.together or (1 if one else len(configs) * seeds)
         own = min(config.together, seeds) if config.together else None
         config = dataclasses.replace(config, together=own)
         like = dataclasses.replace(check_config(config), **usual)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from jaxcl.sharding import along_all, replicated
 from jaxcl.types import Batch, PyTree
 
 
@@ -39,7 +40,8 @@ def map_batches(f: Callable[[Batch], PyTree], data: Batch, size: int) -> PyTree:
     index = jnp.minimum(jnp.arange(batches * size), n - 1).reshape(batches, size)
 
     def one(rows):
+        rows = along_all(rows)
         return f({name: leaf[rows] for name, leaf in data.items()})
 
     stacked = jax.lax.map(one, index)
-    return jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:])[:n], stacked)
+    return replicated(jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:])[:n], stacked))

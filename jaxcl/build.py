@@ -19,6 +19,7 @@ from jaxcl.nets import Net, cnn, columns, mlp
 from jaxcl.nets.gan import conv_gan, mlp_gan
 from jaxcl.scenarios import SCENARIOS, resolve
 from jaxcl.settings import first_label, setting
+from jaxcl.sharding import SEED, size
 from jaxcl.train import OPTIMIZERS
 from jaxcl.transforms import chain
 from jaxcl.transforms.wgan_gp import gradient_penalty
@@ -52,8 +53,8 @@ def check_config(config: Config) -> Config:
     if columns and config.setting == "domain":
         raise UsageError(f"setting: {config.method} needs a head a task; give task or class")
     if config.together is None:  # a CPU is busy with one
-        at_once = 1 if jax.default_backend() == "cpu" else len(config.seeds)
-        config = dataclasses.replace(config, together=at_once)
+        one = jax.default_backend() == "cpu" and size(SEED) == 1
+        config = dataclasses.replace(config, together=1 if one else len(config.seeds))
     return config.check()
 
 

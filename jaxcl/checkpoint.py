@@ -14,6 +14,7 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ import jax
 import numpy as np
 from numpy import ndarray
 
+from jaxcl import processes
 from jaxcl.errors import UsageError
 from jaxcl.output import write_bytes
 from jaxcl.types import Params, PyTree
@@ -45,7 +47,33 @@ def save_params(path: Path, params: Params) -> None:
         raise OSError(errno.ENOSPC, f"{need:,} bytes needed, {free:,} free")
     for name in ("absl", "asyncio"):  # errors reach us as exceptions
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    if processes.several():
+        return _save_alone(path, params)
     ocp.save(str(path.absolute()), params, overwrite=True)
+
+
+def _save_alone(path: Path, params: Params) -> None:
+    """The same from one of several processes, which has all there is.
+
+    Orbax's present interface asks all of them whether they mean the same folder.
+    """
+    import orbax.checkpoint as ocp
+
+    own = {processes.number()}
+    alone = ocp.options.MultiprocessingOptions(primary_host=min(own), active_processes=own)
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
+        arrays = jax.tree.map(np.asarray, params)
+        checkpointer.save(path.absolute(), args=ocp.args.PyTreeSave(arrays), force=True)
+
+
+def _reading_alone():
+    """The context in which Orbax does not wait for other processes."""
+    from orbax.checkpoint import v1 as ocp
+
+    own = {processes.number()}
+    alone = ocp.options.MultiprocessingOptions(primary_host=min(own), active_processes=own)
+    return ocp.Context(multiprocessing_options=alone) if processes.several() else nullcontext()
 
 
 def load_params(path: Path, like: Params | None = None) -> Params:
@@ -148,7 +176,8 @@ def read(folder: Path, number: int) -> Checkpoint:
 
     kinds = {name: np.zeros(shape, dtype) for name, (shape, dtype) in stored["arrays"].items()}
     full = {name: x for name, x in kinds.items() if x.size}
-    arrays = {**kinds, **ocp.load(str(path.absolute()), full)}
+    with _reading_alone():
+        arrays = {**kinds, **ocp.load(str(path.absolute()), full)}
     return Checkpoint(number, arrays, stored["meta"])
 
 

@@ -59,6 +59,9 @@ class Config:
     """Learning rate."""
     later_lr: float | None = None
     """Learning rate in later tasks, after their warm-up; by default the same."""
+    schedule: Literal["constant", "cosine"] | None = None
+    """Whether the learning rate falls from epoch to epoch of a task, like half a cosine
+    towards 0; by default the scenario's."""
     l2: float | None = None
     """Coefficient of the L2 term, l2/2 * sum of squared weights."""
     lam: float | None = None

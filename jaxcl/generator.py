@@ -12,6 +12,7 @@ from jaxcl.images import to_float
 from jaxcl.loop import OneStep, Totals, run_loop, zero_totals
 from jaxcl.nets.gan import Gan, codes
 from jaxcl.random import stream
+from jaxcl.sharding import DATA, along
 from jaxcl.transforms import Context, LossTransform
 from jaxcl.transforms.wgan_gp import FAKE, REAL, critic_loss, generator_loss
 from jaxcl.trees import copy
@@ -100,7 +101,8 @@ def draw(mixture: Mixture, key: PRNGKey, n: int) -> Array:
     own = jax.random.bernoulli(which, mixture.share, (n, 1, 1, 1))
     rows = jax.random.randint(real, (n,), 0, len(mixture.real))
     others = jax.random.randint(replayed, (n,), 0, len(mixture.replayed))
-    return to_float(jnp.where(own, mixture.real[rows], mixture.replayed[others]))
+    images = jnp.where(own, mixture.real[rows], mixture.replayed[others])
+    return along(DATA, to_float(images))
 
 
 Iteration = Callable[[GanState, Mixture], tuple[GanState, Metrics]]
@@ -111,7 +113,7 @@ def make_iteration(program: GanProgram) -> Iteration:
     gan, n = program.gan, program.batch_size
 
     def some_codes(key: PRNGKey) -> Array:
-        return codes(stream(key, "codes"), n, gan.latent)
+        return along(DATA, codes(stream(key, "codes"), n, gan.latent))
 
     def scores(critic: Params, batch: Batch) -> Array:
         return gan.criticise(critic, batch[REAL])

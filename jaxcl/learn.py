@@ -3,6 +3,7 @@
 Each function here takes a :class:`~jaxcl.learner.Learner` and returns the next.
 """
 
+import math
 import time
 from collections.abc import Iterable
 from functools import cache, partial
@@ -21,6 +22,7 @@ from jaxcl.learner import (
     Setup,
     new_task_weight,
     phase_key,
+    schedule,
     task_key,
     trained_mask,
 )
@@ -32,6 +34,7 @@ from jaxcl.random import stream
 from jaxcl.routing import Seen, grow, layer_moments
 from jaxcl.second import second_net
 from jaxcl.settings import View, forward, gathered_forward, head_classes, own_logits
+from jaxcl.sharding import split_large
 from jaxcl.stretches import Learning, Steps, means, stretches
 from jaxcl.train import (
     Evaluation,
@@ -118,7 +121,9 @@ def train_epoch(setup: Setup, learner: Learner, data: Batch, epoch: Epoch) -> Le
         opt = learner.opt if state is None else state.opt
         kept = opt if setup.config.keep_optimizer else None
         state = start_phase(setup.optimizer, learner.params, mask, learner.cl, key, kept)
+    if learner.done == 0:
         state = state._replace(opt=at_rate(state.opt, _rate(setup, learner, epoch)))
+    state = split_large(state)
     assert setup.config.batch_size is not None
     shuffle = stream(key, "shuffle", epoch.number)
     order = epoch_order(shuffle, examples(data), setup.config.batch_size)
@@ -144,10 +149,15 @@ def train_epoch(setup: Setup, learner: Learner, data: Batch, epoch: Epoch) -> Le
 
 
 def _rate(setup: Setup, learner: Learner, epoch: Epoch) -> float:
-    """The learning rate of a phase."""
+    """The learning rate of an epoch; with a cosine, ``(1 + cos(pi e/E)) / 2`` of it."""
     lr, later = setup.config.lr, setup.config.later_lr
     assert lr is not None
-    return later if later is not None and learner.position and epoch.phase == TRAIN else lr
+    if epoch.phase != TRAIN:
+        return lr
+    lr = later if later is not None and learner.position else lr
+    epochs = sum(each.phase == TRAIN for each in schedule(setup, learner.position))
+    falling = setup.config.schedule == "cosine"
+    return lr * (1 + math.cos(math.pi * epoch.number / epochs)) / 2 if falling else lr
 
 
 @jax.jit

@@ -15,8 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcl import processes
 from jaxcl.events import Event
 from jaxcl.loop import Totals
+from jaxcl.sharding import SEED, along, replicated, size
 from jaxcl.types import Array, Int, PyTree
 
 Run = Callable[..., tuple[PyTree, Totals]]
@@ -106,7 +108,7 @@ def _made(works: Mapping[Name, Work]) -> dict[Name, Done]:
     for names in groups.values():
         made |= dict(zip(names, _together([works[n] for n in names]), strict=True))
     jax.block_until_ready(made)
-    seconds = time.perf_counter() - began
+    seconds = processes.of_first(time.perf_counter() - began)  # it decides what is asked next
     return {
         n: Done(state, totals, seconds, seconds / len(works)) for n, (state, totals) in made.items()
     }
@@ -123,15 +125,17 @@ def _together(works: Sequence[Work]) -> Sequence[tuple[PyTree, Totals]]:
     shared = tuple(all(leaf is leaves[0] for leaf in leaves) for leaves in by_leaf)
     data = [of[0] if same else of for of, same in zip(by_leaf, shared, strict=True)]
     states, totals = tuple(w.state for w in works), tuple(w.totals for w in works)
-    return run_together(run, program, trees[0][1], shared, states, totals, data, first, last)
+    given = run, program, trees[0][1], shared, states, totals, data, first, last
+    if size(SEED) == 1:
+        return run_together(*given)
+    return unstack(run_stacked(*given), len(works))
 
 
-@partial(
-    jax.jit,
-    static_argnames=("run", "program", "tree", "shared"),
-    donate_argnames=("states", "totals"),
-)
-def run_together(
+STATIC = ("run", "program", "tree", "shared")
+
+
+@partial(jax.jit, static_argnames=STATIC)
+def run_stacked(
     run: Run,
     program: Any,
     tree: Any,
@@ -141,16 +145,18 @@ def run_together(
     data: Sequence[Any],
     first: Int[Array, ""],
     last: Int[Array, ""],
-) -> list[tuple[PyTree, Totals]]:
-    """The steps of several networks as one program.
+) -> tuple[PyTree, Totals]:
+    """The steps of several networks as one program; arrays have them as their first axis.
+
+    Along the mesh's axis ``seed`` networks are dealt out: no device waits for another.
 
     Args:
       run: as in :class:`Work`.
       program: as in :class:`Work`.
       tree: structure of the data.
       shared: which of its leaves is one array for all of them.
-      states: donated; of each network.
-      totals: donated; of each network.
+      states: of each network.
+      totals: of each network.
       data: leaves; an array for all networks or a tuple with one for each.
       first: position of the first step.
       last: position after the last step.
@@ -159,11 +165,26 @@ def run_together(
     def one(state: PyTree, totals: Totals, leaves: Sequence[Array]):
         return run(program, state, totals, *jax.tree.unflatten(tree, leaves), first, last)
 
-    stacked = [x if same else jnp.stack(x) for x, same in zip(data, shared, strict=True)]
+    leaves = [x if same else _stack(x) for x, same in zip(data, shared, strict=True)]
     axes = [None if same else 0 for same in shared]
-    made = jax.vmap(one, in_axes=(0, 0, axes))(_stack(states), _stack(totals), stacked)
-    return [jax.tree.map(lambda x, i=i: x[i], made) for i in range(len(states))]
+    dealt_out = SEED if size(SEED) > 1 else None
+    each = jax.vmap(one, in_axes=(0, 0, axes), spmd_axis_name=dealt_out)
+    return along(SEED, each(_stack(states), _stack(totals), leaves))
 
 
 def _stack(trees: Sequence[PyTree]) -> PyTree:
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+    # On every device, which then takes its own part; else they would be sent around.
+    return along(SEED, replicated(jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)))
+
+
+@partial(jax.jit, static_argnames="n")
+def unstack(made: PyTree, n: int) -> list[PyTree]:
+    """The trees of ``n`` networks, each on every device."""
+    return replicated([jax.tree.map(lambda x, i=i: x[i], made) for i in range(n)])
+
+
+@partial(jax.jit, static_argnames=STATIC, donate_argnames=("states", "totals"))
+def run_together(run, program, tree, shared, states, totals, data, first, last):
+    """Networks on one device, as a list: what they were is given away."""
+    made = run_stacked(run, program, tree, shared, states, totals, data, first, last)
+    return [jax.tree.map(lambda x, i=i: x[i], made) for i in range(len(states))]

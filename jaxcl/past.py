@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 from rich.console import Console
 
-from jaxcl import checkpoint, output, report, snapshot
+from jaxcl import checkpoint, output, processes, report, snapshot
 from jaxcl.config import to_toml
 from jaxcl.errors import UsageError
 from jaxcl.events import EpochEnded, SeedEnded
@@ -36,10 +36,24 @@ class Past(NamedTuple):
 NOTHING = Past((), [], [], 0, (0.0, 0.0))
 
 
+class Found(NamedTuple):
+    """What lies in a folder, before it is a learner again.
+
+    Attributes:
+      checkpoint: that can be used.
+      epochs: that were done.
+      results: of the seeds that were done.
+    """
+
+    checkpoint: checkpoint.Checkpoint
+    epochs: list[EpochEnded]
+    results: list[SeedEnded]
+
+
 def find_past(setup: Setup, out: Path, console: Console, most: int | None = None) -> Past:
     """What the folder of a run says it did, as far as it is whole.
 
-    Half-written checkpoints are removed, damaged ones are passed over and named.
+    The first process looks; the others get arrays and positions from it.
 
     Args:
       setup: of the run.
@@ -50,6 +64,33 @@ def find_past(setup: Setup, out: Path, console: Console, most: int | None = None
     Raises:
       UsageError: there are checkpoints but none can be used, or they were written
         with other settings; nothing is removed.
+    """
+    found: Found | None = None
+
+    def look() -> dict[str, Any] | None:
+        nonlocal found
+        found = _look(setup, out, console, most)
+        return found.checkpoint.meta if found else None
+
+    meta = processes.first(look)
+    if meta is None:
+        return NOTHING
+    arrays = processes.arrays(found.checkpoint.arrays if found else None)
+    learners = snapshot.restore_all(setup, snapshot.Snapshot(arrays, meta))
+    first, seeds = learners[0], report.seeds_text([learner.seed for learner in learners])
+    where = f"{setup.names[first.position]}, {first.epoch} epochs and {first.done} steps"
+    spent = tuple(meta["spent"])
+    if found is None:
+        return Past(learners, [], [], 0, spent)
+    number = found.checkpoint.number
+    say(console, f"resumed from checkpoint {number}: {seeds}, {where} done")
+    return Past(learners, found.epochs, found.results, number, spent)
+
+
+def _look(setup: Setup, out: Path, console: Console, most: int | None) -> Found | None:
+    """What lies in the folder of a run; None if there is nothing to go on from.
+
+    Half-written checkpoints are removed, damaged ones are passed over and named.
     """
     folder, size = out / output.CHECKPOINTS, output.metrics_size(out)
 
@@ -65,7 +106,7 @@ def find_past(setup: Setup, out: Path, console: Console, most: int | None = None
         checkpoint.clean(folder, set())
         output.cut_metrics(out, 0)
         say(console, "no checkpoint yet: the run begins anew")
-        return NOTHING
+        return None
     if found.meta["config"] != to_toml(setup.config):
         raise UsageError(
             f"resume: {out / output.CONFIG} was changed since checkpoint {found.number} was"
@@ -84,12 +125,8 @@ def find_past(setup: Setup, out: Path, console: Console, most: int | None = None
         raise UsageError(
             f"resume: {out / output.METRICS} was changed ({error}); begin anew with --overwrite"
         ) from error
-    learners = snapshot.restore_all(setup, snapshot.Snapshot(found.arrays, found.meta))
     checkpoint.clean(folder, {found.number})
-    first, seeds = learners[0], report.seeds_text([learner.seed for learner in learners])
-    where = f"{setup.names[first.position]}, {first.epoch} epochs and {first.done} steps"
-    say(console, f"resumed from checkpoint {found.number}: {seeds}, {where} done")
-    return Past(learners, epochs, results, found.number, tuple(found.meta["spent"]))
+    return Found(found, epochs, results)
 
 
 def events_of(lines: str) -> tuple[list[EpochEnded], list[SeedEnded]]:

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from jaxcl import report
+from jaxcl import processes, report
 from jaxcl.errors import NonFiniteLoss, OutputError
 from jaxcl.events import Diverged, EpochEnded, StepsDone
 from jaxcl.interrupt import Interrupted, catching
 from jaxcl.past import say
-from jaxcl.recorder import Run, recorder
+from jaxcl.recorder import Run, recorder, silent
 from jaxcl.run import Happened, rounds
 
 
@@ -58,7 +58,8 @@ def record(
         return [seconds / len(runs) for seconds in clock()]
 
     writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-    recorders = [recorder(run, console, saving.keep, writer) for run in runs]
+    first = processes.primary()
+    recorders = [recorder(r, console, saving.keep, writer) if first else silent() for r in runs]
     failed: dict[int, NonFiniteLoss] = {}
     saved = time.perf_counter()
     happenings = rounds([run.setup for run in runs], [run.past.learners for run in runs])
@@ -76,7 +77,9 @@ def record(
             if not at_rest:
                 continue
             event = next(iter(at_rest.values()))[0]
-            if (stop := stopping()) or _due(saving, event, time.perf_counter() - saved):
+            due = _due(saving, event, time.perf_counter() - saved)
+            stop, due = processes.any_of([stopping(), due])
+            if stop or due:
                 saved = time.perf_counter()
                 for place, events in at_rest.items():
                     recorders[place].save([each.learner for each in events], spent())

@@ -13,6 +13,7 @@ from jaxcl.learn import begin, end, test, test_untrained, train_epoch
 from jaxcl.learner import GENERATOR, Learner, Setup, new_learner, schedule, task_data
 from jaxcl.lockstep import Asking, in_lockstep
 from jaxcl.scholar import imagine, train_generator
+from jaxcl.sharding import replicated
 from jaxcl.train import forget_programs
 from jaxcl.types import Batch
 
@@ -139,7 +140,7 @@ def _seed_ended(setup: Setup, learner: Learner) -> SeedEnded:
         learner.seed,
         learner.matrix,
         dict(zip(setup.names, learner.first, strict=True)),
-        learner.params,
+        replicated(learner.params),
         dict(weights(setup.net, learner.params)),
         routes,
         similarity,

@@ -33,6 +33,7 @@ class Protocol(NamedTuple):
     optimizer: Literal["adam", "sgd"] = "adam"
     keep_optimizer: bool = False
     lr: float = 1e-3
+    schedule: Literal["constant", "cosine"] = "constant"
     l2: float = 1e-4
     lam: float = 15.0
     temperature: float = 2.0

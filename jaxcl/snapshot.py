@@ -10,6 +10,7 @@ import numpy as np
 from jax import tree_util
 from numpy import ndarray
 
+from jaxcl import processes
 from jaxcl.generator import GanState, start
 from jaxcl.growth import partition
 from jaxcl.learner import GENERATOR, Learner, Setup, phase_key, schedule, trained_mask
@@ -60,7 +61,7 @@ def take(learner: Learner) -> Snapshot:
         if name.count("/") != len(path) - 1:
             raise ValueError(f"{name}: a key of the state has a slash in it; choose another")
     # A copy: the device's own memory is given away as the run goes on.
-    arrays = {name: np.array(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
+    arrays = {name: processes.on_host(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
     return Snapshot(arrays, {name: getattr(learner, name) for name in (*SAME, "routes")})
 
 

@@ -10,11 +10,12 @@ import optax
 
 from jaxcl.batching import examples, map_batches
 from jaxcl.growth import merge, partition, task_name
-from jaxcl.lockstep import run_together
+from jaxcl.lockstep import run_stacked, run_together
 from jaxcl.loop import OneStep, Totals, run_loop, zero_totals
 from jaxcl.losses import cross_entropy, mean_cross_entropy
 from jaxcl.random import stream
 from jaxcl.settings import View, forward, own_logits
+from jaxcl.sharding import DATA, along
 from jaxcl.transforms import Context, LossTransform, Step
 from jaxcl.transforms.importance import compiled_mean
 from jaxcl.trees import regrow
@@ -155,6 +156,7 @@ def epoch_order(key: PRNGKey, n: int, batch_size: int) -> Int[Array, "steps batc
 
 
 def _rows(data: Batch, rows: Int[Array, "batch"]) -> Batch:
+    rows = along(DATA, rows)
     return {**{name: x[rows] for name, x in data.items()}, "index": rows}
 
 
@@ -247,6 +249,6 @@ def forget_programs() -> None:
     every program takes a few hundred.  What is needed again comes from JAX's
     persistent cache.
     """
-    for compiled in (no_totals, run_steps, run_together, _evaluate):
+    for compiled in (no_totals, run_steps, run_stacked, run_together, _evaluate):
         compiled.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]
     compiled_mean.cache_clear()

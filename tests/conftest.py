@@ -9,6 +9,7 @@ _compiled = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
 os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 os.environ["MPLBACKEND"] = "agg"
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 
 import jax
 import numpy as np
@@ -18,6 +19,9 @@ from hypothesis import settings
 
 from jaxcl import quality
 from jaxcl.data.task import Task
+
+jax.devices()  # as many as that are simulated here, but not in the commands that tests start
+del os.environ["XLA_FLAGS"]
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 # The first example compiles; the same examples are tried every time.

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from jaxcl import processes
 from jaxcl.errors import NonFiniteLoss, OutputError, UsageError
 
 Command = TypeVar("Command")
@@ -34,7 +35,11 @@ def main(
     try:
         given = ranges(sys.argv[1:])
         args, default = defaults(given) if defaults else (given, None)
-        body(_parse(command, prog, args, default))
+        parsed = _parse(command, prog, args, default)
+        processes.start()
+        body(parsed)
+    except processes.Elsewhere:
+        sys.exit(1)
     except UsageError as error:
         sys.exit(fail(error, 2))
     except (NonFiniteLoss, OutputError) as error:
@@ -43,6 +48,12 @@ def main(
         sys.exit(1)
     except (OSError, UnicodeError) as error:  # a name too long, a folder unreadable
         sys.exit(fail(error, 1))
+    except Exception as error:
+        if not processes.several():
+            raise
+        reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
+        fail(f"another process has ended, or cannot be reached ({reason}); --resume goes on", 1)
+        processes.leave(1)  # to end in order, it would wait for the other one
     except KeyboardInterrupt:
         sys.exit(fail("interrupted; what was written is kept", 130))
 
@@ -119,7 +130,16 @@ def _one_line(box: str) -> str:
     return f"{message}. {' '.join(near[0].split()[:4])}" if near else message
 
 
+def console():
+    """Where a command speaks, if this is the process that does."""
+    from rich.console import Console
+
+    # Names of folders are no markup.
+    return Console(soft_wrap=True, markup=False, quiet=not processes.primary())
+
+
 def fail(message: object, code: int) -> int:
     """Prints a line on standard error and returns the exit code."""
-    sys.stderr.write(f"error: {message}\n")
+    who = f" (process {processes.number()})" if processes.several() else ""
+    sys.stderr.write(f"error{who}: {message}\n")
     return code

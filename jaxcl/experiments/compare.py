@@ -23,16 +23,16 @@ class Command(several.Several):
 
 def main(command: Command) -> None:
     """Runs what is missing, then prints and writes the comparison."""
-    from rich.console import Console
+    from jaxcl import comparison, output, processes
 
-    from jaxcl import comparison, output
-
-    console = Console(soft_wrap=True, markup=False)
+    console = cli.console()
     if not command.methods or len(set(command.methods)) < len(command.methods):
         raise UsageError(f"methods: {' '.join(command.methods)}; give each method once")
     configs = {method: command.varied(method=method) for method in command.methods}
     out = command.out or several.new_folder("compare", command.scenario)
     several.run_each(command, configs, out, console, PROG)
+    if not processes.primary():
+        return
     summaries = [json.loads((out / m / output.SUMMARY).read_text()) for m in command.methods]
     comparison.write(summaries, out)
     console.print(comparison.table(summaries))

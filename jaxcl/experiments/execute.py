@@ -10,9 +10,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jaxcl import alike, checkpoint, lock, output, past, record, runtime
+from jaxcl import alike, checkpoint, lock, output, past, processes, record, runtime
 from jaxcl.build import check_config, load_tasks, set_up
-from jaxcl.config import Config
+from jaxcl.config import Config, from_toml, to_toml
 from jaxcl.data import tfds
 from jaxcl.data.task import Task
 from jaxcl.errors import NonFiniteLoss, UsageError
@@ -62,14 +62,12 @@ def run(
     """
     began = time.perf_counter(), 0.0
     saving = saving_of(commands[0])
-    left: dict[Path, tuple[Command, Config, bool]] = {}
-    for command in commands:
-        config, out = settled(command)
-        if (resumes := _resumes(command, config, out)) is None:
-            console.print(f"{out}: this run is finished", highlight=False)
-            checkpoint.clean(out / output.CHECKPOINTS, set())  # killed before it could
-        else:
-            left[out] = command, config, resumes
+    told = processes.first(lambda: [_left(command, console) for command in commands])
+    left = {
+        Path(out): (command, from_toml(config), resumes)
+        for command, (out, config, resumes) in zip(commands, told, strict=True)
+        if resumes is not None
+    }
     if not left:
         return {}
     runtime.use_compilation_cache()
@@ -90,10 +88,19 @@ def run(
             for each, result in zip(part, found, strict=True):
                 if isinstance(result, NonFiniteLoss):
                     diverged[each.out] = result
-                elif len(commands) == 1:
+                elif len(commands) == 1 and processes.primary():
                     record.show(result, each.out, console)
             began = time.perf_counter(), compiling()
     return diverged
+
+
+def _left(command: Command, console: Console) -> tuple[str, str, bool | None]:
+    """Folder and settings of a run, and whether it goes on; None if it is finished."""
+    config, out = settled(command)
+    if (resumes := _resumes(command, config, out)) is None:
+        console.print(f"{out}: this run is finished", highlight=False)
+        checkpoint.clean(out / output.CHECKPOINTS, set())  # killed before it could
+    return str(out), to_toml(config), resumes
 
 
 def _opened(
@@ -104,14 +111,19 @@ def _opened(
 ) -> list[Run]:
     """The runs, whose folders are this process's until it is done with all of them."""
     runs: list[Run] = []
-    common = _last_common([out for out, (_, _, resumes) in left.items() if resumes])
-    for out, (command, config, resumes) in left.items():
-        held.enter_context(lock.locked(out))
-        # Another process may have begun or ended a run here meanwhile.
-        if _resumes(command, config, out) != resumes:
-            raise UsageError(f"out: {out} was changed by another process; look there first")
-        if not resumes:
-            output.create(out, config)
+
+    def take_folders() -> int | None:
+        for out, (command, config, resumes) in left.items():
+            held.enter_context(lock.locked(out))
+            # Another process may have begun or ended a run here meanwhile.
+            if _resumes(command, config, out) != resumes:
+                raise UsageError(f"out: {out} was changed by another process; look there first")
+            if not resumes:
+                output.create(out, config)
+        return _last_common([out for out, (_, _, resumes) in left.items() if resumes])
+
+    common = processes.first(take_folders)
+    for out, (_, config, resumes) in left.items():
         setup = alike.set_up_like(runs[0].setup, config) if runs else set_up(config, tasks)
         before = past.find_past(setup, out, console, common) if resumes else past.NOTHING
         runs.append(Run(setup, out, before))

@@ -37,13 +37,11 @@ class Command(several.Several):
 
 def main(command: Command) -> None:
     """Runs what is missing, one seed of everything first, and writes the tables."""
-    from rich.console import Console
-
-    from jaxcl import reproduction
+    from jaxcl import processes, reproduction
     from jaxcl.build import check_config
     from jaxcl.scenarios import SCENARIOS
 
-    console = Console(soft_wrap=True, markup=False)
+    console = cli.console()
     command.check()
     if not command.methods:
         raise UsageError("methods: none given; give at least one, such as select")
@@ -67,6 +65,8 @@ def main(command: Command) -> None:
         if command.runs:
             _run(command, {run: f for run, f in folders.items() if run not in done}, out, console)
     finally:  # also what there is when a signal comes
+        if not processes.primary():
+            return
         new = [each for folder in folders.values() if (each := reproduction.result(folder))]
         results = reproduction.merged(before, new)
         if results:

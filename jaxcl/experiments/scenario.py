@@ -27,6 +27,9 @@ class Command(Config):
     """Save after so many epochs, or seconds: 2, 30s."""
     keep: int = 2
     """Checkpoints to keep while the run goes on."""
+    mesh: str | None = None
+    """Devices to use: seed=4,data=2 deals networks out to 4, each on 2 that share its
+    batches; model=2 splits large parameters. By default as many as there are networks for."""
     list: bool = False
     """Name the scenarios and methods, then stop."""
     explain: bool = False
@@ -75,19 +78,19 @@ def _newest() -> Path:
 
 def main(command: Command) -> None:
     """Runs the command."""
-    from rich.console import Console
-
     from jaxcl.experiments import execute, inspect
     from jaxcl.interrupt import Interrupted
+    from jaxcl.sharding import on_mesh
 
-    console = Console(soft_wrap=True, markup=False)  # names of folders are no markup
+    console = cli.console()
     if command.list:
         return inspect.listing(console)
     if command.dry_run:
         return inspect.dry_run(console, *execute.settled(command))
     try:
-        for error in execute.run([command], console).values():
-            raise error
+        with on_mesh(command.mesh, len(command.seeds)):
+            for error in execute.run([command], console).values():
+                raise error
     except Interrupted as stopped:
         again = " ".join([f"{PROG} --resume={shlex.quote(str(stopped))}", *_how(command)])
         sys.exit(cli.fail(f"interrupted and saved; go on with: {again}", 75))
@@ -96,7 +99,8 @@ def main(command: Command) -> None:
 def _how(command: Command) -> list[str]:
     """The options that are no settings of the run, as far as they were given."""
     usual = Command()
-    names = [n for n in ("checkpoint_every", "keep") if getattr(command, n) != getattr(usual, n)]
+    names = ("checkpoint_every", "keep", "mesh")
+    names = [n for n in names if getattr(command, n) != getattr(usual, n)]
     return [f"--{name.replace('_', '-')}={getattr(command, name)}" for name in names]
 
 

@@ -27,6 +27,9 @@ class Several(Config):
     """Save after so many epochs, or seconds: 2, 30s."""
     keep: int = 2
     """Checkpoints to keep while a run goes on."""
+    mesh: str | None = None
+    """Devices to use: seed=4,data=2 deals networks out to 4, each on 2 that share its
+    batches; model=2 splits large parameters. By default as many as there are networks for."""
 
     def varied(self, **changes: Any) -> Config:
         """The settings of a run."""
@@ -64,20 +67,22 @@ def run_each(
     """
     from jaxcl import alike
     from jaxcl.interrupt import Interrupted
+    from jaxcl.sharding import on_mesh
 
     again = shlex.join(prog.split() + sys.argv[1:])
     again += "" if command.out else f" --out {shlex.quote(str(out))}"
     try:
-        groups = alike.groups(configs)
-        parts = [_checked(command, group, out) for group in groups]
-        tasks = _tasks(list(configs.values()), console)
-        many = "1 run" if len(configs) == 1 else f"{len(configs)} runs"
-        console.print(f"{many} in {out}", highlight=False)
-        begun = 0
-        for part in parts:
-            _say_which(list(part), begun, len(configs), console)
-            begun += len(part)
-            _run(list(part.values()), console, tasks, go_on=go_on)
+        with on_mesh(command.mesh, sum(len(config.seeds) for config in configs.values())):
+            groups = alike.groups(configs)
+            parts = [_checked(command, group, out) for group in groups]
+            tasks = _tasks(list(configs.values()), console)
+            many = "1 run" if len(configs) == 1 else f"{len(configs)} runs"
+            console.print(f"{many} in {out}", highlight=False)
+            begun = 0
+            for part in parts:
+                _say_which(list(part), begun, len(configs), console)
+                begun += len(part)
+                _run(list(part.values()), console, tasks, go_on=go_on)
     except Interrupted:
         sys.exit(cli.fail(f"interrupted and saved; go on with: {again}", 75))
     except KeyboardInterrupt:
@@ -104,12 +109,12 @@ def _checked(
     command: Several, configs: Mapping[str, Config], out: Path
 ) -> dict[str, scenario.Command]:
     """The commands of all runs, if their options can be used."""
-    from jaxcl import output
+    from jaxcl import output, processes
     from jaxcl.experiments import execute
 
     if command.out == Path():
         raise UsageError("out: empty; name a folder of its own")
-    output.check_free(out, overwrite=False)
+    processes.first(lambda: output.check_free(out, overwrite=False))
     saving = {"checkpoint_every": command.checkpoint_every, "keep": command.keep}
     runs = {}
     for name, config in configs.items():

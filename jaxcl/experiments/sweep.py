@@ -27,12 +27,10 @@ class Command(several.Several):
 
 def main(command: Command) -> None:
     """Runs what is missing, then prints and writes what was found."""
-    from rich.console import Console
-
-    from jaxcl import grid, tuning
+    from jaxcl import grid, processes, tuning
     from jaxcl.methods import METHODS
 
-    console = Console(soft_wrap=True, markup=False)
+    console = cli.console()
     check_name("method", command.method, METHODS)
     if sum(arg.partition("=")[0] == "--grid" for arg in sys.argv[1:]) > 1:
         raise UsageError("grid: given twice; give all settings after one --grid")
@@ -43,6 +41,8 @@ def main(command: Command) -> None:
     points = grid.points(varied)
     out = command.out or several.new_folder("sweep", command.scenario, command.method)
     tried, first = _run(command, points, out, console)
+    if not processes.primary():
+        return
     tuning.write(tried, first, varied, out)
     console.print(tuning.table(tried))
     console.print(tuning.best_text(tried), highlight=False)
@@ -52,7 +52,7 @@ def main(command: Command) -> None:
 
 def _run(command: Command, points: list[dict[str, Any]], out: Path, console):
     """Each point as far as it was trained, and all of them after the first round."""
-    from jaxcl import grid, halving, output
+    from jaxcl import grid, halving, output, processes
     from jaxcl.tuning import Tried
 
     factor = command.halving
@@ -66,11 +66,11 @@ def _run(command: Command, points: list[dict[str, Any]], out: Path, console):
             console.print(f"1/{part} of the training", highlight=False)
             configs = {n: halving.shortened(config, part) for n, config in configs.items()}
         several.run_each(command, configs, out, console, PROG, go_on=True)
-        now = []
-        for name, point in names.items():
-            file = out / name / output.SUMMARY
-            summary = json.loads(file.read_text()) if file.exists() else None
-            now.append(Tried(point, summary, part))
+        files = [out / name / output.SUMMARY for name in names]
+        found = processes.first(
+            lambda files=files: [json.loads(f.read_text()) if f.exists() else None for f in files]
+        )
+        now = [Tried(p, summary, part) for p, summary in zip(names.values(), found, strict=True)]
         if all(each.summary is None for each in now):
             raise NonFiniteLoss("grid: every run diverged; try smaller values, or a smaller --lr")
         first = first or now

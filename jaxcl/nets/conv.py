@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
+from jaxcl.sharding import DATA, along
+from jaxcl.sharding import size as axis_size
 from jaxcl.types import Array, Float, PyTree
 
 Formulation = Literal["native", "patches"]
@@ -82,12 +84,24 @@ def in_chunks(f: Callable[[Array], PyTree], x: Array, size: int = CHUNK) -> PyTr
     Args:
       f: maps ``[m, ...]`` to a tree of arrays ``[m, ...]``, example by example.
       x: the examples, ``[n, ...]``; filled up with zeros to whole chunks.
-      size: examples in a chunk, at most.
+      size: examples in a chunk, at most; for each of the devices that share the batch.
     """
-    n = len(x)
-    chunks = -(-n // size)
-    size = -(-n // chunks)
-    padded = jnp.pad(x, [(0, chunks * size - n)] + [(0, 0)] * (x.ndim - 1))
+    n, parts = len(x), axis_size(DATA)
+    chunks = -(-n // (size * parts))
+    size = -(-n // (chunks * parts))
+    padded = jnp.pad(x, [(0, chunks * size * parts - n)] + [(0, 0)] * (x.ndim - 1))
     policy = jax.checkpoint_policies.save_only_these_names(SAVED)
-    out = jax.lax.map(jax.checkpoint(f, policy=policy), padded.reshape(chunks, size, *x.shape[1:]))
-    return jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:])[:n], out)
+
+    def some(chunk: Array) -> PyTree:
+        return f(along(DATA, chunk))
+
+    # A chunk has examples of each device's part of the batch, which thus stay where they are.
+    dealt = padded.reshape(parts, chunks, size, *x.shape[1:]).swapaxes(0, 1)
+    dealt = dealt.reshape(chunks, parts * size, *x.shape[1:])
+    out = jax.lax.map(jax.checkpoint(some, policy=policy), dealt)
+
+    def gathered(y: Array) -> Array:
+        back = y.reshape(chunks, parts, size, *y.shape[2:]).swapaxes(0, 1)
+        return back.reshape(-1, *y.shape[2:])[:n]
+
+    return jax.tree.map(gathered, out)

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxcl.batching import examples as count_examples
+from jaxcl.sharding import along_all, devices
 from jaxcl.transforms.base import TaskData
 from jaxcl.types import Array, Batch, Int, Params, PRNGKey, PyTree
 
@@ -143,7 +144,7 @@ def mean_importance(
         rows = jax.random.permutation(jax.random.fold_in(key, 0), n)[:examples]
     if chunk is None:
         slow = 1 if jax.default_backend() == "cpu" else 32
-        chunk = GATHERED_CHUNK if task.gathered else slow
+        chunk = devices() * (GATHERED_CHUNK if task.gathered else slow)
 
     # One draw for each example, whatever the chunks are.
     keys = jax.random.split(jax.random.fold_in(key, 1), len(rows))
@@ -211,7 +212,7 @@ def _mean(
     weight = (jnp.arange(chunks * chunk) < n).astype(jnp.float32).reshape(chunks, chunk)
 
     def body(total: PyTree, part):
-        place, weight = part
+        place, weight = (along_all(x) for x in part)
         batch = {name: leaf[rows[place]] for name, leaf in data.items()}
         found = of_chunk(params, batch, keys[place], weight)
         return jax.tree.map(jnp.add, total, found), None
