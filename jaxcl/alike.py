@@ -18,7 +18,7 @@ from jaxcl.sharding import SEED, size
 from jaxcl.train import OPTIMIZERS
 
 NUMBERS = (
-    "strength", "lam", "temperature", "xi", "alpha", "beta", "l2", "lr", "later_lr",
+    "strength", "lam", "temperature", "xi", "alpha", "beta", "l2", "lr", "later_lr", "schedule",
     "decay", "fisher", "fisher_examples",
     "threshold", "start", "candidates", "similarity", "second",
 )  # fmt: skip

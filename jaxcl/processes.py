@@ -134,7 +134,8 @@ def any_of(flags: Sequence[bool]) -> list[bool]:
         return list(flags)
     from jax.experimental import multihost_utils
 
-    return np.asarray(multihost_utils.process_allgather(np.array(flags))).any(0).tolist()
+    told = np.asarray(multihost_utils.process_allgather(np.array(flags)))
+    return [bool(flag) for flag in told.any(0)]
 
 
 def of_first(value: float) -> float:

@@ -11,7 +11,6 @@ Functions here do nothing where there is no mesh.
 
 import math
 import re
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 import jax

@@ -91,7 +91,6 @@ def test_large_parameters_are_split_where_the_mesh_says_so(tasks):
             if isinstance(event, StepsDone):
                 state = event.learner.state
                 places = {k: state.params["fc1"][k].sharding.spec for k in ("w", "b")}
-                moments = state.opt.inner_state
             if isinstance(event, SeedEnded):
                 split = event
     assert places["w"] == jax.P(sharding.MODEL)
@@ -121,7 +120,8 @@ def test_by_default_networks_are_dealt_out_evenly():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "seed", "seed=0", "seed=2,seed=2", "batch=2", "seed=-1", "data=1e3", "seed=2;data=2"]
+    "text",
+    ["", "seed", "seed=0", "seed=2,seed=2", "batch=2", "seed=-1", "data=1e3", "seed=2;data=2"],
 )
 def test_a_mesh_that_cannot_be_read_is_refused(text):
     with pytest.raises(UsageError, match=r"^mesh: .* cannot be read; give sizes, such as"):

@@ -65,13 +65,11 @@ def main(command: Command) -> None:
         if command.runs:
             _run(command, {run: f for run, f in folders.items() if run not in done}, out, console)
     finally:  # also what there is when a signal comes
-        if not processes.primary():
-            return
         new = [each for folder in folders.values() if (each := reproduction.result(folder))]
         results = reproduction.merged(before, new)
-        if results:
+        if results and processes.primary():
             reproduction.write(results, command.report)
-    if not results:
+    if not results and processes.primary():
         raise UsageError("runs: none is finished yet; leave --no-runs out")
     console.print(reproduction.table_4(results), highlight=False)
     console.print(reproduction.table_5(results), highlight=False)
