@@ -1,12 +1,14 @@
 """Walking through more examples than fit in one forward pass."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxcl.sharding import along_all, replicated
-from jaxcl.types import Batch, PyTree
+from jaxcl.types import Batch, Data, PyTree
 
 
 def examples(data: PyTree) -> int:
@@ -15,6 +17,34 @@ def examples(data: PyTree) -> int:
     if len(lengths) != 1:
         raise ValueError(f"data: leading axes differ ({sorted(lengths)}); make them equal")
     return lengths.pop()
+
+
+PORTION_BYTES = 2**28
+
+
+def on_host(data: PyTree) -> bool:
+    """Whether a part of the data stays on the host, since it does not fit the device."""
+    return any(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(data))
+
+
+def resident(data: Data) -> Batch:
+    """The data, all of it on the device."""
+    return {name: jnp.asarray(x) for name, x in data.items()}
+
+
+def portions(data: Data, rows: np.ndarray) -> Iterator[Batch]:
+    """Rows of data on the host, so many at a time as the device can hold at once."""
+    each = sum(math.prod(x.shape[1:]) * x.dtype.itemsize for x in data.values())
+    for part in np.array_split(rows, -(-len(rows) * each // PORTION_BYTES)):
+        yield {name: jnp.asarray(x[part]) for name, x in data.items()}
+
+
+def in_portions(f: Callable[[Batch], PyTree], data: Data) -> PyTree:
+    """``f(data)`` for an ``f`` that treats examples alone, wherever the data lies."""
+    if not on_host(data):
+        return f(resident(data))
+    found = [f(part) for part in portions(data, np.arange(examples(data)))]
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), *found)
 
 
 def map_batches(f: Callable[[Batch], PyTree], data: Batch, size: int) -> PyTree:

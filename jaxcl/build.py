@@ -10,20 +10,21 @@ import optax
 from jaxcl import data
 from jaxcl.config import Config
 from jaxcl.data.derive import DERIVED, shuffled_classes
-from jaxcl.data.task import Task, check, checksum, hold_out, limit, on_device, rgb32
+from jaxcl.data.task import Task, as_batch, check, checksum, hold_out, limit, rgb32
 from jaxcl.errors import DataError, UsageError, check_name
 from jaxcl.generator import GanProgram
 from jaxcl.learner import Setup
+from jaxcl.likeness import TRAINED
 from jaxcl.methods import METHODS, generates, transform, union
 from jaxcl.nets import Net, cnn, columns, mlp
 from jaxcl.nets.gan import conv_gan, mlp_gan
 from jaxcl.scenarios import SCENARIOS, resolve
 from jaxcl.settings import first_label, setting
-from jaxcl.sharding import SEED, size
+from jaxcl.sharding import DATA, SEED, size
 from jaxcl.train import OPTIMIZERS
 from jaxcl.transforms import chain
 from jaxcl.transforms.wgan_gp import gradient_penalty
-from jaxcl.types import Batch
+from jaxcl.types import Data
 
 SMALLEST = 6  # images that two convolutions and a pooling leave something of
 
@@ -91,21 +92,32 @@ def fit(config: Config, tasks: Sequence[Task]) -> list[Task]:
     return [check(task, config.batch_size) for task in tasks]
 
 
-def set_up(config: Config, tasks: Sequence[Task]) -> Setup:
-    """Brings the tasks to the device and builds what all seeds have in common."""
+def set_up(config: Config, tasks: Sequence[Task], *, stream: bool = False) -> Setup:
+    """Brings the tasks to the device and builds what all seeds have in common.
+
+    Args:
+      config: of the run.
+      tasks: in order.
+      stream: leave images on the host; steps get them a window at a time.
+
+    Raises:
+      UsageError: a setting that cannot be used; a method that cannot be streamed to.
+    """
     config = check_config(config)
+    if stream:
+        _check_stream(config)
     assert config.optimizer is not None
     assert config.lr is not None
     tasks = fit(config, tasks)
     method, chosen = METHODS[config.method], setting(config.setting, config.heads)
     tasks = _alike(config, tasks)
     classes = [task.classes for task in tasks]
-    train: list[Batch] = []
-    test: list[Batch] = []
+    train: list[Data] = []
+    test: list[Data] = []
     for i, task in enumerate(tasks):
         first = first_label(chosen, classes, i)
-        train.append(on_device(task.train_images, task.train_labels, i, first))
-        test.append(on_device(task.test_images, task.test_labels, i, first))
+        train.append(as_batch(task.train_images, task.train_labels, i, first, stream=stream))
+        test.append(as_batch(task.test_images, task.test_labels, i, first, stream=stream))
     losses, optimizer = transform(config, sum(classes)), OPTIMIZERS[config.optimizer](config.lr)
     return Setup(
         config=config,
@@ -122,6 +134,21 @@ def set_up(config: Config, tasks: Sequence[Task]) -> Setup:
         train=train,
         test=test,
     )
+
+
+def _check_stream(config: Config) -> None:
+    """Raises a UsageError where a method needs all images on the device at once."""
+    method, parts = METHODS[config.method], size(DATA)
+    trained = method.branches and config.similarity in TRAINED
+    if method.data is union or generates(config) or trained:
+        what = config.similarity if trained else config.method
+        raise UsageError(f"data: {what} needs all images on the device; leave stream out")
+    assert config.batch_size is not None
+    if config.batch_size % parts:
+        raise UsageError(
+            f"batch_size: {config.batch_size} examples cannot be streamed to {parts} devices"
+            f" evenly; give {config.batch_size // parts * parts or parts}"
+        )
 
 
 def _alike(config: Config, tasks: Sequence[Task]) -> list[Task]:

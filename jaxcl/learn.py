@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcl.batching import examples
+from jaxcl.batching import examples, on_host
+from jaxcl.data.stream import window_steps, windows
 from jaxcl.errors import NonFiniteLoss
 from jaxcl.growth import merge, restarted, task_name
 from jaxcl.learner import (
@@ -48,7 +49,7 @@ from jaxcl.train import (
     start_phase,
 )
 from jaxcl.transforms import TaskData
-from jaxcl.types import Array, Batch, Params
+from jaxcl.types import Array, Data, Params
 
 
 def _probe(setup: Setup, learner: Learner) -> np.ndarray:
@@ -56,10 +57,10 @@ def _probe(setup: Setup, learner: Learner) -> np.ndarray:
     images = setup.train[learner.position]["image"]
     n = min(setup.config.probe, len(images))
     rows = jax.random.permutation(stream(task_key(learner), "probe"), len(images))[:n]
-    return np.asarray(images[rows])
+    return np.asarray(images[np.asarray(rows)])
 
 
-def begin(setup: Setup, learner: Learner, data: Batch, generated: Array | None = None) -> Learner:
+def begin(setup: Setup, learner: Learner, data: Data, generated: Array | None = None) -> Learner:
     """Grows the network for the task and lets the transform look at the data.
 
     Args:
@@ -97,7 +98,7 @@ def begin(setup: Setup, learner: Learner, data: Batch, generated: Array | None =
     )
 
 
-def whole_task(setup: Setup, routes: Routes, data: Batch) -> TaskData:
+def whole_task(setup: Setup, routes: Routes, data: Data) -> TaskData:
     """A task as a transform sees it, with the outputs of the tasks so far."""
     view = View(setup.net, routes, setup.setting)
     judged = own_logits(view, tuple(range(len(routes))))
@@ -106,7 +107,7 @@ def whole_task(setup: Setup, routes: Routes, data: Batch) -> TaskData:
     return TaskData(data, forward(view), judged, gathered_forward(view) if once else None)
 
 
-def train_epoch(setup: Setup, learner: Learner, data: Batch, epoch: Epoch) -> Learning:
+def train_epoch(setup: Setup, learner: Learner, data: Data, epoch: Epoch) -> Learning:
     """One epoch; returns the learner and the means of the metrics."""
     targets = tuple(int(p) for p in np.unique(data["task"]))
     view = View(setup.net, learner.routes, setup.setting)
@@ -127,11 +128,14 @@ def train_epoch(setup: Setup, learner: Learner, data: Batch, epoch: Epoch) -> Le
     assert setup.config.batch_size is not None
     shuffle = stream(key, "shuffle", epoch.number)
     order = epoch_order(shuffle, examples(data), setup.config.batch_size)
+    streamed, rows, most = (lambda step: data), order, None
+    if on_host(data):
+        streamed, rows, most = windows(data, order), None, window_steps(data, order.shape[1])
     if totals is None:
-        totals = no_totals(program, state, data, order)
+        totals = no_totals(program, state, streamed(learner.done), rows)
 
     def ask(learner: Learner, first: np.int32, last: np.int32) -> Work:
-        given = program, learner.state, learner.totals, (data, order)
+        given = program, learner.state, learner.totals, (streamed(int(first)), rows)
         return Work(run_steps, *given, first, last)
 
     def take(learner: Learner, state: TrainState) -> Learner:
@@ -139,7 +143,7 @@ def train_epoch(setup: Setup, learner: Learner, data: Batch, epoch: Epoch) -> Le
         return learner._replace(params=params, state=state, cl=state.cl)
 
     learner = learner._replace(state=state, totals=totals)
-    learner = yield from stretches(setup, learner, Steps(ask, take), epoch.steps)
+    learner = yield from stretches(setup, learner, Steps(ask, take, most), epoch.steps)
     assert learner.totals is not None
     if not _finite(learner.params):
         where = f"epoch {learner.epoch + 1} of task {setup.names[learner.position]!r}"
@@ -191,7 +195,7 @@ def _evaluations(setup: Setup, learner: Learner, positions: Iterable[int]) -> li
     return [evaluate(view, p, learner.params, setup.test[p]) for p in positions]
 
 
-def end(setup: Setup, learner: Learner, data: Batch) -> Learner:
+def end(setup: Setup, learner: Learner, data: Data) -> Learner:
     """Lets the transform and the branches remember the task, and goes to the next."""
     began = time.perf_counter()
     after = whole_task(setup, learner.routes, data)

@@ -22,7 +22,7 @@ from jaxcl.routing import Seen
 from jaxcl.settings import Setting
 from jaxcl.train import TrainState
 from jaxcl.transforms import LossTransform
-from jaxcl.types import Batch, Params, PRNGKey, PyTree
+from jaxcl.types import Data, Params, PRNGKey, PyTree
 
 
 class Setup(NamedTuple):
@@ -56,8 +56,8 @@ class Setup(NamedTuple):
     names: list[str]
     classes: list[int]
     data: str
-    train: list[Batch]
-    test: list[Batch]
+    train: list[Data]
+    test: list[Data]
 
 
 class Learner(NamedTuple):
@@ -173,7 +173,7 @@ def task_key(learner: Learner) -> PRNGKey:
     return stream(jax.random.key(learner.seed), "task", learner.position)
 
 
-def task_data(setup: Setup, position: int) -> Batch:
+def task_data(setup: Setup, position: int) -> Data:
     """What the method trains on as a task comes."""
     return setup.method.data(setup.train[: position + 1])
 

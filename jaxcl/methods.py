@@ -13,7 +13,7 @@ from jaxcl.nets.base import Net, Pathway
 from jaxcl.remedies import MEMORIES, Make, filled
 from jaxcl.routing import Rule
 from jaxcl.transforms import LossTransform, chain, l2, replay
-from jaxcl.types import Batch
+from jaxcl.types import Data
 
 Trains = Callable[[Net, Pathway, Sequence[str], Path], bool]
 """(net, pathway of the task, heads that its output has, path of a leaf) -> trains?"""
@@ -43,12 +43,12 @@ def own_column(net: Net, pathway: Pathway, heads: Sequence[str], path: Path) -> 
     return own_head or (path[0] in net.layers and on_route(net, pathway.route, path))
 
 
-def latest(tasks: Sequence[Batch]) -> Batch:
+def latest(tasks: Sequence[Data]) -> Data:
     """Train on the new task's data alone."""
     return tasks[-1]
 
 
-def union(tasks: Sequence[Batch]) -> Batch:
+def union(tasks: Sequence[Data]) -> Data:
     """Train on the data of all tasks so far."""
     return {name: jnp.concatenate([task[name] for task in tasks]) for name in tasks[0]}
 
@@ -76,7 +76,7 @@ class Method(NamedTuple):
     generates: bool = False
     rule: Callable[[Config], Rule] = lambda _: routing.share
     trains: Trains = all_on_route
-    data: Callable[[Sequence[Batch]], Batch] = latest
+    data: Callable[[Sequence[Data]], Data] = latest
     branches: bool = False
     columns: bool = False
     fails: tuple[tuple[str, str], ...] = ()

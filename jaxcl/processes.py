@@ -134,8 +134,8 @@ def any_of(flags: Sequence[bool]) -> list[bool]:
         return list(flags)
     from jax.experimental import multihost_utils
 
-    told = np.asarray(multihost_utils.process_allgather(np.array(flags)))
-    return [bool(flag) for flag in told.any(0)]
+    told = np.asarray(multihost_utils.process_allgather(np.array([flags])))
+    return np.any(told.reshape(-1, len(flags)), axis=0).tolist()
 
 
 def of_first(value: float) -> float:

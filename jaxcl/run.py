@@ -15,15 +15,18 @@ from jaxcl.lockstep import Asking, in_lockstep
 from jaxcl.scholar import imagine, train_generator
 from jaxcl.sharding import replicated
 from jaxcl.train import forget_programs
-from jaxcl.types import Batch
+from jaxcl.types import Data
 
 
-def run(config: Config, tasks: Sequence[Task] | None = None) -> Iterator[Event]:
+def run(
+    config: Config, tasks: Sequence[Task] | None = None, *, stream: bool = False
+) -> Iterator[Event]:
     """Runs a configuration, for all of its seeds.
 
     Args:
       config: what to run.
       tasks: the tasks; by default those of the configured scenario.
+      stream: leave images on the host; steps get them a window at a time.
 
     Yields:
       For each seed: for each task a ``TaskBegan``, then ``StepsDone`` about once
@@ -35,7 +38,8 @@ def run(config: Config, tasks: Sequence[Task] | None = None) -> Iterator[Event]:
       NonFiniteLoss: training diverged; names the task, the epoch and the step.
     """
     config = check_config(config)
-    yield from go_on(set_up(config, load_tasks(config) if tasks is None else tasks))
+    tasks = load_tasks(config) if tasks is None else tasks
+    yield from go_on(set_up(config, tasks, stream=stream))
 
 
 def go_on(setup: Setup, learners: Sequence[Learner] = ()) -> Iterator[Event]:
@@ -78,7 +82,7 @@ def _side_by_side(
     setups: Sequence[Setup], learners: Sequence[Sequence[Learner]]
 ) -> Iterator[Happened]:
     @lru_cache(maxsize=1)  # earlier tasks' data may be a part of it: one copy serves all
-    def data_of(position: int) -> Batch:
+    def data_of(position: int) -> Data:
         forget_programs()  # the network grows
         return task_data(setups[0], position)
 
@@ -91,14 +95,14 @@ def _side_by_side(
     )
 
 
-def _run_seed(setup: Setup, learner: Learner, data_of: Callable[[int], Batch]) -> Asking:
+def _run_seed(setup: Setup, learner: Learner, data_of: Callable[[int], Data]) -> Asking:
     try:
         yield from _learn_all(setup, learner, data_of)
     except NonFiniteLoss as error:
         yield Diverged(learner.seed, error)
 
 
-def _learn_all(setup: Setup, learner: Learner, data_of: Callable[[int], Batch]) -> Asking:
+def _learn_all(setup: Setup, learner: Learner, data_of: Callable[[int], Data]) -> Asking:
     seed = learner.seed
     while learner.position < len(setup.names):
         position = learner.position

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcl.batching import map_batches
+from jaxcl.batching import map_batches, resident
 from jaxcl.generator import GanState, Mixture, no_totals, run_iterations, sample_images, start
 from jaxcl.learner import Epoch, Learner, Setup, new_task_weight, phase_key, task_key
 from jaxcl.lockstep import Work
@@ -68,7 +68,7 @@ def imagine(setup: Setup, learner: Learner) -> UInt8[Array, "n h w c"] | None:
 
 
 def _mixture(setup: Setup, learner: Learner, replayed: Array | None) -> Mixture:
-    real = setup.train[learner.position]["image"]
+    real = resident(setup.train[learner.position])["image"]
     if replayed is None:
         return Mixture(real, real[:1], jnp.float32(1))
     return Mixture(real, replayed, jnp.float32(new_task_weight(setup, learner.position)))
@@ -121,7 +121,7 @@ def _quality(setup: Setup, learner: Learner) -> dict[str, float]:
     assert setup.scholar is not None
     key, told_apart = task_key(learner), setup.setting.joined or setup.setting.shared_head
     tasks: list[Batch] = []
-    for i, task in enumerate(setup.train[: learner.position + 1]):
+    for i, task in enumerate(map(resident, setup.train[: learner.position + 1])):
         offset = 0 if told_apart else sum(setup.classes[:i])
         tasks.append({"image": task["image"], "label": task["label"] + offset})
     drawn = sample_images(

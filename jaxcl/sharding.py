@@ -14,7 +14,7 @@ import re
 from contextlib import AbstractContextManager, nullcontext
 
 import jax
-from jax.sharding import AxisType, PartitionSpec, get_abstract_mesh
+from jax.sharding import AxisType, Mesh, PartitionSpec, get_abstract_mesh, get_mesh
 
 from jaxcl.errors import UsageError
 from jaxcl.types import Array, PyTree
@@ -77,6 +77,11 @@ def usual_sizes(networks: int) -> dict[str, int]:
     there = jax.device_count()
     seeds = math.gcd(there, networks)
     return {SEED: seeds, DATA: there // seeds if jax.process_count() > 1 else 1, MODEL: 1}
+
+
+def concrete_mesh() -> Mesh:
+    """The mesh with its devices."""
+    return get_mesh()
 
 
 def size(axis: str) -> int:

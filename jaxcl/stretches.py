@@ -21,10 +21,12 @@ class Steps(NamedTuple):
     Attributes:
       ask: ``(learner, first, last) -> work``.
       take: ``(learner, state) -> learner``, with the state that the steps led to.
+      most: steps that can be asked for at once, from any multiple of them on.
     """
 
     ask: Callable[[Learner, np.int32, np.int32], Work]
     take: Callable[[Learner, Any], Learner]
+    most: int | None = None
 
 
 Learning = Generator[StepsDone | Work, Done | None, tuple[Learner, dict[str, float]]]
@@ -50,6 +52,8 @@ def stretches(
     stretch = 1
     while first < steps:  # the last epoch of so many iterations may be a shorter one
         last = min(first + stretch, steps)
+        if phase.most is not None:
+            last = min(last, (first // phase.most + 1) * phase.most)
         made = yield phase.ask(learner, np.int32(first), np.int32(last))
         assert made is not None
         learner = phase.take(learner, made.state)._replace(totals=made.totals)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxcl.batching import examples, map_batches
+from jaxcl.batching import examples, in_portions, map_batches
 from jaxcl.growth import merge, partition, task_name
 from jaxcl.lockstep import run_stacked, run_together
 from jaxcl.loop import OneStep, Totals, run_loop, zero_totals
@@ -19,7 +19,19 @@ from jaxcl.sharding import DATA, along
 from jaxcl.transforms import Context, LossTransform, Step
 from jaxcl.transforms.importance import compiled_mean
 from jaxcl.trees import regrow
-from jaxcl.types import Array, Batch, Float, Int, Metrics, Outputs, Params, PRNGKey, PyTree, Scalar
+from jaxcl.types import (
+    Array,
+    Batch,
+    Data,
+    Float,
+    Int,
+    Metrics,
+    Outputs,
+    Params,
+    PRNGKey,
+    PyTree,
+    Scalar,
+)
 
 EVALUATION_BATCH = 500
 
@@ -160,13 +172,16 @@ def _rows(data: Batch, rows: Int[Array, "batch"]) -> Batch:
     return {**{name: x[rows] for name, x in data.items()}, "index": rows}
 
 
-def _one_step(program: Program, data: Batch, order: Array) -> OneStep[TrainState]:
+def _one_step(program: Program, data: Batch, order: Array | None) -> OneStep[TrainState]:
     step = make_step(program)
-    return lambda state, i: step(state, _rows(data, order[i]))
+    if order is not None:
+        return lambda state, i: step(state, _rows(data, order[i]))
+    held = examples(data)  # steps of a window
+    return lambda state, i: step(state, {name: x[i % held] for name, x in data.items()})
 
 
 @partial(jax.jit, static_argnames="program")  # so that it is traced once, not in each epoch
-def no_totals(program: Program, state: TrainState, data: Batch, order: Array) -> Totals:
+def no_totals(program: Program, state: TrainState, data: Batch, order: Array | None) -> Totals:
     """Totals of an epoch before its first step."""
     return zero_totals(_one_step(program, data, order), state)
 
@@ -177,7 +192,7 @@ def run_steps(
     state: TrainState,
     totals: Totals,
     data: Batch,
-    order: Int[Array, "steps batch"],
+    order: Int[Array, "steps batch"] | None,
     first: Int[Array, ""],
     last: Int[Array, ""],
 ) -> tuple[TrainState, Totals]:
@@ -187,8 +202,9 @@ def run_steps(
       program: what is compiled.
       state: donated.
       totals: donated; of the epoch's earlier steps.
-      data: the whole task on the device, ``image`` as bytes.
-      order: rows of each step's batch.
+      data: the whole task on the device, ``image`` as bytes; or a window of it.
+      order: rows of each step's batch; None for a window, whose arrays are
+        ``[steps, batch, ...]`` and begin at a multiple of so many steps.
       first: position of the first step.
       last: position after the last step.
     """
@@ -207,7 +223,7 @@ class Evaluation(NamedTuple):
     loss: Float[Array, ""]
 
 
-def evaluate(view: View, position: int, params: Params, data: Batch) -> Evaluation:
+def evaluate(view: View, position: int, params: Params, data: Data) -> Evaluation:
     """Accuracy and loss of one task.
 
     Tasks that differ in the name of their head alone share a compiled program.
@@ -227,9 +243,19 @@ def evaluate(view: View, position: int, params: Params, data: Batch) -> Evaluati
     return _evaluate(view._replace(routes=(alone,)), params, data)
 
 
+def _evaluate(view: View, params: Params, data: Data) -> Evaluation:
+    hits, losses = in_portions(partial(_judged, view, params), data)
+    return _summed(hits, losses)
+
+
+@jax.jit
+def _summed(hits: Array, losses: Array) -> Evaluation:
+    return Evaluation(100 * hits.sum().astype(jnp.float32) / len(hits), losses.mean())
+
+
 @partial(jax.jit, static_argnames="view")
-def _evaluate(view: View, params: Params, data: Batch) -> Evaluation:
-    """Of a task whose examples are judged by the only pathway, or by all of them joined."""
+def _judged(view: View, params: Params, data: Batch) -> tuple[Array, Array]:
+    """Hits and losses where examples are judged by the only pathway, or by all joined."""
     outputs_of, logits_of = forward(view), own_logits(view, (0,))
 
     def each(batch: Batch) -> tuple[Array, Array]:
@@ -238,8 +264,7 @@ def _evaluate(view: View, params: Params, data: Batch) -> Evaluation:
             logits, batch["label"]
         )
 
-    hits, losses = map_batches(each, data, EVALUATION_BATCH)
-    return Evaluation(100 * hits.sum().astype(jnp.float32) / examples(data), losses.mean())
+    return map_batches(each, data, EVALUATION_BATCH)
 
 
 def forget_programs() -> None:
@@ -249,6 +274,6 @@ def forget_programs() -> None:
     every program takes a few hundred.  What is needed again comes from JAX's
     persistent cache.
     """
-    for compiled in (no_totals, run_steps, run_stacked, run_together, _evaluate):
+    for compiled in (no_totals, run_steps, run_stacked, run_together, _judged):
         compiled.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]
     compiled_mean.cache_clear()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree, UInt8
+from numpy import ndarray
 
 Params = PyTree
 """Any pytree of arrays; jaxcl's own networks use nested dictionaries."""
@@ -13,6 +14,9 @@ Outputs = PyTree
 
 Batch = Mapping[str, Array]
 """Arrays under names, all with the same leading (example) axis."""
+
+Data = Mapping[str, Array | ndarray]
+"""A whole task, like a batch; what does not fit the device is in NumPy's arrays on the host."""
 
 Metrics = dict[str, Any]
 """Scalars under names; nested under the name of the transform that made them."""
@@ -24,6 +28,6 @@ Labels = Int[Array, "n"]
 PRNGKey = Key[Array, ""]
 
 __all__ = [
-    "Array", "Batch", "Bool", "Float", "Images", "Int", "Labels", "Logits",
+    "Array", "Batch", "Bool", "Data", "Float", "Images", "Int", "Labels", "Logits",
     "Metrics", "Outputs", "PRNGKey", "Params", "PyTree", "Scalar", "UInt8",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from jaxcl.errors import DataError
 from jaxcl.images import to_rgb32
-from jaxcl.types import Batch
+from jaxcl.types import Data
 
 
 class Task(NamedTuple):
@@ -106,10 +106,12 @@ def hold_out(task: Task, part: float) -> Task:
     )
 
 
-def on_device(images: ndarray, labels: ndarray, position: int, first_label: int) -> Batch:
-    """Images as bytes, labels and the task's position, on the device."""
+def as_batch(
+    images: ndarray, labels: ndarray, position: int, first_label: int, *, stream: bool
+) -> Data:
+    """Images as bytes, labels and the task's position, on the device; streamed images are not."""
     return {
-        "image": jnp.asarray(images),
+        "image": images if stream else jnp.asarray(images),
         "label": jnp.asarray(labels, jnp.int32) + first_label,
         "task": jnp.full(len(labels), position, jnp.int32),
     }

@@ -123,8 +123,11 @@ def _opened(
         return _last_common([out for out, (_, _, resumes) in left.items() if resumes])
 
     common = processes.first(take_folders)
-    for out, (_, config, resumes) in left.items():
-        setup = alike.set_up_like(runs[0].setup, config) if runs else set_up(config, tasks)
+    for out, (command, config, resumes) in left.items():
+        if runs:
+            setup = alike.set_up_like(runs[0].setup, config)
+        else:
+            setup = set_up(config, tasks, stream=command.data == "stream")
         before = past.find_past(setup, out, console, common) if resumes else past.NOTHING
         runs.append(Run(setup, out, before))
     return runs

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from jaxcl.config import Config
 from jaxcl.errors import UsageError
@@ -30,6 +31,8 @@ class Command(Config):
     mesh: str | None = None
     """Devices to use: seed=4,data=2 deals networks out to 4, each on 2 that share its
     batches; model=2 splits large parameters. By default as many as there are networks for."""
+    data: Literal["device", "stream"] = "device"
+    """stream: images stay on the host, and come to the device as they are needed."""
     list: bool = False
     """Name the scenarios and methods, then stop."""
     explain: bool = False
@@ -99,7 +102,7 @@ def main(command: Command) -> None:
 def _how(command: Command) -> list[str]:
     """The options that are no settings of the run, as far as they were given."""
     usual = Command()
-    names = ("checkpoint_every", "keep", "mesh")
+    names = ("checkpoint_every", "keep", "mesh", "data")
     names = [n for n in names if getattr(command, n) != getattr(usual, n)]
     return [f"--{name.replace('_', '-')}={getattr(command, name)}" for name in names]
 

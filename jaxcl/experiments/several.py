@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from jaxcl.config import Config
 from jaxcl.errors import UsageError
@@ -30,6 +30,8 @@ class Several(Config):
     mesh: str | None = None
     """Devices to use: seed=4,data=2 deals networks out to 4, each on 2 that share its
     batches; model=2 splits large parameters. By default as many as there are networks for."""
+    data: Literal["device", "stream"] = "device"
+    """stream: images stay on the host, and come to the device as they are needed."""
 
     def varied(self, **changes: Any) -> Config:
         """The settings of a run."""
@@ -115,10 +117,11 @@ def _checked(
     if command.out == Path():
         raise UsageError("out: empty; name a folder of its own")
     processes.first(lambda: output.check_free(out, overwrite=False))
-    saving = {"checkpoint_every": command.checkpoint_every, "keep": command.keep}
+    names = ("checkpoint_every", "keep", "mesh", "data")
+    how = {name: getattr(command, name) for name in names}
     runs = {}
     for name, config in configs.items():
-        runs[name] = scenario.Command(**vars(config), **saving, out=out / name, resume=out / name)
+        runs[name] = scenario.Command(**vars(config), **how, out=out / name, resume=out / name)
         execute.saving_of(runs[name])
     return runs
 

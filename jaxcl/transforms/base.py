@@ -9,7 +9,7 @@ of several.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from jaxcl.types import Array, Batch, Metrics, Outputs, Params, PRNGKey, PyTree, Scalar
+from jaxcl.types import Array, Batch, Data, Metrics, Outputs, Params, PRNGKey, PyTree, Scalar
 
 
 def first_output(outputs: Outputs, batch: Batch) -> Array:
@@ -62,7 +62,7 @@ class TaskData(NamedTuple):
         ``begin_task``; None where there is none.
     """
 
-    data: Batch
+    data: Data
     forward: Callable[[Params, Batch], Outputs]
     logits: Callable[[Outputs, Batch], Array] = first_output
     gathered: Callable[[Callable[[Array], Array]], Callable[[Params, Batch], Outputs]] | None = None

@@ -90,7 +90,7 @@ def der(
         del params, key
         if state.buffer.data:
             return state
-        one = {name: leaf[:1] for name, leaf in task.data.items()}
+        one = {name: jnp.asarray(leaf[:1]) for name, leaf in task.data.items()}
         one |= {LOGITS: jnp.zeros((1, classes))}
         return state._replace(buffer=storage.init(one))
 

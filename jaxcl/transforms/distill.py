@@ -1,12 +1,13 @@
 """Learning without Forgetting: hold on to the old responses to new data."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxcl.batching import examples, map_batches
+from jaxcl.batching import examples, in_portions, map_batches
 from jaxcl.losses import mean_distillation
 from jaxcl.random import stream
 from jaxcl.transforms.base import (
@@ -17,7 +18,7 @@ from jaxcl.transforms.base import (
     required,
 )
 from jaxcl.transforms.memory import drawn_images
-from jaxcl.types import Array, Batch, Int, Metrics, Outputs, Params, PRNGKey, Scalar
+from jaxcl.types import Array, Batch, Data, Int, Metrics, Outputs, Params, PRNGKey, Scalar
 
 
 class DistillState(NamedTuple):
@@ -124,8 +125,11 @@ def distill(
         del key
 
         @jax.jit
-        def record(params: Params, data: Batch) -> Outputs:
+        def responses(params: Params, data: Batch) -> Outputs:
             return map_batches(lambda batch: task.forward(params, batch), data, record_batch)
+
+        def record(params: Params, data: Data) -> Outputs:
+            return in_portions(partial(responses, params), data)
 
         if not generated:
             return state._replace(responses=record(params, task.data))

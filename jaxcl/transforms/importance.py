@@ -11,8 +11,10 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxcl.batching import examples as count_examples
+from jaxcl.batching import on_host, portions, resident
 from jaxcl.sharding import along_all, devices
 from jaxcl.transforms.base import TaskData
 from jaxcl.types import Array, Batch, Int, Params, PRNGKey, PyTree
@@ -152,7 +154,15 @@ def mean_importance(
     # serves again.  Any other function may have come to close over something else.
     compiled = compiled_mean if task.gathered else compiled_mean.__wrapped__
     mean = compiled(task.forward, task.logits, task.gathered, directions, f, chunk)
-    return mean(params, task.data, rows, keys)
+    if not on_host(task.data):
+        return mean(params, resident(task.data), rows, keys)
+    total, done = jax.tree.map(jnp.zeros_like, params), 0
+    for part in portions(task.data, np.asarray(rows)):
+        m = count_examples(part)
+        found = mean(params, part, jnp.arange(m), keys[done : done + m])
+        total = jax.tree.map(lambda t, x, m=m: t + m / len(rows) * x, total, found)
+        done += m
+    return total
 
 
 @lru_cache(KEPT)

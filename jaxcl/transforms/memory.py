@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcl.batching import examples, map_batches
+from jaxcl.batching import examples, map_batches, on_host, portions, resident
 from jaxcl.buffers import Buffer, Storage
 from jaxcl.transforms.base import TaskData, keep
-from jaxcl.types import Array, Batch, Params, PRNGKey
+from jaxcl.types import Array, Batch, Data, Params, PRNGKey
 
 LABEL_BATCH = 500
 LOGITS = "logits"  # name of remembered responses in the data
@@ -66,9 +66,14 @@ def stored(storage: Storage) -> Memory:
     def remember(memory, task: TaskData, key: PRNGKey) -> Buffer:
         order, draw = jax.random.split(key)
         shuffled = jax.random.permutation(order, examples(task.data))
-        data = {name: leaf[shuffled] for name, leaf in task.data.items()}
-        buffer = memory if memory.data else storage.init(data)
-        return add(buffer, data, draw)
+        if not on_host(task.data):
+            data = {name: leaf[shuffled] for name, leaf in resident(task.data).items()}
+            buffer = memory if memory.data else storage.init(data)
+            return add(buffer, data, draw)
+        for i, data in enumerate(portions(task.data, np.asarray(shuffled))):
+            memory = memory if memory.data else storage.init(data)
+            memory = add(memory, data, jax.random.fold_in(draw, i))
+        return memory
 
     return Memory(storage.nothing, remember)
 
@@ -169,8 +174,8 @@ def _positive(name: str, n: int) -> None:
         raise ValueError(f"{name}: {n} is not positive; give at least 1")
 
 
-def _appended(memory, data: Batch, rows: np.ndarray) -> Batch:
-    more = {name: leaf[rows] for name, leaf in data.items()}
+def _appended(memory, data: Data, rows: np.ndarray) -> Batch:
+    more = {name: jnp.asarray(leaf[rows]) for name, leaf in data.items()}
     if not memory:
         return more
     return {name: jnp.concatenate([memory[name], leaf]) for name, leaf in more.items()}

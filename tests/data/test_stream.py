@@ -1,0 +1,113 @@
+import chex
+import jax
+import numpy as np
+import pytest
+
+from jaxcl import batching, sharding
+from jaxcl.build import set_up
+from jaxcl.config import Config
+from jaxcl.data import stream
+from jaxcl.errors import UsageError
+from jaxcl.events import SeedEnded, StepsDone
+from jaxcl.run import go_on, run
+from jaxcl.snapshot import restore_all, take_all
+
+SETTINGS = {"epochs": 2, "batch_size": 8, "lr": 2e-2, "optimizer": "sgd", "probe": 40}
+SETTINGS |= {"net": "mlp", "hidden": (16,), "strength": 10.0}
+
+
+@pytest.fixture
+def tasks(make_task):
+    return [make_task("bars", n=60), make_task("sides", classes=4, seed=1, upright=False)]
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Windows of three steps, and 20 images on the device at a time."""
+    image = 32 * 32 * 3 + 8
+    monkeypatch.setattr(stream, "WINDOW_BYTES", 3 * 8 * image)
+    monkeypatch.setattr(batching, "PORTION_BYTES", 20 * image)
+
+
+def ended(tasks, *, streamed: bool, **settings) -> list[SeedEnded]:
+    events = run(Config(**SETTINGS | settings), tasks, stream=streamed)
+    return [event for event in events if isinstance(event, SeedEnded)]
+
+
+@pytest.mark.parametrize("method", ["finetune", "lwf", "si", "er", "der", "ewc", "mas"])
+def test_what_is_streamed_ends_as_what_is_on_the_device(method, tasks, small):
+    """But for rounding: sums over all images are made of sums over parts."""
+    (whole,), (parts,) = (ended(tasks, streamed=s, method=method) for s in (False, True))
+    chex.assert_trees_all_close(whole.params, parts.params, rtol=0, atol=1e-6)
+    assert (whole.matrix, whole.bytes) == (parts.matrix, parts.bytes)
+
+
+def test_the_last_window_may_be_a_short_one(small):
+    data = {"image": np.arange(40, dtype=np.uint8).reshape(40, 1), "label": np.arange(40)}
+    order = jax.random.permutation(jax.random.key(0), 40).reshape(10, 4)
+    held = 4
+    assert stream.window_steps(data, 4) > held  # it is tiny; so:
+    image = 1 + 8
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream, "WINDOW_BYTES", held * 4 * image)
+        window = stream.windows(data, order)
+        for first in (0, 4, 8):
+            part = order[first : first + held]
+            chex.assert_trees_all_equal(window(first)["index"], part)
+            chex.assert_trees_all_equal(window(first)["image"][..., 0], part.astype(np.uint8))
+        later = stream.windows(data, order)  # as where a run goes on
+        chex.assert_trees_all_equal(later(9)["index"], order[8:])
+
+
+def test_a_run_goes_on_to_the_bit(tasks, small):
+    config = Config(**SETTINGS, method="lwf")
+    setup = set_up(config, tasks, stream=True)
+    whole = [e for e in go_on(setup) if isinstance(e, SeedEnded)]
+    moments = [e for e in go_on(setup) if isinstance(e, StepsDone)]
+    inside = [e for e in moments if e.position == 1 and e.step % 3]
+    assert inside  # in the middle of a window
+    for event in inside[:2]:
+        at = next(
+            e for e in go_on(setup)
+            if isinstance(e, StepsDone) and (e.position, e.epoch, e.step) == event[2:5]
+        )  # fmt: skip
+        learners = restore_all(setup, take_all([at.learner]))
+        (resumed,) = (e for e in go_on(setup, learners) if isinstance(e, SeedEnded))
+        chex.assert_trees_all_equal(whole[0].params, resumed.params)
+        assert whole[0].matrix == resumed.matrix
+
+
+def test_a_window_is_shared_by_devices(tasks, small):
+    (alone,) = ended(tasks, streamed=False, method="lwf")
+    with sharding.on_mesh("data=4", 1):
+        (shared,) = ended(tasks, streamed=True, method="lwf")
+    chex.assert_trees_all_close(alone.params, shared.params, rtol=0, atol=1e-5)
+
+
+def test_seeds_that_run_together_have_windows_of_their_own(tasks, small):
+    settings = {"method": "lwf", "seeds": (0, 1), "together": 2}
+    whole, parts = (ended(tasks, streamed=s, **settings) for s in (False, True))
+    for a, b in zip(whole, parts, strict=True):
+        chex.assert_trees_all_close(a.params, b.params, rtol=0, atol=1e-5)
+
+
+def test_reservoirs_take_what_is_streamed(tasks, small):
+    (found,) = ended(tasks, streamed=True, method="er", buffer=20)
+    assert found.bytes["bars"] > 20 * 32 * 32 * 3
+
+
+@pytest.mark.parametrize(
+    "settings", [{"method": "joint"}, {"method": "dgr"}, {"method": "select", "similarity": "cka"}]
+)
+def test_what_needs_all_images_is_refused(settings, tasks):
+    settings = SETTINGS | {"net": "cnn", **settings}
+    with pytest.raises(UsageError, match=r"^data: .* needs all images on the device; leave stream"):
+        set_up(Config(**settings), tasks, stream=True)
+
+
+def test_batches_that_cannot_be_shared_evenly_are_refused(tasks):
+    with (
+        sharding.on_mesh("data=3", 1),
+        pytest.raises(UsageError, match=r"batch_size: 8 examples .* 3 devices evenly; give 6"),
+    ):
+        set_up(Config(**SETTINGS, method="lwf"), tasks, stream=True)
