@@ -140,6 +140,19 @@ def test_later_tasks_have_a_rate_of_their_own(kept, pair):
     assert np.abs(heads[1, 0]).max() > 1e-3
 
 
+def test_the_rate_falls_like_half_a_cosine_after_the_warm_up(pair):
+    settings = {"net": "mlp", "hidden": (8,), "method": "finetune", "warmup_epochs": 1, "epochs": 4}
+    settings |= {"lr": 8e-3, "later_lr": 4e-3, "schedule": "cosine"}
+    rates: dict[int, list[float]] = {}
+    for event in run(Config(**SETTINGS | settings), pair):
+        if isinstance(event, EpochEnded):
+            rate = event.learner.state.opt.hyperparams["learning_rate"]
+            rates.setdefault(event.position, []).append(float(rate))
+    falling = np.array([1, (2 + 2**0.5) / 4, 0.5, (2 - 2**0.5) / 4])
+    np.testing.assert_allclose(rates[0], 8e-3 * falling, rtol=1e-6)
+    np.testing.assert_allclose(rates[1], [8e-3, *(4e-3 * falling)], rtol=1e-6)
+
+
 def test_joint_trains_on_all_tasks(pair):
     steps = [e.steps for e in finish(pair, method="joint") if isinstance(e, TaskBegan)]
     assert steps == [[3, 3], [6, 6]]
