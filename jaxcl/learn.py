@@ -15,6 +15,7 @@ import numpy as np
 from jaxcl.batching import examples, on_host
 from jaxcl.data.stream import window_steps, windows
 from jaxcl.errors import NonFiniteLoss
+from jaxcl.evaluation import Evaluation, evaluate
 from jaxcl.growth import merge, restarted, task_name
 from jaxcl.learner import (
     TRAIN,
@@ -38,12 +39,10 @@ from jaxcl.settings import View, forward, gathered_forward, head_classes, own_lo
 from jaxcl.sharding import split_large
 from jaxcl.stretches import Learning, Steps, means, stretches
 from jaxcl.train import (
-    Evaluation,
     Program,
     TrainState,
     at_rate,
     epoch_order,
-    evaluate,
     no_totals,
     run_steps,
     start_phase,

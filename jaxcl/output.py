@@ -7,8 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jaxcl.config import Config, from_toml, to_toml
+from jaxcl.config import Config
 from jaxcl.errors import OutputError, UsageError
+from jaxcl.toml import from_toml, to_toml
 
 FILES = CONFIG, METRICS, SUMMARY, PLOT, SAMPLES, PARAMS, CHECKPOINTS = (
     "config.toml", "metrics.jsonl", "summary.json", "accuracy.png", "samples", "params",

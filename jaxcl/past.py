@@ -9,10 +9,10 @@ import jax
 from rich.console import Console
 
 from jaxcl import checkpoint, output, processes, report, snapshot
-from jaxcl.config import to_toml
 from jaxcl.errors import UsageError
 from jaxcl.events import EpochEnded, SeedEnded
 from jaxcl.learner import Learner, Setup
+from jaxcl.toml import to_toml
 
 
 class Past(NamedTuple):

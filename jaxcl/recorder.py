@@ -10,13 +10,14 @@ import jax
 from rich.console import Console
 
 from jaxcl import checkpoint, output, plots, snapshot
-from jaxcl.config import to_toml
 from jaxcl.errors import OutputError
 from jaxcl.events import EpochEnded, Event, SeedEnded
 from jaxcl.learner import GENERATOR, Learner, Setup, chance, schedule
 from jaxcl.past import Past, say
+from jaxcl.saver import saver
 from jaxcl.scholar import pictures
 from jaxcl.summary import curves, summarise
+from jaxcl.toml import to_toml
 from jaxcl.types import Params
 
 PICTURES = 64  # in one look at the generator
@@ -64,9 +65,7 @@ def recorder(run: Run, console: Console, keep: int, writer: Executor) -> Recorde
     setup, out, past = run
     epochs, results = list(past.epochs), list(past.results)
     folder = out / output.CHECKPOINTS
-    write, wait = checkpoint.saver(
-        folder, past.number, keep, lambda text: say(console, text), writer
-    )
+    write, wait = saver(folder, past.number, keep, lambda text: say(console, text), writer)
 
     def total(spent: Sequence[float]) -> list[float]:
         return [before + now for before, now in zip(past.spent, spent, strict=True)]

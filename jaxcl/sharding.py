@@ -43,7 +43,7 @@ def on_mesh(text: str | None, networks: int) -> AbstractContextManager[object]:
         raise UsageError(
             f"mesh: {text} uses {used} of {there} devices; with several processes, use them all"
         )
-    if there == 1 and text is None:
+    if used == 1:
         return nullcontext()
     shape, kinds = tuple(sizes[axis] for axis in AXES), (AxisType.Auto,) * len(AXES)
     mesh = jax.make_mesh(shape, AXES, kinds, devices=jax.devices()[:used])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxcl.config import Config, to_toml
+from jaxcl.config import Config
 from jaxcl.events import EpochEnded, SeedEnded
 from jaxcl.learner import GENERATOR
 from jaxcl.metrics import (
@@ -17,6 +17,7 @@ from jaxcl.metrics import (
     mean_sem,
 )
 from jaxcl.runtime import git_commit, versions
+from jaxcl.toml import to_toml
 
 
 def summarise(

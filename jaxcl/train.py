@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxcl.batching import examples, in_portions, map_batches
-from jaxcl.growth import merge, partition, task_name
+from jaxcl.batching import examples
+from jaxcl.evaluation import judged
+from jaxcl.growth import merge, partition
 from jaxcl.lockstep import run_stacked, run_together
 from jaxcl.loop import OneStep, Totals, run_loop, zero_totals
-from jaxcl.losses import cross_entropy, mean_cross_entropy
+from jaxcl.losses import mean_cross_entropy
 from jaxcl.random import stream
 from jaxcl.settings import View, forward, own_logits
 from jaxcl.sharding import DATA, along
@@ -22,8 +23,6 @@ from jaxcl.trees import regrow
 from jaxcl.types import (
     Array,
     Batch,
-    Data,
-    Float,
     Int,
     Metrics,
     Outputs,
@@ -32,8 +31,6 @@ from jaxcl.types import (
     PyTree,
     Scalar,
 )
-
-EVALUATION_BATCH = 500
 
 
 class Program(NamedTuple):
@@ -211,62 +208,6 @@ def run_steps(
     return run_loop(_one_step(program, data, order), state, totals, first, last)
 
 
-class Evaluation(NamedTuple):
-    """How well a task is solved.
-
-    Attributes:
-      accuracy: percent.
-      loss: mean cross-entropy, nats.
-    """
-
-    accuracy: Float[Array, ""]
-    loss: Float[Array, ""]
-
-
-def evaluate(view: View, position: int, params: Params, data: Data) -> Evaluation:
-    """Accuracy and loss of one task.
-
-    Tasks that differ in the name of their head alone share a compiled program.
-
-    Args:
-      view: the network and the pathways of the tasks so far.
-      position: of that task.
-      params: the whole tree.
-      data: ``image`` (bytes), ``label`` and ``task``.
-    """
-    _, shared, joined = view.setting
-    path = view.routes[position]
-    if joined and not shared:  # every head has a say
-        return _evaluate(view, params, data)
-    alone = path._replace(task=task_name(0), head=task_name(0))
-    params = {**params, "heads": {task_name(0): params["heads"][path.head]}}
-    return _evaluate(view._replace(routes=(alone,)), params, data)
-
-
-def _evaluate(view: View, params: Params, data: Data) -> Evaluation:
-    hits, losses = in_portions(partial(_judged, view, params), data)
-    return _summed(hits, losses)
-
-
-@jax.jit
-def _summed(hits: Array, losses: Array) -> Evaluation:
-    return Evaluation(100 * hits.sum().astype(jnp.float32) / len(hits), losses.mean())
-
-
-@partial(jax.jit, static_argnames="view")
-def _judged(view: View, params: Params, data: Batch) -> tuple[Array, Array]:
-    """Hits and losses where examples are judged by the only pathway, or by all joined."""
-    outputs_of, logits_of = forward(view), own_logits(view, (0,))
-
-    def each(batch: Batch) -> tuple[Array, Array]:
-        logits = logits_of(outputs_of(params, batch), batch)
-        return jnp.argmax(logits, -1) == batch["label"], jax.vmap(cross_entropy)(
-            logits, batch["label"]
-        )
-
-    return map_batches(each, data, EVALUATION_BATCH)
-
-
 def forget_programs() -> None:
     """Gives up the compiled programs of a smaller network; they hold memory.
 
@@ -274,6 +215,6 @@ def forget_programs() -> None:
     every program takes a few hundred.  What is needed again comes from JAX's
     persistent cache.
     """
-    for compiled in (no_totals, run_steps, run_stacked, run_together, _judged):
+    for compiled in (no_totals, run_steps, run_stacked, run_together, judged):
         compiled.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]
     compiled_mean.cache_clear()

@@ -11,6 +11,7 @@ import pytest
 from jaxcl import checkpoint
 from jaxcl.checkpoint import load_params, newest, numbers, read, save_params, write
 from jaxcl.errors import UsageError
+from jaxcl.saver import saver
 
 PARAMS = {
     "conv1": {"t00": {"w": jnp.arange(6.0).reshape(2, 3)}},
@@ -126,7 +127,7 @@ def test_nothing_in_a_manifest_is_executed(tmp_path):
 
 def test_a_saver_keeps_the_last_few(tmp_path):
     said = []
-    save, wait = checkpoint.saver(tmp_path, 4, 2, said.append, ThreadPoolExecutor(1))
+    save, wait = saver(tmp_path, 4, 2, said.append, ThreadPoolExecutor(1))
     for i in range(4):
         save(ARRAYS, {"i": i})
     assert wait()
@@ -137,7 +138,7 @@ def test_a_saver_keeps_the_last_few(tmp_path):
 
 def test_a_full_disk_is_reported_and_the_checkpoint_before_stays(tmp_path, monkeypatch):
     said = []
-    save, wait = checkpoint.saver(tmp_path, 0, 2, said.append, ThreadPoolExecutor(1))
+    save, wait = saver(tmp_path, 0, 2, said.append, ThreadPoolExecutor(1))
     save(ARRAYS, {"i": 1})
     assert wait()
 

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxcl.config import Config, from_toml, to_toml
+from jaxcl.config import Config
 from jaxcl.methods import METHODS
 from jaxcl.scenarios import SCENARIOS, resolve
+from jaxcl.toml import from_toml, to_toml
 
 SETTINGS = st.fixed_dictionaries(
     {

@@ -5,7 +5,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxcl import train
+from jaxcl import evaluation, train
 from jaxcl.growth import add_branch, add_head, leaf_mask, merge
 from jaxcl.images import to_float
 from jaxcl.losses import cross_entropy, mean_cross_entropy
@@ -192,7 +192,9 @@ def test_the_first_bad_step_is_reported(params, data):
 def test_accuracy_in_percent(params, data):
     labels = NET.apply(params, to_float(data["image"]), ROUTES[1:])["t01"].argmax(-1)
     wrong = {**data, "label": jnp.where(jnp.arange(N) < 6, (labels + 1) % 4, labels)}
-    assert float(train.evaluate(view(ROUTES), 1, params, wrong).accuracy) == pytest.approx(75.0)
+    assert float(evaluation.evaluate(view(ROUTES), 1, params, wrong).accuracy) == pytest.approx(
+        75.0
+    )
 
 
 @pytest.mark.parametrize("setting", ["task", "domain", "class", "full"])
@@ -202,7 +204,7 @@ def test_tasks_are_evaluated_by_one_program(setting, key):
     data |= {"label": jnp.zeros(9, jnp.int32), "task": jnp.zeros(9, jnp.int32)}
     chosen = FULL_HEAD if setting == "full" else SETTINGS[setting]
     params, routes = net.init(key), ()
-    train._evaluate.clear_cache()
+    evaluation.judged.clear_cache()
     for i, task in enumerate(("t00", "t01", "t02")):
         if not (chosen.shared_head and i):
             params = add_head(net, params, task, 3, jax.random.fold_in(key, i))
@@ -210,9 +212,9 @@ def test_tasks_are_evaluated_by_one_program(setting, key):
         routes = (*routes, Pathway(task, (), head))
         for position in range(i + 1):
             whole = View(net, routes, chosen)
-            found = train.evaluate(whole, position, params, data)
+            found = evaluation.evaluate(whole, position, params, data)
             logits = own_logits(whole, (position,))(forward(whole)(params, data), data)
             assert float(found.loss) == pytest.approx(
                 float(mean_cross_entropy(logits, data["label"])), rel=1e-6
             )
-    assert train._evaluate._cache_size() == (3 if setting == "class" else 1)
+    assert evaluation.judged._cache_size() == (3 if setting == "class" else 1)

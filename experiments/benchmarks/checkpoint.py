@@ -25,6 +25,7 @@ from jaxcl.build import load_tasks, set_up
 from jaxcl.config import Config
 from jaxcl.events import EpochEnded, TaskBegan
 from jaxcl.run import go_on, run
+from jaxcl.saver import saver
 
 
 def resident() -> float:
@@ -68,7 +69,7 @@ def memory(method: str, console: Console) -> None:
     ]
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        save, wait = checkpoint.saver(Path(folder), 0, 2, console.print, ThreadPoolExecutor(1))
+        save, wait = saver(Path(folder), 0, 2, console.print, ThreadPoolExecutor(1))
         for event in run(config, tasks):
             if isinstance(event, TaskBegan) and event.position:
                 found.append(resident())

@@ -12,13 +12,14 @@ from rich.console import Console
 
 from jaxcl import alike, checkpoint, lock, output, past, processes, record, runtime
 from jaxcl.build import check_config, load_tasks, set_up
-from jaxcl.config import Config, from_toml, to_toml
+from jaxcl.config import Config
 from jaxcl.data import tfds
 from jaxcl.data.task import Task
 from jaxcl.errors import NonFiniteLoss, UsageError
 from jaxcl.experiments.scenario import Command
 from jaxcl.interrupt import Interrupted
 from jaxcl.recorder import Run
+from jaxcl.toml import from_toml, to_toml
 
 
 def settled(command: Command) -> tuple[Config, Path]:

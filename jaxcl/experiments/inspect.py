@@ -10,12 +10,13 @@ from rich.table import Table
 
 from jaxcl import data
 from jaxcl.build import make_net
-from jaxcl.config import Config, to_toml
+from jaxcl.config import Config
 from jaxcl.data import tfds
 from jaxcl.growth import count
 from jaxcl.images import SIDE
 from jaxcl.methods import METHODS
 from jaxcl.scenarios import SCENARIOS
+from jaxcl.toml import to_toml
 from jaxcl.types import Params, PRNGKey
 
 RGB = (32, 32, 3)

@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from jaxcl.config import Config, to_toml
+from jaxcl.config import Config
 from jaxcl.errors import UsageError, check_name
 from jaxcl.experiments import cli, several
+from jaxcl.toml import to_toml
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from jaxcl.checkpoint import load_params
-from jaxcl.config import Config, from_toml, to_toml
+from jaxcl.config import Config
 from jaxcl.experiments import cli
 from jaxcl.experiments.scenario import Command, defaults, main
 from jaxcl.methods import METHODS
 from jaxcl.scenarios import SCENARIOS, resolve
+from jaxcl.toml import from_toml, to_toml
 
 QUICK = ["--limit", "60", "--epochs", "1", "--batch-size", "20"]
 KEYS = {
@@ -107,6 +108,8 @@ def test_the_default_folder_is_named_after_scenario_and_method(run, tmp_path):
         (["--method", "slect"], "method: 'slect' is unknown; did you mean 'select'?"),
         (["--scenario", "7"], "scenario: '7' is unknown"),
         (["--epochs", "0"], "epochs: 0 is not positive"),
+        (["--mesh", "batch=2"], "mesh: 'batch=2' cannot be read; give sizes"),
+        (["--data", "stream", "--method", "joint"], "data: joint needs all images on the device"),
         (["--threshold", "-0.1"], "threshold: -0.1 is outside [0, 1]"),
         (["--batch-size", "5000"], "batch_size: 5000 is more than the 1440 training images"),
         (["--scenario", "3", "--data-dir", "nowhere"], "run: python -m jaxcl.experiments.prepare"),
