@@ -5,7 +5,14 @@ from unittest import mock
 
 import pytest
 
+from jaxcl import sharding
 from jaxcl.experiments import cli
+
+
+@pytest.fixture(autouse=True)
+def _one_device(monkeypatch):
+    """As on a usual CPU, whatever is simulated, unless a command says otherwise."""
+    monkeypatch.setattr(sharding, "usual_sizes", lambda networks: dict.fromkeys(sharding.AXES, 1))
 
 
 @pytest.fixture

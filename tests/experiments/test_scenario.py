@@ -262,6 +262,19 @@ def test_seeds_that_run_together_are_saved_and_resumed_together(run, tmp_path):
         chex.assert_trees_all_equal(*pair)
 
 
+def test_seeds_are_dealt_out_to_devices(run, tmp_path):
+    options = ["--scenario", "split-digits", "--tasks", "2", "--limit", "60", "--iterations", "6"]
+    options += ["--seeds", "0..3", "--method", "ewc", "--hidden", "8", "--batch-size", "12"]
+    code, out, _ = run(*options, "--mesh", "seed=4,data=2", "--out", "dealt")
+    assert code == 0
+    assert "4 seeds · digits-5-9 epoch" in out
+    code, _, _ = run(*options, "--out", "alone")
+    assert code == 0
+    for seed in range(4):
+        pair = [load_params(tmp_path / name / f"params/seed{seed}") for name in ("dealt", "alone")]
+        chex.assert_trees_all_close(*pair, rtol=0, atol=1e-5)
+
+
 def test_a_second_signal_stops_at_once(tmp_path):
     code, err = interrupt(tmp_path / "here", *LONGER, signals=(signal.SIGTERM,) * 2)
     assert code in (-signal.SIGTERM, 75)  # 75 if the first was quicker than the second
