@@ -42,7 +42,7 @@ class Command:
     partition: str | None = None
     """Of SLURM."""
     restarts: int = 100
-    """How often a job may reach its time limit."""
+    """How often a job of SLURM may reach its time limit; local: three times."""
     dry_run: bool = False
     """Print what would be submitted, then stop."""
     options: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
