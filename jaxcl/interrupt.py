@@ -2,9 +2,11 @@
 
 import contextlib
 import signal
+import time
 from collections.abc import Callable, Iterator
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+ONE_SIGNAL = 1.0  # seconds
 
 
 class Interrupted(Exception):
@@ -15,19 +17,25 @@ class Interrupted(Exception):
 def catching(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
     """Within it, the first signal is noted and the second stops the process at once.
 
+    Signals within a second are one: a scheduler may send several, a terminal sends Ctrl-C to
+    a launcher and its child.
+
     Args:
       say: told about the first signal.
 
     Yields:
       A function that returns whether a signal came.
     """
-    came: list[int] = []
+    came: list[float] = []
 
     def note(number: int, frame: object) -> None:
         del frame
-        came.append(number)
-        for each in SIGNALS:
-            signal.signal(each, signal.SIG_DFL)
+        came.append(time.monotonic())
+        if len(came) > 1:
+            if came[-1] - came[0] > ONE_SIGNAL:
+                signal.signal(number, signal.SIG_DFL)
+                signal.raise_signal(number)
+            return
         say("stopping: the steps that run are finished and saved; once more stops at once")
 
     before = {number: signal.signal(number, note) for number in SIGNALS}

@@ -96,13 +96,13 @@ def has_checkpoint(folder: Path, log: Path, seconds: float = 120) -> None:
 
 def test_an_array_runs_every_scenario_method_and_seed(env, tmp_path):
     log = tmp_path / "log-%a"
-    env = env | {"SCENARIOS": "split-digits", "METHODS": "finetune ewc", "SEEDS": "0 1"}
+    env = env | {"SCENARIOS": "builtin", "METHODS": "finetune ewc", "SEEDS": "0 1"}
     env |= {"RUNS": str(tmp_path / "runs"), "SBATCH_OPTIONS": f"--output={log}", "AT_ONCE": "2"}
-    job = call("bash", LAUNCH / "slurm_array.sbatch", "--tasks", "2", "--iterations", "20", env=env)
-    assert finished(job, env, log) == ["COMPLETED"] * 4
+    job = call("bash", LAUNCH / "slurm_array.sbatch", "--limit", "100", "--epochs", "1", env=env)
+    assert finished(job, env, log, 600) == ["COMPLETED"] * 4
     for method in ("finetune", "ewc"):
         for seed in (0, 1):
-            folder = tmp_path / "runs" / "split-digits" / method / f"seed{seed}"
+            folder = tmp_path / "runs" / "builtin" / method / f"seed{seed}"
             summary = json.loads((folder / "summary.json").read_text())
             assert (summary["method"], summary["seeds"]) == (method, [seed])
 
