@@ -105,7 +105,7 @@ def set_up(config: Config, tasks: Sequence[Task], *, stream: bool = False) -> Se
     """
     config = check_config(config)
     if stream:
-        _check_stream(config)
+        check_stream(config)
     assert config.optimizer is not None
     assert config.lr is not None
     tasks = fit(config, tasks)
@@ -136,7 +136,7 @@ def set_up(config: Config, tasks: Sequence[Task], *, stream: bool = False) -> Se
     )
 
 
-def _check_stream(config: Config) -> None:
+def check_stream(config: Config) -> None:
     """Raises a UsageError where a method needs all images on the device at once."""
     method, parts = METHODS[config.method], size(DATA)
     trained = method.branches and config.similarity in TRAINED

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from jaxcl import alike, checkpoint, lock, output, past, processes, record, runtime
-from jaxcl.build import check_config, load_tasks, set_up
+from jaxcl.build import check_config, check_stream, load_tasks, set_up
 from jaxcl.config import Config
 from jaxcl.data import tfds
 from jaxcl.data.task import Task
@@ -32,6 +32,8 @@ def settled(command: Command) -> tuple[Config, Path]:
         # As it was on the machine on which the run began: to the bit, it decides the result.
         config = dataclasses.replace(config, together=output.saved_config(folder).together)
     config = check_config(config)
+    if command.data == "stream":
+        check_stream(config)
     if command.out == Path() or command.resume == Path():
         raise UsageError("out: empty; name a folder of its own")
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
