@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import pytest
 
 from jaxcl import lockstep, sharding
+from jaxcl.build import set_up
 from jaxcl.config import Config
 from jaxcl.errors import UsageError
 from jaxcl.events import SeedEnded, StepsDone
-from jaxcl.run import run
+from jaxcl.run import go_on, run
+from jaxcl.snapshot import restore_all, take_all
 
 SETTINGS = {"epochs": 1, "batch_size": 20, "lr": 2e-2, "optimizer": "sgd", "probe": 40}
 SETTINGS |= {"generator_steps": 3, "generator_batch": 8, "generated": 40, "net": "mlp"}
@@ -30,7 +32,7 @@ def ended(tasks, mesh=None, **settings) -> list[SeedEnded]:
         return [event for event in run(config, tasks) if isinstance(event, SeedEnded)]
 
 
-@pytest.mark.parametrize("method", ["lwf", "ewc", "mas", "si", "der", "er", "dgr"])
+@pytest.mark.parametrize("method", ["lwf", "ewc", "online_ewc", "mas", "si", "der", "er", "dgr"])
 def test_sharing_a_batch_changes_nothing(method, tasks):
     """Fisher, path integral, what is recorded, generators: the sums between devices are right."""
     (alone,) = ended(tasks, method=method)
@@ -97,6 +99,22 @@ def test_large_parameters_are_split_where_the_mesh_says_so(tasks):
     assert places["b"] in (jax.P(), jax.P(None))
     (alone,) = ended(tasks, **settings)
     chex.assert_trees_all_close(alone.params, split.params, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("before", "after"), [("model=4,data=2", "data=4"), ("data=2", None)])
+def test_a_run_goes_on_with_another_number_of_devices(before, after, tasks):
+    settings = {"method": "ewc", "hidden": (256,)}
+    setting = Config(**SETTINGS | settings)
+    with sharding.on_mesh(before, 1):
+        events = run(setting, tasks)
+        cut = next(e for e in events if isinstance(e, StepsDone) and (e.position, e.step) == (1, 1))
+        saved = take_all([cut.learner])
+    with sharding.on_mesh(after, 1):
+        setup = set_up(setting, tasks)
+        (found,) = (e for e in go_on(setup, restore_all(setup, saved)) if isinstance(e, SeedEnded))
+    (alone,) = ended(tasks, **settings)
+    chex.assert_trees_all_close(alone.params, found.params, rtol=0, atol=1e-5)
+    assert alone.matrix == found.matrix
 
 
 def test_arrays_are_split_on_their_longest_axis_that_can_be():
