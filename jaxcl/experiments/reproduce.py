@@ -49,7 +49,7 @@ def main(command: Command) -> None:
     for name in command.scenarios:
         check_name("scenarios", name, [n for n in SCENARIOS if n[0] in reproduction.TABLE_4])
     file = command.report / reproduction.RESULTS
-    before = json.loads(file.read_text()) if file.exists() else []
+    before = processes.first(lambda: json.loads(file.read_text()) if file.exists() else [])
     for name in command.scenarios:
         config = check_config(command.varied(scenario=name, method=command.methods[0]))
         reproduction.check_same(before, reproduction.settings(to_toml(config)))
