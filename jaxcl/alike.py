@@ -5,6 +5,7 @@ are compiled once and, where ``together`` says so, trained side by side.
 """
 
 import dataclasses
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
@@ -54,6 +55,20 @@ def groups(configs: Mapping[Name, Config]) -> list[dict[Name, Config]]:
             parts.append({})
         parts[-1][name] = config
     return [part for parts in found.values() for part in parts]
+
+
+def at_once(configs: Mapping[Name, Config]) -> int:
+    """How many networks every program of :func:`groups` can be dealt out as, evenly."""
+    many = {
+        name: dataclasses.replace(
+            config, together=config.together or len(configs) * len(config.seeds)
+        )
+        for name, config in configs.items()
+    }
+    found = [
+        len(part) * (config.together or 1) for part in groups(many) for config in part.values()
+    ]
+    return math.gcd(*found)
 
 
 def set_up_like(setup: Setup, config: Config) -> Setup:

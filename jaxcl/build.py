@@ -140,7 +140,8 @@ def check_stream(config: Config) -> None:
     """Raises a UsageError where a method needs all images on the device at once."""
     method, parts = METHODS[config.method], size(DATA)
     trained = method.branches and config.similarity in TRAINED
-    if method.data is union or generates(config) or trained:
+    exact = (config.replay or method.replay) == "exact"
+    if method.data is union or generates(config) or exact or trained:
         what = config.similarity if trained else config.method
         raise UsageError(f"data: {what} needs all images on the device; leave stream out")
     assert config.batch_size is not None

@@ -129,7 +129,7 @@ def train_epoch(setup: Setup, learner: Learner, data: Data, epoch: Epoch) -> Lea
     order = epoch_order(shuffle, examples(data), setup.config.batch_size)
     streamed, rows, most = (lambda step: data), order, None
     if on_host(data):
-        streamed, rows, most = windows(data, order), None, window_steps(data, order.shape[1])
+        streamed, rows, most = windows(data, order), None, window_steps(data, order)
     if totals is None:
         totals = no_totals(program, state, streamed(learner.done), rows)
 

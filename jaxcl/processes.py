@@ -1,12 +1,11 @@
 """Several processes, on one machine or many, that run one program on all their devices.
 
 Every process runs the same lines on the same numbers, so each knows all there is to know;
-the first one alone reads and writes the folder of a run and speaks.  What one process
+the first one alone writes the folder of a run, which all of them see, and speaks.  What one process
 alone can know (what lies in a folder, what the clock says, whether a signal came) is
 agreed upon here.  With one process, functions here return what they are given.
 """
 
-import io
 import json
 import os
 import sys
@@ -16,11 +15,12 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 from numpy import ndarray
 
-from jaxcl.errors import OutputError, UsageError
+from jaxcl.errors import UsageError
 
 Value = TypeVar("Value")
 SILENT_SECONDS = 30  # after which a process counts as dead
 LEAVING_SECONDS = 10  # that a process waits for others as it ends
+PIECE = 2**28  # bytes that are told at once
 
 
 class Elsewhere(Exception):
@@ -57,6 +57,8 @@ def start() -> None:
                 f"JAX_NUM_PROCESSES: {given}, but {error}; give JAX_PROCESS_ID (0, 1, ...) and"
                 " JAX_COORDINATOR_ADDRESS (host:port) too"
             ) from error
+    # It would take SIGTERM before there is anything to save.
+    jax.config.update("jax_enable_preemption_service", False)
     # On CPUs, programs that run at once would take each other's messages.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     try:
@@ -98,8 +100,7 @@ def first(make: Callable[[], Value]) -> Value:
     """What the first process makes, as JSON, in all of them.
 
     Raises:
-      UsageError: in the first process, as ``make`` raised it; likewise OutputError.
-      Elsewhere: in the others.
+      Elsewhere: in the others, where ``make`` raised an error in the first.
     """
     if not several():
         return make()
@@ -107,7 +108,7 @@ def first(make: Callable[[], Value]) -> Value:
     if primary():
         try:
             value = make()
-        except (UsageError, OutputError) as found:
+        except Exception as found:
             error = found
     said = json.loads(_told(json.dumps([value, error is None]).encode()))
     if error is not None:
@@ -122,10 +123,12 @@ def arrays(found: Mapping[str, ndarray] | None) -> dict[str, ndarray]:
     assert found is not None or not primary()
     if not several():
         return dict(found or {})
-    packed = io.BytesIO()
-    np.savez(packed, **dict(found or {}))  # pyright: ignore[reportArgumentType]
-    with np.load(io.BytesIO(_told(packed.getvalue())), allow_pickle=False) as told:
-        return {name: told[name] for name in told.files}
+    own = dict(found or {})
+    kinds = first(lambda: {name: [list(x.shape), x.dtype.str] for name, x in own.items()})
+    return {
+        name: np.frombuffer(_told(own[name].tobytes() if own else b""), kind).reshape(shape)
+        for name, (shape, kind) in kinds.items()
+    }
 
 
 def any_of(flags: Sequence[bool]) -> list[bool]:
@@ -160,6 +163,12 @@ def _told(content: bytes) -> bytes:
     """Bytes of the first process, in all of them."""
     from jax.experimental import multihost_utils
 
-    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(content))))
-    own = np.frombuffer(content, np.uint8) if primary() else np.zeros(size, np.uint8)
-    return np.asarray(multihost_utils.broadcast_one_to_all(own), np.uint8).tobytes()
+    tell, size = multihost_utils.broadcast_one_to_all, np.array(divmod(len(content), PIECE))
+    whole, rest = (int(n) for n in tell(size.astype(np.int32)))
+    parts = []
+    for i in range(whole + (rest > 0)):
+        own = np.zeros(PIECE if i < whole else rest, np.uint8)
+        if primary():
+            own[:] = np.frombuffer(content[i * PIECE : (i + 1) * PIECE], np.uint8)
+        parts.append(np.asarray(tell(own), np.uint8).tobytes())
+    return b"".join(parts)

@@ -13,7 +13,7 @@ from jaxcl.errors import NonFiniteLoss, OutputError
 from jaxcl.events import Diverged, EpochEnded, StepsDone
 from jaxcl.interrupt import Interrupted, catching
 from jaxcl.past import say
-from jaxcl.recorder import Run, recorder, silent
+from jaxcl.recorder import Recorder, Run, recorder, silent
 from jaxcl.run import Happened, rounds
 
 
@@ -59,7 +59,9 @@ def record(
 
     writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
     first = processes.primary()
-    recorders = [recorder(r, console, saving.keep, writer) if first else silent() for r in runs]
+    recorders = [
+        recorder(r, console, saving.keep, writer) if first else silent(r.setup) for r in runs
+    ]
     failed: dict[int, NonFiniteLoss] = {}
     saved = time.perf_counter()
     happenings = rounds([run.setup for run in runs], [run.past.learners for run in runs])
@@ -84,11 +86,19 @@ def record(
                 for place, events in at_rest.items():
                     recorders[place].save([each.learner for each in events], spent())
             if stop:
-                on_disk = [each.wait() for each in recorders]
-                if not all(on_disk):
-                    raise OutputError("interrupted, and the last checkpoint was not written")
+                processes.first(lambda: _saved(recorders))
                 raise Interrupted
-    return [failed.get(i) or each.finish(spent()) for i, each in enumerate(recorders)]
+    # In one, so that no process leaves while the first one writes.
+    done = processes.first(
+        lambda: [{} if i in failed else r.finish(spent()) for i, r in enumerate(recorders)]
+    )
+    return [failed.get(i) or summary for i, summary in enumerate(done)]
+
+
+def _saved(recorders: Sequence[Recorder]) -> None:
+    on_disk = [each.wait() for each in recorders]
+    if not all(on_disk):
+        raise OutputError("interrupted, and the last checkpoint was not written")
 
 
 def _at_rest(

@@ -95,14 +95,18 @@ def recorder(run: Run, console: Console, keep: int, writer: Executor) -> Recorde
     return Recorder(take, save, wait, finish)
 
 
-def silent() -> Recorder:
-    """The recorder of a process that is not the first: it has a part in saving, and no file."""
+def silent(setup: Setup) -> Recorder:
+    """The recorder of a process that is not the first: no file, but a part in what is made."""
+
+    def take(event: Event) -> None:
+        if isinstance(event, EpochEnded) and event.phase == GENERATOR:
+            pictures(setup, event.learner, PICTURES)
 
     def save(learners: Sequence[Learner], spent: Sequence[float]) -> None:
         del spent
         snapshot.take_all(learners)  # parts of arrays may lie on this process's devices
 
-    return Recorder(lambda event: None, save, lambda: True, lambda spent: {})
+    return Recorder(take, save, lambda: True, lambda spent: {})
 
 
 def _save_params(path: Path, params: Params) -> None:

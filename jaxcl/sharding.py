@@ -1,7 +1,7 @@
 """Many devices: one mesh, and where arrays lie on it.
 
 The mesh is JAX's own, in its own context (``jax.set_mesh``).  Three axes: ``seed``, along
-which whole networks are dealt out, which needs no communication; ``data``, along which
+which whole networks are dealt out, whose steps need no communication; ``data``, along which
 each batch is; and ``model``, along which large parameters are split.  What is not dealt
 out is the same on every device.  XLA's partitioner puts in the sums between devices, so
 what is computed does not depend on the mesh, but for rounding.
@@ -14,7 +14,7 @@ import re
 from contextlib import AbstractContextManager, nullcontext
 
 import jax
-from jax.sharding import AxisType, Mesh, PartitionSpec, get_abstract_mesh, get_mesh
+from jax.sharding import AxisType, PartitionSpec, get_abstract_mesh
 
 from jaxcl.errors import UsageError
 from jaxcl.types import Array, PyTree
@@ -30,7 +30,7 @@ def on_mesh(text: str | None, networks: int) -> AbstractContextManager[object]:
     Args:
       text: sizes of the axes, such as ``"seed=4,data=2"``; None for what suits the
         devices that there are.
-      networks: that are trained.
+      networks: that are trained at once.
 
     Raises:
       UsageError: sizes that cannot be used on these devices.
@@ -77,11 +77,6 @@ def usual_sizes(networks: int) -> dict[str, int]:
     there = jax.device_count()
     seeds = math.gcd(there, networks)
     return {SEED: seeds, DATA: there // seeds if jax.process_count() > 1 else 1, MODEL: 1}
-
-
-def concrete_mesh() -> Mesh:
-    """The mesh with its devices."""
-    return get_mesh()
 
 
 def size(axis: str) -> int:

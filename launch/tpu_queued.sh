@@ -80,12 +80,14 @@ python3 -m uv pip install --quiet --python jaxcl-venv/bin/python "./jaxcl[tpu]"'
 # Every worker reads the run from the bucket; the one that holds its lock, and so writes the
 # folder, copies it back.  A copy that was cut off does no harm: checkpoints have checksums.
 run() {
-    local args folder bucket
+    local args folder bucket buckets
     args=$(printf '%q ' "$@")
     folder=$(printf '%q' "runs/$NAME")
-    bucket=$(printf '%q' "$BUCKET/$NAME")
+    buckets=$(printf '%q' "${BUCKET%/}")
+    bucket=$buckets/$(printf '%q' "$NAME")
     on_all "set -u; mkdir -p $folder
-gcloud storage rsync --recursive $bucket $folder || true
+held=\$(gcloud storage ls $buckets/) || exit 1 # out of reach is not empty: push would delete the run
+case \$held in *$bucket/*) gcloud storage rsync --recursive $bucket $folder || exit 1 ;; esac
 push() {
     [ ! -e $folder/.lock ] || gcloud storage rsync --recursive \\
         --delete-unmatched-destination-objects --exclude='(^|/)\\.lock\$' $folder $bucket

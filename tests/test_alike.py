@@ -42,6 +42,19 @@ POINTS = [
 ]
 
 
+def test_networks_that_can_be_dealt_out_are_those_that_run_at_once():
+    def of(**settings) -> Config:
+        return Config(**SETTINGS | {"method": "ewc", "together": None} | settings)
+
+    points = {strength: of(strength=strength) for strength in (1.0, 2.0, 3.0)}
+    assert alike.at_once(points) == 3
+    seeds = {"seeds": (0, 1, 2, 3)}
+    assert alike.at_once({s: of(strength=s, **seeds) for s in points}) == 12
+    assert alike.at_once({m: of(method=m) for m in ("ewc", "si", "lwf", "er")}) == 1
+    assert alike.at_once({"one": of(**seeds, together=2)}) == 2
+    assert alike.at_once({"one": of(**seeds, together=1)}) == 1
+
+
 @pytest.mark.parametrize(("method", "values"), POINTS)
 def test_points_side_by_side_end_as_they_do_alone(method, values, tasks):
     """Each differs in all numbers of the method at once, so that none can be a constant."""

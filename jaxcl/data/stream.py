@@ -2,7 +2,8 @@
 
 A window holds the batches of some steps.  While the device works on one, Grain fetches
 the next.  Which rows are in it follows from the seed and the epoch, as it does for data
-on the device: the results are the same to rounding, and a run goes on to the bit.
+on the device: the results are the same to rounding (but for what a buffer of fixed size draws),
+and a run goes on to the bit.
 """
 
 import math
@@ -11,20 +12,21 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec, get_abstract_mesh
+from jax.sharding import NamedSharding, PartitionSpec, get_abstract_mesh, get_mesh
 from numpy import ndarray
 
-from jaxcl.sharding import DATA, concrete_mesh
+from jaxcl.sharding import DATA
 from jaxcl.types import Array, Batch, Data, Int
 
 WINDOW_BYTES = 2**26
 AHEAD = 2  # windows that are fetched before they are needed
 
 
-def window_steps(data: Data, batch_size: int) -> int:
+def window_steps(data: Data, order: Int[Array, "steps batch"]) -> int:
     """Steps whose batches make a window."""
     each = sum(math.prod(x.shape[1:]) * x.dtype.itemsize for x in data.values())
-    return max(1, WINDOW_BYTES // (each * batch_size))
+    steps, batch = order.shape
+    return min(steps, max(1, WINDOW_BYTES // (each * batch)))
 
 
 Window = Callable[[int], Batch]
@@ -38,13 +40,15 @@ def windows(data: Data, order: Int[Array, "steps batch"]) -> Window:
       data: on the host; ``index``, the row, is added.
       order: rows of each step's batch.
     """
-    rows, held = np.asarray(order), window_steps(data, order.shape[1])
+    rows, held = np.asarray(order), window_steps(data, order)
     host = {name: np.asarray(x) for name, x in data.items()}
+    columns = _own_columns(rows.shape[1])  # here: the mesh is not known to Grain's threads
     fetched: Iterator[Any] = iter(())
     at, window = -1, {}
 
     def fetch(number: int) -> dict[str, ndarray]:
-        own = rows[number * held : (number + 1) * held, _own_columns(rows.shape[1])]
+        steps = np.arange(number * held, (number + 1) * held)
+        own = rows[steps.clip(max=len(rows) - 1), columns]  # the last window is filled up
         return {**{name: x[own] for name, x in host.items()}, "index": own}
 
     def of(step: int) -> Batch:
@@ -53,7 +57,9 @@ def windows(data: Data, order: Int[Array, "steps batch"]) -> Window:
         if number != at:
             if number != at + 1 or at < 0:
                 fetched = iter(_ahead(fetch, number, -(-len(rows) // held)))
-            window = {name: _on_devices(x, rows.shape[1]) for name, x in next(fetched).items()}
+            window = {
+                name: _on_devices(x, columns, rows.shape[1]) for name, x in next(fetched).items()
+            }
             at = number
         return window
 
@@ -86,11 +92,11 @@ def _own_columns(batch: int) -> slice:
     return slice(min(first for first, _ in ends), max(last for _, last in ends))
 
 
-def _on_devices(own: ndarray, batch: int) -> Array:
+def _on_devices(own: ndarray, columns: slice, batch: int) -> Array:
     """An array of all processes, of which each has its columns."""
     if get_abstract_mesh().empty:
         return jax.numpy.asarray(own)
-    shape, first = (len(own), batch, *own.shape[2:]), _own_columns(batch).start
+    shape, first = (len(own), batch, *own.shape[2:]), columns.start
 
     def part(index: tuple[slice, ...] | None) -> ndarray:
         assert index is not None
@@ -101,4 +107,4 @@ def _on_devices(own: ndarray, batch: int) -> Array:
 
 
 def _place() -> NamedSharding:
-    return NamedSharding(concrete_mesh(), PartitionSpec(None, DATA))
+    return NamedSharding(get_mesh(), PartitionSpec(None, DATA))

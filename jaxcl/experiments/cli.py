@@ -4,6 +4,7 @@ import contextlib
 import io
 import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -51,9 +52,12 @@ def main(
     except Exception as error:
         if not processes.several():
             raise
-        reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
-        fail(f"another process has ended, or cannot be reached ({reason}); --resume goes on", 1)
-        processes.leave(1)  # to end in order, it would wait for the other one
+        reason = str(error).strip().split("\n")[0][:200]
+        if type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" not in reason:
+            fail(f"another process has ended, or cannot be reached ({reason}); --resume goes on", 1)
+        else:
+            traceback.print_exc()
+        processes.leave(1)  # to end in order, it would wait for the others
     except KeyboardInterrupt:
         sys.exit(fail("interrupted; what was written is kept", 130))
 

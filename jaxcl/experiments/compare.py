@@ -31,10 +31,9 @@ def main(command: Command) -> None:
     configs = {method: command.varied(method=method) for method in command.methods}
     out = command.out or several.new_folder("compare", command.scenario)
     several.run_each(command, configs, out, console, PROG)
-    if not processes.primary():
-        return
-    summaries = [json.loads((out / m / output.SUMMARY).read_text()) for m in command.methods]
-    comparison.write(summaries, out)
+    files = [out / method / output.SUMMARY for method in command.methods]
+    summaries = processes.first(lambda: [json.loads(file.read_text()) for file in files])
+    processes.first(lambda: comparison.write(summaries, out))
     console.print(comparison.table(summaries))
     for line in comparison.expectations(summaries):
         console.print(line, highlight=False)

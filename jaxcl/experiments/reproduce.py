@@ -68,8 +68,8 @@ def main(command: Command) -> None:
     finally:  # also what there is when a signal comes
         new = [each for folder in folders.values() if (each := reproduction.result(folder))]
         results = reproduction.merged(before, new)
-        if results and processes.primary():
-            reproduction.write(results, command.report)
+        if results:
+            processes.first(lambda: reproduction.write(results, command.report))
     if not results and processes.primary():
         raise UsageError("runs: none is finished yet; leave --no-runs out")
     console.print(reproduction.table_4(results), highlight=False)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -91,7 +92,8 @@ def main(command: Command) -> None:
     if command.dry_run:
         return inspect.dry_run(console, *execute.settled(command))
     try:
-        with on_mesh(command.mesh, len(command.seeds)):
+        at_once = math.gcd(len(command.seeds), command.together or len(command.seeds))
+        with on_mesh(command.mesh, at_once):
             for error in execute.run([command], console).values():
                 raise error
     except Interrupted as stopped:

@@ -74,7 +74,7 @@ def run_each(
     again = shlex.join(prog.split() + sys.argv[1:])
     again += "" if command.out else f" --out {shlex.quote(str(out))}"
     try:
-        with on_mesh(command.mesh, sum(len(config.seeds) for config in configs.values())):
+        with on_mesh(command.mesh, alike.at_once(configs)):
             groups = alike.groups(configs)
             parts = [_checked(command, group, out) for group in groups]
             tasks = _tasks(list(configs.values()), console)

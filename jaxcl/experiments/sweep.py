@@ -41,9 +41,7 @@ def main(command: Command) -> None:
     points = grid.points(varied)
     out = command.out or several.new_folder("sweep", command.scenario, command.method)
     tried, first = _run(command, points, out, console)
-    if not processes.primary():
-        return
-    tuning.write(tried, first, varied, out)
+    processes.first(lambda: tuning.write(tried, first, varied, out))
     console.print(tuning.table(tried))
     console.print(tuning.best_text(tried), highlight=False)
     where = "the test set" if command.validation == 0 else "images held out from training"

@@ -23,9 +23,9 @@ def tasks(make_task):
 
 @pytest.fixture
 def small(monkeypatch):
-    """Windows of three steps, and 20 images on the device at a time."""
+    """Windows of four of an epoch's seven steps, and 20 images on the device at a time."""
     image = 32 * 32 * 3 + 8
-    monkeypatch.setattr(stream, "WINDOW_BYTES", 3 * 8 * image)
+    monkeypatch.setattr(stream, "WINDOW_BYTES", 4 * 8 * image)
     monkeypatch.setattr(batching, "PORTION_BYTES", 20 * image)
 
 
@@ -42,21 +42,20 @@ def test_what_is_streamed_ends_as_what_is_on_the_device(method, tasks, small):
     assert (whole.matrix, whole.bytes) == (parts.matrix, parts.bytes)
 
 
-def test_the_last_window_may_be_a_short_one(small):
-    data = {"image": np.arange(40, dtype=np.uint8).reshape(40, 1), "label": np.arange(40)}
-    order = jax.random.permutation(jax.random.key(0), 40).reshape(10, 4)
-    held = 4
-    assert stream.window_steps(data, 4) > held  # it is tiny; so:
-    image = 1 + 8
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream, "WINDOW_BYTES", held * 4 * image)
+@pytest.mark.parametrize("held", [1, 3, 4, 5, 7, 9])
+def test_each_step_gets_the_rows_of_its_batch(held, monkeypatch):
+    """Whatever divides the seven steps, and from wherever a run goes on."""
+    data = {"image": np.arange(28, dtype=np.uint8).reshape(28, 1), "label": np.arange(28)}
+    order = jax.random.permutation(jax.random.key(0), 28).reshape(7, 4)
+    monkeypatch.setattr(stream, "WINDOW_BYTES", held * 4 * 9)
+    steps = stream.window_steps(data, order)
+    assert steps == min(held, 7)
+    for first in range(7):
         window = stream.windows(data, order)
-        for first in (0, 4, 8):
-            part = order[first : first + held]
-            chex.assert_trees_all_equal(window(first)["index"], part)
-            chex.assert_trees_all_equal(window(first)["image"][..., 0], part.astype(np.uint8))
-        later = stream.windows(data, order)  # as where a run goes on
-        chex.assert_trees_all_equal(later(9)["index"], order[8:])
+        for step in range(first, 7):
+            batch = {name: x[step % steps] for name, x in window(step).items()}
+            chex.assert_trees_all_equal(batch["index"], order[step])
+            chex.assert_trees_all_equal(batch["image"][:, 0], order[step].astype(np.uint8))
 
 
 def test_a_run_goes_on_to_the_bit(tasks, small):
@@ -64,7 +63,7 @@ def test_a_run_goes_on_to_the_bit(tasks, small):
     setup = set_up(config, tasks, stream=True)
     whole = [e for e in go_on(setup) if isinstance(e, SeedEnded)]
     moments = [e for e in go_on(setup) if isinstance(e, StepsDone)]
-    inside = [e for e in moments if e.position == 1 and e.step % 3]
+    inside = [e for e in moments if e.position == 1 and e.step % 4]
     assert inside  # in the middle of a window
     for event in inside[:2]:
         at = next(
@@ -97,7 +96,14 @@ def test_reservoirs_take_what_is_streamed(tasks, small):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"method": "joint"}, {"method": "dgr"}, {"method": "select", "similarity": "cka"}]
+    "settings",
+    [
+        {"method": "joint"},
+        {"method": "dgr"},
+        {"method": "exact_replay"},
+        {"method": "ewc", "replay": "exact"},
+        {"method": "select", "similarity": "cka"},
+    ],
 )
 def test_what_needs_all_images_is_refused(settings, tasks):
     settings = SETTINGS | {"net": "cnn", **settings}
