@@ -72,6 +72,15 @@ def start() -> None:
         raise UsageError(f"processes: they do not find each other ({reason})") from error
 
 
+def is_lost(error: Exception) -> bool:
+    """Whether an error says that another process cannot be reached."""
+    import jax
+
+    # Gloo's, of CPUs, come as ValueError; what else the runtime reports may be a full device.
+    of_runtime = isinstance(error, jax.errors.JaxRuntimeError)
+    return "Gloo" in str(error) or (of_runtime and "RESOURCE_EXHAUSTED" not in str(error))
+
+
 def leave(code: int) -> NoReturn:
     """Ends this process at once, without a word to the others."""
     sys.stdout.flush()

@@ -53,7 +53,7 @@ def main(
         if not processes.several():
             raise
         reason = str(error).strip().split("\n")[0][:200]
-        if type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" not in reason:
+        if processes.is_lost(error):
             fail(f"another process has ended, or cannot be reached ({reason}); --resume goes on", 1)
         else:
             traceback.print_exc()
