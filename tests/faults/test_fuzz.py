@@ -85,8 +85,8 @@ def test_command_line_up_to_the_first_step(arguments, tmp_path):
     stop = UsageError("set_up: this is where the test ends")
     with (
         contextlib.chdir(here),
-        mock.patch("jaxcl.build.load_tasks", return_value=[]),
-        mock.patch("jaxcl.build.set_up", side_effect=stop),
+        mock.patch("jaxcl.experiments.execute.load_tasks", return_value=[]),
+        mock.patch("jaxcl.experiments.execute.set_up", side_effect=stop),
     ):
         one_line(*call([part for pair in arguments for part in pair]))
     if not any(option == "--overwrite" for option, _ in arguments):
