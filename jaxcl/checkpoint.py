@@ -51,6 +51,10 @@ def save_params(path: Path, params: Params) -> None:
     ocp.save(str(path.absolute()), params, overwrite=True)
 
 
+def _this_process() -> dict[str, Any]:
+    return {"primary_host": processes.number(), "active_processes": {processes.number()}}
+
+
 def _save_alone(path: Path, params: Params) -> None:
     """The same from one of several processes, which has all there is.
 
@@ -58,8 +62,7 @@ def _save_alone(path: Path, params: Params) -> None:
     """
     import orbax.checkpoint as ocp
 
-    own = {processes.number()}
-    alone = ocp.options.MultiprocessingOptions(primary_host=min(own), active_processes=own)
+    alone = ocp.options.MultiprocessingOptions(**_this_process())
     handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
     with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
         arrays = jax.tree.map(np.asarray, params)
@@ -70,8 +73,7 @@ def _reading_alone():
     """The context in which Orbax does not wait for other processes."""
     from orbax.checkpoint import v1 as ocp
 
-    own = {processes.number()}
-    alone = ocp.options.MultiprocessingOptions(primary_host=min(own), active_processes=own)
+    alone = ocp.options.MultiprocessingOptions(**_this_process())
     return ocp.Context(multiprocessing_options=alone) if processes.several() else nullcontext()
 
 

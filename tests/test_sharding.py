@@ -62,10 +62,12 @@ def test_networks_that_are_dealt_out_end_as_they_do_alone(mesh, tasks):
 def collectives(tasks, monkeypatch, mesh: str) -> set[str]:
     """What devices say to each other in the steps of four networks, and where they lie."""
     found: set[str] = set()
+    seen: list[str] = []
     compiled = lockstep.run_stacked
 
     def spied(*given):
         text = compiled.lower(*given).compile().as_text()
+        seen.append(text)
         found.update(re.findall(COLLECTIVES, text))
         made = compiled(*given)
         for leaf in jax.tree.leaves(made):
@@ -74,6 +76,7 @@ def collectives(tasks, monkeypatch, mesh: str) -> set[str]:
 
     monkeypatch.setattr(lockstep, "run_stacked", spied)
     ended(tasks[:1], mesh, method="si", seeds=(0, 1, 2, 3), together=4)
+    assert seen
     return found
 
 

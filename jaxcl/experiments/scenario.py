@@ -15,7 +15,25 @@ from jaxcl.experiments import cli
 
 
 @dataclasses.dataclass(frozen=True)
-class Command(Config):
+class How(Config):
+    """Settings, and how they are run, of which the result is independent."""
+
+    checkpoint_every: str = "1"
+    """Save after so many epochs, or seconds: 2, 30s."""
+    keep: int = 2
+    """Checkpoints to keep while a run goes on."""
+    mesh: str | None = None
+    """Devices to use: seed=4,data=2 deals networks out to 4, each on 2 that share its
+    batches; model=2 splits large parameters. By default as many as there are networks for."""
+    data: Literal["device", "stream"] = "device"
+    """stream: images stay on the host, and come to the device as they are needed."""
+
+
+HOW = ("checkpoint_every", "keep", "mesh", "data")
+
+
+@dataclasses.dataclass(frozen=True)
+class Command(How):
     """Learn a scenario's tasks one after the other and report what was kept."""
 
     out: Path | None = None
@@ -25,15 +43,6 @@ class Command(Config):
     resume: Path | None = None
     """Go on with the run in this folder; without a folder, with that in --out (a new run
     if there is none yet), or else with the newest that is not finished."""
-    checkpoint_every: str = "1"
-    """Save after so many epochs, or seconds: 2, 30s."""
-    keep: int = 2
-    """Checkpoints to keep while the run goes on."""
-    mesh: str | None = None
-    """Devices to use: seed=4,data=2 deals networks out to 4, each on 2 that share its
-    batches; model=2 splits large parameters. By default as many as there are networks for."""
-    data: Literal["device", "stream"] = "device"
-    """stream: images stay on the host, and come to the device as they are needed."""
     list: bool = False
     """Name the scenarios and methods, then stop."""
     explain: bool = False
@@ -104,8 +113,7 @@ def main(command: Command) -> None:
 def _how(command: Command) -> list[str]:
     """The options that are no settings of the run, as far as they were given."""
     usual = Command()
-    names = ("checkpoint_every", "keep", "mesh", "data")
-    names = [n for n in names if getattr(command, n) != getattr(usual, n)]
+    names = [n for n in HOW if getattr(command, n) != getattr(usual, n)]
     return [f"--{name.replace('_', '-')}={getattr(command, name)}" for name in names]
 
 

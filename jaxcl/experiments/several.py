@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from jaxcl.config import Config
 from jaxcl.errors import UsageError
@@ -17,21 +17,12 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Several(Config):
+class Several(scenario.How):
     """Settings that the runs have in common, and where they go."""
 
     out: Path | None = None
     """Output folder, one folder a run in it; default: a new one under runs/. What it holds
     already is gone on with."""
-    checkpoint_every: str = "1"
-    """Save after so many epochs, or seconds: 2, 30s."""
-    keep: int = 2
-    """Checkpoints to keep while a run goes on."""
-    mesh: str | None = None
-    """Devices to use: seed=4,data=2 deals networks out to 4, each on 2 that share its
-    batches; model=2 splits large parameters. By default as many as there are networks for."""
-    data: Literal["device", "stream"] = "device"
-    """stream: images stay on the host, and come to the device as they are needed."""
 
     def varied(self, **changes: Any) -> Config:
         """The settings of a run."""
@@ -117,8 +108,7 @@ def _checked(
     if command.out == Path():
         raise UsageError("out: empty; name a folder of its own")
     processes.first(lambda: output.check_free(out, overwrite=False))
-    names = ("checkpoint_every", "keep", "mesh", "data")
-    how = {name: getattr(command, name) for name in names}
+    how = {name: getattr(command, name) for name in scenario.HOW}
     runs = {}
     for name, config in configs.items():
         runs[name] = scenario.Command(**vars(config), **how, out=out / name, resume=out / name)
