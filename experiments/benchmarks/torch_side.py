@@ -4,7 +4,6 @@ Channels last, fused Adam, data on the device from the start, penalties by one c
 all weights; ``compiled`` puts the loss through ``torch.compile``.
 """
 
-# pyright: reportMissingImports=false
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path

@@ -8,7 +8,6 @@ of 100 images a class, or EWC with the exact Fisher of all images, example by ex
 the average accuracy of all tasks so far.
 """
 
-# pyright: reportMissingImports=false
 import sys
 from itertools import pairwise
 
