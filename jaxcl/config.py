@@ -23,15 +23,13 @@ class Config:
     scenario: str = "builtin"
     """The sequence of tasks; --list names them all."""
     setting: Literal["task", "domain", "class"] | None = None
-    """What must be told apart: a head per task, one shared head, or all classes so far;
-    by default the scenario's."""
+    """A head for each task, one shared head, or all classes so far; default: the scenario's."""
     heads: Literal["growing", "full"] | None = None
     """class: the head grows with the tasks, or has all classes from the start."""
     seeds: tuple[int, ...] = (0,)
     """Random seeds, such as 0 1 2 or 0..2; each is a run of its own."""
     together: int | None = None
-    """Networks that are trained at once, as one program: seeds and, in a sweep, its points;
-    by default all, on a CPU one."""
+    """Networks (seeds, points of a sweep) trained at once; default: all, on a CPU one."""
     tasks: int | None = None
     """Number of tasks of a scenario that is made from one data set."""
     order: int = 0
@@ -57,8 +55,7 @@ class Config:
     later_lr: float | None = None
     """Learning rate in later tasks, after their warm-up; by default the same."""
     schedule: Literal["constant", "cosine"] | None = None
-    """Whether the learning rate falls from epoch to epoch of a task, like half a cosine
-    towards 0; by default the scenario's."""
+    """The learning rate stays, or falls over a task's epochs like half a cosine towards 0."""
     l2: float | None = None
     """Coefficient of the L2 term, l2/2 * sum of squared weights."""
     lam: float | None = None
@@ -82,13 +79,11 @@ class Config:
     ratio: float | None = None
     """Buffer: part of each task that is kept, instead of --per-class."""
     buffer: int | None = None
-    """er, der: images that are kept in all, instead of --per-class (der without either:
-    100 a class)."""
+    """er, der: images kept in all, instead of --per-class (der without either: 100 a class)."""
     storage: Literal["reservoir", "class_balanced", "ring"] = "reservoir"
     """With --buffer: which images are kept."""
     replay_weight: float | None = None
-    """Weight of the new task's loss in replay, and the share of its images in what a
-    generator learns from, 0 to 1; by default the scenario's, or else 1/k in task k."""
+    """Weight of the new loss in replay and share of new images; default: the scenario's, or 1/k."""
     replay: Literal["buffer", "exact", "noise", "generative"] | None = None
     """Replay on top of a method that has none of its own."""
     labels: Literal["soft", "hard"] = "soft"
@@ -96,8 +91,7 @@ class Config:
     generated: int = 20_000
     """Images that the generator draws as a task comes."""
     balance: bool = True
-    """Keep, of three times as many drawn, so that all old classes are as frequent (domain,
-    class)."""
+    """Old classes alike often among generated images (domain, class), or as they come."""
     generator: Literal["mlp", "conv"] = "mlp"
     """Networks of generator and critic."""
     latent: int = 100
@@ -115,8 +109,7 @@ class Config:
     average: float = 0.999
     """What the running average of the generator keeps in each iteration; 0: no average."""
     scratch: bool | None = None
-    """Begin each task with fresh weights: what is kept comes from replay alone; by
-    default the scenario's."""
+    """Begin each task with fresh weights, not the last ones; default: the scenario's."""
     alpha: float = 0.5
     """der: weight of the remembered logits."""
     beta: float = 0.5
@@ -124,8 +117,7 @@ class Config:
     threshold: float = 0.90
     """select: a layer is shared from this similarity on, 0 to 1."""
     similarity: Literal["frechet", "bures", "cosine", "cka", "rsa", "svcca"] = "frechet"
-    """select: of channel statistics (the first three), or of responses to those of a second
-    network that was trained on the new task for an epoch."""
+    """select: of channel statistics (frechet, bures, cosine), or of responses (the others)."""
     second: Literal["copy", "scratch"] = "copy"
     """select with cka, rsa or svcca: how the second network begins."""
     candidates: Literal["all", "latest", "first"] = "all"
@@ -133,16 +125,13 @@ class Config:
     start: Literal["copy", "fresh"] = "copy"
     """A new branch starts as a copy of the nearest one, or with fresh weights."""
     warmup_epochs: int | None = None
-    """Epochs in which a later task's new head trains alone, before the others; by default
-    1 for lwf_gr, else 0."""
+    """Epochs in which a later task's new head first trains alone; default: 1 for lwf_gr, else 0."""
     resize: Literal["bilinear", "pad", "keep"] | None = None
-    """How small images become 32x32x3 for the cnn; keep: it takes them as they come, if they
-    are alike in all tasks. By default the scenario's."""
+    """How small images become 32x32x3 for the cnn; keep: as they come; default: the scenario's."""
     limit: int | None = None
     """At most this many training images (and as many test images) a task."""
     validation: float = 0.0
-    """Part of each task's training images that is held out, and tested on instead of the
-    test set: to choose settings by."""
+    """Part of a task's training images, held out and tested on, to choose settings by."""
     probe: int = 2000
     """Images of a task from which the channel statistics are taken."""
     data_dir: Path | None = None

@@ -23,8 +23,7 @@ class How(Config):
     keep: int = 2
     """Checkpoints to keep while a run goes on."""
     mesh: str | None = None
-    """Devices to use: seed=4,data=2 deals networks out to 4, each on 2 that share its
-    batches; model=2 splits large parameters. By default as many as there are networks for."""
+    """Devices: seed=4,data=2: 4 networks at a time, 2 devices each; model=2: large arrays split."""
     data: Literal["device", "stream"] = "device"
     """stream: images stay on the host, and come to the device as they are needed."""
 
@@ -41,8 +40,7 @@ class Command(How):
     overwrite: bool = False
     """Replace the run that the output folder holds."""
     resume: Path | None = None
-    """Go on with the run in this folder; without a folder, with that in --out (a new run
-    if there is none yet), or else with the newest that is not finished."""
+    """Go on with the run in PATH; without one, in --out, or the newest that is not finished."""
     list: bool = False
     """Name the scenarios and methods, then stop."""
     explain: bool = False

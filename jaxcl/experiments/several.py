@@ -21,8 +21,7 @@ class Several(scenario.How):
     """Settings that the runs have in common, and where they go."""
 
     out: Path | None = None
-    """Output folder, one folder a run in it; default: a new one under runs/. What it holds
-    already is gone on with."""
+    """Folder of the runs, a new one by default; what it holds already is gone on with."""
 
     def varied(self, **changes: Any) -> Config:
         """The settings of a run."""

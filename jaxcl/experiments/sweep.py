@@ -15,14 +15,11 @@ class Command(several.Several):
     """Run a method with every combination of some settings, and find the best one."""
 
     grid: tuple[str, ...] = ()
-    """What to vary, one or more of: strength=1e2:1e10:9 (first, last, how many: each the
-    same multiple of the one before), lam=1,5,15, start=copy,fresh."""
+    """What to vary: strength=1e2:1e10:9 (first, last, how many), lam=1,5,15, start=copy,fresh."""
     validation: float = 0.1
-    """Part of each task's training images that is held out, and tested on instead of the
-    test set; 0: the test set."""
+    """Part of a task's training images, held out and tested on; 0: the test set."""
     halving: int | None = None
-    """Successive halving: train all points for a part of the steps; one in so many goes on,
-    trained so many times as long, until the last are trained to the end."""
+    """Train all for a part of the steps; one in so many goes on, so many times as long."""
 
 
 def main(command: Command) -> None:
