@@ -19,8 +19,8 @@ from jaxcl.sharding import SEED, size
 from jaxcl.train import OPTIMIZERS
 
 NUMBERS = (
-    "strength", "lam", "temperature", "xi", "alpha", "beta", "l2", "lr", "later_lr", "schedule",
-    "decay", "fisher", "fisher_examples",
+    "strength", "lam", "temperature", "xi", "alpha", "beta", "l2", "later_l2", "lr", "later_lr",
+    "schedule", "decay", "fisher", "fisher_examples",
     "threshold", "start", "candidates", "similarity", "second",
 )  # fmt: skip
 """Settings that are leaves of a state, or that decide what happens between two tasks."""

@@ -58,6 +58,8 @@ class Config:
     """The learning rate stays, or falls over a task's epochs like half a cosine towards 0."""
     l2: float | None = None
     """Coefficient of the L2 term, l2/2 * sum of squared weights."""
+    later_l2: float | None = None
+    """The same in later tasks; default: the scenario's, or as in the first."""
     lam: float | None = None
     """lambda: weight of the old responses (lwf, split, select, lwf_gr)."""
     temperature: float | None = None
@@ -194,6 +196,8 @@ POSITIVE = (
     "fisher_examples", "xi", "per_class", "buffer", "limit", "probe", "generated", "latent",
     "generator_steps", "generator_batch", "generator_lr", "critic_steps",
 )  # fmt: skip
-NOT_NEGATIVE = ("l2", "lam", "strength", "alpha", "beta", "warmup_epochs", "gradient_penalty")
+NOT_NEGATIVE = (
+    "l2", "later_l2", "lam", "strength", "alpha", "beta", "warmup_epochs", "gradient_penalty",
+)  # fmt: skip
 UNIT = ("decay", "validation", "ratio", "replay_weight", "threshold", "average")
 KEPT = ("per_class", "ratio", "buffer")

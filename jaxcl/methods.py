@@ -99,7 +99,7 @@ def transform(config: Config, classes: int) -> LossTransform:
         memory, temperature = MEMORIES[kind](config, classes), filled(config.temperature)
         first = replay(memory, weight=config.replay_weight, temperature=temperature)
         made = {"replay": first, **made}
-    return chain(**made, l2=l2(filled(config.l2)))
+    return chain(**made, l2=l2(filled(config.l2), config.later_l2))
 
 
 def trains(config: Config) -> Trains:

@@ -19,6 +19,7 @@ vary warmup warmup_epochs=0,1,3
 vary temperature temperature=1,2,4
 vary lambda lam=1,5,15,50
 vary l2 l2=0,1e-4,1e-3,1e-2
+vary later_l2 later_l2=0,1e-4,1e-3
 vary schedule schedule=constant,cosine
 vary later_lr later_lr=1e-3,5e-4,2e-4,1e-4
 vary resize resize=bilinear,pad

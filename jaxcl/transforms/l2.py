@@ -3,11 +3,11 @@
 import jax
 import jax.numpy as jnp
 
-from jaxcl.transforms.base import Context, LossTransform, check_not_negative
-from jaxcl.types import Metrics, Params, Scalar
+from jaxcl.transforms.base import Context, LossTransform, TaskData, check_not_negative, keep
+from jaxcl.types import Metrics, Params, PRNGKey, Scalar
 
 
-def l2(strength: float) -> LossTransform:
+def l2(strength: float, later: float | None = None) -> LossTransform:
     """Adds ``strength / 2 * sum(theta^2)`` over all parameters to the loss.
 
     Unlike decoupled weight decay it is part of the loss, so a frozen parameter,
@@ -17,12 +17,14 @@ def l2(strength: float) -> LossTransform:
 
     Args:
       strength: the coefficient, at least 0.
+      later: the coefficient after the first task, at least 0; by default the same.
+        What a later task does not use has no other gradient, and older tasks need it.
 
     Returns:
       A transform that reports ``{"l2": sum(theta^2) / 2}``.
 
     Raises:
-      ValueError: a negative strength.
+      ValueError: a negative coefficient.
 
     >>> import jax.numpy as jnp
     >>> penalty = l2(0.5)
@@ -33,6 +35,8 @@ def l2(strength: float) -> LossTransform:
     7.25
     """
     check_not_negative("strength", strength)
+    if later is not None:
+        check_not_negative("later", later)
 
     def init(params: Params) -> Scalar:
         del params
@@ -43,4 +47,8 @@ def l2(strength: float) -> LossTransform:
         half = jnp.asarray(sum(jnp.vdot(x, x) for x in leaves) / 2, jnp.float32)
         return loss + state * half, {"l2": half}
 
-    return LossTransform(init, apply)
+    def end_task(state: Scalar, params: Params, task: TaskData, key: PRNGKey) -> Scalar:
+        del state, params, task, key
+        return jnp.asarray(later, jnp.float32)
+
+    return LossTransform(init, apply, end_task=keep if later is None else end_task)
