@@ -16,6 +16,8 @@ from report import save, shown
 from rich.console import Console
 from turns import take
 
+from jaxcl.errors import UsageError
+
 WHOLE = 2  # turns of whole programs, which take minutes
 
 
@@ -29,6 +31,14 @@ def main() -> None:
     if unknown := set(options.cases) - set(CASES):
         parser.error(f"CASE: {', '.join(sorted(unknown))}; choose from {', '.join(CASES)}")
     console = Console()
+    try:
+        measure(options, console)
+    except UsageError as error:  # no MNIST, say
+        raise SystemExit(f"error: {error}") from None
+
+
+def measure(options: argparse.Namespace, console: Console) -> None:
+    """Measures one case after another; what was measured is kept."""
     for name in options.cases or CASES:
         with console.status(name) as status:
             if name in end_to_end.PROGRAMS:
