@@ -127,7 +127,7 @@ class Config:
     start: Literal["copy", "fresh"] = "copy"
     """A new branch starts as a copy of the nearest one, or with fresh weights."""
     warmup_epochs: int | None = None
-    """Epochs in which a later task's new head first trains alone; default: 1 for lwf_gr, else 0."""
+    """Epochs in which what is new (head, branches) first trains alone; default: the scenario's."""
     resize: Literal["bilinear", "pad", "keep"] | None = None
     """How small images become 32x32x3 for the cnn; keep: as they come; default: the scenario's."""
     limit: int | None = None

@@ -14,7 +14,7 @@ from jaxcl.config import Config
 from jaxcl.generator import GanProgram, GanState
 from jaxcl.growth import leaf_mask
 from jaxcl.loop import Totals
-from jaxcl.methods import Method, Trains, all_on_route, new_head
+from jaxcl.methods import Method, Trains, all_on_route, new_parts
 from jaxcl.methods import trains as trains_later
 from jaxcl.nets import Net, Routes
 from jaxcl.random import stream
@@ -134,7 +134,7 @@ def new_learner(setup: Setup, seed: int) -> Learner:
 
 
 def schedule(setup: Setup, position: int) -> list[Epoch]:
-    """The epochs of a task: generator, new head, everything; the first has no warm-up."""
+    """The epochs of a task: generator, what is new, everything; the first has no warm-up."""
     config = setup.config
     assert config.batch_size is not None
     shapes = jax.eval_shape(setup.method.data, setup.train[: position + 1])
@@ -152,7 +152,7 @@ def schedule(setup: Setup, position: int) -> list[Epoch]:
         generator = _parts(config.generator_steps, PICTURE_EVERY)
     return [
         *(Epoch(GENERATOR, number, n, trains) for number, n in enumerate(generator)),
-        *(Epoch("warmup", number, full, new_head) for number in range(warmup)),
+        *(Epoch("warmup", number, full, new_parts) for number in range(warmup)),
         *(Epoch(TRAIN, number, n, trains) for number, n in enumerate(steps)),
     ]
 

@@ -30,17 +30,11 @@ def shared_and_own_heads(net: Net, pathway: Pathway, heads: Sequence[str], path:
     return on_route(net, pathway.route, path) and (path[0] != "heads" or path[1] in heads)
 
 
-def new_head(net: Net, pathway: Pathway, heads: Sequence[str], path: Path) -> bool:
-    """The task's own head and nothing else."""
-    del net, heads
-    return path[:2] == ("heads", pathway.head)
-
-
-def own_column(net: Net, pathway: Pathway, heads: Sequence[str], path: Path) -> bool:
-    """The task's own branches and its own head."""
+def new_parts(net: Net, pathway: Pathway, heads: Sequence[str], path: Path) -> bool:
+    """What came with the task: its own head and branches."""
     del heads
-    own_head = path[:2] == ("heads", pathway.head)
-    return own_head or (path[0] in net.layers and on_route(net, pathway.route, path))
+    own = path[0] in net.layers and path[1] == pathway.task
+    return own or path[:2] == ("heads", pathway.head)
 
 
 def latest(tasks: Sequence[Data]) -> Data:
@@ -133,7 +127,7 @@ METHODS: dict[str, Method] = {
     ),
     "feature_extraction": Method(
         "after the first task, train only a new head on frozen features",
-        trains=new_head,
+        trains=new_parts,
         fails=(
             ("domain", "the shared head is overwritten"),
             ("class", "the outputs of the new task win"),
@@ -218,7 +212,7 @@ METHODS: dict[str, Method] = {
     "pnn": Method(
         "progressive networks: a new column for each task, older ones frozen",
         rule=lambda _: routing.split,
-        trains=own_column,
+        trains=new_parts,
         columns=True,
         fails=(("class", "outputs of separate columns were never trained against each other"),),
     ),

@@ -112,19 +112,36 @@ def test_strength_zero_is_fine_tuning(pair):
     chex.assert_trees_all_close(zero.params, plain.params, rtol=1e-4, atol=1e-6)
 
 
-def test_warm_up_trains_the_new_head_alone(pair):
+def test_nothing_old_moves_in_a_warm_up(pair):
     events = finish(pair, method="lwf", warmup_epochs=3, epochs=1)
     phases = [(e.position, e.phase) for e in events if isinstance(e, EpochEnded)]
     assert phases == [(0, "train"), *[(1, "warmup")] * 3, (1, "train")]
     accuracies = [e.accuracy["bars"] for e in events if isinstance(e, EpochEnded)]
-    assert accuracies[0] == accuracies[1] == accuracies[3]  # nothing old moves in a warm-up
+    assert accuracies[0] == accuracies[1] == accuracies[3]
     plain = [e for e in finish(pair, method="lwf", epochs=1) if isinstance(e, EpochEnded)]
     assert [e.phase for e in plain] == ["train", "train"]
 
 
+def test_warm_up_trains_what_is_new_alone(pair):
+    events = run(Config(**SETTINGS | {"method": "split", "warmup_epochs": 1, "epochs": 1}), pair)
+    taken = [
+        (event.phase, jax.tree.map(np.array, event.learner.params))
+        for event in events
+        if isinstance(event, EpochEnded)
+    ]
+    (_, before), (phase, after), (_, ended) = taken
+    assert phase == "warmup"
+    for layer in ("conv1", "conv2"):
+        chex.assert_trees_all_equal(before[layer]["t00"], after[layer]["t00"])
+        assert np.abs(after[layer]["t01"]["w"] - before[layer]["t00"]["w"]).max() > 1e-3
+    chex.assert_trees_all_equal(before["fc1"], after["fc1"])
+    chex.assert_trees_all_equal(before["heads"]["t00"], after["heads"]["t00"])
+    assert np.abs(ended["fc1"]["w"] - after["fc1"]["w"]).max() > 1e-3
+
+
 @pytest.mark.parametrize("kept", [False, True])
 def test_later_tasks_have_a_rate_of_their_own(kept, pair):
-    """All but their warm-up, in which the new head alone trains."""
+    """All but their warm-up."""
     settings = {"net": "mlp", "hidden": (8,), "later_lr": 1e-9, "keep_optimizer": kept}
     settings |= {"method": "finetune", "warmup_epochs": 1, "l2": 0.0}
     taken = {}
