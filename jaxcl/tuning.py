@@ -75,12 +75,17 @@ def table(tried: Sequence[Tried]) -> Table:
     return made
 
 
+def _shown(each: Tried) -> tuple[float, ...]:
+    assert each.summary is not None
+    return tuple(each.summary[name]["mean"] for name in FIGURES)
+
+
 def best_text(tried: Sequence[Tried]) -> str:
     """One line: the best point, its average accuracy, and what is within its error."""
     chosen = best(tried)
     assert chosen.summary is not None
     ended = [each for each in tried if each.summary is not None and each.part == 1]
-    if len(ended) > 1 and len({score(each) for each in ended}) == 1:
+    if len(ended) > 1 and len({_shown(each) for each in ended}) == 1:
         return "no value made a difference: does the method use this setting?"
     figure = chosen.summary["average_accuracy"]
     text = f"best: {label(chosen.point)}, average accuracy {mean_text(figure)} %"

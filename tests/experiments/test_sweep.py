@@ -196,6 +196,9 @@ def test_points_within_the_error_of_the_best_are_named():
     assert tuning.best_text(tried) == text
     same = [tuning.Tried({"xi": v}, summary(90.0, None)) for v in (1, 2)]
     assert tuning.best_text(same).startswith("no value made a difference")
+    other = summary(90.0, None) | {"forgetting": {"mean": 1.0, "sem": None}}
+    differ = [same[0], tuning.Tried({"xi": 2}, other)]
+    assert tuning.best_text(differ) == "best: xi=1, average accuracy 90.0 %"
     alone = [tuning.Tried({"lam": 1}, summary(90.0, None))]
     assert tuning.best_text(alone) == "best: lam=1, average accuracy 90.0 %"
 
