@@ -53,7 +53,7 @@ class Config:
     lr: float | None = None
     """Learning rate."""
     later_lr: float | None = None
-    """Learning rate in later tasks, after their warm-up; by default the same."""
+    """The same in later tasks, after their warm-up; default: the scenario's, or as in the first."""
     schedule: Literal["constant", "cosine"] | None = None
     """The learning rate stays, or falls over a task's epochs like half a cosine towards 0."""
     l2: float | None = None

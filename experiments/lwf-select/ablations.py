@@ -22,7 +22,7 @@ HEADER = ["setting", "value", "average accuracy", "first task lost", "each task"
 INTRODUCTION = """\
 # What each setting does
 
-`select` on scenario 4 (CIFAR-10, then MNIST): 9,000 training images a task, accuracies on 1,000
+`select` on scenario 4 (CIFAR-10, then MNIST): 9,000 training images a task, accuracies on 3,000
 others that were held out from the training images, 5 epochs a task, one seed. The settings that
 are not varied are the scenario's. Made by `ablations.py` from the runs of `ablations.sh`.
 """

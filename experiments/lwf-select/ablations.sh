@@ -9,8 +9,8 @@ vary() {  # a folder, then the values of a setting, then options
     name=$1
     shift
     # shellcheck disable=SC2086
-    python -m jaxcl.experiments.sweep --scenario 4 --method select --limit 10000 --epochs 5 \
-        --checkpoint-every 60s --out "$runs/$name" $data --grid "$@"
+    python -m jaxcl.experiments.sweep --scenario 4 --method select --epochs 5 \
+        --limit 12000 --validation 0.25 --checkpoint-every 60s --out "$runs/$name" $data --grid "$@"
 }
 vary threshold threshold=0.5,0.6,0.7,0.8,0.9,0.95,0.99
 vary similarity similarity=frechet,bures,cosine,cka,rsa,svcca
@@ -21,6 +21,6 @@ vary lambda lam=1,5,15,50
 vary l2 l2=0,1e-4,1e-3,1e-2
 vary later_l2 later_l2=0,1e-4,1e-3
 vary schedule schedule=constant,cosine
-vary later_lr later_lr=1e-3,5e-4,2e-4,1e-4
+vary later_lr later_lr=1e-3,3e-4,1e-4
 vary resize resize=bilinear,pad
 python experiments/lwf-select/ablations.py "$runs"
