@@ -12,15 +12,16 @@ vary() {  # a folder, then the values of a setting, then options
     python -m jaxcl.experiments.sweep --scenario 4 --method select --epochs 5 \
         --limit 12000 --validation 0.25 --checkpoint-every 60s --out "$runs/$name" $data --grid "$@"
 }
-vary threshold threshold=0.5,0.6,0.7,0.8,0.9,0.95,0.99
-vary similarity similarity=frechet,bures,cosine,cka,rsa,svcca
-vary start start=copy,fresh --threshold 0.99
-vary warmup warmup_epochs=0,1,3
-vary temperature temperature=1,2,4
-vary lambda lam=1,5,15,50
-vary l2 l2=0,1e-4,1e-3,1e-2
-vary later_l2 later_l2=0,1e-4,1e-3
-vary schedule schedule=constant,cosine
-vary later_lr later_lr=1e-3,3e-4,1e-4
-vary resize resize=bilinear,pad
+vary base lr=1e-3 # every setting is the scenario's; below, all but one are
+vary threshold threshold=0.5,0.7,0.8,0.95,0.99
+vary similarity similarity=bures,cosine,cka,rsa,svcca
+vary start start=fresh
+vary warmup warmup_epochs=0,3
+vary temperature temperature=1,4
+vary lambda lam=1,5,50
+vary l2 l2=0,1e-4,1e-2
+vary later_l2 later_l2=1e-4,1e-3
+vary schedule schedule=constant
+vary later_lr later_lr=1e-3,1e-4
+vary resize resize=pad
 python experiments/lwf-select/ablations.py "$runs"
