@@ -116,9 +116,9 @@ class Config:
     """der: weight of the remembered logits."""
     beta: float = 0.5
     """der: weight of the remembered labels."""
-    threshold: float = 0.90
-    """select: a layer is shared from this similarity on, 0 to 1."""
-    similarity: Literal["frechet", "bures", "cosine", "cka", "rsa", "svcca"] = "frechet"
+    threshold: float | None = None
+    """select: a layer is shared from this similarity on, 0 to 1; default: the scenario's."""
+    similarity: Literal["frechet", "bures", "cosine", "cka", "rsa", "svcca"] | None = None
     """select: of channel statistics (frechet, bures, cosine), or of responses (the others)."""
     second: Literal["copy", "scratch"] = "copy"
     """select with cka, rsa or svcca: how the second network begins."""

@@ -75,6 +75,7 @@ def begin(setup: Setup, learner: Learner, data: Data, generated: Array | None = 
     def second(route: Route) -> tuple[Params, Route]:
         return trained(route if copied else None)
 
+    assert setup.config.similarity is not None
     look = Look(setup.net, learner.params, learner.routes, learner.seen, probe, second)
     growth = grow(
         setup.net,

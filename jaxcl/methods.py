@@ -37,6 +37,11 @@ def new_parts(net: Net, pathway: Pathway, heads: Sequence[str], path: Path) -> b
     return own or path[:2] == ("heads", pathway.head)
 
 
+def _where_alike(config: Config) -> Rule:
+    assert config.threshold is not None
+    return routing.select(config.threshold, config.candidates)
+
+
 def latest(tasks: Sequence[Data]) -> Data:
     """Train on the new task's data alone."""
     return tasks[-1]
@@ -152,7 +157,7 @@ METHODS: dict[str, Method] = {
     "select": Method(
         "lwf, and a convolution layer is split only where the tasks are unlike",
         {"distill": remedies.distilled},
-        rule=lambda config: routing.select(config.threshold, config.candidates),
+        rule=_where_alike,
         branches=True,
         fails=DISTILLED,
     ),

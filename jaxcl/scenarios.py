@@ -43,6 +43,8 @@ class Protocol(NamedTuple):
     per_class: int | None = None
     ratio: float | None = 0.1
     replay_weight: float | None = None
+    threshold: float = 0.9
+    similarity: Literal["frechet", "bures", "cosine", "cka", "rsa", "svcca"] = "frechet"
     scratch: bool = False
     generator_steps: int = 3000
     warmups: Mapping[str, int] = {"lwf_gr": 1}
@@ -113,6 +115,8 @@ PATHS = Protocol(
     schedule="cosine",
     l2=1e-3,
     later_l2=0.0,
+    similarity="bures",
+    threshold=0.93,
     warmups={"lwf": 1, "split": 1, "select": 1, "lwf_gr": 1},
 )
 # Of the methods that have a penalty, where a protocol says nothing.
