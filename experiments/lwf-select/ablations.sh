@@ -10,11 +10,11 @@ vary() {  # a folder, then the values of a setting, then options
     shift
     # shellcheck disable=SC2086
     python -m jaxcl.experiments.sweep --scenario 4 --method select --epochs 5 \
-        --limit 12000 --validation 0.25 --checkpoint-every 60s --out "$runs/$name" $data --grid "$@"
+        --limit 8000 --validation 0.25 --checkpoint-every 60s --out "$runs/$name" $data --grid "$@"
 }
 vary base lr=1e-3 # every setting is the scenario's; below, all but one are
-vary threshold threshold=0.5,0.7,0.8,0.95,0.99
-vary similarity similarity=bures,cosine,cka,rsa,svcca
+vary threshold threshold=0.5,0.7,0.8,0.9,0.99
+vary similarity similarity=frechet,cosine,cka,rsa,svcca
 vary start start=fresh
 vary warmup warmup_epochs=0,3
 vary temperature temperature=1,4
