@@ -110,7 +110,6 @@ BLOG = Protocol(
 # Kept up in later tasks, the L2 term has Adam take to 0 what they do not use; with a warm-up
 # and a lower rate after it, new branches fit the shared layers rather than these the branches.
 PATHS = Protocol(
-    lr=1e-3,
     later_lr=3e-4,
     schedule="cosine",
     l2=1e-3,
