@@ -126,8 +126,9 @@ def train_epoch(setup: Setup, learner: Learner, data: Data, epoch: Epoch) -> Lea
         state = state._replace(opt=at_rate(state.opt, _rate(setup, learner, epoch)))
     state = split_large(state)
     assert setup.config.batch_size is not None
-    shuffle = stream(key, "shuffle", epoch.number)
-    order = epoch_order(shuffle, examples(data), setup.config.batch_size)
+    shuffles = [stream(key, "shuffle", number) for number in epoch.passes]
+    n, size = examples(data), setup.config.batch_size
+    order = jnp.concatenate([epoch_order(shuffle, n, size) for shuffle in shuffles])
     streamed, rows, most = (lambda step: data), order, None
     if on_host(data):
         streamed, rows, most = windows(data, order), None, window_steps(data, order)

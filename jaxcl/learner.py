@@ -4,6 +4,7 @@ A :class:`Learner` is what a checkpoint holds; functions elsewhere take one and 
 the next.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -108,19 +109,26 @@ class Learner(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """An entry of a task's schedule: the phase, the epoch of it, its steps, what trains.
+    """An entry of a task's schedule.
 
-    In the phase ``"generator"`` steps are iterations, and nothing of the solver trains.
+    Attributes:
+      phase: in ``"generator"`` steps are iterations, and nothing of the solver trains.
+      number: of the epoch in its phase.
+      steps: of it.
+      trains: which leaves train.
+      passes: over the data, by their numbers in the phase; of little data there are several.
     """
 
     phase: str
     number: int
     steps: int
     trains: Trains
+    passes: range
 
 
 GENERATOR, TRAIN = "generator", "train"
 PICTURE_EVERY = 500  # iterations of the generator between two looks at it
+FEWEST = 50  # of the steps of a task, where these are given: so many between two tests
 
 
 def new_learner(setup: Setup, seed: int) -> Learner:
@@ -141,19 +149,26 @@ def schedule(setup: Setup, position: int) -> list[Epoch]:
     full = examples(shapes) // config.batch_size
     trains = trains_later(config) if position else all_on_route
     warmup = (config.warmup_epochs or 0) if position else 0
+    passes = 1
     if config.epochs is not None:
         steps = [full] * config.epochs
     else:
         assert config.iterations is not None
-        steps = _parts(config.iterations, full)
+        passes = -(-FEWEST // full)
+        steps = _parts(config.iterations, passes * full)
     generator: list[int] = []
     if setup.scholar is not None:
         assert config.generator_steps is not None
         generator = _parts(config.generator_steps, PICTURE_EVERY)
+
+    def epochs(phase: str, steps: Sequence[int], trains: Trains, passes: int = 1) -> list[Epoch]:
+        each = [range(i * passes, (i + 1) * passes) for i in range(len(steps))]
+        return [Epoch(phase, i, n, trains, each[i]) for i, n in enumerate(steps)]
+
     return [
-        *(Epoch(GENERATOR, number, n, trains) for number, n in enumerate(generator)),
-        *(Epoch("warmup", number, full, new_parts) for number in range(warmup)),
-        *(Epoch(TRAIN, number, n, trains) for number, n in enumerate(steps)),
+        *epochs(GENERATOR, generator, trains),
+        *epochs("warmup", [full] * warmup, new_parts),
+        *epochs(TRAIN, steps, trains, passes),
     ]
 
 

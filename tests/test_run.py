@@ -3,6 +3,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxcl import learner
 from jaxcl.config import Config
 from jaxcl.data.task import Task
 from jaxcl.errors import DataError, NonFiniteLoss, UsageError
@@ -66,6 +67,19 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(pair):
     both = [e for e in finish(pair, method="select", seeds=(1, 0)) if isinstance(e, SeedEnded)]
     chex.assert_trees_all_equal(both[1].params, a.params)
     assert np.any(both[0].params["fc1"]["w"] != a.params["fc1"]["w"])
+
+
+@pytest.mark.parametrize(("fewest", "ends"), [(1, [3, 6, 7]), (4, [6, 7]), (50, [7])])
+def test_passes_over_little_data_are_the_same_however_they_are_put_together(
+    fewest, ends, pair, monkeypatch
+):
+    settings = {"epochs": None, "iterations": 7, "seeds": (3,)}
+    monkeypatch.setattr(learner, "FEWEST", 1)
+    alone = result(pair[:1], **settings)
+    monkeypatch.setattr(learner, "FEWEST", fewest)
+    began, *_, ended = finish(pair[:1], **settings)
+    assert np.cumsum(began.steps).tolist() == ends
+    chex.assert_trees_all_equal(ended.params, alone.params)
 
 
 def test_what_each_method_leaves_as_it_was(pair):
