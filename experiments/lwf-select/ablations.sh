@@ -5,12 +5,18 @@ set -euo pipefail
 runs=$1
 data=${2:+--data-dir $2}
 cd "$(dirname "$0")/../.."
-vary() {  # a folder, then the values of a setting, then options
+sweep() {  # a folder, then options, then the values of settings
     name=$1
     shift
     # shellcheck disable=SC2086
-    python -m jaxcl.experiments.sweep --scenario 4 --method select --epochs 5 \
-        --limit 8000 --validation 0.25 --checkpoint-every 60s --out "$runs/$name" $data --grid "$@"
+    python -m jaxcl.experiments.sweep --scenario 4 --method select --checkpoint-every 60s \
+        --out "$runs/$name" $data "$@"
+}
+vary() {  # 6,000 images to train with, 2,000 to test on
+    sweep "$1" --epochs 5 --limit 8000 --validation 0.25 --grid "${@:2}"
+}
+vary_more() {  # 20,000 images to train with, 10,000 to test on; about six minutes a point
+    sweep "more-$1" --limit 30000 --validation 0.33334 --grid "${@:2}"
 }
 vary base lr=1e-3 # every setting is the scenario's; below, all but one are
 vary threshold threshold=0.5,0.7,0.8,0.9,0.99
@@ -24,4 +30,8 @@ vary later_l2 later_l2=1e-4,1e-3
 vary schedule schedule=constant
 vary later_lr later_lr=1e-3,1e-4
 vary resize resize=pad
+vary_more later later_lr=3e-4,1e-3 warmup_epochs=1,0
+vary_more later_l2 later_l2=1e-3
+vary_more schedule schedule=constant
+vary_more l2 l2=1e-4
 python experiments/lwf-select/ablations.py "$runs"
