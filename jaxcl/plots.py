@@ -97,7 +97,10 @@ def average_curves(methods: Mapping[str, np.ndarray], title: str) -> bytes:
             error = stats.sem(values, axis=0)
             low, high = mean - error, mean + error
             axes.fill_between(tasks, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
-    axes.set(xlabel="tasks learned", ylabel="mean accuracy over them (%)", ylim=(0, 102))
+    # Where all is well, differences would not be seen on the whole axis.
+    bottom = 90 if min(values.min() for values in methods.values()) > 90 else 0
+    axes.set(xlabel="tasks learned", ylabel="mean accuracy over them (%)")
+    axes.set_ylim(bottom, 100 + (100 - bottom) / 50)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(title, fontsize="medium")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)

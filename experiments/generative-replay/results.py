@@ -16,10 +16,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from jaxcl import plots
+from jaxcl.comparison import average_so_far
 from jaxcl.metrics import mean_sem
+from jaxcl.past import events_of
 from jaxcl.report import markdown_row as line
 from jaxcl.report import mean_text
-from jaxcl.summary import portable
+from jaxcl.summary import curves, portable
 
 HERE = Path(__file__).parent
 EXPERIMENTS = {
@@ -40,30 +43,41 @@ def summaries(runs: Path, name: str) -> list[dict[str, Any]]:
     kept = HERE / "summaries" / name
     for found in sorted(runs.glob(f"{name}/*/summary.json")):
         content = portable(json.loads(found.read_text()))
-        content["quality"] = figures(found.parent / "metrics.jsonl")
+        content |= course((found.parent / "metrics.jsonl").read_text(), content["tasks"])
         kept.mkdir(parents=True, exist_ok=True)
-        (kept / f"{found.parent.name}.json").write_text(json.dumps(content, indent=1) + "\n")
+        (kept / f"{found.parent.name}.json").write_text(json.dumps(content) + "\n")
     return [json.loads(path.read_text()) for path in sorted(kept.glob("*.json"))]
 
 
-def figures(metrics: Path) -> dict[str, dict[str, list[float]]]:
-    """task -> what was measured of its generator's images, one value for each seed."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for event in map(json.loads, metrics.read_text().splitlines()):
+def course(metrics: str, tasks: Sequence[str]) -> dict[str, Any]:
+    """What happened on the way.
+
+    Returns:
+      ``quality`` task -> figure of its generator's images -> [seed]; ``curves`` task ->
+      [seed][epoch of the whole run] -> accuracy; ``ends`` of the tasks, in epochs.
+    """
+    epochs, _ = events_of(metrics)
+    quality: dict[str, dict[str, list[float]]] = {}
+    for event in epochs:
         for name in ("kl", "frechet"):
-            if event["event"] == "epoch" and f"quality.{name}" in event["metrics"]:
-                values = found.setdefault(event["task"], {}).setdefault(name, [])
-                values.append(event["metrics"][f"quality.{name}"])
-    return found
+            if f"quality.{name}" in event.metrics:
+                values = quality.setdefault(tasks[event.position], {}).setdefault(name, [])
+                values.append(event.metrics[f"quality.{name}"])
+    # What is not trained in a warm-up is not to make the curves of methods unequally long.
+    lines, ends = curves([event for event in epochs if event.phase == "train"], tasks)
+    return {"quality": quality, "curves": lines, "ends": ends}
 
 
 def accuracies(found: Sequence[dict[str, Any]]) -> list[str]:
     """Method against accuracy of each task at the end, and on average."""
     tasks = found[0]["tasks"]
-    lines = [line(["method", "seeds", "average", *tasks]), line(["---"] * (3 + len(tasks)))]
+    header = ["method", "seeds", "average", *tasks, "minutes"]
+    lines = [line(header), line(["---"] * len(header))]
     for one in found:
         cells = [one["method"], str(len(one["seeds"])), mean_text(one["average_accuracy"], 2)]
-        lines.append(line(cells + [mean_text(one["final"][task], 1) for task in tasks]))
+        cells += [mean_text(one["final"][task], 1) for task in tasks]
+        minutes = np.median([sum(seed.values()) for seed in one["task_seconds"]]) / 60
+        lines.append(line([*cells, f"{minutes:.0f}"]))
     return lines
 
 
@@ -76,6 +90,20 @@ def generators(found: Sequence[dict[str, Any]]) -> list[str]:
     ]
     header = ["method", "generator after", "KL of the classes (nats)", "Fréchet distance"]
     return [line(header), line(["---"] * 4), *rows] if rows else []
+
+
+def way(found: Sequence[dict[str, Any]], name: str, title: str) -> str:
+    """Draws accuracy as training goes on: of each task if they are two, else on average."""
+    file = HERE / "pictures" / f"{name}-accuracy.png"
+    if len(found[0]["tasks"]) == 2:
+        methods = {one["method"]: one["curves"] for one in found}
+        picture = plots.accuracy_panels({title: (methods, found[0]["ends"])})
+    else:
+        methods = {one["method"]: average_so_far(one["accuracy"]) for one in found}
+        picture = plots.average_curves(methods, title)
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(picture)
+    return f"![accuracy](pictures/{file.name})"
 
 
 def pictures(runs: Path, name: str) -> list[str]:
@@ -102,7 +130,8 @@ def main() -> None:
     parts = [
         "# Results",
         "Made by `results.py` from the runs of `run.sh`. Test accuracy in percent, mean ±"
-        " standard error over the seeds.",
+        " standard error over the seeds. Minutes are those of a seed (the median) on one core of a"
+        " CPU, beside other work.",
     ]
     for name, title in EXPERIMENTS.items():
         found = summaries(options.runs, name)
@@ -111,6 +140,7 @@ def main() -> None:
             parts.append("Not run.")
             continue
         parts.append("\n".join(accuracies(found)))
+        parts.append(way(found, name, title))
         if rows := generators(found):
             parts.append("\n".join(rows))
         if shown := pictures(options.runs, name):

@@ -18,12 +18,14 @@ compare chain --scenario mnist-chain --methods dgr
 # (b) The pixels in another order in each task.
 for tasks in 5 10; do
     # shellcheck disable=SC2086
-    compare "permuted-$tasks" --scenario permuted-mnist --tasks "$tasks" --methods $methods
+    compare "permuted-$tasks" --scenario permuted-mnist --tasks "$tasks" \
+        --hidden 400 400 --iterations 2000 --lr 1e-3 --methods $methods
 done
 # (c), (d) Two domains of the same digits.
 for scenario in mnist-mnist-m mnist-m-mnist; do
-    compare "$scenario" --scenario "$scenario" --methods dgr exact_replay finetune
-    compare "$scenario-lwf" --scenario "$scenario" --setting task --methods lwf lwf_gr
+    half=(--scenario "$scenario" --iterations 1000 --batch-size 64)
+    compare "$scenario" "${half[@]}" --methods dgr exact_replay finetune
+    compare "$scenario-lwf" "${half[@]}" --setting task --methods lwf lwf_gr
 done
 # (e) Two digits at a time, and all of them to be told apart.
 # shellcheck disable=SC2086
