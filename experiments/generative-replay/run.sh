@@ -14,7 +14,8 @@ compare() {  # name, then options
         --out "$runs/$name" $data "$@"
 }
 # (a) Five solvers, each but the first taught by the scholar before it alone.
-compare chain --scenario mnist-chain --methods dgr
+compare chain --scenario mnist-chain --schedule cosine --generated 60000 \
+    --generator-lr 5e-4 --generator-steps 6000 --methods dgr
 # (b) The pixels in another order in each task.
 for tasks in 5 10; do
     # shellcheck disable=SC2086
