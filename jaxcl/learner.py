@@ -128,7 +128,7 @@ class Epoch(NamedTuple):
 
 GENERATOR, TRAIN = "generator", "train"
 PICTURE_EVERY = 500  # iterations of the generator between two looks at it
-FEWEST = 50  # of the steps of a task, where these are given: so many between two tests
+FEWEST = 50  # steps between two tests, at least, where the steps of a task are given
 
 
 def new_learner(setup: Setup, seed: int) -> Learner:
