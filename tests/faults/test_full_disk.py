@@ -11,7 +11,7 @@ import pytest
 
 from jaxcl import checkpoint
 
-OPTIONS = ["--method", "lwf", "--scenario", "split-digits", "--iterations", "4", "--limit", "40"]
+OPTIONS = ["--method", "lwf", "--scenario", "split-digits", "--epochs", "2", "--limit", "40"]
 OPTIONS += ["--batch-size", "20"]
 LIMITED = """
 import resource, runpy, sys

@@ -19,7 +19,7 @@ LAUNCH = HERE.parents[1] / "launch"
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch")
 RUN = ["--scenario", "split-digits", "--tasks", "2", "--method", "ewc"]
 RUN += ["--optimizer", "sgd", "--lr", "0.01", "--strength", "10", "--iterations"]
-LONG = [*RUN, "300", "--checkpoint-every", "1s"]
+LONG = [*RUN, "1000", "--checkpoint-every", "1s"]
 pytestmark = pytest.mark.slow
 
 
