@@ -162,8 +162,10 @@ def schedule(setup: Setup, position: int) -> list[Epoch]:
         generator = _parts(config.generator_steps, PICTURE_EVERY)
 
     def epochs(phase: str, steps: Sequence[int], trains: Trains, passes: int = 1) -> list[Epoch]:
-        each = [range(i * passes, (i + 1) * passes) for i in range(len(steps))]
-        return [Epoch(phase, i, n, trains, each[i]) for i, n in enumerate(steps)]
+        return [
+            Epoch(phase, i, n, trains, range(i * passes, (i + 1) * passes))
+            for i, n in enumerate(steps)
+        ]
 
     return [
         *epochs(GENERATOR, generator, trains),
