@@ -1,6 +1,7 @@
 """What the commands have in common: parsing, and errors as one line and an exit code."""
 
 import contextlib
+import inspect
 import io
 import re
 import sys
@@ -110,7 +111,7 @@ def _parse(
             return tyro.cli(
                 command,
                 prog=prog,
-                description=command.__doc__,
+                description=inspect.getdoc(command),
                 args=args,
                 default=tyro.MISSING_NONPROP if default is None else default,
                 config=(tyro.conf.FlagCreatePairsOff,),

@@ -14,7 +14,10 @@ USUAL = ("finetune", "ewc", "si", "lwf", "er", "joint")
 
 @dataclasses.dataclass(frozen=True)
 class Command(several.Several):
-    """Run several methods on one scenario and put their results side by side."""
+    """Run several methods on one scenario and put their results side by side.
+
+    What is None follows from the scenario and the method.
+    """
 
     method: Annotated[str, tyro.conf.Suppress] = "finetune"
     methods: tuple[str, ...] = USUAL

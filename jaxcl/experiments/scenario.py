@@ -33,7 +33,10 @@ HOW = ("checkpoint_every", "keep", "mesh", "data")
 
 @dataclasses.dataclass(frozen=True)
 class Command(How):
-    """Learn a scenario's tasks one after the other and report what was kept."""
+    """Learn a scenario's tasks one after the other and report what was kept.
+
+    What is None follows from the scenario and the method.
+    """
 
     out: Path | None = None
     """Output folder; default: runs/<scenario>/<method>/<time>."""

@@ -12,7 +12,10 @@ from jaxcl.experiments import cli, several
 
 @dataclasses.dataclass(frozen=True)
 class Command(several.Several):
-    """Run a method with every combination of some settings, and find the best one."""
+    """Run a method with every combination of some settings, and find the best one.
+
+    What is None follows from the scenario and the method.
+    """
 
     grid: tuple[str, ...] = ()
     """What to vary: strength=1e2:1e10:9 (first, last, how many), lam=1,5,15, start=copy,fresh."""
