@@ -69,15 +69,16 @@ def course(metrics: str, tasks: Sequence[str]) -> dict[str, Any]:
 
 
 def accuracies(found: Sequence[dict[str, Any]]) -> list[str]:
-    """Method against accuracy of each task at the end, and on average."""
+    """Method against accuracy of each task at the end, and on average; what the first lost."""
     tasks = found[0]["tasks"]
-    header = ["method", "seeds", "average", *tasks, "minutes"]
+    header = ["method", "seeds", "average", *tasks, f"{tasks[0]} lost", "minutes"]
     lines = [line(header), line(["---"] * len(header))]
     for one in found:
         cells = [one["method"], str(len(one["seeds"])), mean_text(one["average_accuracy"], 2)]
         cells += [mean_text(one["final"][task], 1) for task in tasks]
+        lost = mean_sem([seed[0][0] - seed[-1][0] for seed in one["accuracy"]])
         minutes = np.median([sum(seed.values()) for seed in one["task_seconds"]]) / 60
-        lines.append(line([*cells, f"{minutes:.0f}"]))
+        lines.append(line([*cells, mean_text(lost, 1), f"{minutes:.0f}"]))
     return lines
 
 
@@ -109,10 +110,11 @@ def way(found: Sequence[dict[str, Any]], name: str, title: str) -> str:
 def pictures(runs: Path, name: str) -> list[str]:
     """Samples of the first seed by iteration, the last task's generator, one above another."""
     kept = HERE / "pictures" / f"{name}.png"
-    folder = runs / name / "dgr" / "samples"
-    if folder.is_dir():
+    for ended in (runs / name).glob("*/summary.json"):
+        folder, last = ended.parent / "samples", json.loads(ended.read_text())["tasks"][-1]
+        if not folder.is_dir():  # a method without a generator
+            continue
         seed = min(path.name.split("-")[0] for path in folder.iterdir())
-        last = json.loads((runs / name / "dgr" / "summary.json").read_text())["tasks"][-1]
         sheets = [Image.open(path) for path in sorted(folder.glob(f"{seed}-{last}-*.png"))]
         strips = [np.asarray(sheet)[: sheet.height * ROWS // COLUMNS] for sheet in sheets]
         kept.parent.mkdir(exist_ok=True)
@@ -130,7 +132,8 @@ def main() -> None:
     parts = [
         "# Results",
         "Made by `results.py` from the runs of `run.sh`. Test accuracy in percent, mean ±"
-        " standard error over the seeds. Minutes are those of a seed (the median) on one core of a"
+        " standard error over the seeds; what the first task lost since it was learned in points."
+        " Minutes are those of a seed (the median) on one core of a"
         " CPU, beside other work.",
     ]
     for name, title in EXPERIMENTS.items():
