@@ -33,6 +33,7 @@ EXPERIMENTS = {
     "mnist-m-mnist": "(c) MNIST blended with photographs, then MNIST",
     "mnist-mnist-m-lwf": "(d) MNIST, then MNIST blended with photographs, a head for each",
     "mnist-m-mnist-lwf": "(d) MNIST blended with photographs, then MNIST, a head for each",
+    "mnist-m-mnist-lwf-weak": "(d) The same, the old responses with a weight of 0.03 in place of 1",
     "split": "(e) Split MNIST, all classes to be told apart",
 }
 ROWS, COLUMNS = 2, 8  # of a picture of samples that are shown

@@ -28,6 +28,9 @@ for scenario in mnist-mnist-m mnist-m-mnist; do
     compare "$scenario" "${half[@]}" --methods dgr exact_replay finetune
     compare "$scenario-lwf" "${half[@]}" --setting task --methods lwf lwf_gr
 done
+# (d) again, the old responses with a weight so low that LwF forgets.
+compare mnist-m-mnist-lwf-weak --scenario mnist-m-mnist --iterations 1000 --batch-size 64 \
+    --setting task --lam 0.03 --methods lwf lwf_gr
 # (e) Two digits at a time, and all of them to be told apart.
 # shellcheck disable=SC2086
 compare split --scenario split-mnist --setting class --methods $methods
