@@ -93,7 +93,9 @@ CHAIN = THREE_TYPES._replace(
     scratch=True,
     replay_weight=0.0,
 )
-DOMAINS = THREE_TYPES._replace(setting="domain", net="cnn", keep_optimizer=False)
+DOMAINS = THREE_TYPES._replace(
+    setting="domain", net="cnn", keep_optimizer=False, warmups={"lwf": 1, "lwf_gr": 1}
+)
 # One linear layer, plain gradient descent, a single pass over the data.
 BLOG = Protocol(
     setting="class",
