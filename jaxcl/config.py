@@ -63,9 +63,10 @@ class Config:
     lam: float | None = None
     """lambda: weight of the old responses (lwf, split, select, lwf_gr)."""
     temperature: float | None = None
-    """Temperature of the distillation (lwf, split, select, lwf_gr)."""
+    """Temperature of the distillation (lwf, split, select, lwf_gr), and of generative replay."""
     t_squared: bool | None = None
-    """Multiply the distillation by the squared temperature (lwf, split, select, lwf_gr)."""
+    """Multiply the distillation by the squared temperature (lwf, split, select, lwf_gr); generative
+    replay always does."""
     strength: float | None = None
     """Weight of the penalty: lambda of ewc, online_ewc and mas, c of si."""
     decay: float = 0.95
@@ -93,7 +94,8 @@ class Config:
     generated: int = 20_000
     """Images that the generator draws as a task comes."""
     balance: bool = True
-    """Old classes alike often among generated images (domain, class), or as they come."""
+    """Among generated images every old class is as frequent (domain, class; three times as many
+    are drawn for it), or as frequent as it comes."""
     generator: Literal["mlp", "conv"] = "mlp"
     """Networks of generator and critic."""
     latent: int = 100
@@ -111,7 +113,7 @@ class Config:
     average: float = 0.999
     """What the running average of the generator keeps in each iteration; 0: no average."""
     scratch: bool | None = None
-    """Begin each task with fresh weights, not the last ones; default: the scenario's."""
+    """Begin each task with fresh weights, the generator's too; default: the scenario's."""
     alpha: float = 0.5
     """der: weight of the remembered logits."""
     beta: float = 0.5

@@ -81,6 +81,7 @@ class SeedEnded(NamedTuple):
       similarity: task -> layer -> branch's task -> similarity.
       bytes: task -> size of the loss transform's state as the task ended.
       seconds: task -> wall time, growth and evaluation included.
+      generator: parameters of what draws images of all tasks; None for a method without one.
     """
 
     seed: int
@@ -92,6 +93,7 @@ class SeedEnded(NamedTuple):
     similarity: dict[str, Any]
     bytes: dict[str, int]
     seconds: dict[str, float]
+    generator: Params | None = None
 
 
 class Diverged(NamedTuple):

@@ -11,9 +11,9 @@ from jaxcl.config import Config
 from jaxcl.errors import OutputError, UsageError
 from jaxcl.toml import from_toml, to_toml
 
-FILES = CONFIG, METRICS, SUMMARY, PLOT, SAMPLES, PARAMS, CHECKPOINTS = (
+FILES = CONFIG, METRICS, SUMMARY, PLOT, SAMPLES, PARAMS, GENERATOR, CHECKPOINTS = (
     "config.toml", "metrics.jsonl", "summary.json", "accuracy.png", "samples", "params",
-    "checkpoints",
+    "generator", "checkpoints",
 )  # fmt: skip
 
 

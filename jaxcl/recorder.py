@@ -75,9 +75,13 @@ def recorder(run: Run, console: Console, keep: int, writer: Executor) -> Recorde
             epochs.append(event._replace(learner=None))
             _write_epoch(setup, out, event)
         elif isinstance(event, SeedEnded):
-            results.append(event._replace(params=None))
-            path = out / output.PARAMS / f"seed{event.seed}"
-            writer.submit(_save_params, path, event.params).result()
+            results.append(event._replace(params=None, generator=None))
+            for kind, params in (
+                (output.PARAMS, event.params),
+                (output.GENERATOR, event.generator),
+            ):
+                if params is not None:
+                    writer.submit(_save_params, out / kind / f"seed{event.seed}", params).result()
             output.append(out, _line("seed", event, setup.names))
 
     def save(learners: Sequence[Learner], spent: Sequence[float]) -> None:
@@ -134,7 +138,7 @@ def _write_epoch(setup: Setup, out: Path, event: EpochEnded) -> None:
 def _line(kind: str, event: EpochEnded | SeedEnded, names: Sequence[str]) -> dict[str, Any]:
     fields = {k: v for k, v in event._asdict().items() if k != "learner"}
     if isinstance(event, SeedEnded):
-        return {"event": kind, **fields, "params": None}
+        return {"event": kind, **fields, "params": None, "generator": None}
     return {"event": kind, "task": names[event.position], **fields}
 
 

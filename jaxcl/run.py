@@ -150,4 +150,5 @@ def _seed_ended(setup: Setup, learner: Learner) -> SeedEnded:
         similarity,
         dict(zip(setup.names, learner.bytes, strict=True)),
         dict(zip(setup.names, learner.seconds, strict=True)),
+        replicated(learner.generator) if learner.generator else None,
     )

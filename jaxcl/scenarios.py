@@ -196,7 +196,11 @@ SCENARIOS = {
         "MNIST, turned from 0 to 180 degrees", ("mnist",), PERMUTED, "rotated", 5
     ),
     "mnist-chain": Scenario(
-        "MNIST, learned again and again from the scholar before", ("mnist",), CHAIN, "repeated", 5
+        "MNIST, again and again; with dgr from the scholar before alone",
+        ("mnist",),
+        CHAIN,
+        "repeated",
+        5,
     ),
     "mnist-mnist-m": Scenario(
         "MNIST, then blended with photographs", ("mnist", "mnist_m"), DOMAINS
@@ -227,7 +231,7 @@ SCENARIOS = {
         5,
     ),
     "digits-chain": Scenario(
-        "built-in digits, learned again and again from the scholar before",
+        "built-in digits, again and again; with dgr from the scholar before alone",
         ("digits",),
         CHAIN._replace(net="mlp", iterations=500, generator_steps=500),
         "repeated",

@@ -11,6 +11,7 @@ from jaxcl.build import set_up
 from jaxcl.config import Config
 from jaxcl.errors import UsageError
 from jaxcl.events import EpochEnded, SeedEnded, StepsDone, TaskBegan
+from jaxcl.generator import sample_images
 from jaxcl.run import go_on, run
 
 SETTINGS = {
@@ -61,9 +62,10 @@ def test_replay_on_top_is_the_method_that_replays(tasks):
 
 @pytest.mark.parametrize("method", ["ewc", "si", "lwf_gr", "der"])
 def test_replay_composes_with_other_methods(method, tasks):
-    alone = result(tasks[:2], method=method, setting="class").params
-    both = result(tasks[:2], method=method, setting="class", replay="generative").params
-    assert np.any(alone["fc1"]["w"] != both["fc1"]["w"])
+    alone, replay = (result(tasks[:2], method=m, setting="class") for m in (method, "dgr"))
+    both = result(tasks[:2], method=method, setting="class", replay="generative")
+    for one in (alone, replay):  # neither the method's own loss nor that of replay is lost
+        assert np.any(one.params["fc1"]["w"] != both.params["fc1"]["w"])
 
 
 @pytest.mark.parametrize("method", ["er", "dgr", "exact_replay", "noise_replay", "joint"])
@@ -99,6 +101,20 @@ def test_the_generator_learns_before_the_solver_and_is_looked_at(tasks):
     for event in epochs:
         assert ("quality.kl" in event.metrics) == (event.phase == "generator")
         assert event.metrics["test_loss"] > 0
+
+
+@pytest.mark.parametrize("generator", ["mlp", "conv"])
+def test_every_generator_learns_and_is_handed_over(generator, tasks):
+    """What comes of a run draws other images than before the second task, and as many bytes."""
+    settings = SETTINGS | {"generator": generator, "setting": "class"}
+    one, two = (result(tasks[:n], method="dgr", **settings).generator for n in (1, 2))
+    setup = set_up(Config(method="dgr", **settings), tasks[:2])
+    key = jax.random.key(0)
+    before, after = (np.asarray(sample_images(setup.scholar.gan, g, key, 4)) for g in (one, two))
+    assert before.shape == after.shape == (4, *tasks[0].train_images.shape[1:])
+    assert before.dtype == after.dtype == np.uint8
+    assert np.any(before != after)
+    assert result(tasks[:1], method="er").generator is None
 
 
 def test_the_test_loss_weighs_old_and_new(tasks):

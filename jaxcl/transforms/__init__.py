@@ -9,6 +9,7 @@ from jaxcl.transforms.dark import der
 from jaxcl.transforms.distill import DistillState, distill
 from jaxcl.transforms.importance import diagonal_fisher, output_sensitivity
 from jaxcl.transforms.l2 import l2
+from jaxcl.transforms.memory import fraction, generated, noise, per_class, stored
 from jaxcl.transforms.path_integral import si
 from jaxcl.transforms.quadratic import ewc, mas, online_ewc
 from jaxcl.transforms.replay import replay
@@ -16,6 +17,7 @@ from jaxcl.transforms.wgan_gp import critic_loss, generator_loss, gradient_penal
 
 __all__ = [
     "Context", "DistillState", "LossTransform", "Step", "TaskData", "chain", "critic_loss", "der",
-    "diagonal_fisher", "distill", "ewc", "generator_loss", "gradient_penalty", "l2", "mas",
-    "online_ewc", "output_sensitivity", "replay", "si",
+    "diagonal_fisher", "distill", "ewc", "fraction", "generated", "generator_loss",
+    "gradient_penalty", "l2", "mas", "noise", "online_ewc", "output_sensitivity", "per_class",
+    "replay", "si", "stored",
 ]  # fmt: skip

@@ -5,7 +5,8 @@
 For each method a small run is made without interruption.  Then the same command is
 started again and again with ``--resume`` and killed (SIGKILL) after a random time,
 until it comes to its end; a checkpoint is written after every second.  Final
-parameters, metrics (but for wall times) and routes must be equal to the bit.
+parameters (those of generators too), metrics (but for wall times) and routes must be
+equal to the bit.
 """
 
 import argparse
@@ -77,9 +78,12 @@ def compare(a: Path, b: Path) -> None:
 
     from jaxcl.checkpoint import load_params
 
-    for seed in (0, 1):
-        params = (load_params(folder / "params" / f"seed{seed}") for folder in (a, b))
-        chex.assert_trees_all_equal(*params)
+    trees = sorted(
+        path.relative_to(a) for k in ("params", "generator") for path in a.glob(f"{k}/*")
+    )
+    assert len(trees) in (2, 4), trees
+    for tree in trees:
+        chex.assert_trees_all_equal(*(load_params(folder / tree) for folder in (a, b)))
     summaries = (json.loads((folder / "summary.json").read_text()) for folder in (a, b))
     lines = ((folder / "metrics.jsonl").read_text().splitlines() for folder in (a, b))
     metrics = ([json.loads(line) for line in part] for part in lines)

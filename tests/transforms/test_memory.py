@@ -189,6 +189,21 @@ def test_soft_responses_by_hand_where_classes_are_new(weight, r, temperature, ke
     np.testing.assert_allclose(loss, r * 1.5 + (1 - r) * kd, rtol=1e-5)
 
 
+def test_the_new_network_may_be_of_another_architecture(key):
+    """The old one labels as a task begins, and is not asked again."""
+    hidden = {"in": jnp.ones((4, 2)), "out": jnp.asarray(NEW[:2], jnp.float32)}
+
+    def deeper(params, batch):
+        return jax.nn.relu(forward(params["in"], batch)) @ params["out"]
+
+    state = second(replay(generated()), key, images=MADE[:1])
+    here = Context(hidden, deeper(hidden, NOW), NOW, key, deeper)
+    _, metrics = replay(generated()).apply(jnp.float32(0), state, here)
+    x = flat(MADE[:1])
+    (kd,) = 4 * softened(np.maximum(x @ np.ones((4, 2)), 0) @ NEW[:2], x @ OLD, 2)
+    np.testing.assert_allclose(metrics["replayed"], kd, rtol=1e-5)
+
+
 def test_the_temperature_is_two_by_default(key):
     losses = [
         transform.apply(jnp.float32(1.5), second(transform, key), context(WIDER, key))[0]
