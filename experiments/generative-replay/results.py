@@ -25,18 +25,22 @@ from jaxcl.report import mean_text
 from jaxcl.summary import curves, portable
 
 HERE = Path(__file__).parent
+CHAIN = "chain"
 EXPERIMENTS = {
-    "chain": "(a) A chain of solvers, each but the first taught by the scholar before it alone",
+    CHAIN: "(a) A chain of solvers, each but the first taught by the scholar before it alone",
     "permuted-5": "(b) Permuted MNIST, 5 tasks",
     "permuted-10": "(b) Permuted MNIST, 10 tasks",
     "mnist-mnist-m": "(c) MNIST, then MNIST blended with photographs",
     "mnist-m-mnist": "(c) MNIST blended with photographs, then MNIST",
+    "mnist-svhn": "(c) MNIST, then street numbers",
+    "svhn-mnist": "(c) Street numbers, then MNIST",
     "mnist-mnist-m-lwf": "(d) MNIST, then MNIST blended with photographs, a head for each",
     "mnist-m-mnist-lwf": "(d) MNIST blended with photographs, then MNIST, a head for each",
     "mnist-m-mnist-lwf-weak": "(d) The same, the old responses with a weight of 0.03 in place of 1",
     "split": "(e) Split MNIST, all classes to be told apart",
 }
 ROWS, COLUMNS = 2, 8  # of a picture of samples that are shown
+WHITE, GAP = 255, 16  # between two pictures, in pixels
 
 
 def summaries(runs: Path, name: str) -> list[dict[str, Any]]:
@@ -69,17 +73,30 @@ def course(metrics: str, tasks: Sequence[str]) -> dict[str, Any]:
     return {"quality": quality, "curves": lines, "ends": ends}
 
 
-def accuracies(found: Sequence[dict[str, Any]]) -> list[str]:
-    """Method against accuracy of each task at the end, and on average; what the first lost."""
+def accuracies(found: Sequence[dict[str, Any]], *, chain: bool) -> list[str]:
+    """Method against accuracy of each task at the end, and on average; what the first lost.
+
+    In a chain, all of whose tasks are the same, against that of each solver once it was taught.
+    """
     tasks = found[0]["tasks"]
-    header = ["method", "seeds", "average", *tasks, f"{tasks[0]} lost", "minutes"]
+    own = [f"solver {i + 1}" for i in range(len(tasks))] if chain else ["average", *tasks]
+    last = "last below first" if chain else f"{tasks[0]} lost"
+    header = ["method", "seeds", *own, last, "minutes", "commit"]
     lines = [line(header), line(["---"] * len(header))]
     for one in found:
-        cells = [one["method"], str(len(one["seeds"])), mean_text(one["average_accuracy"], 2)]
-        cells += [mean_text(one["final"][task], 1) for task in tasks]
-        lost = mean_sem([seed[0][0] - seed[-1][0] for seed in one["accuracy"]])
+        # [seed][task learned][task tested]
+        accuracy = one["accuracy"]
+        cells = [one["method"], str(len(one["seeds"]))]
+        if chain:
+            solvers = [[rows[i][i] for rows in accuracy] for i in range(len(tasks))]
+            cells += [mean_text(mean_sem(values), 2) for values in solvers]
+        else:
+            cells.append(mean_text(one["average_accuracy"], 2))
+            cells += [mean_text(one["final"][task], 1) for task in tasks]
+        lost = mean_sem([rows[0][0] - rows[-1][0] for rows in accuracy])
         minutes = np.median([sum(seed.values()) for seed in one["task_seconds"]]) / 60
-        lines.append(line([*cells, mean_text(lost, 1), f"{minutes:.0f}"]))
+        cells += [mean_text(lost, 2 if chain else 1), f"{minutes:.0f}", one["git"][:7]]
+        lines.append(line(cells))
     return lines
 
 
@@ -108,21 +125,31 @@ def way(found: Sequence[dict[str, Any]], name: str, title: str) -> str:
     return f"![accuracy](pictures/{file.name})"
 
 
+def strip(folder: Path, task: str) -> np.ndarray:
+    """Samples of the first seed's generator of a task, by iteration from top to bottom."""
+    seed = min(path.name.split("-")[0] for path in folder.iterdir())
+    sheets = [Image.open(path) for path in sorted(folder.glob(f"{seed}-{task}-*.png"))]
+    return np.concatenate([np.asarray(s)[: s.height * ROWS // COLUMNS] for s in sheets])
+
+
 def pictures(runs: Path, name: str) -> list[str]:
-    """Samples of the first seed by iteration, the last task's generator, one above another."""
+    """Samples of the generators of the first task, on the left, and of the last."""
     kept = HERE / "pictures" / f"{name}.png"
     for ended in (runs / name).glob("*/summary.json"):
-        folder, last = ended.parent / "samples", json.loads(ended.read_text())["tasks"][-1]
+        folder, tasks = ended.parent / "samples", json.loads(ended.read_text())["tasks"]
         if not folder.is_dir():  # a method without a generator
             continue
-        seed = min(path.name.split("-")[0] for path in folder.iterdir())
-        sheets = [Image.open(path) for path in sorted(folder.glob(f"{seed}-{last}-*.png"))]
-        strips = [np.asarray(sheet)[: sheet.height * ROWS // COLUMNS] for sheet in sheets]
+        first, last = strip(folder, tasks[0]), strip(folder, tasks[-1])
+        gap = np.full((len(first), GAP, *first.shape[2:]), WHITE, first.dtype)
         kept.parent.mkdir(exist_ok=True)
-        Image.fromarray(np.concatenate(strips)).save(kept)
+        Image.fromarray(np.concatenate([first, gap, last], 1)).save(kept)
     if not kept.exists():
         return []
-    return [f"![samples](pictures/{name}.png)", "Samples of the last task's generator, every 500"]
+    return [
+        f"![samples](pictures/{name}.png)",
+        "Samples of the first task's generator (left) and of the last's (right), every 500"
+        " iterations, from top to bottom.",
+    ]
 
 
 def main() -> None:
@@ -135,7 +162,10 @@ def main() -> None:
         "Made by `results.py` from the runs of `run.sh`. Test accuracy in percent, mean ±"
         " standard error over the seeds; what the first task lost since it was learned in points."
         " Minutes are those of a seed (the median) on one core of a"
-        " CPU, beside other work.",
+        " CPU, beside other work; the commit is the one that they were run at.",
+        "KL and Fréchet distance are judged by a classifier of the real images of all tasks so"
+        " far, another one after each task: they compare methods after the same task, not one"
+        " task with the next.",
     ]
     for name, title in EXPERIMENTS.items():
         found = summaries(options.runs, name)
@@ -143,13 +173,11 @@ def main() -> None:
         if not found:
             parts.append("Not run.")
             continue
-        parts.append("\n".join(accuracies(found)))
+        parts.append("\n".join(accuracies(found, chain=name == CHAIN)))
         parts.append(way(found, name, title))
         if rows := generators(found):
             parts.append("\n".join(rows))
-        if shown := pictures(options.runs, name):
-            parts.append(shown[0])
-            parts.append(f"{shown[1]} iterations, from top to bottom.")
+        parts += pictures(options.runs, name)
     (HERE / "RESULTS.md").write_text("\n\n".join(parts) + "\n")
 
 

@@ -1,37 +1,43 @@
 #!/usr/bin/env bash
-# Runs behind RESULTS.md that are missing, and then the tables; started again, it goes on.
-#   experiments/generative-replay/run.sh RUNS [DATA]
+# Runs of experiments, and then the tables of all that were run; started again, it goes on.
+#   experiments/generative-replay/run.sh RUNS [NAME...]
+# NAME: of an experiment below; by default all but those with street numbers.
+# shellcheck disable=SC2086
 set -euo pipefail
 runs=$1
-data=${2:+--data-dir $2}
+shift
 cd "$(dirname "$0")/../.."
-methods="dgr exact_replay noise_replay finetune"
+all="chain permuted-5 permuted-10 mnist-mnist-m mnist-m-mnist mnist-mnist-m-lwf mnist-m-mnist-lwf"
+all="$all mnist-m-mnist-lwf-weak split"
+methods="--methods dgr exact_replay noise_replay finetune"
+fewer="--iterations 2000 --hidden 400 400 --lr 1e-3"
+half="--iterations 1000 --batch-size 64"
+two="--methods dgr exact_replay finetune"
+heads="--setting task --methods lwf lwf_gr"
 compare() {  # name, then options
     name=$1
     shift
-    # shellcheck disable=SC2086
     python -m jaxcl.experiments.compare --seeds 0 1 2 --checkpoint-every 60s \
-        --out "$runs/$name" $data "$@"
+        --out "$runs/$name" "$@"
 }
-# (a) Five solvers, each but the first taught by the scholar before it alone.
-compare chain --scenario mnist-chain --schedule cosine --generated 60000 \
-    --generator-lr 5e-4 --generator-steps 6000 --methods dgr
-# (b) The pixels in another order in each task.
-for tasks in 5 10; do
-    # shellcheck disable=SC2086
-    compare "permuted-$tasks" --scenario permuted-mnist --tasks "$tasks" \
-        --hidden 400 400 --iterations 2000 --lr 1e-3 --methods $methods
+for name in ${@:-$all}; do
+    case $name in
+        # (a) Five solvers, each but the first taught by the scholar before it alone.
+        chain) compare chain --scenario mnist-chain --methods dgr --schedule cosine \
+            --batch-size 64 --iterations 2000 --temperature 15 --no-balance --generated 120000 \
+            --generator-lr 5e-4 --generator-steps 8000 ;;
+        # (b) The pixels in another order in each task.
+        permuted-*) compare $name --scenario permuted-mnist --tasks ${name#*-} $fewer $methods ;;
+        # (c) Two domains of the same digits.
+        mnist-mnist-m | mnist-m-mnist) compare $name --scenario $name $half $two ;;
+        mnist-svhn | svhn-mnist) compare $name --scenario $name $two ;;
+        # (d) The same with a head for each; and the old responses with so low a weight that LwF
+        # forgets.
+        *-lwf) compare $name --scenario ${name%-lwf} $half $heads ;;
+        *-lwf-weak) compare $name --scenario ${name%-lwf-weak} $half $heads --lam 0.03 ;;
+        # (e) Two digits at a time, and all of them to be told apart.
+        split) compare split --scenario split-mnist --setting class $methods ;;
+        *) echo "$name: unknown; one of $all mnist-svhn svhn-mnist" >&2; exit 2 ;;
+    esac
 done
-# (c), (d) Two domains of the same digits.
-for scenario in mnist-mnist-m mnist-m-mnist; do
-    half=(--scenario "$scenario" --iterations 1000 --batch-size 64)
-    compare "$scenario" "${half[@]}" --methods dgr exact_replay finetune
-    compare "$scenario-lwf" "${half[@]}" --setting task --methods lwf lwf_gr
-done
-# (d) again, the old responses with a weight so low that LwF forgets.
-compare mnist-m-mnist-lwf-weak --scenario mnist-m-mnist --iterations 1000 --batch-size 64 \
-    --setting task --lam 0.03 --methods lwf lwf_gr
-# (e) Two digits at a time, and all of them to be told apart.
-# shellcheck disable=SC2086
-compare split --scenario split-mnist --setting class --methods $methods
 python experiments/generative-replay/results.py "$runs"
