@@ -36,11 +36,11 @@ EXPERIMENTS = {
     "svhn-mnist": "(c) Street numbers, then MNIST",
     "mnist-mnist-m-lwf": "(d) MNIST, then MNIST blended with photographs, a head for each",
     "mnist-m-mnist-lwf": "(d) MNIST blended with photographs, then MNIST, a head for each",
-    "mnist-m-mnist-lwf-weak": "(d) The same, the old responses with a weight of 0.03 in place of 1",
+    "mnist-m-mnist-lwf-fast": "(d) The same, the second task at ten times the learning rate",
     "split": "(e) Split MNIST, all classes to be told apart",
 }
 ROWS, COLUMNS = 2, 8  # of a picture of samples that are shown
-WHITE, GAP = 255, 16  # between two pictures, in pixels
+SHEETS = 8  # such pictures of a generator, at most
 
 
 def summaries(runs: Path, name: str) -> list[dict[str, Any]]:
@@ -126,30 +126,33 @@ def way(found: Sequence[dict[str, Any]], name: str, title: str) -> str:
 
 
 def strip(folder: Path, task: str) -> np.ndarray:
-    """Samples of the first seed's generator of a task, by iteration from top to bottom."""
+    """Samples of the first seed's generator of a task, as it learned from top to bottom."""
     seed = min(path.name.split("-")[0] for path in folder.iterdir())
     sheets = [Image.open(path) for path in sorted(folder.glob(f"{seed}-{task}-*.png"))]
-    return np.concatenate([np.asarray(s)[: s.height * ROWS // COLUMNS] for s in sheets])
+    step = -(-len(sheets) // SHEETS)
+    kept = sheets[::-step][::-1]  # the last one always
+    return np.concatenate([np.asarray(s)[: s.height * ROWS // COLUMNS] for s in kept])
 
 
 def pictures(runs: Path, name: str) -> list[str]:
-    """Samples of the generators of the first task, on the left, and of the last."""
-    kept = HERE / "pictures" / f"{name}.png"
+    """Samples of the generators of the first task and of the last, beside each other."""
     for ended in (runs / name).glob("*/summary.json"):
         folder, tasks = ended.parent / "samples", json.loads(ended.read_text())["tasks"]
         if not folder.is_dir():  # a method without a generator
             continue
-        first, last = strip(folder, tasks[0]), strip(folder, tasks[-1])
-        gap = np.full((len(first), GAP, *first.shape[2:]), WHITE, first.dtype)
-        kept.parent.mkdir(exist_ok=True)
-        Image.fromarray(np.concatenate([first, gap, last], 1)).save(kept)
-    if not kept.exists():
+        for which, task in (("first", tasks[0]), ("last", tasks[-1])):
+            kept = HERE / "pictures" / f"{name}-{which}.png"
+            kept.parent.mkdir(exist_ok=True)
+            Image.fromarray(strip(folder, task)).save(kept)
+    shown = [w for w in ("first", "last") if (HERE / "pictures" / f"{name}-{w}.png").exists()]
+    if not shown:
         return []
-    return [
-        f"![samples](pictures/{name}.png)",
-        "Samples of the first task's generator (left) and of the last's (right), every 500"
-        " iterations, from top to bottom.",
+    cells = [
+        [f"generator of the {which} task, as it learned" for which in shown],
+        ["---"] * len(shown),
+        [f"![samples](pictures/{name}-{which}.png)" for which in shown],
     ]
+    return ["\n".join(map(line, cells))]
 
 
 def main() -> None:

@@ -4,11 +4,11 @@
 # NAME: of an experiment below; by default all but those with street numbers.
 # shellcheck disable=SC2086
 set -euo pipefail
-runs=$1
+runs=${1:?name a folder for the runs}
 shift
 cd "$(dirname "$0")/../.."
 all="chain permuted-5 permuted-10 mnist-mnist-m mnist-m-mnist mnist-mnist-m-lwf mnist-m-mnist-lwf"
-all="$all mnist-m-mnist-lwf-weak split"
+all="$all mnist-m-mnist-lwf-fast split"
 methods="--methods dgr exact_replay noise_replay finetune"
 fewer="--iterations 2000 --hidden 400 400 --lr 1e-3"
 half="--iterations 1000 --batch-size 64"
@@ -31,10 +31,9 @@ for name in ${@:-$all}; do
         # (c) Two domains of the same digits.
         mnist-mnist-m | mnist-m-mnist) compare $name --scenario $name $half $two ;;
         mnist-svhn | svhn-mnist) compare $name --scenario $name $two ;;
-        # (d) The same with a head for each; and the old responses with so low a weight that LwF
-        # forgets.
+        # (d) The same with a head for each; and the second at a rate at which LwF forgets.
         *-lwf) compare $name --scenario ${name%-lwf} $half $heads ;;
-        *-lwf-weak) compare $name --scenario ${name%-lwf-weak} $half $heads --lam 0.03 ;;
+        *-lwf-fast) compare $name --scenario ${name%-lwf-fast} $half $heads --later-lr 1e-2 ;;
         # (e) Two digits at a time, and all of them to be told apart.
         split) compare split --scenario split-mnist --setting class $methods ;;
         *) echo "$name: unknown; one of $all mnist-svhn svhn-mnist" >&2; exit 2 ;;
