@@ -76,7 +76,8 @@ class SeedEnded(NamedTuple):
       matrix: [trained up to task][task], percent; None before a task is seen.
       first: task -> accuracy in percent before its first step.
       params: the final tree.
-      weights: numbers of parameters: ``total``, ``added``, ``heads``.
+      weights: numbers of parameters: ``total``, ``added``, ``heads``; beside them, where there
+        is one, those of the ``generator``.
       routes: task -> layer -> the task whose branch it runs through.
       similarity: task -> layer -> branch's task -> similarity.
       bytes: task -> size of the loss transform's state as the task ended.

@@ -211,7 +211,8 @@ def facts_table(summary: dict[str, Any]) -> Table:
 def _weights(summary: dict[str, Any], place: int) -> str:
     weights = summary["weights"][place]
     text = f"{weights['total']:,} in all; {weights['heads']:,} in heads"
-    return text + (f"; {weights['added']:,} added in branches" if weights["added"] else "")
+    text += f"; {weights['added']:,} added in branches" if weights["added"] else ""
+    return text + (f"; generator: {weights['generator']:,}" if "generator" in weights else "")
 
 
 def _memory(summary: dict[str, Any], place: int) -> str:

@@ -8,7 +8,7 @@ from jaxcl.config import Config
 from jaxcl.data.task import Task
 from jaxcl.errors import NonFiniteLoss
 from jaxcl.events import Diverged, EpochEnded, Event, SeedEnded, TaskBegan
-from jaxcl.growth import task_name, weights
+from jaxcl.growth import count, task_name, weights
 from jaxcl.learn import begin, end, test, test_untrained, train_epoch
 from jaxcl.learner import GENERATOR, Learner, Setup, new_learner, schedule, task_data
 from jaxcl.lockstep import Asking, in_lockstep
@@ -140,12 +140,15 @@ def _seed_ended(setup: Setup, learner: Learner) -> SeedEnded:
         name: {layer: {names[b]: v for b, v in found.items()} for layer, found in layers.items()}
         for name, layers in zip(setup.names, learner.similarity, strict=True)
     }
+    sizes = dict(weights(setup.net, learner.params))
+    if learner.generator:
+        sizes["generator"] = count(learner.generator)
     return SeedEnded(
         learner.seed,
         learner.matrix,
         dict(zip(setup.names, learner.first, strict=True)),
         replicated(learner.params),
-        dict(weights(setup.net, learner.params)),
+        sizes,
         routes,
         similarity,
         dict(zip(setup.names, learner.bytes, strict=True)),

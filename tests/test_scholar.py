@@ -107,7 +107,9 @@ def test_the_generator_learns_before_the_solver_and_is_looked_at(tasks):
 def test_every_generator_learns_and_is_handed_over(generator, tasks):
     """What comes of a run draws other images than before the second task, and as many bytes."""
     settings = SETTINGS | {"generator": generator, "setting": "class"}
-    one, two = (result(tasks[:n], method="dgr", **settings).generator for n in (1, 2))
+    ended = [result(tasks[:n], method="dgr", **settings) for n in (1, 2)]
+    one, two = (each.generator for each in ended)
+    assert ended[1].weights["generator"] == sum(x.size for x in jax.tree.leaves(two))
     setup = set_up(Config(method="dgr", **settings), tasks[:2])
     key = jax.random.key(0)
     before, after = (np.asarray(sample_images(setup.scholar.gan, g, key, 4)) for g in (one, two))
