@@ -36,7 +36,6 @@ EXPERIMENTS = {
     "svhn-mnist": "(c) Street numbers, then MNIST",
     "mnist-mnist-m-lwf": "(d) MNIST, then MNIST blended with photographs, a head for each",
     "mnist-m-mnist-lwf": "(d) MNIST blended with photographs, then MNIST, a head for each",
-    "mnist-m-mnist-lwf-fast": "(d) The same, the second task at ten times the learning rate",
     "split": "(e) Split MNIST, all classes to be told apart",
 }
 ROWS, COLUMNS = 2, 8  # of a picture of samples that are shown
