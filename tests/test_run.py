@@ -8,8 +8,8 @@ from jaxcl.config import Config
 from jaxcl.data.task import Task
 from jaxcl.errors import DataError, NonFiniteLoss, UsageError
 from jaxcl.events import EpochEnded, SeedEnded, StepsDone, TaskBegan
-from jaxcl.growth import weights
-from jaxcl.methods import METHODS
+from jaxcl.growth import count, weights
+from jaxcl.methods import METHODS, generates
 from jaxcl.nets import Pathway, cnn
 from jaxcl.run import run
 
@@ -57,7 +57,9 @@ def test_every_method_learns_what_can_be_learned(method, pair, make_task):
     elif method != "select":
         assert ended.routes["sides"] == layers
         assert ended.weights["added"] == 0
-    assert ended.weights == weights(cnn(), ended.params)
+    generator = {} if ended.generator is None else {"generator": count(ended.generator)}
+    assert ended.weights == {**weights(cnn(), ended.params), **generator}
+    assert bool(generator) == generates(Config(method=method))
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(pair):
