@@ -163,8 +163,8 @@ def main() -> None:
         "# Results",
         "Made by `results.py` from the runs of `run.sh`. Test accuracy in percent, mean ±"
         " standard error over the seeds; what the first task lost since it was learned in points."
-        " Minutes are those of a seed (the median) on one core of a"
-        " CPU, beside other work; the commit is the one that they were run at.",
+        " Minutes are those of a seed (the median) on one core of a CPU beside other work, the"
+        " chain's on two cores; the commit is the one that they were run at.",
         "KL and Fréchet distance are judged by a classifier of the real images of all tasks so"
         " far, another one after each task: they compare methods after the same task, not one"
         " task with the next.",

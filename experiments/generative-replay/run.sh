@@ -24,8 +24,8 @@ for name in ${@:-$all}; do
     case $name in
         # (a) Five solvers, each but the first taught by the scholar before it alone.
         chain) compare chain --scenario mnist-chain --methods dgr --schedule cosine \
-            --batch-size 64 --iterations 4000 --temperature 15 --no-balance --generated 160000 \
-            --generator-lr 5e-4 --generator-steps 6000 ;;
+            --batch-size 64 --iterations 5000 --temperature 15 --no-balance --generated 240000 \
+            --generator-lr 5e-4 --generator-steps 12000 ;;
         # (b) The pixels in another order in each task.
         permuted-*) compare $name --scenario permuted-mnist --tasks ${name#*-} $fewer $methods ;;
         # (c) Two domains of the same digits.
