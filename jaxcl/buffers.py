@@ -34,11 +34,14 @@ class Storage(NamedTuple):
         like; new arrays each time, since a train step may be given them for good.
       init: ``(batch) -> Buffer``: empty, for examples like those of a batch.
       add: ``(buffer, batch, key) -> Buffer``: offers the examples one by one.
+      add_each: ``(buffer, batch, keys [b]) -> Buffer``: the same with a key for each example,
+        so that examples may be offered in parts of any size.
     """
 
     nothing: Callable[[], Buffer]
     init: Callable[[Batch], Buffer]
     add: Callable[[Buffer, Batch, PRNGKey], Buffer]
+    add_each: Callable[[Buffer, Batch, Array], Buffer]
 
 
 def sample(buffer: Buffer, key: PRNGKey, n: int) -> Batch:
@@ -71,7 +74,7 @@ def _storage(
         }
         return nothing()._replace(data=data)
 
-    def add(buffer: Buffer, batch: Batch, key: PRNGKey) -> Buffer:
+    def add_each(buffer: Buffer, batch: Batch, keys: Array) -> Buffer:
         def one(buffer: Buffer, offered: tuple[Batch, PRNGKey]):
             example, key = offered
             buffer = buffer._replace(seen=buffer.seen.at[kind(example)].add(1))
@@ -83,10 +86,13 @@ def _storage(
             return Buffer(data, jnp.minimum(buffer.filled + 1, capacity), buffer.seen), None
 
         offered = {name: batch[name] for name in buffer.data}
-        n = len(next(iter(offered.values())))
-        return jax.lax.scan(one, buffer, (offered, jax.random.split(key, n)))[0]
+        return jax.lax.scan(one, buffer, (offered, keys))[0]
 
-    return Storage(nothing, init, add)
+    def add(buffer: Buffer, batch: Batch, key: PRNGKey) -> Buffer:
+        n = len(next(iter(batch[name] for name in buffer.data)))
+        return add_each(buffer, batch, jax.random.split(key, n))
+
+    return Storage(nothing, init, add, add_each)
 
 
 def reservoir(capacity: int) -> Storage:
@@ -130,7 +136,9 @@ def class_balanced(capacity: int, classes: int, label: str = "label") -> Storage
     """As even over classes as what was offered allows, and a reservoir within a class.
 
     A full buffer gives up a random example of a class that has the most for one of a
-    class that has at least two fewer, or none.
+    class that has at least two fewer, or none.  With fewer slots than classes, a class has
+    one slot or none: all classes that were offered, early or late, have the same chance of
+    a slot, and a class that lost its slot does not come back.
 
     Args:
       capacity: M.
@@ -150,7 +158,13 @@ def class_balanced(capacity: int, classes: int, label: str = "label") -> Storage
         victims = jnp.where(full, labels == own, most[labels])
         which, chance = jax.random.split(key)
         row = jax.random.categorical(which, jnp.where(victims, 0.0, -jnp.inf)).astype(jnp.int32)
-        keep = jax.random.randint(chance, (), 0, buffer.seen[own]) < stored[own]
-        return jnp.where(full & ~keep, capacity, row)
+        # A class without a slot where each has one at most: the slots are a reservoir of
+        # classes, in which a class is drawn for once, with its first example.
+        crowded = (stored[own] == 0) & (stored.max() == 1)
+        offered = jnp.where(crowded, (buffer.seen > 0).sum(), buffer.seen[own])
+        slots = jnp.where(crowded, capacity, stored[own])
+        keep = jax.random.randint(chance, (), 0, offered) < slots
+        keep &= ~crowded | (buffer.seen[own] == 1)
+        return jnp.where((full | crowded) & ~keep, capacity, row)
 
     return _storage(capacity, place, classes, lambda example: example[label])

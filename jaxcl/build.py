@@ -5,16 +5,16 @@ import math
 from collections.abc import Callable, Sequence
 
 import jax
+import numpy as np
 import optax
 
 from jaxcl import data
-from jaxcl.config import Config
+from jaxcl.config import TRAINED, Config
 from jaxcl.data.derive import DERIVED, shuffled_classes
-from jaxcl.data.task import Task, as_batch, check, checksum, hold_out, limit, rgb32
+from jaxcl.data.task import Task, as_batch, check_all, checksum, hold_out, limit, rgb32
 from jaxcl.errors import DataError, UsageError, check_name
 from jaxcl.generator import GanProgram
 from jaxcl.learner import Setup
-from jaxcl.likeness import TRAINED
 from jaxcl.methods import METHODS, generates, transform, union
 from jaxcl.nets import Net, cnn, columns, mlp
 from jaxcl.nets.gan import conv_gan, mlp_gan
@@ -33,26 +33,27 @@ def check_config(config: Config) -> Config:
     """Returns the whole configuration if it can be run; raises UsageError if not."""
     check_name("method", config.method, METHODS)
     method = METHODS[config.method]
-    if method.columns:  # with layers of their own
-        if config.initial == "uniform":
-            raise UsageError(f"initial: {config.method} starts from he; leave it out")
-        config = dataclasses.replace(config, initial="he")
     config = resolve(config.check())
     if config.replay is not None and (method.replay is not None or method.data is union):
         raise UsageError(f"replay: {config.method} has its own earlier images; leave it out")
     rule, columns = method.branches, method.columns
     if rule and not columns and config.net != "cnn":
+        others = ", ".join(name for name, each in METHODS.items() if not each.branches)
         raise UsageError(
-            f"net: {config.net} has no layer that {config.method} can branch; give cnn"
+            f"net: {config.net} has no layer that {config.method} can branch; give --net cnn, or"
+            f" a --method that runs here: {others}"
         )
     if (rule or columns) and config.setting == "class" and config.heads == "full":
         raise UsageError(
             f"heads: full needs one pathway; {config.method} has several, give growing"
         )
-    if config.net == "cnn" and config.initial != "he":
-        raise UsageError("initial: the cnn starts from he; leave it out, or give another net")
     if columns and config.setting == "domain":
         raise UsageError(f"setting: {config.method} needs a head a task; give task or class")
+    if rule and config.setting == "domain":
+        raise UsageError(
+            f"setting: {config.method} has branches for each task, and in the domain setting the"
+            " task is unknown when it is tested; give task or class"
+        )
     if config.together is None:  # a CPU is busy with one
         one = jax.default_backend() == "cpu" and size(SEED) == 1
         config = dataclasses.replace(config, together=1 if one else len(config.seeds))
@@ -83,13 +84,21 @@ def load_tasks(config: Config, progress: Callable[[str], None] = lambda text: No
 def fit(config: Config, tasks: Sequence[Task]) -> list[Task]:
     """The tasks if the configuration can be run on them; raises DataError if not."""
     assert config.batch_size is not None
+    tasks = check_all(tasks, config.batch_size)
     classes = {task.classes for task in tasks}
     if config.setting == "domain" and len(classes) > 1:
         raise DataError(
             "setting: domain needs as many classes in every task, and these have"
             f" {', '.join(map(str, sorted(classes)))}; give task or class"
         )
-    return [check(task, config.batch_size) for task in tasks]
+    if generates(config):
+        for task in tasks:
+            if task.train_images.dtype != np.uint8:
+                raise DataError(
+                    f"task {task.name!r}: images are {task.train_images.dtype}, and a generator"
+                    " makes bytes; give uint8, or another method"
+                )
+    return tasks
 
 
 def set_up(config: Config, tasks: Sequence[Task], *, stream: bool = False) -> Setup:
@@ -173,8 +182,7 @@ def make_net(config: Config, shape: tuple[int, ...]) -> Net:
         if height != width or height < SMALLEST:
             raise UsageError(f"resize: keep, but images are {height}x{width}; give bilinear")
         return (columns if progressive else cnn)(size=height, channels=channels)
-    assert config.hidden is not None
-    hidden = () if config.net == "linear" else config.hidden
+    hidden = config.hidden or ()
     if progressive:
         return columns(size=1, channels=math.prod(shape), filters=(), hidden=hidden)
     assert config.initial is not None

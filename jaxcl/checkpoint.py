@@ -26,7 +26,7 @@ from jaxcl.errors import UsageError
 from jaxcl.output import write_bytes
 from jaxcl.types import Params, PyTree
 
-FORMAT = 5
+FORMAT = 6
 OURS = re.compile(r"[0-9]{6}(\.json)?")
 CUT_OFF = re.compile(r"\.?[0-9]{6}\..*tmp.*")
 Arrays = Mapping[str, ndarray]

@@ -67,6 +67,9 @@ class Config:
     t_squared: bool | None = None
     """Multiply the distillation by the squared temperature (lwf, split, select, lwf_gr); generative
     replay always does."""
+    lwf_weighting: Literal["one", "tasks"] | None = None
+    """Old responses weigh lambda (Li & Hoiem), or lambda times the tasks before (van de Ven et
+    al.); it makes a difference where tasks share an output (domain, class)."""
     strength: float | None = None
     """Weight of the penalty: lambda of ewc, online_ewc and mas, c of si."""
     decay: float = 0.95
@@ -203,3 +206,5 @@ NOT_NEGATIVE = (
 )  # fmt: skip
 UNIT = ("decay", "validation", "ratio", "replay_weight", "threshold", "average")
 KEPT = ("per_class", "ratio", "buffer")
+TRAINED = ("cka", "rsa", "svcca")
+"""Similarities that compare with a second network, which is trained for it."""

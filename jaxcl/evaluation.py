@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxcl.batching import in_portions, map_batches
 from jaxcl.growth import task_name
 from jaxcl.losses import cross_entropy
-from jaxcl.settings import View, forward, own_logits
+from jaxcl.settings import View, forward, own_logits, place_in
 from jaxcl.types import Array, Batch, Data, Float, Params
 
 EVALUATION_BATCH = 500
@@ -39,8 +39,8 @@ def evaluate(view: View, position: int, params: Params, data: Data) -> Evaluatio
       data: ``image`` (bytes), ``label`` and ``task``.
     """
     _, shared, joined = view.setting
-    path = view.routes[position]
-    if joined and not shared:  # every head has a say
+    path = view.routes[place_in(view, position)]
+    if joined and not shared:  # the classes of all heads compete
         return _evaluate(view, params, data)
     alone = path._replace(task=task_name(0), head=task_name(0))
     params = {**params, "heads": {task_name(0): params["heads"][path.head]}}

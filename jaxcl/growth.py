@@ -3,6 +3,7 @@
 Leaves that were there stay the very same arrays; nothing is written in place.
 """
 
+import string
 from collections.abc import Callable, Mapping
 
 import jax
@@ -14,15 +15,29 @@ from jaxcl.types import Params, PRNGKey, PyTree
 
 Path = tuple[str, ...]
 """The keys that lead to a leaf, such as ``("conv1", "t00", "w")``."""
+LETTERS = string.ascii_lowercase
 
 
 def task_name(index: int) -> str:
-    """``t00``, ``t01``...: padded, because JAX sorts the keys of a dict.
+    """The name of a task's branches and head; names sort as text in the order of tasks.
 
-    >>> task_name(7)
-    't07'
+    JAX sorts the keys of a dict, so the order of names must be that of tasks.  A letter
+    that grows with the number of digits stands before numbers of three digits or more.
+
+    >>> [task_name(index) for index in (7, 99, 100, 1000)]
+    ['t07', 't99', 'ta100', 'tb1000']
     """
-    return f"t{index:02d}"
+    digits = f"{index:02d}"
+    return f"t{LETTERS[len(digits) - 3]}{digits}" if len(digits) > 2 else f"t{digits}"
+
+
+def task_index(name: str) -> int:
+    """The task that :func:`task_name` named.
+
+    >>> task_index("ta100")
+    100
+    """
+    return int(name.lstrip("t" + LETTERS))
 
 
 def _insert(params: Params, group: str, name: str, value: Params) -> Params:

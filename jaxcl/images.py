@@ -1,4 +1,4 @@
-"""Images as bytes: to 32x32x3 once, to floating point inside the step."""
+"""Images: to 32x32x3 once, bytes to floating point inside the step."""
 
 from typing import Literal
 
@@ -10,22 +10,37 @@ from numpy import ndarray
 
 from jaxcl.types import Array, Float
 
+AnyImages = UInt8[ndarray, "n height width channels"] | Float[ndarray, "n height width channels"]
 SIDE = 32
 BATCH = 5000  # images resized at a time, so that the floats stay small
 
 
-def to_float(images: UInt8[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Bytes as float32 in [0, 1]."""
-    return images.astype(jnp.float32) / 255
+def to_float(
+    images: UInt8[Array, "*shape"] | Float[Array, "*shape"],
+) -> Float[Array, "*shape"]:
+    """Bytes divided by 255, so float32 in [0, 1]; floating-point images as they are.
+
+    Raises:
+      TypeError: another type of numbers.
+
+    >>> import jax.numpy as jnp
+    >>> float(to_float(jnp.uint8(255))), float(to_float(jnp.float32(0.5)))
+    (1.0, 0.5)
+    """
+    if images.dtype == jnp.uint8:
+        return images.astype(jnp.float32) / 255
+    if jnp.issubdtype(images.dtype, jnp.floating):
+        return images.astype(jnp.float32)
+    raise TypeError(f"images: {images.dtype}; give bytes (uint8) or floating-point numbers")
 
 
 def to_rgb32(
-    images: UInt8[ndarray, "n height width channels"], how: Literal["bilinear", "pad"]
-) -> UInt8[ndarray, "n 32 32 3"]:
+    images: AnyImages, how: Literal["bilinear", "pad"]
+) -> UInt8[ndarray, "n 32 32 3"] | Float[ndarray, "n 32 32 3"]:
     """Grey or colour images of at most 32x32 as 32x32x3.
 
     Args:
-      images: bytes; one channel is repeated three times.
+      images: bytes or floats, which they stay; one channel is repeated three times.
       how: ``"bilinear"`` stretches to 32x32, ``"pad"`` adds zeros around.
 
     Raises:
@@ -45,8 +60,8 @@ def to_rgb32(
 
 
 def pad32(
-    images: UInt8[ndarray, "n height width channels"],
-) -> UInt8[ndarray, "n 32 32 channels"]:
+    images: AnyImages,
+) -> UInt8[ndarray, "n 32 32 channels"] | Float[ndarray, "n 32 32 channels"]:
     """Images of at most 32x32 in the middle of 32x32, zeros around."""
     around = [((SIDE - side) // 2, (SIDE - side + 1) // 2) for side in images.shape[1:3]]
     return np.pad(images, ((0, 0), *around, (0, 0)))
@@ -56,6 +71,8 @@ def pad32(
 def _stretch(images: Array) -> Array:
     shape = (len(images), SIDE, SIDE, images.shape[-1])
     resized = jax.image.resize(images.astype(jnp.float32), shape, "bilinear")
+    if images.dtype != jnp.uint8:
+        return resized
     return jnp.clip(jnp.round(resized), 0, 255).astype(jnp.uint8)
 
 

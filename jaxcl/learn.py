@@ -28,14 +28,21 @@ from jaxcl.learner import (
     task_key,
     trained_mask,
 )
-from jaxcl.likeness import SIMILARITIES, Look
+from jaxcl.likeness import SIMILARITIES, Likeness, Look
 from jaxcl.lockstep import Work
 from jaxcl.nets import Pathway, Routes
 from jaxcl.nets.base import Route
 from jaxcl.random import stream
 from jaxcl.routing import Seen, grow, layer_moments
 from jaxcl.second import second_net
-from jaxcl.settings import View, forward, gathered_forward, head_classes, own_logits
+from jaxcl.settings import (
+    forward,
+    gathered_forward,
+    head_classes,
+    own_logits,
+    place_in,
+    view_of,
+)
 from jaxcl.sharding import split_large
 from jaxcl.stretches import Learning, Steps, means, stretches
 from jaxcl.train import (
@@ -75,7 +82,6 @@ def begin(setup: Setup, learner: Learner, data: Data, generated: Array | None = 
     def second(route: Route) -> tuple[Params, Route]:
         return trained(route if copied else None)
 
-    assert setup.config.similarity is not None
     look = Look(setup.net, learner.params, learner.routes, learner.seen, probe, second)
     growth = grow(
         setup.net,
@@ -83,7 +89,7 @@ def begin(setup: Setup, learner: Learner, data: Data, generated: Array | None = 
         learner.params,
         task=task,
         classes=head_classes(setup.setting, setup.classes, learner.position),
-        likeness=SIMILARITIES[setup.config.similarity](look),
+        likeness=_likeness(setup, look),
         start="fresh" if setup.method.columns else setup.config.start,
         key=stream(key, "grow"),
     )
@@ -98,19 +104,26 @@ def begin(setup: Setup, learner: Learner, data: Data, generated: Array | None = 
     )
 
 
+def _likeness(setup: Setup, look: Look) -> Likeness:
+    """How alike the task is to earlier ones; methods without branches do not ask."""
+    if setup.config.similarity is None:
+        return lambda layer, branch: math.nan
+    return SIMILARITIES[setup.config.similarity](look)
+
+
 def whole_task(setup: Setup, routes: Routes, data: Data) -> TaskData:
     """A task as a transform sees it, with the outputs of the tasks so far."""
-    view = View(setup.net, routes, setup.setting)
-    judged = own_logits(view, tuple(range(len(routes))))
+    view = view_of(setup.net, routes, setup.setting)
+    judged = own_logits(view, tuple(range(len(view.routes))))
     # Gathered gradients are right where no weight is used twice for an example.
-    once = setup.net.gathers and len({pathway.route for pathway in routes}) == 1
+    once = setup.net.gathers and len({pathway.route for pathway in view.routes}) == 1
     return TaskData(data, forward(view), judged, gathered_forward(view) if once else None)
 
 
 def train_epoch(setup: Setup, learner: Learner, data: Data, epoch: Epoch) -> Learning:
     """One epoch; returns the learner and the means of the metrics."""
-    targets = tuple(int(p) for p in np.unique(data["task"]))
-    view = View(setup.net, learner.routes, setup.setting)
+    view = view_of(setup.net, learner.routes, setup.setting)
+    targets = tuple(sorted({place_in(view, int(p)) for p in np.unique(data["task"])}))
     program = Program(view, targets, *setup.compiled)
     key = phase_key(learner, epoch)
     if learner.state is None and setup.config.scratch:  # not before: the old solver labels
@@ -192,7 +205,7 @@ def test_untrained(setup: Setup, learner: Learner) -> Learner:
 
 
 def _evaluations(setup: Setup, learner: Learner, positions: Iterable[int]) -> list[Evaluation]:
-    view = View(setup.net, learner.routes, setup.setting)
+    view = view_of(setup.net, learner.routes, setup.setting)
     return [evaluate(view, p, learner.params, setup.test[p]) for p in positions]
 
 

@@ -20,7 +20,7 @@ from jaxcl.methods import trains as trains_later
 from jaxcl.nets import Net, Routes
 from jaxcl.random import stream
 from jaxcl.routing import Seen
-from jaxcl.settings import Setting
+from jaxcl.settings import Setting, head_classes
 from jaxcl.train import TrainState
 from jaxcl.transforms import LossTransform
 from jaxcl.types import Data, Params, PRNGKey, PyTree
@@ -183,6 +183,12 @@ def new_task_weight(setup: Setup, position: int) -> float:
     """r, the new task's share in what is replayed: as given, or 1/k in task k."""
     given = setup.config.replay_weight
     return 1 / (position + 1) if given is None or position == 0 else given
+
+
+def grows(setup: Setup, position: int) -> bool:
+    """Whether the network may grow as a task comes: by a head, branches or a column."""
+    head = head_classes(setup.setting, setup.classes, position)
+    return head is not None or setup.method.branches or setup.method.columns
 
 
 def task_key(learner: Learner) -> PRNGKey:

@@ -120,5 +120,3 @@ SIMILARITIES: dict[str, Callable[[Look], Likeness]] = {
     "svcca": by_responses(svcca, positions_as_rows),
 }
 """By the name that settings give it."""
-TRAINED = ("cka", "rsa", "svcca")
-"""Those that compare with a second network."""

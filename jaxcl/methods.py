@@ -1,5 +1,7 @@
 """The table of methods: each is a growth rule and a chain of loss transforms."""
 
+import dataclasses
+import difflib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -7,7 +9,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from jaxcl import remedies, routing
-from jaxcl.config import Config
+from jaxcl.config import TRAINED, Config
+from jaxcl.errors import UsageError
 from jaxcl.growth import Path, on_route
 from jaxcl.nets.base import Net, Pathway
 from jaxcl.remedies import MEMORIES, Make, filled
@@ -66,6 +69,7 @@ class Method(NamedTuple):
       data: the data of the tasks so far -> what a task trains on.
       branches: whether the rule can make new branches of a convolution layer.
       columns: whether the network is one of columns.
+      settings: names of the settings that are its own.
       fails: what it cannot be expected to do, by setting.
     """
 
@@ -78,6 +82,7 @@ class Method(NamedTuple):
     data: Callable[[Sequence[Data]], Data] = latest
     branches: bool = False
     columns: bool = False
+    settings: tuple[str, ...] = ()
     fails: tuple[tuple[str, str], ...] = ()
 
 
@@ -95,7 +100,8 @@ def transform(config: Config, classes: int) -> LossTransform:
     """All that is done to the loss: replay weighs it, penalties add to it, L2 comes last."""
     made = {name: make(config, classes) for name, make in METHODS[config.method].losses.items()}
     if (kind := replayed(config)) is not None:
-        memory, temperature = MEMORIES[kind](config, classes), filled(config.temperature)
+        memory = MEMORIES[kind](config, classes)
+        temperature = 1.0 if config.temperature is None else config.temperature  # of no label
         first = replay(memory, weight=config.replay_weight, temperature=temperature)
         made = {"replay": first, **made}
     return chain(**made, l2=l2(filled(config.l2), config.later_l2))
@@ -120,6 +126,23 @@ DISTILLED = (
         "the old responses to new images say little about old classes, whose images are gone",
     ),
 )
+
+DISTILLATION = ("lam", "temperature", "t_squared", "lwf_weighting")
+FISHER = ("strength", "fisher", "fisher_examples")
+BRANCHES = ("similarity", "start", "probe")
+KEPT_IMAGES = ("per_class", "ratio", "buffer", "storage")
+GENERATOR = (
+    "generated", "balance", "generator", "latent", "generator_steps", "generator_batch",
+    "generator_lr", "critic_steps", "gradient_penalty", "average",
+)  # fmt: skip
+SYNONYMS = {"lam": "strength", "strength": "lam", "ratio": "per_class"}
+"""A setting that a method has not -> the one that does the same in another."""
+
+NEEDS = {
+    "storage": ("buffer", "--buffer"),
+    "second": ("similarity", "--similarity cka, rsa or svcca"),
+}
+"""A setting -> the one that it goes with, and what must be given of it."""
 
 METHODS: dict[str, Method] = {
     "finetune": Method(
@@ -146,6 +169,7 @@ METHODS: dict[str, Method] = {
         "Learning without Forgetting: distil the old responses to the new images",
         {"distill": remedies.distilled},
         fails=DISTILLED,
+        settings=DISTILLATION,
     ),
     "split": Method(
         "lwf, and every task gets its own copy of each convolution layer",
@@ -153,6 +177,7 @@ METHODS: dict[str, Method] = {
         rule=lambda _: routing.split,
         branches=True,
         fails=DISTILLED,
+        settings=DISTILLATION,
     ),
     "select": Method(
         "lwf, and a convolution layer is split only where the tasks are unlike",
@@ -160,30 +185,35 @@ METHODS: dict[str, Method] = {
         rule=_where_alike,
         branches=True,
         fails=DISTILLED,
+        settings=(*DISTILLATION, "threshold", "candidates", "second"),
     ),
     "ewc": Method(
         "elastic weight consolidation: a Fisher penalty for each task before",
         {"ewc": remedies.with_ewc},
         trains=shared_and_own_heads,
         fails=REGULARISED,
+        settings=FISHER,
     ),
     "online_ewc": Method(
         "elastic weight consolidation with one running Fisher",
         {"ewc": remedies.with_online_ewc},
         trains=shared_and_own_heads,
         fails=REGULARISED,
+        settings=(*FISHER, "decay"),
     ),
     "si": Method(
         "synaptic intelligence: importance from the path integral of the loss",
         {"si": remedies.with_si},
         trains=shared_and_own_heads,
         fails=REGULARISED,
+        settings=("strength", "xi"),
     ),
     "mas": Method(
         "memory aware synapses: importance from the sensitivity of the outputs",
         {"mas": remedies.with_mas},
         trains=shared_and_own_heads,
         fails=REGULARISED,
+        settings=("strength", "fisher_examples"),
     ),
     "er": Method(
         "experience replay: train on a few kept images of earlier tasks as well",
@@ -192,6 +222,7 @@ METHODS: dict[str, Method] = {
     "der": Method(
         "dark experience replay ++: kept images with the logits they had",
         {"der": remedies.with_der},
+        settings=("alpha", "beta", "per_class", "buffer"),
     ),
     "exact_replay": Method(
         "replay of all earlier data, as if nothing had to be given up",
@@ -213,6 +244,7 @@ METHODS: dict[str, Method] = {
         "lwf with the old responses to images of a generator instead of the new ones",
         {"distill": partial(remedies.distilled, on_generated=True)},
         generates=True,
+        settings=DISTILLATION,
     ),
     "pnn": Method(
         "progressive networks: a new column for each task, older ones frozen",
@@ -222,3 +254,79 @@ METHODS: dict[str, Method] = {
         fails=(("class", "outputs of separate columns were never trained against each other"),),
     ),
 }
+
+OF_SOME = frozenset(
+    (
+        *(name for method in METHODS.values() for name in method.settings),
+        *(*BRANCHES, *KEPT_IMAGES, *GENERATOR, "labels", "replay_weight", "replay"),
+        *("heads", "hidden", "initial"),
+    )
+)
+"""Settings that only some methods, networks or settings have."""
+
+
+def uses(config: Config) -> frozenset[str]:
+    """Which of :data:`OF_SOME` mean something, the network and the setting being known."""
+    method, kind = METHODS[config.method], replayed(config)
+    found = {*method.settings, *(BRANCHES if method.branches else ())}
+    if config.similarity not in TRAINED:
+        found -= {"second"}
+    if kind == "buffer":
+        found |= {*KEPT_IMAGES}
+    if config.buffer is None:
+        found -= {"storage"}
+    if kind == "generative":
+        found |= {"temperature", "labels"}
+    if generates(config):
+        found |= {*GENERATOR}
+    if kind is not None or generates(config):
+        found |= {"replay_weight"}
+    if method.replay is None and method.data is not union:
+        found |= {"replay"}
+    found |= {"heads"} if config.setting == "class" else set()
+    found |= {"hidden"} if config.net == "mlp" else set()
+    found |= {"initial"} if config.net != "cnn" and not method.columns else set()
+    return frozenset(found)
+
+
+def in_vain(config: Config) -> list[str]:
+    """Settings that are given, other than they are by default, and mean nothing."""
+    own = uses(config)
+    given = [f.name for f in dataclasses.fields(config) if getattr(config, f.name) != f.default]
+    return [name for name in given if name in OF_SOME and name not in own]
+
+
+def check_used(config: Config) -> None:
+    """Raises a UsageError for a setting that is given and means nothing."""
+    for name in in_vain(config):
+        need = NEEDS.get(name)
+        if need is not None and need[0] in uses(config):
+            raise UsageError(f"{name}: without {need[1]} it means nothing; give both, or neither")
+        raise UsageError(
+            f"{name}: {_who(name, config)} has no {_option(name)}; {_remedy(name, config)}"
+        )
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _who(name: str, config: Config) -> str:
+    """What has no such setting: the setting, the network or the method."""
+    if name == "heads":
+        return f"the {config.setting} setting"
+    columns = METHODS[config.method].columns
+    if name == "hidden" or (name == "initial" and not columns):
+        return f"the {config.net} network"
+    return config.method
+
+
+def _remedy(name: str, config: Config) -> str:
+    own = uses(config)
+    if SYNONYMS.get(name) in own:
+        return f"did you mean {_option(SYNONYMS[name])}?"
+    near = difflib.get_close_matches(name, own, n=1, cutoff=0.7)
+    if near:
+        return f"did you mean {_option(near[0])}?"
+    has = ", ".join(_option(each) for each in METHODS[config.method].settings if each in own)
+    return f"it has {has}" if has and _who(name, config) == config.method else "leave it out"

@@ -1,5 +1,6 @@
 """The folder of a run: every file whole, nothing overwritten unasked."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -94,10 +95,16 @@ def cut_metrics(folder: Path, size: int) -> str:
     return path.read_text()
 
 
-def metrics_size(folder: Path) -> int:
-    """Bytes in ``metrics.jsonl``."""
+def metrics_mark(folder: Path, size: int | None = None) -> dict[str, Any]:
+    """What tells whether ``metrics.jsonl`` is as it was: its size and its SHA-256.
+
+    Args:
+      folder: of the run.
+      size: bytes that are looked at, from the first on; by default all.
+    """
     path = folder / METRICS
-    return path.stat().st_size if path.exists() else 0
+    content = path.read_bytes()[:size] if path.exists() else b""
+    return {"metrics_bytes": len(content), "metrics_sha256": hashlib.sha256(content).hexdigest()}
 
 
 def write_bytes(path: Path, content: bytes) -> None:

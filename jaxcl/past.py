@@ -92,15 +92,24 @@ def _look(setup: Setup, out: Path, console: Console, most: int | None) -> Found 
 
     Half-written checkpoints are removed, damaged ones are passed over and named.
     """
-    folder, size = out / output.CHECKPOINTS, output.metrics_size(out)
+    folder, reasons = out / output.CHECKPOINTS, []
 
     def usable(meta: dict[str, Any]) -> str | None:
-        return "metrics.jsonl lost lines since" if meta["metrics_bytes"] > size else None
+        mark = output.metrics_mark(out, meta["metrics_bytes"])
+        if mark["metrics_bytes"] < meta["metrics_bytes"]:
+            return f"{output.METRICS} lost lines since"
+        same = mark["metrics_sha256"] == meta["metrics_sha256"]
+        return None if same else f"{output.METRICS} was changed"
 
-    found = checkpoint.newest(folder, usable, lambda text: say(console, text), most)
+    def passed_over(text: str) -> None:
+        reasons.append(text)
+        say(console, text)
+
+    found = checkpoint.newest(folder, usable, passed_over, most)
     if found is None and checkpoint.numbers(folder):
         raise UsageError(
-            f"resume: no checkpoint in {folder} can be used; begin anew with --overwrite"
+            f"resume: no checkpoint in {folder} can be used ({reasons[0]}); begin anew with"
+            " --overwrite"
         )
     if found is None:
         checkpoint.clean(folder, set())

@@ -86,7 +86,7 @@ def recorder(run: Run, console: Console, keep: int, writer: Executor) -> Recorde
 
     def save(learners: Sequence[Learner], spent: Sequence[float]) -> None:
         taken = snapshot.take_all(learners)
-        meta = {"metrics_bytes": output.metrics_size(out), "spent": total(spent)}
+        meta = {**output.metrics_mark(out), "spent": total(spent)}
         meta |= {"config": to_toml(setup.config), "data": setup.data}
         write(taken.arrays, {**meta, **taken.meta, "jax": jax.__version__})
 
@@ -151,6 +151,7 @@ def _finish(
 ) -> dict[str, Any]:
     config = setup.config
     summary = summarise(config, setup.names, chance(setup), results, *spent)
+    summary |= output.metrics_mark(out)
     seeds = "1 seed" if len(results) == 1 else f"{len(results)} seeds"
     what = config.method if config.replay is None else f"{config.method}, {config.replay} replay"
     title = f"{what}, scenario {config.scenario}, {seeds}"

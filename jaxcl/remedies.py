@@ -23,8 +23,14 @@ def distilled(config: Config, classes: int, *, on_generated: bool = False) -> Lo
     lam, temperature = filled(config.lam), filled(config.temperature)
     # Where all classes compete, new ones had no share in the old responses.
     padded = config.setting == "class"
-    squared = bool(config.t_squared)
-    return distill(lam, temperature, t_squared=squared, padded=padded, generated=on_generated)
+    return distill(
+        lam,
+        temperature,
+        t_squared=bool(config.t_squared),
+        weighting=config.lwf_weighting or "one",
+        padded=padded,
+        generated=on_generated,
+    )
 
 
 def with_ewc(config: Config, classes: int) -> LossTransform:

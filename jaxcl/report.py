@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from jaxcl.events import Diverged, EpochEnded, Event, StepsDone, TaskBegan
+from jaxcl.growth import task_index, task_name
 
 Name = TypeVar("Name")
 
@@ -110,21 +111,21 @@ def _decisions(event: TaskBegan, names: Sequence[str]) -> Table:
         for place, (branch, value) in enumerate(found.items()):
             decided = "shared" if branch == chosen else ""
             decided = "a new branch" if own and place == len(found) - 1 else decided
-            table.add_row(layer, names[int(branch[1:])], f"{value:.4f}", decided)
+            table.add_row(layer, names[task_index(branch)], f"{value:.4f}", decided)
         if not found:
-            new = chosen == f"t{event.position:02d}"
-            table.add_row(layer, names[int(chosen[1:])], "", "a new branch" if new else "shared")
+            new = chosen == task_name(event.position)
+            table.add_row(layer, names[task_index(chosen)], "", "a new branch" if new else "shared")
     return table
 
 
 def _route(event: TaskBegan, names: Sequence[str]) -> str:
     """What a task shares and what was split for it."""
-    own = f"t{event.position:02d}"
+    own = task_name(event.position)
     parts = []
     for (layer, found), branch in zip(event.similarity.items(), event.route, strict=True):
-        measured = ", ".join(f"{names[int(b[1:])]} {v:.2f}" for b, v in found.items())
+        measured = ", ".join(f"{names[task_index(b)]} {v:.2f}" for b, v in found.items())
         new = event.position == 0 or branch == own
-        what = "new" if new else f"shared with {names[int(branch[1:])]}"
+        what = "new" if new else f"shared with {names[task_index(branch)]}"
         parts.append(f"{layer} {what}" + (f" (similarity: {measured})" if measured else ""))
     return names[event.position] + (f": {'; '.join(parts)}" if parts else "")
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxcl import output, plots
 from jaxcl.errors import UsageError
+from jaxcl.methods import OF_SOME
 from jaxcl.metrics import mean_sem
 from jaxcl.past import events_of
 from jaxcl.report import markdown_row, mean_text
@@ -65,6 +66,11 @@ def result(folder: Path) -> Result | None:
     if not file.exists():
         return None
     summary = portable(json.loads(file.read_text()))
+    if output.metrics_mark(folder)["metrics_sha256"] != summary["metrics_sha256"]:
+        raise UsageError(
+            f"runs: {folder / output.METRICS} was changed since the run ended; remove {folder} to"
+            " run it again"
+        )
     epochs, _ = events_of((folder / output.METRICS).read_text())
     lines, ends = curves(epochs, summary["tasks"])
     return {
@@ -87,7 +93,11 @@ def check_same(known: Sequence[Result], own: dict[str, Any]) -> None:
     """Raises a UsageError if results were made with other settings."""
     for each in known:
         first = each["settings"]
-        differing = [n for n in sorted({*first, *own}) if first.get(n) != own.get(n)]
+        # A setting that one of the two methods does not have cannot differ.
+        both = {name for name in (*first, *own) if name not in OF_SOME} | (
+            first.keys() & own.keys()
+        )
+        differing = [name for name in sorted(both) if first.get(name) != own.get(name)]
         if differing:
             raise UsageError(
                 f"report: it holds results with other settings ({', '.join(differing)}); give"

@@ -10,12 +10,14 @@ from jaxcl.errors import NonFiniteLoss
 from jaxcl.events import Diverged, EpochEnded, Event, SeedEnded, TaskBegan
 from jaxcl.growth import count, task_name, weights
 from jaxcl.learn import begin, end, test, test_untrained, train_epoch
-from jaxcl.learner import GENERATOR, Learner, Setup, new_learner, schedule, task_data
+from jaxcl.learner import GENERATOR, Learner, Setup, grows, new_learner, schedule, task_data
 from jaxcl.lockstep import Asking, in_lockstep
 from jaxcl.scholar import imagine, train_generator
 from jaxcl.sharding import replicated
 from jaxcl.train import forget_programs
 from jaxcl.types import Data
+
+SERVING = 50  # tasks for which compiled programs are kept at most
 
 
 def run(
@@ -83,7 +85,10 @@ def _side_by_side(
 ) -> Iterator[Happened]:
     @lru_cache(maxsize=1)  # earlier tasks' data may be a part of it: one copy serves all
     def data_of(position: int) -> Data:
-        forget_programs()  # the network grows
+        # Where the network stays as it is, its programs serve again; those that grow with
+        # the data (joint training, kept images) are given up now and then.
+        if grows(setups[0], position) or position % SERVING == 0:
+            forget_programs()
         return task_data(setups[0], position)
 
     return in_lockstep(

@@ -40,6 +40,7 @@ class Protocol(NamedTuple):
     lam: float = 15.0
     temperature: float = 2.0
     t_squared: bool = False
+    lwf_weighting: Literal["one", "tasks"] = "one"
     per_class: int | None = None
     ratio: float | None = 0.1
     replay_weight: float | None = None
@@ -64,6 +65,7 @@ THREE_TYPES = Protocol(
     l2=0.0,
     lam=1.0,
     t_squared=True,
+    lwf_weighting="tasks",
     per_class=100,
     ratio=None,
     strengths={
@@ -254,12 +256,26 @@ SCENARIOS = {
 of the literature, and beside each a small one that needs no download."""
 
 
+def situated(config: Config) -> Config:
+    """The configuration with the settings on which it hangs what other settings mean."""
+    from jaxcl.methods import uses
+
+    protocol = SCENARIOS[config.scenario].protocol
+    setting, net = config.setting or protocol.setting, config.net or protocol.net
+    config = dataclasses.replace(config, setting=setting, net=net)
+    if config.similarity is None and "similarity" in uses(config):
+        return dataclasses.replace(config, similarity=protocol.similarity)
+    return config
+
+
 def resolve(config: Config) -> Config:
     """The configuration with every setting that was left open.
 
     Raises:
       UsageError: an unknown scenario, or a number of tasks that it does not have.
     """
+    from jaxcl.methods import OF_SOME, uses  # with JAX, which a table needs not
+
     check_name("scenario", config.scenario, SCENARIOS)
     scenario = SCENARIOS[config.scenario]
     protocol = scenario.protocol
@@ -267,24 +283,25 @@ def resolve(config: Config) -> Config:
         raise UsageError(f"tasks: scenario {config.scenario!r} has its own; leave the option out")
     if config.order and scenario.made != "split":
         raise UsageError(f"order: scenario {config.scenario!r} deals no classes out; leave it out")
+    config = situated(config)
+    own = uses(config)
     given = {
         name: getattr(protocol, name)
         for name in protocol._fields
         if name not in ("strengths", "warmups") and getattr(config, name) is None
+        if name in own or name not in OF_SOME
     }
     if config.iterations is not None or config.epochs is not None:
         given |= {"epochs": config.epochs, "iterations": config.iterations}
     if any(getattr(config, name) is not None for name in KEPT):
         given |= {name: getattr(config, name) for name in KEPT}
     where = (config.method, config.setting or protocol.setting)
-    own = protocol.strengths.get(where, STRENGTH.get(config.method))
-    weight = "strength" if config.method in STRENGTH else "lam"
-    if own is not None and getattr(config, weight) is None:
-        given[weight] = own
+    weight = protocol.strengths.get(where, STRENGTH.get(config.method))
+    name = "strength" if config.method in STRENGTH else "lam"
+    if weight is not None and getattr(config, name) is None:
+        given[name] = weight
     if config.warmup_epochs is None:
         given["warmup_epochs"] = protocol.warmups.get(config.method, 0)
-    if (config.net or protocol.net) == "cnn" and config.initial is None:
-        given["initial"] = "he"
     if config.tasks is None and scenario.made is not None:
         given["tasks"] = scenario.count
     return dataclasses.replace(config, **given)

@@ -21,7 +21,7 @@ from jaxcl.learner import Epoch, Learner, Setup, new_task_weight, phase_key, tas
 from jaxcl.lockstep import Work
 from jaxcl.quality import quality, train_judge
 from jaxcl.random import stream
-from jaxcl.settings import View, forward, own_logits
+from jaxcl.settings import View, forward, own_logits, view_of
 from jaxcl.stretches import Learning, Steps, means, stretches
 from jaxcl.trees import copy
 from jaxcl.types import Array, Batch, Int, Params, PRNGKey, UInt8
@@ -62,7 +62,7 @@ def imagine(setup: Setup, learner: Learner) -> UInt8[Array, "n h w c"] | None:
     images = sample_images(gan, learner.generator, key, CANDIDATES * n if judged else n)
     if not judged:
         return images
-    view = View(setup.net, learner.routes[: learner.position], setup.setting)
+    view = view_of(setup.net, learner.routes[: learner.position], setup.setting)
     labels = classify(view, learner.params, images)
     return images[balanced(stream(key, "balance"), labels, n)]
 

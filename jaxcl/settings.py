@@ -69,6 +69,19 @@ class View(NamedTuple):
     setting: Setting
 
 
+def view_of(net: Net, routes: Routes, setting: Setting) -> View:
+    """The view of some tasks, the same one for as long as tasks bring nothing new.
+
+    Where all tasks share one head, they share one pathway: that of the first task.
+    """
+    return View(net, routes[:1] if setting.shared_head else routes, setting)
+
+
+def place_in(view: View, position: int) -> int:
+    """Where a task's pathway is among those of a view."""
+    return 0 if view.setting.shared_head else position
+
+
 @cache
 def forward(view: View, layers: Layers = PLAIN) -> Callable[[Params, Batch], dict[str, Array]]:
     """``forward(params, batch) -> {task: logits}``, or ``{"all": logits}`` where joined.
@@ -76,7 +89,7 @@ def forward(view: View, layers: Layers = PLAIN) -> Callable[[Params, Batch], dic
     Images are bytes.  Before the first task there is no output.
     """
     net, routes, (_, shared, joined) = view
-    routes = routes[-1:] if joined and shared else routes
+    routes = routes[:1] if joined and shared else routes
 
     def run(params: Params, batch: Batch) -> dict[str, Array]:
         if not routes:

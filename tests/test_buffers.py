@@ -129,6 +129,42 @@ def test_a_class_that_comes_last_gets_its_share(key):
     np.testing.assert_array_equal(np.bincount(buffer.data["label"]), [4, 4, 4])
 
 
+def test_with_fewer_slots_than_classes_each_class_has_the_same_chance_of_one(key):
+    """Whenever it came, however often; its image is any of its images."""
+    room, sizes, runs = 4, [9, 3, 1, 6, 2, 12, 5, 1, 7, 4], 3000
+    classes = len(sizes)
+    batch = {
+        "x": jnp.arange(sum(sizes)),
+        "label": jnp.repeat(jnp.arange(classes), jnp.array(sizes)),
+    }
+    storage = class_balanced(room, classes)
+
+    def run(key):
+        data = filled(storage, [batch], key).data
+        return data["x"], data["label"]
+
+    rows, kept = (np.asarray(x) for x in jax.vmap(run)(jax.random.split(key, runs)))
+    assert all(len(set(labels)) == room for labels in kept.tolist())
+    shares = np.bincount(kept.ravel(), minlength=classes) / runs
+    error = np.sqrt(room / classes * (1 - room / classes) / runs)
+    assert np.abs(shares - room / classes).max() < 4 * error, shares
+    latest = np.bincount(rows[kept == 5] - sum(sizes[:5]), minlength=12)
+    assert stats.chisquare(latest).pvalue > 0.001
+
+
+@pytest.mark.parametrize("room", [3, 12])
+@pytest.mark.parametrize("make", [reservoir, ring, lambda room: class_balanced(room, 6)])
+def test_examples_may_be_offered_in_parts_of_any_size(make, room, key):
+    batch = {"x": jnp.arange(30), "label": jnp.arange(30) % 6}
+    storage = make(room)
+    whole, keys = storage.add(storage.init(batch), batch, key), jax.random.split(key, 30)
+    parts = storage.init(batch)
+    for rows in (slice(0, 1), slice(1, 20), slice(20, 30)):
+        some = {name: leaf[rows] for name, leaf in batch.items()}
+        parts = storage.add_each(parts, some, keys[rows])
+    chex.assert_trees_all_equal(parts, whole)
+
+
 @pytest.mark.parametrize(("room", "period"), [(3, 1), (4, 2), (5, 2)])
 def test_a_class_is_kept_evenly_over_time(room, period, key):
     """With room for 5 and two classes in turn, no class may push the other's past out."""

@@ -1,10 +1,21 @@
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcl.growth import add_branch, add_head, leaf_mask, merge, partition, restarted, weights
-from jaxcl.nets import cnn, columns
+from jaxcl.growth import (
+    add_branch,
+    add_head,
+    leaf_mask,
+    merge,
+    partition,
+    restarted,
+    task_index,
+    task_name,
+    weights,
+)
+from jaxcl.nets import Pathway, cnn, columns
 
 NET = cnn(size=12, filters=(4, 5), hidden=6)
 
@@ -105,3 +116,24 @@ def test_a_tree_that_is_restarted_has_the_same_shapes_and_fresh_weights(net, key
         starts.add(tuple((np.ravel(w)[:5] * np.sqrt(w.size / w.shape[-1])).round(3)))
     # No two layers, branches or heads begin alike, but for their scale.
     assert len(starts) == sum(leaf.ndim > 1 for leaf in jax.tree.leaves(new))
+
+
+def test_names_sort_in_the_order_of_tasks():
+    """As text, since JAX sorts the keys of a dict so."""
+    names = [task_name(index) for index in range(1_001)]
+    assert sorted(names) == names
+    assert len(set(names)) == len(names)
+    assert [task_index(name) for name in names] == list(range(1_001))
+    tree = dict.fromkeys(reversed(names), 0)
+    assert [path[0].key for path, _ in jax.tree_util.tree_leaves_with_path(tree)] == names
+
+
+def test_a_column_that_comes_after_a_hundred_sees_all_of_them(key):
+    net, images = columns(size=1, channels=2, filters=(), hidden=(1, 1)), jnp.ones((1, 1, 1, 2))
+    params, routes = net.init(key), ()
+    for index in range(102):
+        name = task_name(index)
+        params = add_branch(net, params, "column", name, key=jax.random.fold_in(key, index))
+        routes = (*routes, Pathway(name, (name,), name))
+    params = add_head(net, params, name, 2, key)
+    assert net.apply(params, images, routes[-1:])[name].shape == (1, 2)

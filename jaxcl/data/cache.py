@@ -24,7 +24,8 @@ def cached(path: Path, make: Callable[[], Mapping[str, ndarray]]) -> dict[str, n
     """The arrays stored at a path, made and stored there if they are not.
 
     A file that is damaged is made again.  A cache that cannot be written (read
-    only, full) is not needed for the result and is left out with a warning.
+    only, full, a folder in its place) is not needed for the result and is left out with
+    a warning.
 
     Args:
       path: an ``.npz`` file.
@@ -35,14 +36,18 @@ def cached(path: Path, make: Callable[[], Mapping[str, ndarray]]) -> dict[str, n
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.error):
-            path.unlink(missing_ok=True)
+            if path.is_file():
+                path.unlink(missing_ok=True)
     arrays = dict(make())
     try:
         store(path, arrays)
     except OSError as error:
         import warnings
 
-        warnings.warn(f"cache {path} not written: {error}", stacklevel=2)
+        remedy = "remove it" if path.is_dir() else "make room there, or set XDG_CACHE_HOME"
+        warnings.warn(
+            f"cache {path} is not written ({error.strerror or error}); {remedy}", stacklevel=2
+        )
     return arrays
 
 

@@ -2,8 +2,7 @@
 
 A window holds the batches of some steps.  While the device works on one, Grain fetches
 the next.  Which rows are in it follows from the seed and the epoch, as it does for data
-on the device: the results are the same to rounding (but for what a buffer of fixed size draws),
-and a run goes on to the bit.
+on the device: the results are the same to rounding, and a run goes on to the bit.
 """
 
 import math

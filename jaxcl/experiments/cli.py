@@ -1,11 +1,16 @@
 """What the commands have in common: parsing, and errors as one line and an exit code."""
 
+import codecs
 import contextlib
+import dataclasses
+import difflib
 import inspect
 import io
+import os
 import re
 import sys
 import traceback
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -34,7 +39,9 @@ def main(
         the dataclass.
     """
     sys.unraisablehook = _unraisable
+    _plain_where_needed()
     try:
+        _check_text(sys.argv[1:])
         given = ranges(sys.argv[1:])
         args, default = defaults(given) if defaults else (given, None)
         parsed = _parse(command, prog, args, default)
@@ -61,6 +68,38 @@ def main(
         processes.leave(1)  # to end in order, it would wait for the others
     except KeyboardInterrupt:
         sys.exit(fail("interrupted; what was written is kept", 130))
+
+
+PLAIN = {"·": "-", "±": "+/-", "→": "->"}
+
+
+def _plain_where_needed() -> None:
+    """Lets output go to a stream that has no more than ASCII, say: signs get stand-ins."""
+
+    def stand_in(error: UnicodeError) -> tuple[str, int]:
+        if not isinstance(error, UnicodeEncodeError):
+            raise error
+        signs = error.object[error.start : error.end]
+        return "".join(PLAIN.get(sign) or _ascii(sign) for sign in signs), error.end
+
+    codecs.register_error("stand-in", stand_in)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="stand-in")
+
+
+def _ascii(sign: str) -> str:
+    """A letter without its accents; a question mark for what has no such letter."""
+    return unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode() or "?"
+
+
+def _check_text(args: Sequence[str]) -> None:
+    """Raises a UsageError for names that are no text: files of a run could not hold them."""
+    for name in (*args, os.getcwd()):
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(f"{name!a}: this name is not text in UTF-8; give another") from error
 
 
 def _unraisable(found: Any) -> None:
@@ -118,11 +157,24 @@ def _parse(
             )
     except SystemExit as stop:
         if stop.code == 2:
-            raise UsageError(f"{_one_line(boxes.getvalue())}; see --help") from None
+            message = _one_line(boxes.getvalue())
+            near = "" if "Perhaps you meant" in message else _nearest(command, args)
+            raise UsageError(f"{message}{near}; see --help") from None
         raise
     except (OverflowError, AssertionError, ValueError) as error:  # of the parser, on odd values
         reason = str(error) or "an option has no value"
         raise UsageError(f"the command line cannot be read ({reason}); see --help") from error
+
+
+def _nearest(command: type[Any], args: Sequence[str]) -> str:
+    """The options that are nearest to unknown ones in ``--option=value`` form."""
+    known = [f"--{f.name.replace('_', '-')}" for f in dataclasses.fields(command)]
+    for arg in args:
+        option = arg.partition("=")[0].replace("_", "-")
+        if option.startswith("--") and option not in (*known, "--help"):
+            near = difflib.get_close_matches(option, known, n=1, cutoff=0.6)
+            return f". Perhaps you meant: {near[0]}" if near else ""
+    return ""
 
 
 def _one_line(box: str) -> str:

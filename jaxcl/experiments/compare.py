@@ -31,7 +31,7 @@ def main(command: Command) -> None:
     console = cli.console()
     if not command.methods or len(set(command.methods)) < len(command.methods):
         raise UsageError(f"methods: {' '.join(command.methods)}; give each method once")
-    configs = {method: command.varied(method=method) for method in command.methods}
+    configs = command.for_methods(command.methods)
     out = command.out or several.new_folder("compare", command.scenario)
     several.run_each(command, configs, out, console, PROG)
     files = [out / method / output.SUMMARY for method in command.methods]

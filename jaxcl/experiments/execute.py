@@ -15,10 +15,12 @@ from jaxcl.build import check_config, check_stream, load_tasks, set_up
 from jaxcl.config import Config
 from jaxcl.data import tfds
 from jaxcl.data.task import Task
-from jaxcl.errors import NonFiniteLoss, UsageError
+from jaxcl.errors import NonFiniteLoss, UsageError, check_name
 from jaxcl.experiments.scenario import Command
 from jaxcl.interrupt import Interrupted
+from jaxcl.methods import METHODS, check_used
 from jaxcl.recorder import Run
+from jaxcl.scenarios import SCENARIOS, situated
 from jaxcl.toml import from_toml, to_toml
 
 
@@ -31,6 +33,9 @@ def settled(command: Command) -> tuple[Config, Path]:
     if config.together is None and folder is not None and (folder / output.CONFIG).exists():
         # As it was on the machine on which the run began: to the bit, it decides the result.
         config = dataclasses.replace(config, together=output.saved_config(folder).together)
+    check_name("method", config.method, METHODS)
+    check_name("scenario", config.scenario, SCENARIOS)
+    check_used(situated(config.check()))
     config = check_config(config)
     if command.data == "stream":
         check_stream(config)

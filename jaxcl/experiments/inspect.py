@@ -54,6 +54,7 @@ def dry_run(console: Console, config: Config, out: Path) -> None:
         table.add_row(part, f"{count(tree):,}")
     console.print(table)
     console.print("data", style="bold")
+    console.print("  images: bytes are divided by 255, floats are taken as they are")
     where = tfds.data_dir(config.data_dir)
     for name in dict.fromkeys(part for task in scenario.tasks for part in data.sources(task)):
         if data.available(name, config.data_dir):

@@ -51,8 +51,8 @@ def main(command: Command) -> None:
     file = command.report / reproduction.RESULTS
     before = processes.first(lambda: json.loads(file.read_text()) if file.exists() else [])
     for name in command.scenarios:
-        config = check_config(command.varied(scenario=name, method=command.methods[0]))
-        reproduction.check_same(before, reproduction.settings(to_toml(config)))
+        for each in command.for_methods(command.methods, scenario=name).values():
+            reproduction.check_same(before, reproduction.settings(to_toml(check_config(each))))
     done = {(each["scenario"], each["method"], each["seed"]) for each in before}
     wanted = [
         (scenario, method, seed)
@@ -83,7 +83,7 @@ def _run(
     """The runs that are missing, a scenario and a seed at a time, whose tasks are loaded once."""
     parts: dict[tuple[str, int], dict[str, Config]] = {}
     for (scenario, method, seed), folder in folders.items():
-        config = command.varied(scenario=scenario, method=method, seeds=(seed,))
+        config = command.for_methods(command.methods, scenario=scenario, seeds=(seed,))[method]
         parts.setdefault((scenario, seed), {})[str(folder.relative_to(out))] = config
     for configs in parts.values():
         several.run_each(command, configs, out, console, PROG)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxcl.config import Config
-from jaxcl.errors import UsageError
+from jaxcl.errors import UsageError, check_name
 from jaxcl.experiments import cli, scenario
 
 if TYPE_CHECKING:
@@ -27,6 +27,28 @@ class Several(scenario.How):
         """The settings of a run."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(Config)}
         return Config(**fields | changes)
+
+    def for_methods(self, methods: Sequence[str], **changes: Any) -> dict[str, Config]:
+        """The settings of a run of each method, without those that the method does not have.
+
+        Raises:
+          UsageError: a setting that none of the methods has.
+        """
+        from jaxcl.methods import METHODS, check_used, in_vain
+        from jaxcl.scenarios import SCENARIOS, situated
+
+        configs = {name: self.varied(method=name, **changes) for name in methods}
+        for name, config in configs.items():
+            check_name("method", name, METHODS)
+            check_name("scenario", config.scenario, SCENARIOS)
+        vain = {name: in_vain(situated(config)) for name, config in configs.items()}
+        if set.intersection(*map(set, vain.values())):
+            check_used(situated(next(iter(configs.values()))))
+        usual = {f.name: f.default for f in dataclasses.fields(Config)}
+        return {
+            name: dataclasses.replace(config, **{each: usual[each] for each in vain[name]})
+            for name, config in configs.items()
+        }
 
 
 def new_folder(*parts: str) -> Path:

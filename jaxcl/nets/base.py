@@ -50,7 +50,8 @@ class Net(NamedTuple):
       activations: ``(params, images, route) -> {layer: activations}``, after the
         nonlinearity, ``[b, ..., channels]``.
       gathers: whether ``apply`` computes every weight through the ``layers`` it is
-        given, once for each pathway.
+        given, once for each pathway.  Importance of weights is then gathered from whole
+        batches; where ``apply`` does anything else, the result would be wrong.
     """
 
     layers: tuple[str, ...]
@@ -59,4 +60,4 @@ class Net(NamedTuple):
     new_head: Callable[[PRNGKey, int, Sequence[str]], Params]
     apply: Apply
     activations: Callable[[Params, Array, Route], dict[str, Array]]
-    gathers: bool = True
+    gathers: bool = False

@@ -110,4 +110,4 @@ def cnn(
         before = convolutions(params, images, [route], how, PLAIN)
         return {layer: jax.nn.relu(before[route[: depth + 1]]) for depth, layer in enumerate(names)}
 
-    return Net(names, init, new_branch, new_head, apply, activations)
+    return Net(names, init, new_branch, new_head, apply, activations, gathers=True)

@@ -144,7 +144,7 @@ def columns(
         del key
         return {"column": {}, "heads": {}}
 
-    return Net(("column",), init, new_branch, new_head, apply, activations, gathers=False)
+    return Net(("column",), init, new_branch, new_head, apply, activations)
 
 
 def _flat_product(x: Array, w: Array) -> Array:

@@ -60,4 +60,4 @@ def mlp(
         del params, images, route
         return {}
 
-    return Net((), init, new_branch, new_head, apply, activations)
+    return Net((), init, new_branch, new_head, apply, activations, gathers=True)

@@ -14,10 +14,11 @@ from jaxcl.transforms.path_integral import si
 from jaxcl.transforms.quadratic import ewc, mas, online_ewc
 from jaxcl.transforms.replay import replay
 from jaxcl.transforms.wgan_gp import critic_loss, generator_loss, gradient_penalty
+from jaxcl.trees import copy, regrow
 
 __all__ = [
-    "Context", "DistillState", "LossTransform", "Step", "TaskData", "chain", "critic_loss", "der",
-    "diagonal_fisher", "distill", "ewc", "fraction", "generated", "generator_loss",
+    "Context", "DistillState", "LossTransform", "Step", "TaskData", "chain", "copy", "critic_loss",
+    "der", "diagonal_fisher", "distill", "ewc", "fraction", "generated", "generator_loss",
     "gradient_penalty", "l2", "mas", "noise", "online_ewc", "output_sensitivity", "per_class",
-    "replay", "si", "stored",
+    "regrow", "replay", "si", "stored",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ of several.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from jaxcl.transforms.checks import check_outputs, check_owned
 from jaxcl.types import Array, Batch, Data, Metrics, Outputs, Params, PRNGKey, PyTree, Scalar
 
 
@@ -17,6 +18,7 @@ def first_output(outputs: Outputs, batch: Batch) -> Array:
     del batch
     if isinstance(outputs, Mapping):
         raise TypeError("outputs: a dict; say with `logits` which of them an example is judged by")
+    check_outputs(outputs)
     return outputs
 
 
@@ -91,12 +93,6 @@ class Step(NamedTuple):
     context: Context | None = None
 
 
-def check_not_negative(name: str, value: float) -> None:
-    """Raises a ValueError that names an argument, if it is negative or not a number."""
-    if not value >= 0:
-        raise ValueError(f"{name}: {value} is negative; pass 0 or more")
-
-
 def required(context: Context) -> tuple[PRNGKey, Callable]:
     """The key and the forward function of a context that must have them."""
     if context.key is None or context.forward is None:
@@ -125,9 +121,13 @@ class LossTransform(NamedTuple):
       end_task: ``(state, params, task, key) -> state``, after training.
 
     ``begin_task`` and ``end_task`` run outside ``jit`` and may change the
-    state's shapes.  The state is always an argument of the compiled step and
-    never something it closes over: what is captured at the first trace would
-    silently stay as it was for all later tasks.
+    state's shapes.  Three rules hold for the state:
+
+    - It is an argument of the compiled step, and never something the step closes over:
+      what is captured at the first trace would silently stay as it was in later tasks.
+    - What it keeps of the parameters is a copy (:func:`~jaxcl.trees.copy`), since a step
+      may be given parameters and state for good (donated).
+    - What has the shape of the parameters grows with them (:func:`~jaxcl.trees.regrow`).
     """
 
     init: Callable[[Params], PyTree]
@@ -144,6 +144,10 @@ def chain(**transforms: LossTransform) -> LossTransform:
     weighs it.  State and metrics are dicts under the given names.  ``chain()``
     is the identity.
 
+    Raises:
+      ValueError: from ``init``, ``begin_task`` and ``end_task``, where the state of a
+        transform holds the parameters' own arrays.
+
     >>> import jax.numpy as jnp
     >>> double = LossTransform(lambda params: (), lambda l, s, c: (2 * l, {}))
     >>> add_one = LossTransform(lambda params: (), lambda l, s, c: (l + 1, {}))
@@ -155,8 +159,13 @@ def chain(**transforms: LossTransform) -> LossTransform:
     8.0
     """
 
+    def owned(state, params):
+        for name in transforms:
+            check_owned(name, state[name], params)
+        return state
+
     def init(params):
-        return {name: t.init(params) for name, t in transforms.items()}
+        return owned({name: t.init(params) for name, t in transforms.items()}, params)
 
     def apply(loss, state, context):
         metrics = {}
@@ -165,12 +174,14 @@ def chain(**transforms: LossTransform) -> LossTransform:
         return loss, metrics
 
     def begin_task(state, params, task, key):
-        return {n: t.begin_task(state[n], params, task, key) for n, t in transforms.items()}
+        begun = {n: t.begin_task(state[n], params, task, key) for n, t in transforms.items()}
+        return owned(begun, params)
 
     def update(state, step):
         return {n: t.update(state[n], step) for n, t in transforms.items()}
 
     def end_task(state, params, task, key):
-        return {n: t.end_task(state[n], params, task, key) for n, t in transforms.items()}
+        ended = {n: t.end_task(state[n], params, task, key) for n, t in transforms.items()}
+        return owned(ended, params)
 
     return LossTransform(init, apply, begin_task, update, end_task)

@@ -14,10 +14,10 @@ from jaxcl.transforms.base import (
     LossTransform,
     Step,
     TaskData,
-    check_not_negative,
     required,
 )
-from jaxcl.types import Array, Batch, Metrics, Params, PRNGKey, Scalar
+from jaxcl.transforms.checks import check_label, check_not_negative, check_updated
+from jaxcl.types import Array, Batch, Int, Metrics, Params, PRNGKey, Scalar
 
 LOGITS = "der_logits"
 NO_OUTPUT = -1e8  # a logit below stands for a class that the example's head does not have
@@ -31,11 +31,13 @@ class DarkState(NamedTuple):
       beta: weight of the labels, float32 scalar.
       buffer: a reservoir of examples with their logits; NaN stands for outputs
         that did not exist; without rows before the first task.
+      updates: optimiser steps of the present task that were looked at, int32 scalar.
     """
 
     alpha: Scalar
     beta: Scalar
     buffer: Buffer
+    updates: Int[Array, ""]
 
 
 def der(
@@ -71,7 +73,8 @@ def der(
       ``forward`` (and ``logits``) in its context and ``context`` in ``Step``.
 
     Raises:
-      ValueError: a negative weight, or no room.
+      ValueError: a negative weight, or no room; from ``begin_task``, if the data has no
+        labels of that name; from ``end_task``, if ``update`` was not called since.
 
     References:
       Buzzega et al., Dark experience for general continual learning, 2020
@@ -83,11 +86,12 @@ def der(
 
     def init(params: Params) -> DarkState:
         del params
-        weights = (jnp.asarray(value, jnp.float32) for value in (alpha, beta))
-        return DarkState(*weights, buffer=storage.nothing())
+        logits, labels = (jnp.asarray(value, jnp.float32) for value in (alpha, beta))
+        return DarkState(logits, labels, storage.nothing(), jnp.zeros((), jnp.int32))
 
     def begin_task(state: DarkState, params: Params, task: TaskData, key: PRNGKey) -> DarkState:
         del params, key
+        check_label(task.data, label)
         if state.buffer.data:
             return state
         one = {name: jnp.asarray(leaf[:1]) for name, leaf in task.data.items()}
@@ -129,6 +133,11 @@ def der(
         logits = jax.lax.stop_gradient(step.context.logits(step.context.outputs, batch))
         offered = {**batch, LOGITS: padded(logits)}
         added = storage.add(state.buffer, offered, stream(step.context.key, name, 2))
-        return state._replace(buffer=added)
+        return state._replace(buffer=added, updates=state.updates + 1)
 
-    return LossTransform(init, apply, begin_task, update)
+    def end_task(state: DarkState, params: Params, task: TaskData, key: PRNGKey) -> DarkState:
+        del params, task, key
+        check_updated("der", state.updates)
+        return state._replace(updates=jnp.zeros((), jnp.int32))
+
+    return LossTransform(init, apply, begin_task, update, end_task)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +14,9 @@ from jaxcl.transforms.base import (
     Context,
     LossTransform,
     TaskData,
-    check_not_negative,
     required,
 )
+from jaxcl.transforms.checks import check_not_negative, check_outputs
 from jaxcl.transforms.memory import drawn_images
 from jaxcl.types import Array, Batch, Data, Int, Metrics, Outputs, Params, PRNGKey, Scalar
 
@@ -53,6 +53,7 @@ def distill(
     temperature: float = 2.0,
     *,
     t_squared: bool = False,
+    weighting: Literal["one", "tasks"] = "one",
     padded: bool = False,
     generated: bool = False,
     image: str = "image",
@@ -66,13 +67,18 @@ def distill(
         loss + lambda * sum over old outputs of mean over the batch of
             -sum_i softmax(old / T)_i log softmax(new / T)_i
 
-    is minimised.  During the first task nothing is added.
+    is minimised.  During the first task nothing is added.  An output that tasks share
+    counts once, however many tasks there were.
 
     Args:
       strength: lambda >= 0, the weight of the old responses.
       temperature: T > 0; 2 in the paper.
       t_squared: multiply by T^2, which keeps the gradient's scale as T grows
         (Hinton et al. 2015); the LwF paper does not.
+      weighting: ``"one"`` as in the LwF paper; ``"tasks"`` takes the mean over old outputs
+        and weighs it by the number of tasks before, as van de Ven et al. do.  With a head
+        for each task the two are equal; with one output for all, lambda grows by itself
+        from task to task.
       padded: where an output has grown by new classes since it was recorded, these
         had probability 0 in the old response; by default they are left out of the
         comparison, which then says nothing about new classes against old ones.
@@ -90,9 +96,11 @@ def distill(
 
     Raises:
       ValueError: a negative strength or a temperature that is not positive.
+      TypeError: from ``begin_task``, where ``forward`` returns more than logits.
 
     References:
-      Li & Hoiem, Learning without Forgetting, 2016 (arXiv 1606.09282).
+      Li & Hoiem, Learning without Forgetting, 2016 (arXiv 1606.09282); the weighting by
+      tasks: van de Ven, Tuytelaars & Tolias, Three types of incremental learning, 2022.
 
     >>> import jax, jax.numpy as jnp
     >>> forward = lambda w, batch: batch["x"] @ w
@@ -124,9 +132,14 @@ def distill(
     ) -> DistillState:
         del key
 
+        def outputs(params: Params, batch: Batch) -> Outputs:
+            found = task.forward(params, batch)
+            check_outputs(found)
+            return found
+
         @jax.jit
         def responses(params: Params, data: Batch) -> Outputs:
-            return map_batches(lambda batch: task.forward(params, batch), data, record_batch)
+            return map_batches(partial(outputs, params), data, record_batch)
 
         def record(params: Params, data: Data) -> Outputs:
             return in_portions(partial(responses, params), data)
@@ -150,15 +163,14 @@ def distill(
             outputs = forward(context.params, inputs)
         if rows is None:
             raise KeyError('batch["index"] is missing; give the rows of the task\'s data')
-        pairs = zip(
-            jax.tree.leaves(_select(outputs, state.responses)),
-            jax.tree.leaves(state.responses),
-            strict=True,
-        )
+        chosen = jax.tree.leaves(_select(outputs, state.responses))
+        pairs = list(zip(chosen, jax.tree.leaves(state.responses), strict=True))
         kd = jnp.zeros((), jnp.float32)
         for new, old in pairs:
             compared = new if padded else new[:, : old.shape[-1]]
             kd += mean_distillation(compared, old[rows], state.temperature)
+        if weighting == "tasks" and pairs:
+            kd *= state.tasks.astype(jnp.float32) / len(pairs)
         if t_squared:
             kd *= state.temperature**2
         weight = jnp.where(state.tasks > 0, state.strength, 0.0)

@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from jaxcl.transforms.base import Context, LossTransform, TaskData, check_not_negative, keep
+from jaxcl.transforms.base import Context, LossTransform, TaskData, keep
+from jaxcl.transforms.checks import check_not_negative, check_params
 from jaxcl.types import Metrics, Params, PRNGKey, Scalar
 
 
@@ -39,7 +40,7 @@ def l2(strength: float, later: float | None = None) -> LossTransform:
         check_not_negative("later", later)
 
     def init(params: Params) -> Scalar:
-        del params
+        check_params(params)
         return jnp.asarray(strength, jnp.float32)
 
     def apply(loss: Scalar, state: Scalar, context: Context) -> tuple[Scalar, Metrics]:

@@ -24,11 +24,13 @@ class Memory(NamedTuple):
       recall: ``(memory, params, task, tasks, key) -> memory`` as a task begins, with
         the network as it stood and the number of tasks before.
       remember: ``(memory, task, key) -> memory`` as a task ends.
+      own_labels: whether examples keep the labels that the task's data has.
     """
 
     nothing: Callable[[], Batch | Buffer] = dict
     remember: Callable[[Batch | Buffer, TaskData, PRNGKey], Batch | Buffer] = keep
     recall: Callable[[Batch | Buffer, Params, TaskData, int, PRNGKey], Batch | Buffer] = keep
+    own_labels: bool = False
 
 
 def per_class(n: int, label: str = "label") -> Memory:
@@ -41,7 +43,7 @@ def per_class(n: int, label: str = "label") -> Memory:
         rows = [shuffled[labels[shuffled] == c][:n] for c in np.unique(labels)]
         return _appended(memory, task.data, np.concatenate(rows))
 
-    return Memory(remember=remember)
+    return Memory(remember=remember, own_labels=True)
 
 
 def fraction(ratio: float) -> Memory:
@@ -56,26 +58,29 @@ def fraction(ratio: float) -> Memory:
         rows = jax.random.permutation(key, n)[: max(1, round(ratio * n))]
         return _appended(memory, task.data, np.asarray(rows))
 
-    return Memory(remember=remember)
+    return Memory(remember=remember, own_labels=True)
 
 
 def stored(storage: Storage) -> Memory:
     """A buffer of fixed size for all tasks together, such as a reservoir."""
-    add = jax.jit(storage.add)
+    add = jax.jit(storage.add_each)
 
     def remember(memory, task: TaskData, key: PRNGKey) -> Buffer:
         order, draw = jax.random.split(key)
-        shuffled = jax.random.permutation(order, examples(task.data))
+        n = examples(task.data)
+        shuffled, keys = jax.random.permutation(order, n), jax.random.split(draw, n)
         if not on_host(task.data):
             data = {name: leaf[shuffled] for name, leaf in resident(task.data).items()}
             buffer = memory if memory.data else storage.init(data)
-            return add(buffer, data, draw)
-        for i, data in enumerate(portions(task.data, np.asarray(shuffled))):
-            memory = memory if memory.data else storage.init(data)
-            memory = add(memory, data, jax.random.fold_in(draw, i))
+            return add(buffer, data, keys)
+        done = 0  # a key is an example's own, so the size of the parts changes nothing
+        for data in portions(task.data, np.asarray(shuffled)):
+            memory, part = memory if memory.data else storage.init(data), examples(data)
+            memory = add(memory, data, keys[done : done + part])
+            done += part
         return memory
 
-    return Memory(storage.nothing, remember)
+    return Memory(storage.nothing, remember, own_labels=True)
 
 
 def noise(n: int = 10_000, image: str = "image", label: str = "label") -> Memory:

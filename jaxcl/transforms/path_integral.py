@@ -10,11 +10,11 @@ from jaxcl.transforms.base import (
     LossTransform,
     Step,
     TaskData,
-    check_not_negative,
 )
+from jaxcl.transforms.checks import check_not_negative, check_params, check_updated
 from jaxcl.transforms.quadratic import distance
 from jaxcl.trees import copy, regrow, zeros_like
-from jaxcl.types import Metrics, Params, PRNGKey, PyTree, Scalar
+from jaxcl.types import Array, Int, Metrics, Params, PRNGKey, PyTree, Scalar
 
 
 class SIState(NamedTuple):
@@ -27,6 +27,7 @@ class SIState(NamedTuple):
       anchor: the weights as the latest task ended.
       path: omega, the path integral of the present task.
       start: the weights as the present task began.
+      updates: optimiser steps of the present task that were looked at, int32 scalar.
     """
 
     strength: Scalar
@@ -35,6 +36,7 @@ class SIState(NamedTuple):
     anchor: PyTree
     path: PyTree
     start: PyTree
+    updates: Int[Array, ""]
 
 
 def si(
@@ -60,7 +62,8 @@ def si(
       ``update`` needs ``Step.loss_gradient`` (``Step.gradient`` with ``"total"``).
 
     Raises:
-      ValueError: a negative strength, or a damping that is not positive.
+      ValueError: a negative strength, or a damping that is not positive; from ``end_task``,
+        if ``update`` was not called since ``begin_task``.
 
     References:
       Zenke, Poole & Ganguli, Continual learning through synaptic intelligence,
@@ -80,9 +83,11 @@ def si(
         raise ValueError(f"xi: {xi} is not positive; pass 0.1, say")
 
     def init(params: Params) -> SIState:
+        check_params(params)
         scalars = jnp.asarray(strength, jnp.float32), jnp.asarray(xi, jnp.float32)
         zeros = zeros_like(params), zeros_like(params)
-        return SIState(*scalars, zeros[0], copy(params), zeros[1], copy(params))
+        none = jnp.zeros((), jnp.int32)
+        return SIState(*scalars, zeros[0], copy(params), zeros[1], copy(params), none)
 
     def begin_task(state: SIState, params: Params, task: TaskData, key: PRNGKey) -> SIState:
         del task, key
@@ -108,12 +113,15 @@ def si(
         # A weight that does not train is None in the step's trees.
         leaves, tree = jax.tree.flatten(state.path)
         parts = (tree.flatten_up_to(part) for part in (slope, step.before, step.after))
-        return state._replace(path=tree.unflatten(map(add, leaves, *parts)))
+        path = tree.unflatten(map(add, leaves, *parts))
+        return state._replace(path=path, updates=state.updates + 1)
 
     def end_task(state: SIState, params: Params, task: TaskData, key: PRNGKey) -> SIState:
         del task, key
-
-        return state._replace(importance=_importance(state, params), anchor=copy(params))
+        check_updated("si", state.updates)
+        none = jnp.zeros((), jnp.int32)
+        found = _importance(state, params)
+        return state._replace(importance=found, anchor=copy(params), updates=none)
 
     return LossTransform(init, apply, begin_task, update, end_task)
 

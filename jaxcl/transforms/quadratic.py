@@ -5,7 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxcl.transforms.base import Context, LossTransform, TaskData, check_not_negative
+from jaxcl.transforms.base import Context, LossTransform, TaskData
+from jaxcl.transforms.checks import check_label, check_not_negative, check_params
 from jaxcl.transforms.importance import Labels, diagonal_fisher, output_sensitivity
 from jaxcl.trees import copy, regrow, zeros_like
 from jaxcl.types import Metrics, Params, PRNGKey, PyTree, Scalar
@@ -30,14 +31,14 @@ class QuadraticState(NamedTuple):
 
 def start(strength: float, params: Params) -> QuadraticState:
     """The state before the first task; an importance of 0 pulls nowhere."""
+    check_params(params)
     zero = jnp.zeros((), jnp.float32)
     strength_ = jnp.asarray(strength, jnp.float32)
     return QuadraticState(strength_, zeros_like(params), copy(params), zero)
 
 
-def grown(state: QuadraticState, params: Params, task: TaskData, key: PRNGKey) -> QuadraticState:
+def grown(state: QuadraticState, params: Params) -> QuadraticState:
     """The state for a tree that may have grown; new weights are free."""
-    del task, key
     return state._replace(
         importance=regrow(state.importance, zeros_like(params)),
         anchor=regrow(state.anchor, copy(params)),
@@ -76,7 +77,8 @@ def ewc(
       A transform that reports ``{"penalty": ...}``, the sum above without lambda.
 
     Raises:
-      ValueError: a negative strength.
+      ValueError: a negative strength; from ``init``, parameters that are not all trained;
+        from ``begin_task``, data without the labels of an empirical Fisher.
 
     References:
       Kirkpatrick et al., Overcoming catastrophic forgetting in neural networks,
@@ -99,7 +101,7 @@ def ewc(
         new = diagonal_fisher(params, task, key, labels=fisher, examples=n, label=label)
         return _merged(state, new, params)
 
-    return _penalty(strength, 0.5, end_task)
+    return _penalty(strength, 0.5, end_task, label if fisher == "empirical" else None)
 
 
 @jax.jit
@@ -151,7 +153,7 @@ def online_ewc(
         total = jax.tree.map(lambda old, f: decay * old + f, state.importance, new)
         return state._replace(importance=total, anchor=copy(params))
 
-    return _penalty(strength, 0.5, end_task)
+    return _penalty(strength, 0.5, end_task, label if fisher == "empirical" else None)
 
 
 def mas(strength: float, *, n: int | None = None) -> LossTransform:
@@ -183,8 +185,11 @@ def mas(strength: float, *, n: int | None = None) -> LossTransform:
     return _penalty(strength, 1.0, end_task)
 
 
-def _penalty(strength: float, factor: float, end_task) -> LossTransform:
-    """``strength * factor`` times the distance from the anchor, and what a task's end does."""
+def _penalty(strength: float, factor: float, end_task, label: str | None = None) -> LossTransform:
+    """``strength * factor`` times the distance from the anchor, and what a task's end does.
+
+    Labels that the end of a task needs are missed at its beginning, before it is trained.
+    """
 
     def init(params: Params) -> QuadraticState:
         return start(strength, params)
@@ -194,4 +199,12 @@ def _penalty(strength: float, factor: float, end_task) -> LossTransform:
         penalty = factor * (far + state.constant)
         return loss + state.strength * penalty, {"penalty": penalty}
 
-    return LossTransform(init, apply, grown, end_task=end_task)
+    def begin_task(
+        state: QuadraticState, params: Params, task: TaskData, key: PRNGKey
+    ) -> QuadraticState:
+        del key
+        if label is not None:
+            check_label(task.data, label)
+        return grown(state, params)
+
+    return LossTransform(init, apply, begin_task, end_task=end_task)

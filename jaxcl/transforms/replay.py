@@ -10,6 +10,7 @@ from jaxcl.buffers import Buffer, sample
 from jaxcl.losses import mean_cross_entropy, mean_distillation
 from jaxcl.random import stream
 from jaxcl.transforms.base import Context, LossTransform, TaskData, required
+from jaxcl.transforms.checks import check_label
 from jaxcl.transforms.memory import LOGITS, Memory
 from jaxcl.types import Array, Batch, Int, Metrics, Params, PRNGKey, Scalar
 
@@ -70,7 +71,8 @@ def replay(
       ``forward`` and, if outputs are not one array, ``logits`` in its context.
 
     Raises:
-      ValueError: a weight outside [0, 1], or a temperature that is not positive.
+      ValueError: a weight outside [0, 1], or a temperature that is not positive; from
+        ``begin_task``, data without labels of that name where these are to be kept.
 
     References:
       Rolnick et al., Experience replay for continual learning, 2019; Shin et al.,
@@ -88,6 +90,8 @@ def replay(
         return ReplayState(jnp.zeros((), jnp.int32), given, softness, memory.nothing())
 
     def begin_task(state: ReplayState, params: Params, task: TaskData, key: PRNGKey) -> ReplayState:
+        if memory.own_labels:
+            check_label(task.data, label)
         tasks = int(state.tasks)
         recalled = memory.recall(state.memory, params, task, tasks, stream(key, name))
         return state._replace(memory=recalled)

@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from jaxcl.transforms.base import Context, LossTransform, check_not_negative, required
+from jaxcl.transforms.base import Context, LossTransform, required
+from jaxcl.transforms.checks import check_not_negative
 from jaxcl.types import Array, Float, Metrics, Params, PRNGKey, Scalar
 
 REAL, FAKE = "image", "fake"  # names of the inputs in a critic's batch

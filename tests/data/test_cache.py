@@ -72,5 +72,12 @@ def test_a_crash_while_writing_leaves_what_was_there(tmp_path, monkeypatch):
 def test_a_cache_that_cannot_be_written_warns_and_is_not_needed(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
-    with pytest.warns(UserWarning, match="not written"):
+    with pytest.warns(UserWarning, match="is not written"):
         same(cached(blocked / "a.npz", lambda: ARRAYS))
+
+
+def test_a_folder_in_the_place_of_the_cache_warns_and_is_kept(tmp_path):
+    (tmp_path / "a.npz").mkdir()
+    with pytest.warns(UserWarning, match=r"a\.npz is not written .*; remove it"):
+        same(cached(tmp_path / "a.npz", lambda: ARRAYS))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]

@@ -88,9 +88,13 @@ def test_seeds_that_run_together_have_windows_of_their_own(tasks, small):
         chex.assert_trees_all_close(a.params, b.params, rtol=0, atol=1e-5)
 
 
-def test_reservoirs_take_what_is_streamed(tasks, small):
-    (found,) = ended(tasks, streamed=True, method="er", buffer=20)
-    assert found.bytes["bars"] > 20 * 32 * 32 * 3
+@pytest.mark.parametrize("storage", ["reservoir", "class_balanced"])
+def test_a_buffer_keeps_the_same_images_where_they_are_streamed(storage, tasks, small, monkeypatch):
+    monkeypatch.setattr(batching, "PORTION_BYTES", 7 * 32 * 32 * 3)  # seven images at a time
+    settings = {"method": "er", "buffer": 20, "storage": storage}
+    (whole,), (parts,) = (ended(tasks, streamed=s, **settings) for s in (False, True))
+    assert parts.bytes["bars"] > 20 * 32 * 32 * 3
+    chex.assert_trees_all_close(whole.params, parts.params, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,9 @@
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from jaxcl.errors import UsageError
@@ -22,3 +28,50 @@ def test_ranges_stand_for_seeds_alone(args, expected):
 def test_ranges_of_none_or_too_many(text):
     with pytest.raises(UsageError, match="none, or too many"):
         ranges(["--seeds", text])
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """A command."""
+
+    method: str = "a"
+    """What to do."""
+
+
+def say(command: Command) -> None:
+    print(f"seed 0 · {command.method} ± Fréchet ☃")
+
+
+SCRIPT = (
+    "import test_cli as t; from jaxcl.experiments import cli; cli.main(t.Command, t.say, 'say')"
+)
+
+
+def started(*args: str | bytes, **env: str) -> subprocess.CompletedProcess:
+    """The command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT, *args],
+        capture_output=True,
+        env={**os.environ, **env},
+        cwd=Path(__file__).parent,
+        check=False,
+    )
+
+
+def test_where_there_is_no_more_than_ascii_signs_have_stand_ins():
+    done = started("--method", "b", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout) == (0, b"seed 0 - b +/- Frechet ?\n")
+    assert "± Fréchet ☃" in started(PYTHONIOENCODING="utf-8").stdout.decode()
+
+
+def test_a_name_that_is_no_text_is_refused_before_anything_is_done():
+    done = started("--method", b"x\xff")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == b"error: 'x\\udcff': this name is not text in UTF-8; give another\n"
+
+
+@pytest.mark.parametrize("args", [["--metod=b"], ["--metod", "b"], ["--meth=b"]])
+def test_an_unknown_option_names_the_nearest(args):
+    done = started(*args)
+    assert done.returncode == 2
+    assert b"Perhaps you meant: --method; see --help" in done.stderr

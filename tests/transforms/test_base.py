@@ -9,7 +9,11 @@ def anchor(strength):
     """A quadratic penalty that follows its anchor: the shape of EWC and SI."""
 
     def init(params):
-        return {"anchor": params, "strength": jnp.float32(strength), "path": jnp.float32(0)}
+        return {
+            "anchor": jnp.copy(params),
+            "strength": jnp.float32(strength),
+            "path": jnp.float32(0),
+        }
 
     def apply(loss, state, context):
         distance = jnp.sum((context.params - state["anchor"]) ** 2)

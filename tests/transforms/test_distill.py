@@ -211,3 +211,32 @@ def test_new_classes_had_no_share_in_an_old_response_where_it_is_padded(key):
             return transform.apply(jnp.float32(0), state, context._replace(outputs=outputs))[0]
 
         assert np.isfinite(jax.grad(of)(context.outputs)).all()
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 4])
+def test_an_output_that_tasks_share_counts_once_or_as_often_as_there_were_tasks(tasks, key):
+    x, old, new = jnp.eye(2), jnp.array([[1.0, 0.0], [0.5, 2.0]]), jnp.array([[0.3, 1.0]] * 2)
+    shared = TaskData({"x": x}, lambda w, batch: {"all": batch["x"] @ w})
+    context = Context(new, {"all": x @ new}, {"x": x, "index": jnp.arange(2)})
+    once = -(jax.nn.softmax(old / 2) * jax.nn.log_softmax(new / 2)).sum(-1).mean()
+    for weighting, factor in (("one", 1), ("tasks", tasks)):
+        transform = distill(3.0, 2.0, weighting=weighting)
+        state = transform.init(old)
+        for _ in range(tasks):
+            state = transform.end_task(state, old, shared, key)
+        state = transform.begin_task(state, old, shared, key)
+        loss, _ = transform.apply(jnp.float32(0), state, context)
+        np.testing.assert_allclose(loss, 3 * factor * once, rtol=1e-5)
+
+
+def test_with_a_head_for_each_task_both_weightings_are_the_sum_over_heads(params, key):
+    losses = []
+    for weighting in ("one", "tasks"):
+        transform = distill(3.0, 2.0, weighting=weighting)
+        state = transform.init(params)
+        for _ in range(len(forward(params, DATA))):
+            state = transform.end_task(state, params, TaskData(DATA, forward), key)
+        state = transform.begin_task(state, params, TaskData(DATA, forward), key)
+        here = context(params, jnp.arange(3))
+        losses.append(transform.apply(jnp.float32(0), state, here)[0])
+    np.testing.assert_allclose(*losses, rtol=1e-6)

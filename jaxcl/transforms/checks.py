@@ -1,0 +1,112 @@
+"""What a transform refuses: each error names the argument and the remedy."""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+
+from jaxcl.types import Array, Data, Outputs, Params, PyTree
+
+STATISTICS = ("BatchStat", "RngCount", "RngKey", "RngState", "Cache", "Intermediate")
+"""Kinds of Flax NNX variables that no optimiser trains."""
+
+
+def check_not_negative(name: str, value: float) -> None:
+    """Raises a ValueError that names an argument, if it is negative or not a number."""
+    if not value >= 0:
+        raise ValueError(f"{name}: {value} is negative; pass 0 or more")
+
+
+def check_params(params: Params) -> None:
+    """Raises a ValueError if a tree holds more than what an optimiser trains.
+
+    A penalty would hold running means and counters where they were.  Refused are
+    Flax variables as a whole (``{"params": ..., "batch_stats": ...}``), NNX variables of
+    another kind than parameters, and leaves that are not floating-point arrays.
+
+    >>> check_params({"params": {}, "batch_stats": {}})
+    Traceback (most recent call last):
+    ValueError: params: Flax variables with batch_stats; pass variables["params"] alone, ...
+    """
+    if isinstance(params, Mapping) and "params" in params and len(params) > 1:
+        others = ", ".join(str(name) for name in params if name != "params")
+        raise ValueError(
+            f'params: Flax variables with {others}; pass variables["params"] alone, and let'
+            " `forward` close over the rest or take it from the batch"
+        )
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params, is_leaf=_is_variable):
+        name, kind = jax.tree_util.keystr(path), _kind(leaf)
+        if kind in STATISTICS:
+            raise ValueError(
+                f"params: {name} is a {kind}; pass nnx.Param alone, as nnx.split(model, nnx.Param,"
+                " ...) gives them"
+            )
+        for array in jax.tree.leaves(leaf):
+            if not jnp.issubdtype(jnp.result_type(array), jnp.floating):
+                raise ValueError(
+                    f"params: {name} is {jnp.result_type(array)}; pass floating-point arrays alone"
+                )
+
+
+def _is_variable(node: object) -> bool:
+    return _kind(node) in STATISTICS
+
+
+def _kind(node: object) -> str:
+    """The class of an NNX variable, or of what an NNX state keeps in its place."""
+    return getattr(getattr(node, "type", None), "__name__", type(node).__name__)
+
+
+def check_outputs(outputs: Outputs) -> None:
+    """Raises a TypeError if a forward function gave more than logits.
+
+    >>> check_outputs(({}, {"batch_stats": {}}))
+    Traceback (most recent call last):
+    TypeError: forward: it returned a tuple; return the logits alone, an array or a dict of arrays
+    """
+    if isinstance(outputs, Mapping):
+        for each in outputs.values():
+            check_outputs(each)
+    elif not hasattr(outputs, "dtype"):
+        raise TypeError(
+            f"forward: it returned a {type(outputs).__name__}; return the logits alone, an array or"
+            " a dict of arrays"
+        )
+
+
+def check_label(data: Data, label: str) -> None:
+    """Raises a ValueError if a task's data has no labels of a name.
+
+    >>> check_label({"x": 0, "y": 0}, "label")
+    Traceback (most recent call last):
+    ValueError: label: the task's data has no 'label', it has x, y; pass label= with its name
+    """
+    if label not in data:
+        names = ", ".join(data) or "nothing"
+        raise ValueError(
+            f"label: the task's data has no {label!r}, it has {names}; pass label= with its name"
+        )
+
+
+def check_updated(name: str, updates: Array) -> None:
+    """Raises a ValueError at a task's end if a transform saw none of the task's steps."""
+    if int(updates) == 0:
+        raise ValueError(
+            f"{name}: update was not called in this task, so nothing is known of its steps; call"
+            f" state = transform.update(state, Step(...)) after each optimiser step"
+        )
+
+
+def check_owned(name: str, state: PyTree, params: Params) -> None:
+    """Raises a ValueError if a state holds the parameters' own arrays.
+
+    A train step that is given both for good (donated) cannot use the same memory twice.
+    """
+    theirs = {id(leaf) for leaf in jax.tree.leaves(params) if isinstance(leaf, jax.Array)}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        if id(leaf) in theirs:
+            place = jax.tree_util.keystr(path)
+            raise ValueError(
+                f"{name}: its state holds the parameters' own array at {place}; keep a copy,"
+                " jaxcl.transforms.copy(params)"
+            )

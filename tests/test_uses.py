@@ -1,0 +1,96 @@
+"""A setting that a method does not have is refused, wherever it is given."""
+
+import dataclasses
+
+import pytest
+
+from jaxcl.build import check_config
+from jaxcl.config import Config
+from jaxcl.errors import UsageError
+from jaxcl.experiments.several import Several
+from jaxcl.methods import METHODS, OF_SOME, check_used, uses
+from jaxcl.scenarios import SCENARIOS, situated
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"method": "ewc", "lam": 100.0}, "lam: ewc has no --lam; did you mean --strength?"),
+        ({"method": "lwf", "strength": 1.0}, "strength: lwf has no --strength; did you mean --lam"),
+        ({"method": "ewc", "threshold": 0.5}, "it has --strength, --fisher, --fisher-examples"),
+        ({"method": "split", "threshold": 0.5}, "threshold: split has no --threshold"),
+        ({"method": "finetune", "buffer": 10}, "buffer: finetune has no --buffer; leave it out"),
+        ({"method": "er", "storage": "ring"}, "storage: without --buffer it means nothing"),
+        ({"method": "select", "second": "scratch"}, "second: without --similarity cka, rsa or"),
+        ({"method": "er", "generated": 10}, "generated: er has no --generated"),
+        ({"method": "er", "alpha": 1.0}, "alpha: er has no --alpha"),
+        ({"method": "lwf", "heads": "full"}, "heads: the task setting has no --heads"),
+        ({"method": "lwf", "hidden": (8,)}, "hidden: the cnn network has no --hidden"),
+        ({"method": "lwf", "initial": "he"}, "initial: the cnn network has no --initial"),
+        ({"method": "pnn", "net": "mlp", "initial": "uniform"}, "initial: pnn has no --initial"),
+        ({"method": "ewc", "similarity": "cka"}, "similarity: ewc has no --similarity"),
+        ({"method": "mas", "fisher": "sampled"}, "fisher: mas has no --fisher"),
+        ({"method": "joint", "replay": "exact"}, "replay: joint has no --replay"),
+    ],
+)
+def test_a_setting_that_means_nothing_is_refused(settings, message):
+    with pytest.raises(UsageError, match=message.replace("?", r"\?")):
+        check_used(situated(Config(**settings)))
+
+
+@pytest.mark.parametrize("scenario", ["builtin", "split-digits", "mnist-chain"])
+def test_a_whole_configuration_holds_what_the_method_has_and_can_be_checked_again(scenario):
+    for method in METHODS:
+        net = "cnn" if METHODS[method].branches else None
+        setting = "task" if METHODS[method].columns or METHODS[method].branches else None
+        whole = check_config(Config(method=method, scenario=scenario, net=net, setting=setting))
+        assert check_config(whole) == whole
+        check_used(whole)
+        for name in OF_SOME - uses(whole):
+            usual = next(f.default for f in dataclasses.fields(Config) if f.name == name)
+            assert getattr(whole, name) == usual, (method, name)
+
+
+def test_replay_on_top_brings_its_settings():
+    base = {"method": "ewc", "scenario": "split-digits"}
+    check_used(situated(Config(**base, replay="buffer", per_class=5)))
+    check_used(situated(Config(**base, replay="generative", temperature=3.0, latent=8)))
+    with pytest.raises(UsageError, match="latent: ewc has no --latent"):
+        check_used(situated(Config(**base, replay="buffer", latent=8)))
+
+
+def test_methods_that_are_compared_each_take_what_they_have():
+    command = Several(scenario="split-digits", lam=2.0, strength=5.0)
+    configs = command.for_methods(["ewc", "lwf", "finetune"])
+    assert [(c.lam, c.strength) for c in configs.values()] == [
+        (None, 5.0),
+        (2.0, None),
+        (None, None),
+    ]
+    with pytest.raises(UsageError, match="lam: ewc has no --lam"):
+        command.for_methods(["ewc", "si"])
+
+
+@pytest.mark.parametrize("method", ["split", "select"])
+def test_branches_of_a_task_that_is_unknown_are_refused(method):
+    """The true task would pick the branches that an image runs through."""
+    with pytest.raises(UsageError, match=f"setting: {method} has branches for each task"):
+        check_config(Config(method=method, setting="domain"))
+    with pytest.raises(UsageError, match="give task or class"):
+        check_config(
+            Config(method=method, net="cnn", scenario="permuted-digits", replay="generative")
+        )
+
+
+def test_a_method_that_cannot_run_here_names_those_that_can():
+    with pytest.raises(UsageError, match=r"a --method that runs here: finetune, .*ewc"):
+        check_config(Config(scenario="split-mnist"))
+
+
+def test_the_published_protocol_weighs_old_responses_by_tasks():
+    for name, scenario in SCENARIOS.items():
+        whole = check_config(Config(method="lwf", scenario=name))
+        assert whole.lwf_weighting == scenario.protocol.lwf_weighting
+    assert situated(Config(method="ewc", scenario="split-mnist")).lwf_weighting is None
+    assert check_config(Config(method="lwf", scenario="split-mnist")).lwf_weighting == "tasks"
+    assert check_config(Config(method="lwf", scenario="3")).lwf_weighting == "one"

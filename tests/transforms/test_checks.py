@@ -1,0 +1,172 @@
+"""What would go wrong in silence is refused, by an error that names the remedy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen, nnx
+
+from jaxcl.transforms import (
+    Context,
+    LossTransform,
+    Step,
+    TaskData,
+    chain,
+    der,
+    distill,
+    ewc,
+    fraction,
+    l2,
+    mas,
+    online_ewc,
+    per_class,
+    replay,
+    si,
+)
+
+DATA = {"x": jnp.eye(3), "label": jnp.array([0, 1, 0], jnp.int32)}
+UNNAMED = {"x": jnp.eye(3), "y": DATA["label"]}
+W = jnp.ones((3, 2))
+
+
+def forward(w, batch):
+    return batch["x"] @ w
+
+
+def step(key, loss_gradient=W):
+    batch = {**DATA, "index": jnp.arange(3)}
+    context = Context(W, forward(W, batch), batch, key, forward)
+    return Step(W, W - 1, W, loss_gradient, context)
+
+
+@pytest.mark.parametrize("make", [lambda: si(1.0), lambda: der(4, 2)], ids=["si", "der"])
+def test_a_loop_that_never_calls_update_is_told_so(make, key):
+    """In any task: importance would stay 0, the buffer as it was."""
+    transform, task = make(), TaskData(DATA, forward)
+    state = transform.begin_task(transform.init(W), W, task, key)
+    with pytest.raises(ValueError, match="update was not called in this task"):
+        transform.end_task(state, W, task, key)
+    state = transform.end_task(transform.update(state, step(key)), W, task, key)
+    state = transform.begin_task(state, W, task, key)
+    with pytest.raises(ValueError, match=r"call state = transform\.update\(state, Step"):
+        transform.end_task(state, W, task, key)
+
+
+class Normed(linen.Module):
+    @linen.compact
+    def __call__(self, x):
+        return linen.Dense(2)(linen.BatchNorm(use_running_average=True)(x))
+
+
+PENALTIES = pytest.mark.parametrize("make", [ewc, online_ewc, mas, si, l2])
+
+
+@PENALTIES
+def test_flax_variables_with_statistics_are_no_parameters(make):
+    variables = Normed().init(jax.random.key(0), DATA["x"])
+    make(1.0).init(variables["params"])
+    with pytest.raises(ValueError, match=r'variables with batch_stats; pass variables\["params"\]'):
+        make(1.0).init(variables)
+
+
+@PENALTIES
+def test_nnx_statistics_are_no_parameters(make):
+    class Net(nnx.Module):
+        def __init__(self, rngs):
+            self.norm = nnx.BatchNorm(3, rngs=rngs)
+            self.dense = nnx.Linear(3, 2, rngs=rngs)
+
+    _, params, rest = nnx.split(Net(nnx.Rngs(0)), nnx.Param, ...)
+    make(1.0).init(params)
+    with pytest.raises(ValueError, match=r"is a BatchStat; pass nnx\.Param alone"):
+        make(1.0).init(nnx.merge_state(params, rest))
+
+
+@PENALTIES
+def test_counters_are_no_parameters(make):
+    with pytest.raises(ValueError, match=r"params: \['steps'\] is int32; pass floating-point"):
+        make(1.0).init({"w": W, "steps": jnp.int32(3)})
+
+
+def test_a_forward_function_that_returns_statistics_too_is_refused(key):
+    def mutating(w, batch):
+        return forward(w, batch), {"batch_stats": w}
+
+    task = TaskData(DATA, mutating)
+    with pytest.raises(TypeError, match="forward: it returned a tuple; return the logits alone"):
+        distill().begin_task(distill().init(W), W, task, key)
+    with pytest.raises(TypeError, match="return the logits alone"):
+        ewc(1.0).end_task(ewc(1.0).init(W), W, task, key)
+
+
+@pytest.mark.parametrize("hook", ["init", "begin_task", "end_task"])
+def test_a_state_that_holds_the_parameters_themselves_is_refused(hook, key):
+    """Donated with them, it would end the first step with an error of the runtime."""
+
+    def greedy(*given):
+        params = given[0] if hook == "init" else given[1]
+        return {"anchor": {"w": params["w"]}}
+
+    plain = LossTransform(lambda params: {}, lambda loss, state, context: (loss, {}))
+    transform = chain(mine=plain._replace(**{hook: greedy}))
+
+    def use():
+        state = transform.init({"w": W})
+        for each in (transform.begin_task, transform.end_task):
+            state = each(state, {"w": W}, TaskData(DATA, forward), key)
+
+    with pytest.raises(ValueError, match=r"mine: .*own array at \['anchor'\]\['w'\]; keep a copy"):
+        use()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **name: ewc(1.0, fisher="empirical", **name),
+        lambda **name: online_ewc(1.0, fisher="empirical", **name),
+        lambda **name: der(4, 2, **name),
+        lambda **name: replay(fraction(1.0), **name),
+        lambda **name: replay(per_class(1, **name), **name),
+    ],
+)
+def test_labels_that_are_missing_are_missed_as_a_task_begins(make, key):
+    transform, task = make(), TaskData(UNNAMED, forward)
+    message = "label: the task's data has no 'label', it has x, y; pass label="
+    with pytest.raises(ValueError, match=message):
+        transform.begin_task(transform.init(W), W, task, key)
+    named = make(label="y")
+    named.begin_task(named.init(W), W, task, key)
+
+
+def test_labels_that_nobody_needs_may_be_missing(key):
+    task = TaskData({"x": jnp.eye(3)}, forward)
+    for transform in (ewc(1.0), mas(1.0), si(1.0), distill()):
+        transform.begin_task(transform.init(W), W, task, key)
+
+
+def test_the_step_of_a_user_may_donate_parameters_and_state(key):
+    transform, optimizer = chain(ewc=ewc(1.0), l2=l2(0.1)), optax.sgd(0.1)
+    params = {"w": W + 0}
+
+    def forward(params, batch):
+        return batch["x"] @ params["w"]
+
+    def run(params, opt, state):
+        def loss_of(params):
+            outputs = forward(params, DATA)
+            return transform.apply(outputs.sum(), state, Context(params, outputs, DATA))
+
+        gradient, _ = jax.grad(loss_of, has_aux=True)(params)
+        change, opt = optimizer.update(gradient, opt, params)
+        return optax.apply_updates(params, change), opt, state
+
+    donating = jax.jit(run, donate_argnums=(0, 1, 2))
+    state, opt = transform.init(params), optimizer.init(params)
+    for _ in range(2):
+        task = TaskData(DATA, forward)
+        state = transform.begin_task(state, params, task, key)
+        for _ in range(2):
+            params, opt, state = donating(params, opt, state)
+        state = transform.end_task(state, params, task, key)
+    assert np.all(np.isfinite(params["w"]))
