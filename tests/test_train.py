@@ -218,3 +218,45 @@ def test_tasks_are_evaluated_by_one_program(setting, key):
                 float(mean_cross_entropy(logits, data["label"])), rel=1e-6
             )
     assert evaluation.judged._cache_size() == (3 if setting == "class" else 1)
+
+
+@pytest.mark.parametrize("going_on", [False, True])
+def test_a_phase_splits_the_tree_and_may_go_on_with_an_optimiser(going_on, key):
+    params = {"a": jnp.ones(2), "b": jnp.zeros(3)}
+    kept = None
+    if going_on:  # of a phase in which the other leaf trained too
+        _, kept = adam(0.1).update(params, adam(0.1).init(params), params)
+    state = start_phase(adam(0.1), params, {"a": True, "b": False}, (), key, kept)
+    chex.assert_trees_all_equal(state.params, {"a": params["a"], "b": None})
+    chex.assert_trees_all_equal(state.frozen, {"a": None, "b": params["b"]})
+    moments = state.opt.inner_state[0]
+    assert int(moments.count) == going_on
+    np.testing.assert_allclose(moments.mu["a"], 0.1 * going_on, rtol=1e-6)
+    assert moments.mu["b"] is None
+
+
+def test_a_step_tells_the_gradient_of_the_plain_loss_from_that_of_the_whole(key):
+    """Both kept by a transform that adds half the squared weights."""
+    net, chosen = mlp(4, (3,)), SETTINGS["task"]
+    params = add_head(net, net.init(key), "t00", 2, key)
+    batch = {"image": jnp.arange(8, dtype=jnp.uint8).reshape(2, 2, 2, 1) * 30}
+    batch |= {"label": jnp.array([0, 1], jnp.int32), "task": jnp.zeros(2, jnp.int32)}
+    told = LossTransform(
+        lambda params: (),
+        lambda loss, s, c: (loss + sum(jnp.vdot(x, x) for x in jax.tree.leaves(c.params)) / 2, {}),
+        update=lambda state, step: (step.loss_gradient, step.gradient),
+    )
+    whole = View(net, (Pathway("t00", (), "t00"),), chosen)
+    mask = jax.tree.map(lambda _: True, params)
+    state = start_phase(optax.sgd(0.1), params, mask, (), key)
+    step = jax.jit(train.make_step(Program(whole, (0,), told, optax.sgd(0.1))))
+    after, _ = step(state, batch)
+
+    def loss(params):
+        return mean_cross_entropy(forward(whole)(params, batch)["t00"], batch["label"])
+
+    plain = jax.jit(jax.grad(loss))(params)
+    total = jax.tree.map(jnp.add, plain, params)
+    chex.assert_trees_all_close(after.cl, (plain, total), rtol=1e-4, atol=1e-6)
+    moved = jax.tree.map(lambda w, g: w - 0.1 * g, params, total)
+    chex.assert_trees_all_close(after.params, moved, rtol=1e-4, atol=1e-6)
