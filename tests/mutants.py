@@ -14,6 +14,7 @@ import argparse
 import os
 import queue
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -106,16 +107,17 @@ def try_fault(mutant: Mutant, copies: queue.Queue) -> Verdict:
 def check_unmutated(mutants: Iterable[Mutant], copies: queue.Queue) -> None:
     """Stops the script if a test fails without any fault."""
 
-    def passes(test: str) -> None:
+    def passes(share: list[str]) -> None:
         copy = copies.get()
-        code, output = run_tests(copy, [test])
+        code, output = run_tests(copy, share)
         copies.put(copy)
         if code != PASSED:
-            sys.exit(f"without a fault, {test} does not pass:\n{output[-3000:]}")
+            sys.exit(f"without a fault, these do not pass: {', '.join(share)}\n{output[-3000:]}")
 
     tests = sorted({test for mutant in mutants for test in mutant.tests.split()})
-    with ThreadPoolExecutor(copies.qsize()) as pool:
-        list(pool.map(passes, tests))
+    jobs = min(copies.qsize(), len(tests))
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(passes, [tests[job::jobs] for job in range(jobs)]))
     print(f"without a fault, the tests of {len(tests)} places pass", flush=True)
 
 
@@ -151,7 +153,10 @@ def main() -> int:
         with ThreadPoolExecutor(given.jobs) as pool:
             verdicts = list(pool.map(lambda mutant: try_fault(mutant, copies), mutants))
     text = table(mutants, verdicts)
-    print(f"\n{text}\n{time.perf_counter() - began:.0f} s")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(
+        f"\n{text}\n{time.perf_counter() - began:.0f} s, {used.ru_utime + used.ru_stime:.0f} of CPU"
+    )
     if given.write:
         command = "python tests/mutants.py --write"
         TABLE.write_text(

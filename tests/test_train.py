@@ -9,7 +9,7 @@ from jaxcl import evaluation, train
 from jaxcl.growth import add_branch, add_head, leaf_mask, merge
 from jaxcl.images import to_float
 from jaxcl.losses import cross_entropy, mean_cross_entropy
-from jaxcl.nets import Pathway, cnn, mlp
+from jaxcl.nets import Pathway, cnn, columns, mlp
 from jaxcl.settings import FULL_HEAD, SETTINGS, View, forward, own_logits
 from jaxcl.train import (
     Program,
@@ -260,3 +260,24 @@ def test_a_step_tells_the_gradient_of_the_plain_loss_from_that_of_the_whole(key)
     chex.assert_trees_all_close(after.cl, (plain, total), rtol=1e-4, atol=1e-6)
     moved = jax.tree.map(lambda w, g: w - 0.1 * g, params, total)
     chex.assert_trees_all_close(after.params, moved, rtol=1e-4, atol=1e-6)
+
+
+def test_a_task_is_tested_along_its_own_route_by_its_own_head(key):
+    net = columns(size=2, filters=(), hidden=(3,))
+    rng, params, routes = np.random.default_rng(0), net.init(key), ()
+    for i, task in enumerate(("t00", "t01")):
+        params = add_branch(net, params, "column", task, key=jax.random.fold_in(key, i))
+        params = add_head(net, params, task, 3, jax.random.fold_in(key, 9 + i))
+        routes = (*routes, Pathway(task, (task,), task))
+    data = {
+        "image": jnp.asarray(rng.integers(0, 256, (9, 2, 2, 3), dtype=np.uint8)),
+        "label": jnp.asarray(rng.integers(0, 3, 9), jnp.int32),
+    }
+    for position, task in enumerate(("t00", "t01")):
+        own = {**data, "task": jnp.full(9, position, jnp.int32)}
+        found = evaluation.evaluate(View(net, routes, SETTINGS["task"]), position, params, own)
+        logits = net.apply(params, to_float(data["image"]), routes)[task]
+        expected = mean_cross_entropy(logits, data["label"])
+        np.testing.assert_allclose(found.loss, expected, rtol=1e-5)
+        hits = np.mean(np.asarray(logits).argmax(-1) == np.asarray(data["label"]))
+        np.testing.assert_allclose(found.accuracy, 100 * hits, rtol=1e-6)
