@@ -84,7 +84,7 @@ def judged(code: int, output: str) -> Verdict:
     found = FAILED.search(output)
     if code == SOME_FAILED and found and ASSERTION.match(found[2]):
         return Verdict("caught", found[1])
-    last = output.strip().splitlines()[-15:]
+    last = [line[:200] for line in output.strip().splitlines()[-10:]]
     return Verdict("broken", "\n".join(last))
 
 

@@ -56,7 +56,12 @@ OF_BUFFERS = "tests/test_buffers.py"
 OF_DARK = "tests/transforms/test_dark.py"
 OF_DISTILL = "tests/transforms/test_distill.py"
 OF_GENERATOR = "tests/test_generator.py"
-OF_IMPORTANCE = "tests/transforms/test_importance.py"
+OF_FISHER = (
+    "tests/transforms/test_importance.py::test_the_fisher_of_softmax_regression_has_a_closed_form"
+)
+OF_MAS = (
+    "tests/transforms/test_importance.py::test_the_importance_of_mas_by_hand_on_a_linear_network"
+)
 OF_LEARNER = "tests/test_learner.py"
 OF_METRICS = "tests/test_metrics.py"
 OF_PATH = "tests/transforms/test_path_integral.py"
@@ -81,14 +86,14 @@ MUTANTS = [
     Mutant("fisher-of-the-batch-mean", IMPORTANCE,
         "mean_importance(params, task, key, directions, jnp.square, examples)",
         "jax.tree.map(jnp.square, mean_importance(params, task, key, directions, lambda g: g, examples))",
-        OF_IMPORTANCE),
+        OF_FISHER),
     Mutant("fisher-over-n-minus-one", IMPORTANCE, "x / n, total", "x / (n - 1), total",
-        OF_IMPORTANCE),
+        OF_FISHER),
     Mutant("fisher-of-classes-alike", IMPORTANCE, "jnp.sqrt(p.T)[:, :, None] * each", "each",
-        OF_IMPORTANCE),
-    Mutant("mas-squared", IMPORTANCE, "_of_norm, jnp.abs", "_of_norm, jnp.square", OF_IMPORTANCE),
+        OF_FISHER),
+    Mutant("mas-squared", IMPORTANCE, "_of_norm, jnp.abs", "_of_norm, jnp.square", OF_MAS),
     Mutant("mas-half-of-the-gradient", IMPORTANCE, "2 * logits[None]", "logits[None]",
-        OF_IMPORTANCE),
+        OF_MAS),
     Mutant("si-total-gradient", PATH,
         'step.loss_gradient if gradient == "loss" else step.gradient', "step.gradient", OF_PATH),
     Mutant("si-total-gradient-from-the-step", TRAIN,
@@ -118,7 +123,7 @@ MUTANTS = [
     Mutant("t-squared-always", DISTILL, "if t_squared:", "if True:", OF_DISTILL),
     Mutant("t-squared-never", DISTILL, "if t_squared:", "if False:", OF_DISTILL),
     Mutant("t-squared-missing-in-replay", REPLAY,
-        "state.temperature**2 * softened", "softened", "tests/transforms/test_memory.py"),
+        "state.temperature**2 * softened", "softened", "tests/transforms/test_memory.py::test_soft_responses_by_hand_where_classes_are_new"),
     Mutant("t-squared-whatever-the-settings", REMEDIES,
         "bool(config.t_squared)", "True", OF_LEARNER),
     Mutant("responses-of-the-training-network", DISTILL,
@@ -253,7 +258,9 @@ MUTANTS = [
         '_rebuild(jax.eval_shape(setup.transform.init, params), tree.get("cl"))',
         "setup.transform.init(params)", "tests/test_snapshot.py::test_what_a_penalty_knows_is_kept"),
     Mutant("manifest-not-checked", CHECKPOINT,
-        "if _digest(_text(stored)) != checksum:", "if False:", "tests/test_checkpoint.py"),
+        "if _digest(_text(stored)) != checksum:", "if False:",
+        "tests/test_checkpoint.py::test_a_manifest_that_was_rewritten_is_noticed"),
     Mutant("files-not-checked", CHECKPOINT,
-        "_digest((path / name).read_bytes()) != digest", "not digest", "tests/test_checkpoint.py"),
+        "_digest((path / name).read_bytes()) != digest", "not digest",
+        "tests/test_checkpoint.py::test_a_changed_bit_anywhere_is_noticed"),
 ]
