@@ -157,3 +157,12 @@ def test_a_full_disk_is_reported_and_the_checkpoint_before_stays(tmp_path, monke
     save(ARRAYS, {"i": 3})
     assert wait()
     assert json.loads((tmp_path / "000003.json").read_text())["meta"] == {"i": 3}
+
+
+def test_a_manifest_that_was_rewritten_is_noticed(tmp_path):
+    """It still is JSON of the right form, and every file is as it was."""
+    manifest = three(tmp_path) / "000003.json"
+    content = json.loads(manifest.read_bytes())
+    content["meta"]["number"] = 4
+    manifest.write_text(json.dumps(content))
+    assert found(tmp_path) == (2, ["checkpoint 3 is passed over: 000003.json was changed"])

@@ -32,3 +32,9 @@ def test_mean_and_standard_error():
     assert mean_sem([1.0, 2.0, 3.0]) == {"mean": 2.0, "sem": pytest.approx(1 / np.sqrt(3))}
     assert mean_sem([4.0]) == {"mean": 4.0, "sem": None}
     assert mean_sem([None]) == {"mean": None, "sem": None}
+
+
+def test_forgetting_is_counted_from_the_best_accuracy_before_the_end():
+    """A task may be at its best long after it was learned; the end itself does not count."""
+    assert forgetting([[50.0, None, None], [80.0, 70.0, None], [60.0, 65.0, 90.0]]) == (20 + 5) / 2
+    assert forgetting([[50.0, None, None], [40.0, 70.0, None], [60.0, 75.0, 90.0]]) == (-10 - 5) / 2

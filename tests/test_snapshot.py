@@ -110,3 +110,13 @@ def test_rebuild_finds_every_container_again():
     found = snapshot._rebuild(jax.eval_shape(optimizer.init, params), snapshot._nested(flat))
     chex.assert_trees_all_equal(found, state)
     assert jax.tree.structure(found) == jax.tree.structure(state)
+
+
+def test_what_a_penalty_knows_is_kept(tasks):
+    settings = SETTINGS | {"net": "mlp", "hidden": (4,), "setting": "task", "epochs": 1}
+    setup = set_up(Config(method="ewc", **settings), tasks)
+    present = next(e for e in go_on(setup) if isinstance(e, EpochEnded) and e.position == 1).learner
+    restored = snapshot.restore(setup, host(snapshot.take(present)))
+    assert float(restored.cl["ewc"].importance["fc1"]["w"].max()) > 0
+    chex.assert_trees_all_equal(restored.cl, present.cl)
+    chex.assert_trees_all_equal(restored.state.cl, present.cl)

@@ -9,7 +9,7 @@ from jaxcl import evaluation, train
 from jaxcl.growth import add_branch, add_head, leaf_mask, merge
 from jaxcl.images import to_float
 from jaxcl.losses import cross_entropy, mean_cross_entropy
-from jaxcl.nets import Pathway, cnn, mlp
+from jaxcl.nets import Pathway, cnn, columns, mlp
 from jaxcl.settings import FULL_HEAD, SETTINGS, View, forward, own_logits
 from jaxcl.train import (
     Program,
@@ -218,3 +218,66 @@ def test_tasks_are_evaluated_by_one_program(setting, key):
                 float(mean_cross_entropy(logits, data["label"])), rel=1e-6
             )
     assert evaluation.judged._cache_size() == (3 if setting == "class" else 1)
+
+
+@pytest.mark.parametrize("going_on", [False, True])
+def test_a_phase_splits_the_tree_and_may_go_on_with_an_optimiser(going_on, key):
+    params = {"a": jnp.ones(2), "b": jnp.zeros(3)}
+    kept = None
+    if going_on:  # of a phase in which the other leaf trained too
+        _, kept = adam(0.1).update(params, adam(0.1).init(params), params)
+    state = start_phase(adam(0.1), params, {"a": True, "b": False}, (), key, kept)
+    chex.assert_trees_all_equal(state.params, {"a": params["a"], "b": None})
+    chex.assert_trees_all_equal(state.frozen, {"a": None, "b": params["b"]})
+    moments = state.opt.inner_state[0]
+    assert int(moments.count) == going_on
+    np.testing.assert_allclose(moments.mu["a"], 0.1 * going_on, rtol=1e-6)
+    assert moments.mu["b"] is None
+
+
+def test_a_step_tells_the_gradient_of_the_plain_loss_from_that_of_the_whole(key):
+    """Both kept by a transform that adds half the squared weights."""
+    net, chosen = mlp(4, (3,)), SETTINGS["task"]
+    params = add_head(net, net.init(key), "t00", 2, key)
+    batch = {"image": jnp.arange(8, dtype=jnp.uint8).reshape(2, 2, 2, 1) * 30}
+    batch |= {"label": jnp.array([0, 1], jnp.int32), "task": jnp.zeros(2, jnp.int32)}
+    told = LossTransform(
+        lambda params: (),
+        lambda loss, s, c: (loss + sum(jnp.vdot(x, x) for x in jax.tree.leaves(c.params)) / 2, {}),
+        update=lambda state, step: (step.loss_gradient, step.gradient),
+    )
+    whole = View(net, (Pathway("t00", (), "t00"),), chosen)
+    mask = jax.tree.map(lambda _: True, params)
+    state = start_phase(optax.sgd(0.1), params, mask, (), key)
+    step = jax.jit(train.make_step(Program(whole, (0,), told, optax.sgd(0.1))))
+    after, _ = step(state, batch)
+
+    def loss(params):
+        return mean_cross_entropy(forward(whole)(params, batch)["t00"], batch["label"])
+
+    plain = jax.jit(jax.grad(loss))(params)
+    total = jax.tree.map(jnp.add, plain, params)
+    chex.assert_trees_all_close(after.cl, (plain, total), rtol=1e-4, atol=1e-6)
+    moved = jax.tree.map(lambda w, g: w - 0.1 * g, params, total)
+    chex.assert_trees_all_close(after.params, moved, rtol=1e-4, atol=1e-6)
+
+
+def test_a_task_is_tested_along_its_own_route_by_its_own_head(key):
+    net = columns(size=2, filters=(), hidden=(3,))
+    rng, params, routes = np.random.default_rng(0), net.init(key), ()
+    for i, task in enumerate(("t00", "t01")):
+        params = add_branch(net, params, "column", task, key=jax.random.fold_in(key, i))
+        params = add_head(net, params, task, 3, jax.random.fold_in(key, 9 + i))
+        routes = (*routes, Pathway(task, (task,), task))
+    data = {
+        "image": jnp.asarray(rng.integers(0, 256, (9, 2, 2, 3), dtype=np.uint8)),
+        "label": jnp.asarray(rng.integers(0, 3, 9), jnp.int32),
+    }
+    for position, task in enumerate(("t00", "t01")):
+        own = {**data, "task": jnp.full(9, position, jnp.int32)}
+        found = evaluation.evaluate(View(net, routes, SETTINGS["task"]), position, params, own)
+        logits = net.apply(params, to_float(data["image"]), routes)[task]
+        expected = mean_cross_entropy(logits, data["label"])
+        np.testing.assert_allclose(found.loss, expected, rtol=1e-5)
+        hits = np.mean(np.asarray(logits).argmax(-1) == np.asarray(data["label"]))
+        np.testing.assert_allclose(found.accuracy, 100 * hits, rtol=1e-6)

@@ -1,0 +1,266 @@
+"""Faults for ``mutants.py``: one replacement in one line of one file each."""
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """A fault.
+
+    Attributes:
+      name: says what is wrong.
+      file: in the package.
+      old: a text that the file has exactly once.
+      new: what takes its place.
+      tests: files or tests, separated by spaces, that must notice it.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+BASE = "jaxcl/transforms/base.py"
+BUFFERS = "jaxcl/buffers.py"
+CHECKPOINT = "jaxcl/checkpoint.py"
+DARK = "jaxcl/transforms/dark.py"
+DERIVE = "jaxcl/data/derive.py"
+DISTILL = "jaxcl/transforms/distill.py"
+EVALUATION = "jaxcl/evaluation.py"
+GENERATOR = "jaxcl/generator.py"
+GROWTH = "jaxcl/growth.py"
+IMPORTANCE = "jaxcl/transforms/importance.py"
+L2 = "jaxcl/transforms/l2.py"
+LEARN = "jaxcl/learn.py"
+LEARNER = "jaxcl/learner.py"
+LOSSES = "jaxcl/losses.py"
+METHODS = "jaxcl/methods.py"
+METRICS = "jaxcl/metrics.py"
+PATH = "jaxcl/transforms/path_integral.py"
+QUADRATIC = "jaxcl/transforms/quadratic.py"
+RANDOM = "jaxcl/random.py"
+REMEDIES = "jaxcl/remedies.py"
+REPLAY = "jaxcl/transforms/replay.py"
+ROUTING = "jaxcl/routing.py"
+SCHOLAR = "jaxcl/scholar.py"
+SETTINGS = "jaxcl/settings.py"
+SIMILARITY = "jaxcl/similarity.py"
+SNAPSHOT = "jaxcl/snapshot.py"
+TASK = "jaxcl/data/task.py"
+TRAIN = "jaxcl/train.py"
+TREES = "jaxcl/trees.py"
+WGAN = "jaxcl/transforms/wgan_gp.py"
+
+OF_BUFFERS = "tests/test_buffers.py"
+OF_DARK = "tests/transforms/test_dark.py"
+OF_DISTILL = "tests/transforms/test_distill.py"
+OF_GENERATOR = "tests/test_generator.py"
+OF_FISHER = (
+    "tests/transforms/test_importance.py::test_the_fisher_of_softmax_regression_has_a_closed_form"
+)
+OF_MAS = (
+    "tests/transforms/test_importance.py::test_the_importance_of_mas_by_hand_on_a_linear_network"
+)
+OF_LEARNER = "tests/test_learner.py"
+OF_METRICS = "tests/test_metrics.py"
+OF_PATH = "tests/transforms/test_path_integral.py"
+OF_QUADRATIC = "tests/transforms/test_quadratic.py"
+OF_REPLAY = "tests/transforms/test_replay.py"
+OF_SETTINGS = "tests/test_settings.py"
+OF_SIMILARITY = "tests/test_similarity.py"
+OF_TRAIN = "tests/test_train.py"
+OF_WGAN = "tests/transforms/test_wgan_gp.py"
+
+# fmt: off
+# ruff: noqa: E501
+MUTANTS = [
+    # Penalties on the weights.
+    Mutant("ewc-anchor-of-the-first-task", QUADRATIC,
+        "a + s * (w - a)", "jnp.where(s < 1, a, w)", OF_QUADRATIC),
+    Mutant("ewc-anchor-of-the-latest-task", QUADRATIC, "a + s * (w - a)", "w", OF_QUADRATIC),
+    Mutant("ewc-without-the-half", QUADRATIC,
+        "factor * (far + state.constant)", "far + state.constant", OF_QUADRATIC),
+    Mutant("ewc-online-decay-of-the-new", QUADRATIC,
+        "decay * old + f", "old + decay * f", OF_QUADRATIC),
+    Mutant("fisher-of-the-batch-mean", IMPORTANCE,
+        "mean_importance(params, task, key, directions, jnp.square, examples)",
+        "jax.tree.map(jnp.square, mean_importance(params, task, key, directions, lambda g: g, examples))",
+        OF_FISHER),
+    Mutant("fisher-over-n-minus-one", IMPORTANCE, "x / n, total", "x / (n - 1), total",
+        OF_FISHER),
+    Mutant("fisher-of-classes-alike", IMPORTANCE, "jnp.sqrt(p.T)[:, :, None] * each", "each",
+        OF_FISHER),
+    Mutant("mas-squared", IMPORTANCE, "_of_norm, jnp.abs", "_of_norm, jnp.square", OF_MAS),
+    Mutant("mas-half-of-the-gradient", IMPORTANCE, "2 * logits[None]", "logits[None]",
+        OF_MAS),
+    Mutant("si-total-gradient", PATH,
+        'step.loss_gradient if gradient == "loss" else step.gradient', "step.gradient", OF_PATH),
+    Mutant("si-total-gradient-from-the-step", TRAIN,
+        "gradient, pull(slope)[0], context", "gradient, gradient, context",
+        f"{OF_TRAIN}::test_a_step_tells_the_gradient_of_the_plain_loss_from_that_of_the_whole"),
+    Mutant("si-wrong-sign", PATH, "path - g * (after", "path + g * (after", OF_PATH),
+    Mutant("si-unclipped", PATH, "jax.nn.relu(path /", "(path /", OF_PATH),
+    Mutant("si-undamped", PATH, "(now - then) ** 2 + state.xi", "(now - then) ** 2", OF_PATH),
+    Mutant("l2-without-the-half", L2, "for x in leaves) / 2", "for x in leaves)",
+        "tests/transforms/test_l2.py"),
+    Mutant("l2-later-with-the-first-coefficient", L2,
+        "jnp.asarray(later, jnp.float32)", "jnp.asarray(strength, jnp.float32)",
+        "tests/transforms/test_l2.py"),
+    Mutant("old-weights-let-go-by-growth", TREES,
+        "return new.at[tuple(slice(0, n) for n in leaf.shape)].set(leaf)", "return new",
+        "tests/test_trees.py"),
+    Mutant("chain-in-the-reverse-order", BASE,
+        "in transforms.items():", "in reversed(transforms.items()):",
+        "tests/transforms/test_base.py"),
+    # Old responses.
+    Mutant("distillation-without-temperature", LOSSES,
+        "soft_cross_entropy(logits / temperature", "soft_cross_entropy(logits",
+        "tests/test_losses.py"),
+    Mutant("distillation-of-a-sharp-teacher", LOSSES,
+        "softmax(teacher_logits / temperature)", "softmax(teacher_logits)",
+        "tests/test_losses.py"),
+    Mutant("t-squared-always", DISTILL, "if t_squared:", "if True:", OF_DISTILL),
+    Mutant("t-squared-never", DISTILL, "if t_squared:", "if False:", OF_DISTILL),
+    Mutant("t-squared-missing-in-replay", REPLAY,
+        "state.temperature**2 * softened", "softened", "tests/transforms/test_memory.py::test_soft_responses_by_hand_where_classes_are_new"),
+    Mutant("t-squared-whatever-the-settings", REMEDIES,
+        "bool(config.t_squared)", "True", OF_LEARNER),
+    Mutant("responses-of-the-training-network", DISTILL,
+        "old[rows], state", "compared, state", OF_DISTILL),
+    Mutant("responses-recorded-after-growth", LEARN,
+        "whole_task(setup, learner.routes, data)._replace",
+        "whole_task(setup, (*learner.routes, pathway), data)._replace", OF_LEARNER),
+    Mutant("distillation-in-the-first-task", DISTILL,
+        "state.tasks > 0, ", "state.tasks >= 0, ", OF_DISTILL),
+    # Replay.
+    Mutant("replay-weights-swapped", REPLAY,
+        "return r * loss + (1 - r) * replayed", "return (1 - r) * loss + r * replayed", OF_REPLAY),
+    Mutant("replay-one-over-k-plus-one", REPLAY,
+        "1 / (state.tasks + 1)", "1 / (state.tasks + 2)", OF_REPLAY),
+    Mutant("new-task-one-over-k-plus-one", LEARNER,
+        "1 / (position + 1)", "1 / (position + 2)", OF_LEARNER),
+    Mutant("reservoir-always-replaces", BUFFERS,
+        "(key, (), 0, buffer.seen[0])", "(key, (), 0, capacity)",
+        f"{OF_BUFFERS}::test_a_reservoir_keeps_every_example_equally_often"),
+    Mutant("reservoir-never-replaces", BUFFERS,
+        "jnp.minimum(row, capacity)", "jnp.maximum(row, capacity)",
+        f"{OF_BUFFERS}::test_a_reservoir_keeps_every_example_equally_often"),
+    Mutant("ring-off-by-one", BUFFERS, "(buffer.seen[0] - 1) % capacity",
+        "buffer.seen[0] % capacity", f"{OF_BUFFERS}::test_a_ring_keeps_the_latest_in_order_of_age"),
+    Mutant("der-counts-outputs-that-were-not", DARK,
+        "jnp.where(known, logits - target, 0.0)", "(logits - target)", OF_DARK),
+    Mutant("der-alpha-and-beta-swapped", DARK,
+        "state.alpha * dark + state.beta * replayed", "state.beta * dark + state.alpha * replayed",
+        OF_DARK),
+    # Generator and critic.
+    Mutant("gradient-penalty-without-root", WGAN,
+        "jnp.square(norm - 1)", "jnp.square(squares - 1)", OF_WGAN),
+    Mutant("gradient-penalty-at-real-points", WGAN,
+        "mixed(key, context.batch[REAL], context.batch[FAKE])", "context.batch[REAL]", OF_WGAN),
+    Mutant("one-mixture-for-all-pairs", WGAN, "(len(real), *(", "(1, *(", OF_WGAN),
+    Mutant("critic-loss-wrong-sign", WGAN,
+        "return fake.mean() - real.mean()", "return real.mean() - fake.mean()", OF_WGAN),
+    Mutant("generator-before-the-critic", GENERATOR,
+        "gan.criticise(critic, gan.generate(", "gan.criticise(state.critic, gan.generate(",
+        f"{OF_GENERATOR}::test_iterations_by_hand"),
+    Mutant("real-and-made-images-swapped", GENERATOR,
+        "critic_loss(both[:n], both[n:])", "critic_loss(both[n:], both[:n])",
+        f"{OF_GENERATOR}::test_iterations_by_hand"),
+    Mutant("generator-average-decay-swapped", GENERATOR,
+        "decay * a + (1 - decay) * g", "(1 - decay) * a + decay * g",
+        f"{OF_GENERATOR}::test_the_running_average_by_hand"),
+    Mutant("real-and-replayed-shares-swapped", GENERATOR,
+        "own, mixture.real[rows], mixture.replayed[others]",
+        "own, mixture.replayed[others], mixture.real[rows]",
+        f"{OF_GENERATOR}::test_real_and_replayed_images_have_their_shares"),
+    Mutant("unbalanced-labels", SCHOLAR,
+        "1 / counts[labels]", "counts[labels].astype(jnp.float32)",
+        "tests/test_scholar.py::test_balanced_rows_are_as_frequent_for_every_label"),
+    # What trains.
+    Mutant("frozen-leaves-train", TRAIN,
+        "partition(params, mask)", "partition(params, jax.tree.map(lambda _: True, mask))",
+        f"{OF_TRAIN}::test_a_phase_splits_the_tree_and_may_go_on_with_an_optimiser"),
+    Mutant("branches-of-other-routes-train", GROWTH,
+        "path[1] == route[net.layers.index(layer)]", "True", OF_LEARNER),
+    Mutant("old-heads-train", METHODS, "or path[1] in heads)", "or bool(heads))", OF_LEARNER),
+    Mutant("old-columns-train", METHODS,
+        "path[0] in net.layers and path[1] == pathway.task", "path[0] in net.layers", OF_LEARNER),
+    Mutant("warm-up-trains-shared-layers", LEARNER,
+        "* warmup, new_parts)", "* warmup, trains)", OF_LEARNER),
+    Mutant("optimizer-never-kept", LEARN,
+        "kept = opt if setup.config.keep_optimizer else None", "kept = None", OF_LEARNER),
+    Mutant("kept-optimizer-forgotten", TRAIN, "opt if kept is None else regrow(kept, opt)", "opt",
+        f"{OF_TRAIN}::test_a_phase_splits_the_tree_and_may_go_on_with_an_optimiser"),
+    # Settings, routes and tests.
+    Mutant("first-label-off-by-one-task", SETTINGS,
+        "sum(classes[:position])", "sum(classes[: position + 1])", OF_SETTINGS),
+    Mutant("head-of-the-task-before", SETTINGS,
+        '(batch["task"] == t)', '(batch["task"] == t - 1)', OF_SETTINGS),
+    Mutant("absent-classes-have-a-say", SETTINGS, "constant_values=NEVER", "constant_values=0.0",
+        OF_SETTINGS),
+    Mutant("classes-in-another-order", SETTINGS,
+        "for path in routes], -1", "for path in routes[::-1]], -1", OF_SETTINGS),
+    Mutant("tested-on-the-first-route", EVALUATION, "view.routes[position]", "view.routes[0]",
+        f"{OF_TRAIN}::test_a_task_is_tested_along_its_own_route_by_its_own_head"),
+    Mutant("similarity-is-a-distance", SIMILARITY,
+        "1.0 - frechet_distance(a, b) / float(size)", "frechet_distance(a, b) / float(size)",
+        OF_SIMILARITY),
+    Mutant("covariance-over-n-minus-one", SIMILARITY,
+        "/ count - np.outer", "/ (count - 1) - np.outer", OF_SIMILARITY),
+    Mutant("covariance-uncentred", SIMILARITY,
+        " / count - np.outer(mean, mean)", " / count", OF_SIMILARITY),
+    Mutant("unlike-tasks-share", ROUTING,
+        "likeness(best) >= threshold", "likeness(best) <= threshold", "tests/test_routing.py"),
+    Mutant("branch-copied-from-the-least-alike", ROUTING,
+        "max(branches, key=likeness)", "min(branches, key=likeness)", "tests/test_routing.py"),
+    # Figures.
+    Mutant("forgetting-of-the-row-before", METRICS,
+        "- table[-1, task] for", "- table[-2, task] for", OF_METRICS),
+    Mutant("forgetting-since-learning", METRICS,
+        "np.nanmax(table[task:-1, task])", "table[task, task]", OF_METRICS),
+    Mutant("backward-transfer-wrong-sign", METRICS,
+        "table[-1, :-1] - np.diag(table)[:-1]", "np.diag(table)[:-1] - table[-1, :-1]",
+        OF_METRICS),
+    Mutant("forward-transfer-of-the-first-task", METRICS,
+        "np.asarray(first[1:]) - np.asarray(chance[1:])", "np.asarray(first) - np.asarray(chance)",
+        OF_METRICS),
+    Mutant("learning-accuracy-off-the-diagonal", METRICS,
+        "np.diag(np.asarray(matrix, float))", "np.diag(np.asarray(matrix, float), -1)",
+        OF_METRICS),
+    # Data and order.
+    Mutant("split-labels-shuffled", DERIVE,
+        "labels[own] - first", "labels[own][::-1] - first", "tests/data/test_derive.py"),
+    Mutant("test-images-not-permuted", DERIVE,
+        "test_images=moved(task.test_images, order)", "test_images=task.test_images",
+        "tests/data/test_derive.py"),
+    Mutant("test-images-held-out", TASK,
+        "test_images=task.train_images[held]", "test_images=task.test_images[: len(held)]",
+        "tests/test_scenarios.py::test_what_is_held_out_is_no_longer_trained_on"),
+    Mutant("held-out-images-train", TASK,
+        "np.split(rows, [round(part * len(rows))])", "(rows[: round(part * len(rows))], rows)",
+        "tests/test_scenarios.py::test_what_is_held_out_is_no_longer_trained_on"),
+    Mutant("epoch-repeats-rows", TRAIN,
+        "jax.random.permutation(key, n)[: steps * batch_size]",
+        "jax.random.randint(key, (steps * batch_size,), 0, n)",
+        f"{OF_TRAIN}::test_an_epoch_visits_every_row_once_and_leaves_the_remainder_out"),
+    Mutant("same-order-in-every-epoch", LEARN,
+        'stream(key, "shuffle", number)', 'stream(key, "shuffle")', OF_LEARNER),
+    Mutant("first-weights-without-the-seed", LEARNER,
+        'jax.random.key(seed), "init"', 'jax.random.key(0), "init"', OF_LEARNER),
+    Mutant("tasks-without-the-seed", LEARNER,
+        "jax.random.key(learner.seed)", "jax.random.key(0)", OF_LEARNER),
+    Mutant("tasks-share-a-stream", LEARNER, '"task", learner.position', '"task"', OF_LEARNER),
+    Mutant("streams-without-a-name", RANDOM,
+        "zlib.crc32(name.encode())", "0", "tests/test_random.py"),
+    # Checkpoints.
+    Mutant("restored-without-the-losses", SNAPSHOT,
+        '_rebuild(jax.eval_shape(setup.transform.init, params), tree.get("cl"))',
+        "setup.transform.init(params)", "tests/test_snapshot.py::test_what_a_penalty_knows_is_kept"),
+    Mutant("manifest-not-checked", CHECKPOINT,
+        "if _digest(_text(stored)) != checksum:", "if False:",
+        "tests/test_checkpoint.py::test_a_manifest_that_was_rewritten_is_noticed"),
+    Mutant("files-not-checked", CHECKPOINT,
+        "_digest((path / name).read_bytes()) != digest", "not digest",
+        "tests/test_checkpoint.py::test_a_changed_bit_anywhere_is_noticed"),
+]
