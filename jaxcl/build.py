@@ -47,6 +47,9 @@ def check_config(config: Config) -> Config:
         raise UsageError(
             f"heads: full needs one pathway; {config.method} has several, give growing"
         )
+    if config.initial is not None and (columns or config.net == "cnn"):
+        who = config.method if columns else "the cnn"
+        raise UsageError(f"initial: {who} starts from he; leave it out, or give another net")
     if columns and config.setting == "domain":
         raise UsageError(f"setting: {config.method} needs a head a task; give task or class")
     if rule and config.setting == "domain":

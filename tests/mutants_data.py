@@ -201,7 +201,7 @@ MUTANTS = [
         OF_SETTINGS),
     Mutant("classes-in-another-order", SETTINGS,
         "for path in routes], -1", "for path in routes[::-1]], -1", OF_SETTINGS),
-    Mutant("tested-on-the-first-route", EVALUATION, "view.routes[position]", "view.routes[0]",
+    Mutant("tested-on-the-first-route", EVALUATION, "view.routes[place_in(view, position)]", "view.routes[0]",
         f"{OF_TRAIN}::test_a_task_is_tested_along_its_own_route_by_its_own_head"),
     Mutant("similarity-is-a-distance", SIMILARITY,
         "1.0 - frechet_distance(a, b) / float(size)", "frechet_distance(a, b) / float(size)",

@@ -27,8 +27,8 @@ def test_toml_round_trip(settings):
     assert from_toml(to_toml(config)) == config
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("method", METHODS)
-def test_a_whole_configuration_survives_toml(method, scenario):
-    whole = resolve(Config(method=method, scenario=scenario, data_dir=Path("x")))
-    assert from_toml(to_toml(whole)) == whole
+def test_a_whole_configuration_survives_toml(method):
+    for scenario in SCENARIOS:
+        whole = resolve(Config(method=method, scenario=scenario, data_dir=Path("x")))
+        assert from_toml(to_toml(whole)) == whole, scenario
