@@ -13,7 +13,8 @@ from scipy import stats
 from jaxcl.grid import value_text
 
 FEW = 5  # tasks whose names have room above the curves
-Curves = Mapping[str, Sequence[Sequence[float | None]]]
+MANY = 20  # tasks, beyond which a line for each would be a tangle
+Curves = Mapping[str, Sequence[Sequence[float | None]] | np.ndarray]
 """task -> [seed][epoch of the whole run] -> accuracy in percent, None before it is seen."""
 
 
@@ -29,6 +30,9 @@ def accuracy_curves(curves: Curves, boundaries: Sequence[int], title: str) -> by
     """
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.subplots()
+    tasks = list(curves)
+    if len(curves) > MANY:
+        curves = _in_short(curves, boundaries)
     for task, seeds in curves.items():
         values = np.array(seeds, float)
         known = ~np.isnan(values).any(0)
@@ -39,9 +43,11 @@ def accuracy_curves(curves: Curves, boundaries: Sequence[int], title: str) -> by
             low, high = values[:, known].min(0), values[:, known].max(0)
             axes.fill_between(epochs, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
     starts = [0, *boundaries[:-1]]
-    for start, end, task in zip(starts, boundaries, curves, strict=True):
+    for start, end, task in zip(starts, boundaries, tasks, strict=True):
+        if len(tasks) > MANY:
+            break
         axes.axvline(end + 0.5, color="0.7", linewidth=0.8, linestyle=":")
-        what = f"learns {task}" if len(curves) <= FEW else task.rsplit("-", 1)[-1]
+        what = f"learns {task}" if len(tasks) <= FEW else task.rsplit("-", 1)[-1]
         axes.text((start + end + 1) / 2, 101.5, what, ha="center", fontsize="small")
     axes.set(
         xlabel="epoch", ylabel="test accuracy (%)", ylim=(0, 107), xlim=(0.5, boundaries[-1] + 0.5)
@@ -50,6 +56,14 @@ def accuracy_curves(curves: Curves, boundaries: Sequence[int], title: str) -> by
     axes.set_title(title, fontsize="medium")
     axes.legend(loc="best", frameon=False)
     return _png(figure)
+
+
+def _in_short(curves: Curves, boundaries: Sequence[int]) -> Curves:
+    """Of many tasks: the mean over those so far, and the one that is being learned."""
+    values = np.array(list(curves.values()), float)  # [task, seed, epoch]
+    learning = np.searchsorted(boundaries, np.arange(values.shape[2]), "right")
+    newest = values[learning, :, np.arange(values.shape[2])].T
+    return {"mean over tasks so far": np.nanmean(values, 0), "task being learned": newest}
 
 
 def accuracy_panels(panels: Mapping[str, tuple[Mapping[str, Curves], Sequence[int]]]) -> bytes:

@@ -14,6 +14,7 @@ from jaxcl.events import Diverged, EpochEnded, Event, StepsDone, TaskBegan
 from jaxcl.growth import task_index, task_name
 
 Name = TypeVar("Name")
+SHOWN = 20  # tasks whose accuracies have room side by side
 
 
 def watch(
@@ -134,7 +135,14 @@ def _epoch(event: EpochEnded, began: TaskBegan, names: Sequence[str]) -> str:
     where = f"{names[event.position]} epoch {event.epoch + 1}/{len(began.steps)}"
     if event.phase == "generator":
         return f"{where} (generator)  {_generator(event.metrics)}  {event.seconds:.1f} s"
-    scores = "  ".join(f"{task} {value:.1f}" for task, value in event.accuracy.items())
+    if len(event.accuracy) > SHOWN:
+        *_, newest = event.accuracy
+        mean = fmean(event.accuracy.values())
+        scores = (
+            f"mean of {len(event.accuracy)} tasks {mean:.1f}  {newest} {event.accuracy[newest]:.1f}"
+        )
+    else:
+        scores = "  ".join(f"{task} {value:.1f}" for task, value in event.accuracy.items())
     phase = " (warm-up)" if event.phase == "warmup" else ""
     loss = event.metrics["loss"]
     return f"{where}{phase}  loss {loss:.3f}  accuracy % {scores}  {event.seconds:.1f} s"
@@ -176,13 +184,19 @@ def accuracy_table(summary: dict[str, Any]) -> Table:
     )
     table = Table(title=title, caption="mean ± standard error over the seeds" if n > 1 else None)
     table.add_column("task")
-    for task in tasks:
-        table.add_column(f"after {task}", justify="right")
+    # Of many tasks: the first and the last ones, as they were learned and at the end.
+    many, last = len(tasks) > SHOWN, len(tasks) - 1
+    for name in ("as learned", "at the end") if many else (f"after {task}" for task in tasks):
+        table.add_column(name, justify="right")
     for column, task in enumerate(tasks):
-        cells = [mean_sem([seed[row][column] for seed in seeds]) for row in range(len(tasks))]
-        table.add_row(
-            task, *(mean_text(cell) if cell["mean"] is not None else "" for cell in cells)
-        )
+        if many and SHOWN // 2 <= column <= last - SHOWN // 2:
+            if column == SHOWN // 2:
+                table.add_row(f"({len(tasks) - 2 * (SHOWN // 2)} more)", "", "")
+            continue
+        after = (column, last) if many else range(len(tasks))
+        cells = [mean_sem([seed[row][column] for seed in seeds]) for row in after]
+        texts = [mean_text(cell) if cell["mean"] is not None else "" for cell in cells]
+        table.add_row(task, *texts)
     return table
 
 
