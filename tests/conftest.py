@@ -1,16 +1,25 @@
 """Settings of all tests: strict dtypes, nothing written to the user's folders."""
 
+import dataclasses
 import functools
 import os
 import tempfile
+from pathlib import Path
 
-# The same small programs are compiled again and again: keep them for a run of the tests.
-_compiled = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled.name
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+# The same small programs are compiled again and again: keep them for a run of the tests,
+# whose workers and commands share them.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _compiled = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled.name
+    os.environ["MPLCONFIGDIR"] = _compiled.name  # its list of fonts would be a file too many
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.02"
 os.environ["MPLBACKEND"] = "agg"
-os.environ["MPLCONFIGDIR"] = _compiled.name  # its list of fonts would be a file too many
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+# Most of the time would go into making programs fast that run for a moment. With XLA_FLAGS=
+# in front of pytest they are compiled as a user has them.
+_flags = os.environ.setdefault(
+    "XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
+)
+os.environ["XLA_FLAGS"] = f"{_flags} --xla_force_host_platform_device_count=8"
 
 import jax
 import numpy as np
@@ -18,11 +27,14 @@ import optax
 import pytest
 from hypothesis import settings
 
-from jaxcl import quality
+from jaxcl import alike, build, quality, run
+from jaxcl.config import Config
 from jaxcl.data.task import Task
+from jaxcl.learner import Setup
+from jaxcl.nets import cnn
 
 jax.devices()  # as many as that are simulated here, but not in the commands that tests start
-del os.environ["XLA_FLAGS"]
+os.environ["XLA_FLAGS"] = _flags
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 # The first example compiles; the same examples are tried every time.
@@ -62,14 +74,55 @@ def _quick_judge(monkeypatch):
 
 @pytest.fixture(autouse=True, scope="module")
 def _forget_compiled():
-    """A process may map so many pieces of memory and no more; each program has several."""
+    """A process may map 65,530 pieces of memory and no more; each program has several."""
     yield
-    jax.clear_caches()
+    maps = Path("/proc/self/maps")
+    if not maps.exists() or maps.read_bytes().count(b"\n") > 30_000:
+        jax.clear_caches()
 
 
 @pytest.fixture
 def key():
     return jax.random.key(0)
+
+
+_small = functools.cache(functools.partial(cnn, filters=(4, 6), hidden=16))
+
+
+@pytest.fixture
+def small_cnn(monkeypatch):
+    """The convolutional network with few filters, for runs that are about something else."""
+    monkeypatch.setattr(build, "cnn", _small)
+    return _small()
+
+
+_nets = {name: getattr(build, name) for name in ("cnn", "columns", "mlp", "mlp_gan", "conv_gan")}
+_once = {name: functools.cache(make) for name, make in _nets.items()}
+_setups: dict[object, tuple] = {}
+
+
+@pytest.fixture
+def compiled_once(monkeypatch):
+    """Runs whose settings differ in numbers alone share programs, as the points of a sweep do.
+
+    Not for tests that change what is read while a program is traced.
+    """
+    usual = {name: getattr(Config, name) for name in alike.NUMBERS} | {"seeds": (0,)}
+
+    def made(**fields) -> Setup:
+        like = dataclasses.replace(fields["config"], **usual)
+        shape = fields["train"][0]["image"].shape[1:]
+        key = like, tuple(fields["classes"]), shape, fields["net"]
+        fields["compiled"], fields["scholar"] = _setups.setdefault(
+            key, (fields["compiled"], fields["scholar"])
+        )
+        return Setup(**fields)
+
+    for name, make in _nets.items():
+        if getattr(build, name) is make:
+            monkeypatch.setattr(build, name, _once[name])
+    monkeypatch.setattr(build, "Setup", made)
+    monkeypatch.setattr(run, "forget_programs", lambda: None)
 
 
 @pytest.fixture

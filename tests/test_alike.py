@@ -55,7 +55,13 @@ def test_networks_that_can_be_dealt_out_are_those_that_run_at_once():
     assert alike.at_once({"one": of(**seeds, together=1)}) == 1
 
 
-@pytest.mark.parametrize(("method", "values"), POINTS)
+@pytest.mark.parametrize(
+    ("method", "values"),
+    [
+        point if point[0] == "ewc" else pytest.param(*point, marks=pytest.mark.slow)
+        for point in POINTS
+    ],
+)
 def test_points_side_by_side_end_as_they_do_alone(method, values, tasks):
     """Each differs in all numbers of the method at once, so that none can be a constant."""
     points = [{name: pair[i] for name, pair in values.items()} for i in (0, 1)]
@@ -104,6 +110,7 @@ def test_a_point_that_diverges_leaves_the_others_as_they_are(tasks):
         chex.assert_trees_all_close(found[place, 0].params, alone.params, rtol=0, atol=1e-5)
 
 
+@pytest.mark.usefixtures("small_cnn")
 def test_branches_may_differ_between_points(tasks):
     settings = {"net": "cnn", "method": "select", "epochs": 1, "batch_size": 30}
     configs = [Config(**settings, together=1, threshold=t) for t in (0.0, 1.0)]

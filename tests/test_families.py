@@ -10,6 +10,7 @@ from jaxcl.run import run
 
 SETTINGS = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "l2": 0.0, "net": "mlp", "hidden": (20,)}
 PENALTIES = ("ewc", "online_ewc", "si", "mas")
+pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 @pytest.fixture

@@ -31,7 +31,12 @@ def ended(tasks, **settings) -> list[SeedEnded]:
     return [event for event in events if isinstance(event, SeedEnded)]
 
 
-@pytest.mark.parametrize("method", ["lwf", "ewc", "si", "er", "der", "dgr"])
+OTHERS = ("lwf", "si", "er", "der", "dgr")
+
+
+@pytest.mark.parametrize(
+    "method", ["ewc", *(pytest.param(method, marks=pytest.mark.slow) for method in OTHERS)]
+)
 def test_seeds_that_run_together_end_as_they_do_alone(method, tasks):
     alone = ended(tasks, method=method, together=1)
     together = ended(tasks, method=method, together=3)
@@ -53,6 +58,7 @@ def test_seeds_with_adam_take_the_same_first_steps(tasks):
     chex.assert_trees_all_close(found[0], found[1], rtol=0, atol=1e-5)
 
 
+@pytest.mark.usefixtures("small_cnn")
 def test_seeds_with_a_network_that_grows_take_the_same_routes(tasks):
     settings = {"net": "cnn", "method": "select", "epochs": 1, "threshold": 0.99}
     alone, together = (ended(tasks, **settings, together=n) for n in (1, 3))
@@ -75,6 +81,7 @@ def test_seeds_run_so_many_at_a_time(tasks):
             assert len(at) == 1
 
 
+@pytest.mark.slow
 def test_going_on_together_from_any_moment_gives_the_same_bits(tasks):
     setup = set_up(Config(**SETTINGS, method="dgr", setting="class", together=2), tasks)
     taken, whole = [], []

@@ -4,17 +4,20 @@ import numpy as np
 import pytest
 
 from jaxcl import learner
+from jaxcl.build import set_up
 from jaxcl.config import Config
 from jaxcl.data.task import Task
 from jaxcl.errors import DataError, NonFiniteLoss, UsageError
 from jaxcl.events import EpochEnded, SeedEnded, StepsDone, TaskBegan
 from jaxcl.growth import count, weights
 from jaxcl.methods import METHODS, generates
-from jaxcl.nets import Pathway, cnn
+from jaxcl.nets import Pathway, mlp
 from jaxcl.run import run
 
 SETTINGS = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "probe": 40}
+PLAIN = {"net": "mlp", "hidden": (16,)}  # compiled in a fraction of the time of the cnn
 GENERATOR = {"generator_steps": 3, "generator_batch": 8, "generated": 40}
+pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 def finish(tasks, **settings):
@@ -30,12 +33,28 @@ def pair(make_task):
     return [make_task("bars", n=60), make_task("sides", classes=4, seed=1, upright=False)]
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_learns_what_can_be_learned(method, pair, make_task):
+def quickest(method: str) -> str:
+    """The cheapest network that the method works with."""
+    return "cnn" if METHODS[method].branches and not METHODS[method].columns else "mlp"
+
+
+@pytest.mark.parametrize(
+    ("method", "net"),
+    [
+        *((method, quickest(method)) for method in METHODS),
+        *(
+            pytest.param(method, "cnn", marks=pytest.mark.slow)
+            for method in METHODS
+            if quickest(method) == "mlp"
+        ),
+    ],
+)
+def test_every_method_learns_what_can_be_learned(method, net, pair, make_task):
     """Bars are told apart after a few steps, whatever the method."""
     if method == "feature_extraction":  # what it learned first must serve again
         pair = [make_task("bars", classes=4), make_task("sides", classes=3, seed=1)]
     settings = {**GENERATOR, "epochs": 6 if method == "feature_extraction" else 4}
+    settings |= {"net": "cnn"} if net == "cnn" else PLAIN
     events = finish(pair, method=method, warmup_epochs=0, **settings)
     ended = events[-1]
     assert isinstance(ended, SeedEnded)
@@ -46,7 +65,7 @@ def test_every_method_learns_what_can_be_learned(method, pair, make_task):
     epochs = kinds.count(EpochEnded) // 2
     assert kinds == [*[TaskBegan, *[EpochEnded] * epochs] * 2, SeedEnded]
     assert set(ended.routes) == set(ended.similarity) == set(ended.seconds) == {"bars", "sides"}
-    layers = {"conv1": "bars", "conv2": "bars"}
+    layers = {"conv1": "bars", "conv2": "bars"} if net == "cnn" else {}
     if METHODS[method].columns:
         assert ended.routes == {name: {"column": name} for name in ("bars", "sides")}
         return
@@ -58,10 +77,12 @@ def test_every_method_learns_what_can_be_learned(method, pair, make_task):
         assert ended.routes["sides"] == layers
         assert ended.weights["added"] == 0
     generator = {} if ended.generator is None else {"generator": count(ended.generator)}
-    assert ended.weights == {**weights(cnn(), ended.params), **generator}
+    made = set_up(Config(method=method, **SETTINGS | settings), pair).net
+    assert ended.weights == {**weights(made, ended.params), **generator}
     assert bool(generator) == generates(Config(method=method))
 
 
+@pytest.mark.usefixtures("small_cnn")
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(pair):
     a, b = (result(pair, method="select") for _ in range(2))
     chex.assert_trees_all_equal(a.params, b.params)
@@ -75,7 +96,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(pair):
 def test_passes_over_little_data_are_the_same_however_they_are_put_together(
     fewest, ends, pair, monkeypatch
 ):
-    settings = {"epochs": None, "iterations": 7, "seeds": (3,)}
+    settings = {"epochs": None, "iterations": 7, "seeds": (3,), "method": "lwf", **PLAIN}
     monkeypatch.setattr(learner, "FEWEST", 1)
     began, *_, alone = finish(pair[:1], **settings)
     assert np.cumsum(began.steps).tolist() == [3, 6, 7]
@@ -85,6 +106,7 @@ def test_passes_over_little_data_are_the_same_however_they_are_put_together(
     chex.assert_trees_all_equal(ended.params, alone.params)
 
 
+@pytest.mark.usefixtures("small_cnn")
 def test_what_each_method_leaves_as_it_was(pair):
     first = result(pair[:1])
     assert first.matrix[0][0] is not None
@@ -107,14 +129,15 @@ def test_what_each_method_leaves_as_it_was(pair):
 
 def test_lwf_holds_on_to_old_responses_better_than_fine_tuning(pair):
     """The responses of the old head to the new images move less with distillation."""
-    lone = result(pair[:1], method="finetune")
+    lone = result(pair[:1], method="finetune", **PLAIN)
     images = jax.numpy.asarray(pair[1].train_images, "float32") / 255
-    route = (Pathway("t00", ("t00", "t00"), "t00"),)
+    route = (Pathway("t00", (), "t00"),)
+    net = mlp(images[0].size, (16,))
 
     def drift(method):
-        params = result(pair, method=method).params
+        params = result(pair, method=method, **PLAIN).params
         before, after = (
-            jax.nn.softmax(cnn().apply(p, images, route)["t00"]) for p in (lone.params, params)
+            jax.nn.softmax(net.apply(p, images, route)["t00"]) for p in (lone.params, params)
         )
         return float(abs(before - after).mean())
 
@@ -123,22 +146,24 @@ def test_lwf_holds_on_to_old_responses_better_than_fine_tuning(pair):
 
 def test_strength_zero_is_fine_tuning(pair):
     """Without the L2 term, which moves old heads too."""
-    zero = result(pair, method="lwf", lam=0.0, l2=0.0)
-    plain = result(pair, method="finetune", l2=0.0)
+    zero = result(pair, method="lwf", lam=0.0, l2=0.0, **PLAIN)
+    plain = result(pair, method="finetune", l2=0.0, **PLAIN)
     assert zero.matrix == plain.matrix
     chex.assert_trees_all_close(zero.params, plain.params, rtol=1e-4, atol=1e-6)
 
 
 def test_nothing_old_moves_in_a_warm_up(pair):
-    events = finish(pair, method="lwf", warmup_epochs=3, epochs=1)
+    events = finish(pair, method="lwf", warmup_epochs=3, epochs=1, **PLAIN)
     phases = [(e.position, e.phase) for e in events if isinstance(e, EpochEnded)]
     assert phases == [(0, "train"), *[(1, "warmup")] * 3, (1, "train")]
     accuracies = [e.accuracy["bars"] for e in events if isinstance(e, EpochEnded)]
     assert accuracies[0] == accuracies[1] == accuracies[3]
-    plain = [e for e in finish(pair, method="lwf", epochs=1) if isinstance(e, EpochEnded)]
+    plain = finish(pair, method="lwf", epochs=1, **PLAIN)
+    plain = [e for e in plain if isinstance(e, EpochEnded)]
     assert [e.phase for e in plain] == ["train", "train"]
 
 
+@pytest.mark.usefixtures("small_cnn")
 def test_warm_up_trains_what_is_new_alone(pair):
     events = run(Config(**SETTINGS | {"method": "split", "warmup_epochs": 1, "epochs": 1}), pair)
     taken = [
@@ -159,7 +184,7 @@ def test_warm_up_trains_what_is_new_alone(pair):
 @pytest.mark.parametrize("kept", [False, True])
 def test_later_tasks_have_a_rate_of_their_own(kept, pair):
     """All but their warm-up."""
-    settings = {"net": "mlp", "hidden": (8,), "later_lr": 1e-9, "keep_optimizer": kept}
+    settings = {**PLAIN, "later_lr": 1e-9, "keep_optimizer": kept}
     settings |= {"method": "finetune", "warmup_epochs": 1, "l2": 0.0}
     taken = {}
     for event in run(Config(**SETTINGS | settings), pair):
@@ -175,7 +200,7 @@ def test_later_tasks_have_a_rate_of_their_own(kept, pair):
 
 
 def test_the_rate_falls_like_half_a_cosine_after_the_warm_up(pair):
-    settings = {"net": "mlp", "hidden": (8,), "method": "finetune", "warmup_epochs": 1, "epochs": 4}
+    settings = {**PLAIN, "method": "finetune", "warmup_epochs": 1, "epochs": 4}
     settings |= {"lr": 8e-3, "later_lr": 4e-3, "schedule": "cosine"}
     rates: dict[int, list[float]] = {}
     for event in run(Config(**SETTINGS | settings), pair):
@@ -188,10 +213,11 @@ def test_the_rate_falls_like_half_a_cosine_after_the_warm_up(pair):
 
 
 def test_joint_trains_on_all_tasks(pair):
-    steps = [e.steps for e in finish(pair, method="joint") if isinstance(e, TaskBegan)]
+    steps = [e.steps for e in finish(pair, method="joint", **PLAIN) if isinstance(e, TaskBegan)]
     assert steps == [[3, 3], [6, 6]]
 
 
+@pytest.mark.usefixtures("small_cnn")
 def test_select_at_the_ends_of_the_threshold(pair):
     shared = result(pair, method="select", threshold=0.0)
     assert shared.weights["added"] == 0
@@ -201,7 +227,7 @@ def test_select_at_the_ends_of_the_threshold(pair):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(pair):
-    events = run(Config(**SETTINGS | {"method": "lwf", "lr": 1e38}), pair)
+    events = run(Config(**SETTINGS | PLAIN | {"method": "lwf", "lr": 1e38}), pair)
     message = r"not finite at step \d of epoch \d of task 'bars' \(seed 0\)"
     seen = []
     with pytest.raises(NonFiniteLoss, match=message):
@@ -215,13 +241,14 @@ def cut(task: Task, height: int, width: int) -> Task:
     return task._replace(**images)
 
 
-@pytest.mark.parametrize("method", ["select", "pnn"])
+@pytest.mark.parametrize("method", ["select", pytest.param("pnn", marks=pytest.mark.slow)])
 def test_the_cnn_takes_images_as_they_come(method, pair):
     small = [cut(task, 13, 13) for task in pair]
-    params = result(small, method=method, resize="keep", setting="task").params
+    settings = {"method": method, "setting": "task", "epochs": 1}
+    params = result(small, resize="keep", **settings).params
     first = params["column"]["t00"]["conv1"] if method == "pnn" else params["conv1"]["t00"]
     assert first["w"].shape == (3, 3, 1, 32)
-    whole = result(small, method=method, setting="task").params
+    whole = result(small[:1], **settings).params
     first = whole["column"]["t00"]["conv1"] if method == "pnn" else whole["conv1"]["t00"]
     assert first["w"].shape == (3, 3, 3, 32)
 

@@ -18,6 +18,7 @@ SETTINGS = {
     "epochs": 2, "batch_size": 20, "lr": 2e-3, "l2": 0.0, "net": "mlp", "hidden": (20,),
     "generator_steps": 3, "generator_batch": 8, "generated": 40,
 }  # fmt: skip
+pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def result(tasks, **settings) -> SeedEnded:
     return list(run(Config(**SETTINGS | settings), tasks))[-1]
 
 
-@pytest.mark.parametrize("setting", ["task", "class"])
+@pytest.mark.parametrize("setting", [pytest.param("task", marks=pytest.mark.slow), "class"])
 def test_the_first_task_is_plain_training_to_the_bit(setting, tasks):
     plain, taught, lwf = (
         result(tasks[:1], method=method, setting=setting).params
@@ -39,7 +40,7 @@ def test_the_first_task_is_plain_training_to_the_bit(setting, tasks):
     chex.assert_trees_all_equal(plain, lwf)
 
 
-@pytest.mark.parametrize("setting", ["task", "class"])
+@pytest.mark.parametrize("setting", [pytest.param("task", marks=pytest.mark.slow), "class"])
 def test_at_a_weight_of_one_the_old_scholar_is_not_listened_to(setting, tasks):
     """Whatever it says: the likeliest classes, or its responses; few images, or more."""
 
@@ -52,12 +53,19 @@ def test_at_a_weight_of_one_the_old_scholar_is_not_listened_to(setting, tasks):
     assert np.any(soft != hard)
 
 
-def test_replay_on_top_is_the_method_that_replays(tasks):
-    pairs = (("buffer", "er"), ("exact", "exact_replay"), ("noise", "noise_replay"))
-    for kind, method in (*pairs, ("generative", "dgr")):
-        own = result(tasks[:2], method=method, setting="class").params
-        on_top = result(tasks[:2], method="finetune", replay=kind, setting="class").params
-        chex.assert_trees_all_equal(own, on_top)
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [
+        ("buffer", "er"),
+        pytest.param("exact", "exact_replay", marks=pytest.mark.slow),
+        pytest.param("noise", "noise_replay", marks=pytest.mark.slow),
+        ("generative", "dgr"),
+    ],
+)
+def test_replay_on_top_is_the_method_that_replays(kind, method, tasks):
+    own = result(tasks[:2], method=method, setting="class").params
+    on_top = result(tasks[:2], method="finetune", replay=kind, setting="class").params
+    chex.assert_trees_all_equal(own, on_top)
 
 
 @pytest.mark.parametrize("method", ["ewc", "si", "lwf_gr", "der"])

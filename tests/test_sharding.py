@@ -32,7 +32,12 @@ def ended(tasks, mesh=None, **settings) -> list[SeedEnded]:
         return [event for event in run(config, tasks) if isinstance(event, SeedEnded)]
 
 
-@pytest.mark.parametrize("method", ["lwf", "ewc", "online_ewc", "mas", "si", "der", "er", "dgr"])
+OTHERS = ("lwf", "online_ewc", "mas", "si", "der", "er", "dgr")
+
+
+@pytest.mark.parametrize(
+    "method", ["ewc", *(pytest.param(method, marks=pytest.mark.slow) for method in OTHERS)]
+)
 def test_sharing_a_batch_changes_nothing(method, tasks):
     """Fisher, path integral, what is recorded, generators: the sums between devices are right."""
     (alone,) = ended(tasks, method=method)
@@ -41,6 +46,7 @@ def test_sharing_a_batch_changes_nothing(method, tasks):
     assert (alone.matrix, alone.routes, alone.bytes) == (shared.matrix, shared.routes, shared.bytes)
 
 
+@pytest.mark.usefixtures("small_cnn")
 def test_a_batch_of_images_that_cannot_be_shared_evenly(tasks):
     settings = {"method": "split", "net": "cnn", "batch_size": 10}
     (alone,) = ended(tasks, **settings)
@@ -48,7 +54,7 @@ def test_a_batch_of_images_that_cannot_be_shared_evenly(tasks):
     chex.assert_trees_all_close(alone.params, shared.params, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("mesh", ["seed=4,data=2", "seed=8"])
+@pytest.mark.parametrize("mesh", ["seed=4,data=2", pytest.param("seed=8", marks=pytest.mark.slow)])
 def test_networks_that_are_dealt_out_end_as_they_do_alone(mesh, tasks):
     """Four seeds on four or, as they cannot be dealt out evenly, on all of eight devices."""
     settings = {"method": "ewc", "seeds": (3, 0, 7, 1)}
@@ -104,7 +110,13 @@ def test_large_parameters_are_split_where_the_mesh_says_so(tasks):
     chex.assert_trees_all_close(alone.params, split.params, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(("before", "after"), [("model=4,data=2", "data=4"), ("data=2", None)])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("model=4,data=2", "data=4"),
+        pytest.param("data=2", None, marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_goes_on_with_another_number_of_devices(before, after, tasks):
     settings = {"method": "ewc", "hidden": (256,)}
     setting = Config(**SETTINGS | settings)

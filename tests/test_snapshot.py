@@ -17,6 +17,7 @@ from jaxcl.snapshot import Snapshot
 
 SETTINGS = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "probe": 40, "warmup_epochs": 1}
 SETTINGS |= {"generator_steps": 3, "generator_batch": 8, "generated": 40}
+pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 @pytest.fixture
@@ -29,9 +30,13 @@ def host(snap: Snapshot) -> Snapshot:
     return Snapshot(dict(snap.arrays), json.loads(json.dumps(snap.meta)))
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_going_on_from_any_moment_gives_the_same_bits(method, tasks):
-    setup = set_up(Config(method=method, seeds=(0, 1), **SETTINGS), tasks)
+@pytest.mark.parametrize(
+    ("method", "net"),
+    [("ewc", "mlp"), *(pytest.param(method, "cnn", marks=pytest.mark.slow) for method in METHODS)],
+)
+def test_going_on_from_any_moment_gives_the_same_bits(method, net, tasks):
+    settings = SETTINGS | {"net": net, "hidden": (16,)}
+    setup = set_up(Config(method=method, seeds=(0, 1), **settings), tasks)
     taken, events = [], []
     for event in go_on(setup):
         if isinstance(event, StepsDone | EpochEnded):
@@ -53,7 +58,7 @@ def test_going_on_from_any_moment_gives_the_same_bits(method, tasks):
             assert (a.matrix, a.routes, a.similarity) == (b.matrix, b.routes, b.similarity)
 
 
-@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("keep", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_going_on_from_any_moment_of_a_generator(keep, tasks, monkeypatch):
     monkeypatch.setattr(learner, "PICTURE_EVERY", 4)
     settings = SETTINGS | {"net": "mlp", "hidden": (9,), "generator_steps": 6, "setting": "class"}
@@ -72,6 +77,7 @@ def test_going_on_from_any_moment_of_a_generator(keep, tasks, monkeypatch):
         assert ended.matrix == events[-1].matrix
 
 
+@pytest.mark.usefixtures("small_cnn")
 def test_taking_and_restoring_are_inverse(tasks):
     setup = set_up(Config(method="split", **SETTINGS), tasks)
     second = (e for e in go_on(setup) if isinstance(e, StepsDone) and e.position == 1)
@@ -91,7 +97,7 @@ def test_taking_and_restoring_are_inverse(tasks):
 
 def test_a_snapshot_is_a_copy(tasks):
     """The device's memory is given away as the run goes on."""
-    setup = set_up(Config(method="lwf", **SETTINGS), tasks)
+    setup = set_up(Config(method="lwf", net="mlp", hidden=(16,), **SETTINGS), tasks)
     events = go_on(setup)
     first = next(event for event in events if isinstance(event, StepsDone))
     snap = snapshot.take(first.learner)

@@ -34,7 +34,12 @@ def ended(tasks, *, streamed: bool, **settings) -> list[SeedEnded]:
     return [event for event in events if isinstance(event, SeedEnded)]
 
 
-@pytest.mark.parametrize("method", ["finetune", "lwf", "si", "er", "der", "ewc", "mas"])
+OTHERS = ("finetune", "lwf", "si", "der", "mas")
+
+
+@pytest.mark.parametrize(
+    "method", ["er", "ewc", *(pytest.param(method, marks=pytest.mark.slow) for method in OTHERS)]
+)
 def test_what_is_streamed_ends_as_what_is_on_the_device(method, tasks, small):
     """But for rounding: sums over all images are made of sums over parts."""
     (whole,), (parts,) = (ended(tasks, streamed=s, method=method) for s in (False, True))

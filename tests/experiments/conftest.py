@@ -10,7 +10,7 @@ from jaxcl.experiments import cli
 
 
 @pytest.fixture(autouse=True)
-def _one_device(monkeypatch):
+def _one_device(monkeypatch, compiled_once):
     """As on a usual CPU, whatever is simulated, unless a command says otherwise."""
     monkeypatch.setattr(sharding, "usual_sizes", lambda networks: dict.fromkeys(sharding.AXES, 1))
 

@@ -12,7 +12,7 @@ QUICK += ["--probe", "20", "--report", "report"]
 
 
 @pytest.fixture
-def run(call):
+def run(call, small_cnn):
     small = {"2-small": Scenario("two small sets", ("digits", "letters"))}
     with mock.patch.dict(SCENARIOS, small):
         yield partial(call, reproduce)

@@ -21,7 +21,9 @@ from jaxcl.methods import METHODS
 from jaxcl.scenarios import SCENARIOS, resolve
 from jaxcl.toml import from_toml, to_toml
 
-QUICK = ["--limit", "60", "--epochs", "1", "--batch-size", "20"]
+SELECT = ["--limit", "60", "--epochs", "1", "--batch-size", "20"]  # as it is by default
+MLP = ["--net", "mlp", "--hidden", "16"]
+QUICK = [*SELECT, *MLP, "--method", "finetune"]
 KEYS = {
     "method", "scenario", "seeds", "tasks", "accuracy", "final", "average_accuracy", "forgetting",
     "weights", "routes", "similarity", "seconds", "compile_seconds", "argv",
@@ -48,8 +50,9 @@ def run(monkeypatch, capsys, tmp_path):
     return lambda *args: command(monkeypatch, capsys, *args)
 
 
+@pytest.mark.usefixtures("small_cnn")
 def test_a_run_writes_its_folder(run, tmp_path):
-    code, out, err = run(*QUICK, "--seeds", "0", "1", "--out", "here")
+    code, out, err = run(*SELECT, "--seeds", "0", "1", "--out", "here")
     assert (code, err) == (0, "")
     for part in ("seed 0 · digits epoch 1/1", "average accuracy", "forgetting", "routes", "time"):
         assert part in out
@@ -72,7 +75,7 @@ def test_a_run_writes_its_folder(run, tmp_path):
     config = from_toml((tmp_path / "here/config.toml").read_text())
     assert (config.limit, config.seeds, config.method) == (60, (0, 1), "select")
     params = load_params(tmp_path / "here/params/seed1")
-    assert params["fc1"]["w"].shape == (12_544, 128)
+    assert params["fc1"]["w"].shape == (14 * 14 * 6, 16)
 
 
 def test_a_folder_that_holds_a_run_is_kept_unless_told(run, tmp_path):
@@ -89,14 +92,14 @@ def test_a_folder_that_holds_a_run_is_kept_unless_told(run, tmp_path):
         " or give --overwrite, or --resume to go on with it\n"
     )
     assert (held / "summary.json").read_text() == "precious"
-    code, _, _ = run(*QUICK, "--out", "here", "--overwrite", "--method", "finetune")
+    code, _, _ = run(*QUICK, "--out", "here", "--overwrite")
     assert code == 0
     assert json.loads((held / "summary.json").read_text())["method"] == "finetune"
     assert (held / "notes.txt").read_text() == "mine"
 
 
 def test_the_default_folder_is_named_after_scenario_and_method(run, tmp_path):
-    code, out, _ = run(*QUICK, "--method", "finetune")
+    code, out, _ = run(*QUICK)
     (folder,) = (tmp_path / "runs/builtin/finetune").iterdir()
     assert code == 0
     assert f"written to {folder.relative_to(tmp_path)}" in out
@@ -189,10 +192,12 @@ def interrupt(folder, *args, signals=(signal.SIGTERM,)) -> tuple[int, str]:
     return process.returncode, err.decode()
 
 
-LONGER = ["--limit", "60", "--epochs", "8", "--batch-size", "20", "--method", "lwf"]
+LONGER = ["--limit", "60", "--epochs", "10", "--batch-size", "20", *MLP, "--method", "lwf"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_signal_saves_and_names_the_command_that_goes_on(run, tmp_path, number):
     folder = tmp_path / "here"
     code, err = interrupt(folder, *LONGER, "--keep=3", signals=(number,))
@@ -201,7 +206,7 @@ def test_a_signal_saves_and_names_the_command_that_goes_on(run, tmp_path, number
     assert err == f"error: interrupted and saved; go on with: {again}\n"
     code, _, err = run("--resume", folder, "--epochs", "21", "--lam", "2")
     assert code == 2
-    assert "epochs is 8, not 21; lam is 15.0, not 2.0; leave these options out" in err
+    assert "epochs is 10, not 21; lam is 15.0, not 2.0; leave these options out" in err
     metrics = (folder / "metrics.jsonl").read_bytes()
     (folder / "metrics.jsonl").write_bytes(b"x" * len(metrics))
     code, _, err = run("--resume", folder)
@@ -234,12 +239,13 @@ def test_a_signal_saves_and_names_the_command_that_goes_on(run, tmp_path, number
     assert "resumed from checkpoint" in out
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     seen = [(line["task"], line["epoch"]) for line in lines if line["event"] == "epoch"]
-    assert seen == [(t, e) for t in ("digits", "letters", "photos") for e in range(8)]
+    assert seen == [(t, e) for t in ("digits", "letters", "photos") for e in range(10)]
     assert not list(folder.glob("checkpoints/*"))
     code, out, _ = run("--resume", folder)
     assert (code, out) == (0, f"{folder}: this run is finished\n")
 
 
+@pytest.mark.slow
 def test_seeds_that_run_together_are_saved_and_resumed_together(run, tmp_path):
     seeds = ["--seeds", "4", "0", "2", "--together", "2"]
     plain = ["--scenario", "split-digits", "--tasks", "2", "--limit", "60", "--epochs", "8"]
@@ -267,6 +273,7 @@ def test_seeds_that_run_together_are_saved_and_resumed_together(run, tmp_path):
         chex.assert_trees_all_equal(*pair)
 
 
+@pytest.mark.slow
 def test_seeds_are_dealt_out_to_devices(run, tmp_path):
     options = ["--scenario", "split-digits", "--tasks", "2", "--limit", "60", "--iterations", "6"]
     options += ["--seeds", "0..3", "--method", "ewc", "--hidden", "8", "--batch-size", "12"]
@@ -280,6 +287,7 @@ def test_seeds_are_dealt_out_to_devices(run, tmp_path):
         chex.assert_trees_all_close(*pair, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_signals_that_come_together_are_one(tmp_path):
     code, err = interrupt(tmp_path / "here", *LONGER, signals=(signal.SIGTERM,) * 2)
     assert code == 75
@@ -292,7 +300,7 @@ def test_bare_resume(run, tmp_path):
     code, _, _ = run(*QUICK, "--out", "here", "--resume")  # the same command begins a run
     assert code == 0
     assert "this run is finished" in run(*QUICK, "--out", "here", "--resume")[1]
-    code, _, _ = run(*QUICK, "--method", "finetune")
+    code, _, _ = run(*QUICK)
     (folder,) = (tmp_path / "runs/builtin/finetune").iterdir()
     (folder / "summary.json").unlink()
     code, out, _ = run("--resume")
@@ -324,7 +332,7 @@ def test_a_damaged_configuration_is_refused(run, tmp_path):
 
 
 def test_a_folder_with_a_name_that_looks_like_markup(run, tmp_path):
-    code, out, _ = run(*QUICK, "--method", "finetune", "--out", "x[/b]y")
+    code, out, _ = run(*QUICK, "--out", "x[/b]y")
     assert code == 0
     assert "written to x[/b]y" in out
     assert run(*QUICK, "--out", "n" * 300)[0] == 1
@@ -345,8 +353,9 @@ def test_list_names_everything_in_a_line_each(run):
         assert f"  {name} " in out
 
 
+@pytest.mark.usefixtures("small_cnn")
 def test_what_was_decided_is_explained(run):
-    code, out, _ = run(*QUICK, "--method", "select", "--explain", "--out", "here")
+    code, out, _ = run(*SELECT, "--method", "select", "--explain", "--out", "here")
     assert code == 0
     for task in ("letters", "photos"):
         text = out.split(f"seed 0: what {task} shares")[1].split("└")[0]

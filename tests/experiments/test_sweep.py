@@ -67,7 +67,7 @@ def test_points_are_trained_side_by_side(run, tmp_path):
     assert out.count("this run is finished") == 2
 
 
-@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("lost", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_points_side_by_side_go_on_where_they_were(run, tmp_path, lost):
     """Also where a process died when it had saved one of them and not the other."""
     args = [*QUICK, *SMALL, "--grid", "strength=1,100", "--together", "2", "--iterations", "6"]

@@ -1,10 +1,49 @@
 """A small number of kills; ``kills.py`` makes a hundred."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import kills
 import pytest
+
+from jaxcl import checkpoint, sharding
+from jaxcl.experiments import cli, scenario
+
+RUN = ["--scenario", "split-digits", "--tasks", "2", "--epochs", "4", "--limit", "60"]
+RUN += ["--batch-size", "20", "--hidden", "16", "--method", "ewc", "--seeds", "0", "1"]
+KILLED = """
+import os, signal
+from jaxcl import checkpoint
+from jaxcl.experiments import cli, scenario
+
+write, written = checkpoint.write, []
+
+def once(*args):
+    written.append(write(*args))
+    if len(written) == 6:  # in the second task
+        os.kill(os.getpid(), signal.SIGKILL)
+    return written[-1]
+
+checkpoint.write = once
+cli.main(scenario.Command, scenario.main, scenario.PROG, scenario.defaults)
+"""
+
+
+def test_a_run_that_is_killed_ends_with_the_same_bits(tmp_path, monkeypatch):
+    alone, cut = tmp_path / "alone", tmp_path / "cut"
+    command = [sys.executable, "-c", KILLED, *RUN, "--out", str(cut)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert checkpoint.numbers(cut / "checkpoints") == [4, 5, 6]
+    assert not (cut / "summary.json").exists()
+    one = dict.fromkeys(sharding.AXES, 1)  # device, as in the process
+    monkeypatch.setattr(sharding, "usual_sizes", lambda networks: one)
+    for options in (["--out", str(cut), "--resume"], ["--out", str(alone)]):
+        monkeypatch.setattr(sys, "argv", ["scenario", *RUN, *options])
+        cli.main(scenario.Command, scenario.main, scenario.PROG, scenario.defaults)
+    kills.compare(alone, cut)
 
 
 @pytest.mark.slow

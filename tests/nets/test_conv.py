@@ -3,7 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxcl.nets.conv import conv2d, in_chunks, max_pool, save_for_backward
@@ -13,6 +13,7 @@ def normal(seed, *shape):
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
 
 
+@settings(max_examples=6)  # every example has shapes of its own to compile
 @given(
     st.integers(1, 3), st.integers(3, 7), st.integers(3, 7), st.integers(1, 3), st.integers(1, 4)
 )
@@ -24,7 +25,7 @@ def test_native_and_patches_agree(n, height, width, channels, features):
         return jnp.sum(weight * jnp.tanh(conv2d(x, w, how)))
 
     chex.assert_trees_all_close(conv2d(x, w, "patches"), conv2d(x, w, "native"), atol=1e-5)
-    gradient = jax.grad(loss, argnums=(0, 1))
+    gradient = jax.jit(jax.grad(loss, argnums=(0, 1)), static_argnums=2)
     chex.assert_trees_all_close(gradient(x, w, "patches"), gradient(x, w, "native"), atol=1e-5)
 
 
@@ -45,6 +46,7 @@ def test_pool_by_hand_and_odd_sides():
     np.testing.assert_array_equal(gradient, expected)
 
 
+@settings(max_examples=6)  # every example has shapes of its own to compile
 @given(st.integers(1, 9), st.integers(1, 5))
 def test_chunks_change_nothing(n, size):
     x, w = normal(0, n, 6, 6, 2), normal(1, 3, 3, 2, 3)
@@ -57,5 +59,6 @@ def test_chunks_change_nothing(n, size):
         out = in_chunks(lambda x: f(w, x), x, size) if chunked else f(w, x)
         return jnp.sum(out["pooled"] ** 2) + jnp.sum(jnp.sin(out["sum"]))
 
-    whole, parts = (jax.value_and_grad(loss)(w, chunked) for chunked in (False, True))
+    both = jax.jit(jax.value_and_grad(loss), static_argnums=1)
+    whole, parts = (both(w, chunked) for chunked in (False, True))
     chex.assert_trees_all_close(parts, whole, rtol=1e-4, atol=1e-4)

@@ -1,5 +1,7 @@
 """A real SLURM of one node on this machine: what launch/ submits runs, stops and goes on."""
 
+import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -31,6 +33,14 @@ def call(*command: str | Path, env: dict[str, str], timeout: float = 60) -> str:
     return result.stdout.strip()
 
 
+@contextlib.contextmanager
+def alone(lock: Path):
+    """Held by one worker of the tests at a time: two clusters would share their ports."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="module")
 def env(tmp_path_factory):
     """The environment in which SLURM's commands find a cluster that is up."""
@@ -40,6 +50,14 @@ def env(tmp_path_factory):
         socket.gethostbyname(socket.gethostname())
     except OSError:
         pytest.skip("SLURM: the name of this machine cannot be resolved")
+    folder = tmp_path_factory.mktemp("slurm")
+    with alone(tmp_path_factory.getbasetemp().parent / "slurm.lock"):
+        install()
+        yield from cluster(folder)
+
+
+def install() -> None:
+    """Unless it is there."""
     if not all(map(shutil.which, NEEDED)):
         if os.environ.get("JAXCL_TEST_SLURM") != "1":
             pytest.skip("SLURM: not installed; JAXCL_TEST_SLURM=1 installs it with apt")
@@ -50,7 +68,10 @@ def env(tmp_path_factory):
         )
         if done.returncode != 0:
             pytest.skip(f"SLURM: it cannot be installed ({done.stderr.strip()[-200:]})")
-    folder = tmp_path_factory.mktemp("slurm")
+
+
+def cluster(folder: Path):
+    """Starts it, yields the environment of its commands, and stops it."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM", "SBATCH", "SRUN"))}
     try:
         # Into a file: the daemons keep the script's standard output open.
