@@ -110,6 +110,7 @@ def test_a_point_that_diverges_leaves_the_others_as_they_are(tasks):
         chex.assert_trees_all_close(found[place, 0].params, alone.params, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_cnn")
 def test_branches_may_differ_between_points(tasks):
     settings = {"net": "cnn", "method": "select", "epochs": 1, "batch_size": 30}

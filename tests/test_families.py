@@ -1,5 +1,7 @@
 """What must hold of whole methods, in the loop that everybody runs."""
 
+import itertools
+
 import chex
 import numpy as np
 import pytest
@@ -22,8 +24,16 @@ def result(tasks, method, **settings) -> SeedEnded:
     return list(run(Config(method=method, **SETTINGS | settings), tasks))[-1]
 
 
-@pytest.mark.parametrize("setting", ["task", "domain", "class"])
-@pytest.mark.parametrize("method", PENALTIES)
+ONCE = {("ewc", "class"), ("online_ewc", "domain"), ("si", "task"), ("mas", "class")}
+
+
+@pytest.mark.parametrize(
+    ("method", "setting"),
+    [
+        pair if pair in ONCE else pytest.param(*pair, marks=pytest.mark.slow)
+        for pair in itertools.product(PENALTIES, ("task", "domain", "class"))
+    ],
+)
 def test_a_strength_of_zero_is_fine_tuning_to_the_bit_and_another_is_not(method, setting, tasks):
     naive = result(tasks, "finetune", setting=setting).params
     chex.assert_trees_all_equal(naive, result(tasks, method, setting=setting, strength=0.0).params)

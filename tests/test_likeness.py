@@ -22,7 +22,13 @@ def tasks(make_task):
     return [make_task("bars", n=60), make_task("sides", classes=4, seed=1, upright=False)]
 
 
-@pytest.mark.parametrize("name", SIMILARITIES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("frechet", "cka") else pytest.param(name, marks=pytest.mark.slow)
+        for name in SIMILARITIES
+    ],
+)
 def test_each_similarity_decides_what_is_shared(name, tasks):
     began, routes = {}, {}
     for threshold in (0.0, 1.0):

@@ -241,7 +241,8 @@ def cut(task: Task, height: int, width: int) -> Task:
     return task._replace(**images)
 
 
-@pytest.mark.parametrize("method", ["select", pytest.param("pnn", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["select", "pnn"])
 def test_the_cnn_takes_images_as_they_come(method, pair):
     small = [cut(task, 13, 13) for task in pair]
     settings = {"method": method, "setting": "task", "epochs": 1}

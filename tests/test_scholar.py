@@ -40,6 +40,7 @@ def test_the_first_task_is_plain_training_to_the_bit(setting, tasks):
     chex.assert_trees_all_equal(plain, lwf)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", [pytest.param("task", marks=pytest.mark.slow), "class"])
 def test_at_a_weight_of_one_the_old_scholar_is_not_listened_to(setting, tasks):
     """Whatever it says: the likeliest classes, or its responses; few images, or more."""
@@ -59,7 +60,7 @@ def test_at_a_weight_of_one_the_old_scholar_is_not_listened_to(setting, tasks):
         ("buffer", "er"),
         pytest.param("exact", "exact_replay", marks=pytest.mark.slow),
         pytest.param("noise", "noise_replay", marks=pytest.mark.slow),
-        ("generative", "dgr"),
+        pytest.param("generative", "dgr", marks=pytest.mark.slow),
     ],
 )
 def test_replay_on_top_is_the_method_that_replays(kind, method, tasks):
@@ -68,7 +69,9 @@ def test_replay_on_top_is_the_method_that_replays(kind, method, tasks):
     chex.assert_trees_all_equal(own, on_top)
 
 
-@pytest.mark.parametrize("method", ["ewc", "si", "lwf_gr", "der"])
+@pytest.mark.parametrize(
+    "method", ["ewc", *(pytest.param(m, marks=pytest.mark.slow) for m in ("si", "lwf_gr", "der"))]
+)
 def test_replay_composes_with_other_methods(method, tasks):
     alone, replay = (result(tasks[:2], method=m, setting="class") for m in (method, "dgr"))
     both = result(tasks[:2], method=method, setting="class", replay="generative")
@@ -82,6 +85,7 @@ def test_replay_on_top_of_replay_is_refused(method, tasks):
         result(tasks, method=method, replay="exact")
 
 
+@pytest.mark.slow
 def test_a_chain_of_scholars_sees_no_second_real_image(tasks):
     """With weight 0 and fresh weights, what comes after the first task does not matter."""
     settings = {"method": "dgr", "setting": "domain", "scratch": True, "replay_weight": 0.0}
@@ -92,6 +96,7 @@ def test_a_chain_of_scholars_sees_no_second_real_image(tasks):
     chex.assert_trees_all_equal(one.params, two.params)
 
 
+@pytest.mark.slow
 def test_fresh_weights_are_fresh(tasks):
     settings = {"method": "dgr", "setting": "domain", "lr": 1e-9, "epochs": 1}
     kept, fresh = (result(tasks[:2], scratch=s, **settings).params for s in (False, True))
@@ -111,7 +116,7 @@ def test_the_generator_learns_before_the_solver_and_is_looked_at(tasks):
         assert event.metrics["test_loss"] > 0
 
 
-@pytest.mark.parametrize("generator", ["mlp", "conv"])
+@pytest.mark.parametrize("generator", ["mlp", pytest.param("conv", marks=pytest.mark.slow)])
 def test_every_generator_learns_and_is_handed_over(generator, tasks):
     """What comes of a run draws other images than before the second task, and as many bytes."""
     settings = SETTINGS | {"generator": generator, "setting": "class"}
@@ -142,7 +147,7 @@ def test_the_test_loss_weighs_old_and_new(tasks):
     assert loss(None) == pytest.approx(new / 3 + 2 * old / 3, rel=1e-5)
 
 
-@pytest.mark.parametrize("scratch", [False, True])
+@pytest.mark.parametrize("scratch", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_generator_and_solver_learn_from_the_same_images(scratch, tasks):
     """Asked for again in the generator's phase, images are those that the solver was given."""
     settings = SETTINGS | {"setting": "class", "scratch": scratch}

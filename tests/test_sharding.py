@@ -46,6 +46,7 @@ def test_sharing_a_batch_changes_nothing(method, tasks):
     assert (alone.matrix, alone.routes, alone.bytes) == (shared.matrix, shared.routes, shared.bytes)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_cnn")
 def test_a_batch_of_images_that_cannot_be_shared_evenly(tasks):
     settings = {"method": "split", "net": "cnn", "batch_size": 10}
@@ -54,7 +55,8 @@ def test_a_batch_of_images_that_cannot_be_shared_evenly(tasks):
     chex.assert_trees_all_close(alone.params, shared.params, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("mesh", ["seed=4,data=2", pytest.param("seed=8", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mesh", ["seed=4,data=2", "seed=8"])
 def test_networks_that_are_dealt_out_end_as_they_do_alone(mesh, tasks):
     """Four seeds on four or, as they cannot be dealt out evenly, on all of eight devices."""
     settings = {"method": "ewc", "seeds": (3, 0, 7, 1)}
@@ -94,6 +96,7 @@ def test_those_that_share_a_batch_do(tasks, monkeypatch):
     assert "all-reduce" in collectives(tasks, monkeypatch, "seed=4,data=2")
 
 
+@pytest.mark.slow
 def test_large_parameters_are_split_where_the_mesh_says_so(tasks):
     settings = {"method": "ewc", "hidden": (256,)}  # of 3,072 inputs
     places = {}

@@ -58,7 +58,8 @@ def test_going_on_from_any_moment_gives_the_same_bits(method, net, tasks):
             assert (a.matrix, a.routes, a.similarity) == (b.matrix, b.routes, b.similarity)
 
 
-@pytest.mark.parametrize("keep", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("keep", [False, True])
 def test_going_on_from_any_moment_of_a_generator(keep, tasks, monkeypatch):
     monkeypatch.setattr(learner, "PICTURE_EVERY", 4)
     settings = SETTINGS | {"net": "mlp", "hidden": (9,), "generator_steps": 6, "setting": "class"}

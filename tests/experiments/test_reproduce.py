@@ -18,6 +18,7 @@ def run(call, small_cnn):
         yield partial(call, reproduce)
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_run_and_the_tables_are_written(run, tmp_path):
     code, out, err = run(*QUICK, "--methods", "lwf", "select", "--seeds", "0")
     assert (code, err) == (0, "")

@@ -353,6 +353,7 @@ def test_list_names_everything_in_a_line_each(run):
         assert f"  {name} " in out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_cnn")
 def test_what_was_decided_is_explained(run):
     code, out, _ = run(*SELECT, "--method", "select", "--explain", "--out", "here")

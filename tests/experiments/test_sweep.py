@@ -67,7 +67,8 @@ def test_points_are_trained_side_by_side(run, tmp_path):
     assert out.count("this run is finished") == 2
 
 
-@pytest.mark.parametrize("lost", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [False, True])
 def test_points_side_by_side_go_on_where_they_were(run, tmp_path, lost):
     """Also where a process died when it had saved one of them and not the other."""
     args = [*QUICK, *SMALL, "--grid", "strength=1,100", "--together", "2", "--iterations", "6"]
@@ -110,6 +111,7 @@ def test_a_run_of_which_a_seed_diverges_trains_no_other(run):
     assert "seed 1" not in out
 
 
+@pytest.mark.slow
 def test_the_best_points_are_trained_longer(run, tmp_path):
     args = [*QUICK, *SMALL, "--grid", "lr=1e-5,1e-3,1e-2,1e30", "--halving", "2", "--out", "here"]
     code, out, err = run(*args, "--iterations", "9")
