@@ -29,6 +29,7 @@ from hypothesis import settings
 
 from jaxcl import alike, build, quality, run
 from jaxcl.config import Config
+from jaxcl.data import builtin
 from jaxcl.data.task import Task
 from jaxcl.learner import Setup
 from jaxcl.nets import cnn
@@ -37,6 +38,8 @@ jax.devices()  # as many as that are simulated here, but not in the commands tha
 os.environ["XLA_FLAGS"] = _flags
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+# Letters are drawn once, not for each command.
+builtin.TASKS.update({name: functools.cache(make) for name, make in builtin.TASKS.items()})
 # The first example compiles; the same examples are tried every time.
 settings.register_profile("jax", deadline=None, max_examples=15, derandomize=True)
 settings.load_profile("jax")

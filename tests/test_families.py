@@ -51,6 +51,7 @@ def test_a_stronger_penalty_keeps_the_weights_nearer(method, tasks):
     assert far[0] > far[1] > far[2]
 
 
+@pytest.mark.slow
 def test_replay_keeps_what_fine_tuning_forgets(tasks):
     naive, kept, exact, noise = (
         result(tasks[:2], method, setting="class", epochs=40, ratio=0.3, lr=5e-3).matrix[-1][0]

@@ -30,6 +30,7 @@ def result(tasks, **settings) -> SeedEnded:
     return list(run(Config(**SETTINGS | settings), tasks))[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", [pytest.param("task", marks=pytest.mark.slow), "class"])
 def test_the_first_task_is_plain_training_to_the_bit(setting, tasks):
     plain, taught, lwf = (
@@ -69,9 +70,8 @@ def test_replay_on_top_is_the_method_that_replays(kind, method, tasks):
     chex.assert_trees_all_equal(own, on_top)
 
 
-@pytest.mark.parametrize(
-    "method", ["ewc", *(pytest.param(m, marks=pytest.mark.slow) for m in ("si", "lwf_gr", "der"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["ewc", "si", "lwf_gr", "der"])
 def test_replay_composes_with_other_methods(method, tasks):
     alone, replay = (result(tasks[:2], method=m, setting="class") for m in (method, "dgr"))
     both = result(tasks[:2], method=method, setting="class", replay="generative")
@@ -132,6 +132,7 @@ def test_every_generator_learns_and_is_handed_over(generator, tasks):
     assert result(tasks[:1], method="er").generator is None
 
 
+@pytest.mark.slow
 def test_the_test_loss_weighs_old_and_new(tasks):
     """``r`` of the new task and ``1 - r`` of the mean of the old ones; r = 1/k, or as given."""
 

@@ -113,6 +113,7 @@ def test_large_parameters_are_split_where_the_mesh_says_so(tasks):
     chex.assert_trees_all_close(alone.params, split.params, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "after"),
     [

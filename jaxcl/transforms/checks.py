@@ -77,9 +77,9 @@ def check_outputs(outputs: Outputs) -> None:
 def check_label(data: Data, label: str) -> None:
     """Raises a ValueError if a task's data has no labels of a name.
 
-    >>> check_label({"x": 0, "y": 0}, "label")
+    >>> check_label({"x": jax.numpy.zeros(1)}, "label")
     Traceback (most recent call last):
-    ValueError: label: the task's data has no 'label', it has x, y; pass label= with its name
+    ValueError: label: the task's data has no 'label', it has x; pass label= with its name
     """
     if label not in data:
         names = ", ".join(data) or "nothing"

@@ -79,6 +79,7 @@ def test_a_run_goes_on_to_the_bit(tasks, small):
         assert whole.matrix == resumed.matrix
 
 
+@pytest.mark.slow
 def test_a_window_is_shared_by_devices(tasks, small):
     (alone,) = ended(tasks, streamed=False, method="lwf")
     with sharding.on_mesh("data=4", 1):
@@ -86,6 +87,7 @@ def test_a_window_is_shared_by_devices(tasks, small):
     chex.assert_trees_all_close(alone.params, shared.params, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_seeds_that_run_together_have_windows_of_their_own(tasks, small):
     settings = {"method": "lwf", "seeds": (0, 1), "together": 2}
     whole, parts = (ended(tasks, streamed=s, **settings) for s in (False, True))
@@ -93,7 +95,9 @@ def test_seeds_that_run_together_have_windows_of_their_own(tasks, small):
         chex.assert_trees_all_close(a.params, b.params, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("storage", ["reservoir", "class_balanced"])
+@pytest.mark.parametrize(
+    "storage", ["reservoir", pytest.param("class_balanced", marks=pytest.mark.slow)]
+)
 def test_a_buffer_keeps_the_same_images_where_they_are_streamed(storage, tasks, small, monkeypatch):
     monkeypatch.setattr(batching, "PORTION_BYTES", 7 * 32 * 32 * 3)  # seven images at a time
     settings = {"method": "er", "buffer": 20, "storage": storage}

@@ -73,6 +73,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in files(folder)}
 
 
+@pytest.mark.slow
 @settings(fuzz, max_examples=200)
 @given(arguments=ARGUMENTS)
 def test_command_line_up_to_the_first_step(arguments, tmp_path):
