@@ -60,7 +60,7 @@ def test_replay_keeps_what_fine_tuning_forgets(tasks):
     assert max(naive, noise) + 20 < min(kept, exact), (naive, kept, exact, noise)
 
 
-@pytest.mark.parametrize("net", ["mlp", "cnn"])
+@pytest.mark.parametrize("net", ["mlp", pytest.param("cnn", marks=pytest.mark.slow)])
 def test_an_older_column_is_not_touched(net, tasks):
     one, two = (result(tasks[:n], "pnn", net=net, limit=20, epochs=1) for n in (1, 2))
     chex.assert_trees_all_equal(one.params["column"]["t00"], two.params["column"]["t00"])

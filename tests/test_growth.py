@@ -128,10 +128,10 @@ def test_names_sort_in_the_order_of_tasks():
     assert [path[0].key for path, _ in jax.tree_util.tree_leaves_with_path(tree)] == names
 
 
-def test_a_column_that_comes_after_a_hundred_sees_all_of_them(key):
+def test_a_column_that_comes_after_a_hundred_sees_those_before(key):
     net, images = columns(size=1, channels=2, filters=(), hidden=(1, 1)), jnp.ones((1, 1, 1, 2))
     params, routes = net.init(key), ()
-    for index in range(102):
+    for index in range(98, 102):
         name = task_name(index)
         params = add_branch(net, params, "column", name, key=jax.random.fold_in(key, index))
         routes = (*routes, Pathway(name, (name,), name))

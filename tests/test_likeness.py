@@ -14,6 +14,7 @@ from jaxcl.likeness import SIMILARITIES, images_as_rows, positions_as_rows
 from jaxcl.run import run
 from jaxcl.second import second_net
 
+pytestmark = pytest.mark.usefixtures("small_cnn", "compiled_once")
 SETTINGS = {"method": "select", "epochs": 1, "batch_size": 20, "probe": 40, "seeds": (0,)}
 
 

@@ -58,6 +58,7 @@ def test_seeds_with_adam_take_the_same_first_steps(tasks):
     chex.assert_trees_all_close(found[0], found[1], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_cnn")
 def test_seeds_with_a_network_that_grows_take_the_same_routes(tasks):
     settings = {"net": "cnn", "method": "select", "epochs": 1, "threshold": 0.99}

@@ -116,7 +116,8 @@ def test_the_generator_learns_before_the_solver_and_is_looked_at(tasks):
         assert event.metrics["test_loss"] > 0
 
 
-@pytest.mark.parametrize("generator", ["mlp", pytest.param("conv", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("generator", ["mlp", "conv"])
 def test_every_generator_learns_and_is_handed_over(generator, tasks):
     """What comes of a run draws other images than before the second task, and as many bytes."""
     settings = SETTINGS | {"generator": generator, "setting": "class"}

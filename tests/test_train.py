@@ -106,7 +106,7 @@ def _bits(x):
 def test_compiled_steps_equal_single_ones(params, data):
     program, state = second_task(lwf(), params, data, optimizer=optax.sgd(0.05))
     order = epoch_order(jax.random.key(5), N, 4)
-    step, single = train.make_step(program), state
+    step, single = jax.jit(train.make_step(program)), state
     for rows in order[:3]:
         single, _ = step(single, {**{k: v[rows] for k, v in data.items()}, "index": rows})
     compiled, _ = steps(program, state, data, bounds=((0, 3),))
