@@ -8,7 +8,7 @@ from jaxcl.experiments import reproduce
 from jaxcl.scenarios import SCENARIOS, Scenario
 
 QUICK = ["--scenarios", "2-small", "--limit", "40", "--batch-size", "20", "--epochs", "1"]
-QUICK += ["--probe", "20", "--report", "report"]
+QUICK += ["--report", "report"]
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 import contextlib
 import itertools
 import json
+from concurrent.futures import Executor, Future
 from functools import partial
 from unittest import mock
 
@@ -67,6 +68,18 @@ def test_points_are_trained_side_by_side(run, tmp_path):
     assert out.count("this run is finished") == 2
 
 
+class AtOnce(Executor):
+    """Writes while the run waits, so that what is on disk does not hang on the machine's speed."""
+
+    def __init__(self, *args, **kwargs):
+        """Takes what a pool of threads takes."""
+
+    def submit(self, f, /, *args, **kwargs):
+        done = Future()
+        done.set_result(f(*args, **kwargs))
+        return done
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", [False, True])
 def test_points_side_by_side_go_on_where_they_were(run, tmp_path, lost):
@@ -81,7 +94,10 @@ def test_points_side_by_side_go_on_where_they_were(run, tmp_path, lost):
         saved = (tmp_path / "here").glob
         yield lambda: len([*saved("*/checkpoints/*.json")]) > 1 and next(calls) == 1
 
-    with mock.patch("jaxcl.record.catching", second):
+    with (
+        mock.patch("jaxcl.record.catching", second),
+        mock.patch("jaxcl.record.ThreadPoolExecutor", AtOnce),
+    ):
         code, out, err = run(*args, "--out", "here", "--checkpoint-every", "1")
     assert code == 75, err
     assert "interrupted and saved; go on with: python -m jaxcl.experiments.sweep" in err
