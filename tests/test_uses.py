@@ -9,7 +9,7 @@ from jaxcl.config import Config
 from jaxcl.errors import UsageError
 from jaxcl.experiments.several import Several
 from jaxcl.methods import METHODS, OF_SOME, check_used, uses
-from jaxcl.scenarios import SCENARIOS, situated
+from jaxcl.scenarios import situated
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,13 @@ def test_a_method_that_cannot_run_here_names_those_that_can():
 
 
 def test_the_published_protocol_weighs_old_responses_by_tasks():
-    for name, scenario in SCENARIOS.items():
-        whole = check_config(Config(method="lwf", scenario=name))
-        assert whole.lwf_weighting == scenario.protocol.lwf_weighting
-    assert situated(Config(method="ewc", scenario="split-mnist")).lwf_weighting is None
-    assert check_config(Config(method="lwf", scenario="split-mnist")).lwf_weighting == "tasks"
-    assert check_config(Config(method="lwf", scenario="3")).lwf_weighting == "one"
+    def weighting(**settings):
+        return check_config(Config(**settings)).lwf_weighting
+
+    for setting, expected in (("task", "one"), ("domain", "tasks"), ("class", "one")):
+        assert weighting(method="lwf", scenario="split-mnist", setting=setting) == expected
+    assert weighting(method="lwf", scenario="permuted-mnist") == "tasks"
+    assert weighting(method="lwf", scenario="3") == "one"
+    assert weighting(method="ewc", scenario="split-mnist", setting="domain") is None
+    given = {"method": "lwf", "scenario": "split-mnist", "setting": "domain"}
+    assert weighting(**given, lwf_weighting="one") == "one"
