@@ -33,6 +33,7 @@ from jaxcl.data import builtin
 from jaxcl.data.task import Task
 from jaxcl.learner import Setup
 from jaxcl.nets import cnn
+from jaxcl.nets.gan import mlp_gan
 
 jax.devices()  # as many as that are simulated here, but not in the commands that tests start
 os.environ["XLA_FLAGS"] = _flags
@@ -69,10 +70,15 @@ def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
+_small_gan = functools.cache(functools.partial(mlp_gan, hidden=(16,)))
+
+
 @pytest.fixture(autouse=True)
-def _quick_judge(monkeypatch):
-    """Figures of generated images are not what most tests are about."""
+def _quick_generator(monkeypatch):
+    """Generated images and figures of them are not what most tests are about."""
+    monkeypatch.setattr(build, "mlp_gan", _small_gan)
     monkeypatch.setattr(quality, "STEPS", 3)
+    monkeypatch.setattr(quality, "HIDDEN", (16, 8))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -99,9 +105,12 @@ def small_cnn(monkeypatch):
     return _small()
 
 
-_nets = {name: getattr(build, name) for name in ("cnn", "columns", "mlp", "mlp_gan", "conv_gan")}
-_once = {name: functools.cache(make) for name, make in _nets.items()}
-_setups: dict[object, tuple] = {}
+_made = [(build, name) for name in ("cnn", "columns", "mlp", "conv_gan")]
+_made += [(quality, name) for name in ("adam", "chain", "mlp")]
+_once = [(*place, make := getattr(*place), functools.cache(make)) for place in _made]
+_programs: dict[object, tuple] = {}
+_GAN = ("generator", "latent", "gradient_penalty", "generator_lr", "critic_steps")
+_GAN += ("generator_batch", "average")
 
 
 @pytest.fixture
@@ -116,14 +125,15 @@ def compiled_once(monkeypatch):
         like = dataclasses.replace(fields["config"], **usual)
         shape = fields["train"][0]["image"].shape[1:]
         key = like, tuple(fields["classes"]), shape, fields["net"]
-        fields["compiled"], fields["scholar"] = _setups.setdefault(
-            key, (fields["compiled"], fields["scholar"])
-        )
+        fields["compiled"] = _programs.setdefault(key, fields["compiled"])
+        if fields["scholar"] is not None:
+            key = shape, *(getattr(like, name) for name in _GAN)
+            fields["scholar"] = _programs.setdefault(key, fields["scholar"])
         return Setup(**fields)
 
-    for name, make in _nets.items():
-        if getattr(build, name) is make:
-            monkeypatch.setattr(build, name, _once[name])
+    for module, name, make, once in _once:
+        if getattr(module, name) is make:
+            monkeypatch.setattr(module, name, once)
     monkeypatch.setattr(build, "Setup", made)
     monkeypatch.setattr(run, "forget_programs", lambda: None)
 

@@ -19,9 +19,9 @@ def numbered(*bounds):
 
 
 def filled(storage, batches, key):
-    buffer = storage.init(batches[0])
+    buffer, add = storage.init(batches[0]), jax.jit(storage.add)
     for batch, k in zip(batches, jax.random.split(key, len(batches)), strict=True):
-        buffer = storage.add(buffer, batch, k)
+        buffer = add(buffer, batch, k)
     return buffer
 
 
