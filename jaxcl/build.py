@@ -18,7 +18,8 @@ from jaxcl.learner import Setup
 from jaxcl.methods import METHODS, generates, transform, union
 from jaxcl.nets import Net, cnn, columns, mlp
 from jaxcl.nets.gan import conv_gan, mlp_gan
-from jaxcl.scenarios import SCENARIOS, resolve
+from jaxcl.resolve import resolve
+from jaxcl.scenarios import SCENARIOS
 from jaxcl.settings import first_label, setting
 from jaxcl.sharding import DATA, SEED, size
 from jaxcl.train import OPTIMIZERS

@@ -11,7 +11,7 @@ from typing import Any
 from jaxcl import tuning
 from jaxcl.config import Config
 from jaxcl.errors import UsageError
-from jaxcl.scenarios import resolve
+from jaxcl.resolve import resolve
 
 
 def parts(points: int, factor: int) -> list[int]:

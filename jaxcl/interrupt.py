@@ -15,6 +15,10 @@ from collections.abc import Callable, Iterator
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 ONE_SIGNAL = 1.0  # seconds
+STOPPING = (
+    "stopping: the steps that run are finished and saved; a second signal, a second or more later,"
+    " stops at once without saving"
+)
 
 
 class Interrupted(Exception):
@@ -47,10 +51,8 @@ def catching(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
                     os._exit(128 + number)
                 came.append(now)
                 if len(came) == 1:
-                    say(
-                        "stopping: the steps that run are finished and saved; a second signal, a"
-                        " second or more later, stops at once without saving"
-                    )
+                    with contextlib.suppress(Exception):  # a second signal must still be heard
+                        say(STOPPING)
 
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)

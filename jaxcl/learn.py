@@ -105,10 +105,14 @@ def begin(setup: Setup, learner: Learner, data: Data, generated: Array | None = 
 
 
 def _likeness(setup: Setup, look: Look) -> Likeness:
-    """How alike the task is to earlier ones; methods without branches do not ask."""
+    """How alike the task is to earlier ones."""
     if setup.config.similarity is None:
-        return lambda layer, branch: math.nan
+        return _not_asked
     return SIMILARITIES[setup.config.similarity](look)
+
+
+def _not_asked(layer: str, branch: str) -> float:
+    raise AssertionError(f"{layer}, {branch}: a method without branches compares no tasks")
 
 
 def whole_task(setup: Setup, routes: Routes, data: Data) -> TaskData:

@@ -1,7 +1,5 @@
 """The table of methods: each is a growth rule and a chain of loss transforms."""
 
-import dataclasses
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -9,8 +7,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from jaxcl import remedies, routing
-from jaxcl.config import TRAINED, Config
-from jaxcl.errors import UsageError
+from jaxcl.config import Config
 from jaxcl.growth import Path, on_route
 from jaxcl.nets.base import Net, Pathway
 from jaxcl.remedies import MEMORIES, Make, filled
@@ -129,21 +126,12 @@ DISTILLED = (
 
 DISTILLATION = ("lam", "temperature", "t_squared", "lwf_weighting")
 FISHER = ("strength", "fisher", "fisher_examples")
-BRANCHES = ("similarity", "start", "probe")
+BRANCHES = ("similarity", "second", "start", "probe")
 KEPT_IMAGES = ("per_class", "ratio", "buffer", "storage")
 GENERATOR = (
     "generated", "balance", "generator", "latent", "generator_steps", "generator_batch",
     "generator_lr", "critic_steps", "gradient_penalty", "average",
 )  # fmt: skip
-SYNONYMS = {"lam": "strength", "strength": "lam", "ratio": "per_class"}
-"""A setting that a method has not -> the one that does the same in another."""
-
-NEEDS = {
-    "storage": ("buffer", "--buffer"),
-    "second": ("similarity", "--similarity cka, rsa or svcca"),
-}
-"""A setting -> the one that it goes with, and what must be given of it."""
-
 METHODS: dict[str, Method] = {
     "finetune": Method(
         "train the shared layers and a new head; nothing is done against forgetting",
@@ -185,7 +173,7 @@ METHODS: dict[str, Method] = {
         rule=_where_alike,
         branches=True,
         fails=DISTILLED,
-        settings=(*DISTILLATION, "threshold", "candidates", "second"),
+        settings=(*DISTILLATION, "threshold", "candidates"),
     ),
     "ewc": Method(
         "elastic weight consolidation: a Fisher penalty for each task before",
@@ -254,79 +242,3 @@ METHODS: dict[str, Method] = {
         fails=(("class", "outputs of separate columns were never trained against each other"),),
     ),
 }
-
-OF_SOME = frozenset(
-    (
-        *(name for method in METHODS.values() for name in method.settings),
-        *(*BRANCHES, *KEPT_IMAGES, *GENERATOR, "labels", "replay_weight", "replay"),
-        *("heads", "hidden", "initial"),
-    )
-)
-"""Settings that only some methods, networks or settings have."""
-
-
-def uses(config: Config) -> frozenset[str]:
-    """Which of :data:`OF_SOME` mean something, the network and the setting being known."""
-    method, kind = METHODS[config.method], replayed(config)
-    found = {*method.settings, *(BRANCHES if method.branches else ())}
-    if config.similarity not in TRAINED:
-        found -= {"second"}
-    if kind == "buffer":
-        found |= {*KEPT_IMAGES}
-    if config.buffer is None:
-        found -= {"storage"}
-    if kind == "generative":
-        found |= {"temperature", "labels"}
-    if generates(config):
-        found |= {*GENERATOR}
-    if kind is not None or generates(config):
-        found |= {"replay_weight"}
-    if method.replay is None and method.data is not union:
-        found |= {"replay"}
-    found |= {"heads"} if config.setting == "class" else set()
-    found |= {"hidden"} if config.net == "mlp" else set()
-    found |= {"initial"} if config.net != "cnn" and not method.columns else set()
-    return frozenset(found)
-
-
-def in_vain(config: Config) -> list[str]:
-    """Settings that are given, other than they are by default, and mean nothing."""
-    own = uses(config)
-    given = [f.name for f in dataclasses.fields(config) if getattr(config, f.name) != f.default]
-    return [name for name in given if name in OF_SOME and name not in own]
-
-
-def check_used(config: Config) -> None:
-    """Raises a UsageError for a setting that is given and means nothing."""
-    for name in in_vain(config):
-        need = NEEDS.get(name)
-        if need is not None and need[0] in uses(config):
-            raise UsageError(f"{name}: without {need[1]} it means nothing; give both, or neither")
-        raise UsageError(
-            f"{name}: {_who(name, config)} has no {_option(name)}; {_remedy(name, config)}"
-        )
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _who(name: str, config: Config) -> str:
-    """What has no such setting: the setting, the network or the method."""
-    if name == "heads":
-        return f"the {config.setting} setting"
-    columns = METHODS[config.method].columns
-    if name == "hidden" or (name == "initial" and not columns):
-        return f"the {config.net} network"
-    return config.method
-
-
-def _remedy(name: str, config: Config) -> str:
-    own = uses(config)
-    if SYNONYMS.get(name) in own:
-        return f"did you mean {_option(SYNONYMS[name])}?"
-    near = difflib.get_close_matches(name, own, n=1, cutoff=0.7)
-    if near:
-        return f"did you mean {_option(near[0])}?"
-    has = ", ".join(_option(each) for each in METHODS[config.method].settings if each in own)
-    return f"it has {has}" if has and _who(name, config) == config.method else "leave it out"

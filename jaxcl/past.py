@@ -107,9 +107,9 @@ def _look(setup: Setup, out: Path, console: Console, most: int | None) -> Found 
 
     found = checkpoint.newest(folder, usable, passed_over, most)
     if found is None and checkpoint.numbers(folder):
+        why = reasons[0] if reasons else "all are newer than those of the runs beside it"
         raise UsageError(
-            f"resume: no checkpoint in {folder} can be used ({reasons[0]}); begin anew with"
-            " --overwrite"
+            f"resume: no checkpoint in {folder} can be used ({why}); begin anew with --overwrite"
         )
     if found is None:
         checkpoint.clean(folder, set())

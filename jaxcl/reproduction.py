@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from jaxcl import output, plots
+from jaxcl.applicable import OF_SOME
 from jaxcl.errors import UsageError
-from jaxcl.methods import OF_SOME
 from jaxcl.metrics import mean_sem
 from jaxcl.past import events_of
 from jaxcl.report import markdown_row, mean_text

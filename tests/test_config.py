@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from jaxcl.config import Config
 from jaxcl.methods import METHODS
-from jaxcl.scenarios import SCENARIOS, resolve
+from jaxcl.resolve import resolve
+from jaxcl.scenarios import SCENARIOS
 from jaxcl.toml import from_toml, to_toml
 
 SETTINGS = st.fixed_dictionaries(

@@ -46,3 +46,16 @@ def test_signals_within_a_second_are_one(busy):
     assert "a second signal" in busy.stdout.readline()
     with pytest.raises(subprocess.TimeoutExpired):
         busy.wait(1.5)
+
+
+def test_a_terminal_that_is_gone_does_not_keep_a_second_signal_from_being_heard():
+    script = BUSY.replace("lambda text: print(text, flush=True)", "lambda text: 1 / 0")
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGINT)
+        time.sleep(1.2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130

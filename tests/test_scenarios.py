@@ -1,12 +1,14 @@
 import pytest
 
+from jaxcl.applicable import uses
 from jaxcl.build import check_config, load_tasks
 from jaxcl.config import Config
 from jaxcl.data.task import hold_out
 from jaxcl.errors import UsageError
 from jaxcl.experiments.inspect import image_shape
-from jaxcl.methods import METHODS, uses
-from jaxcl.scenarios import SCENARIOS, resolve
+from jaxcl.methods import METHODS
+from jaxcl.resolve import resolve
+from jaxcl.scenarios import SCENARIOS
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from jaxcl import alike, checkpoint, lock, output, past, processes, record, runtime
+from jaxcl.applicable import check_used
 from jaxcl.build import check_config, check_stream, load_tasks, set_up
 from jaxcl.config import Config
 from jaxcl.data import tfds
@@ -18,9 +19,10 @@ from jaxcl.data.task import Task
 from jaxcl.errors import NonFiniteLoss, UsageError, check_name
 from jaxcl.experiments.scenario import Command
 from jaxcl.interrupt import Interrupted
-from jaxcl.methods import METHODS, check_used
+from jaxcl.methods import METHODS
 from jaxcl.recorder import Run
-from jaxcl.scenarios import SCENARIOS, situated
+from jaxcl.resolve import situated
+from jaxcl.scenarios import SCENARIOS
 from jaxcl.toml import from_toml, to_toml
 
 

@@ -34,16 +34,19 @@ class Several(scenario.How):
         Raises:
           UsageError: a setting that none of the methods has.
         """
-        from jaxcl.methods import METHODS, check_used, in_vain
-        from jaxcl.scenarios import SCENARIOS, situated
+        from jaxcl.applicable import check_used, in_vain
+        from jaxcl.methods import METHODS
+        from jaxcl.resolve import situated
+        from jaxcl.scenarios import SCENARIOS
 
         configs = {name: self.varied(method=name, **changes) for name in methods}
         for name, config in configs.items():
             check_name("method", name, METHODS)
             check_name("scenario", config.scenario, SCENARIOS)
         vain = {name: in_vain(situated(config)) for name, config in configs.items()}
-        if set.intersection(*map(set, vain.values())):
-            check_used(situated(next(iter(configs.values()))))
+        # What one of the methods has is given for that one; what none has is refused.
+        of_none = set.intersection(*map(set, vain.values()))
+        check_used(situated(next(iter(configs.values()))), of_none)
         usual = {f.name: f.default for f in dataclasses.fields(Config)}
         return {
             name: dataclasses.replace(config, **{each: usual[each] for each in vain[name]})

@@ -18,7 +18,8 @@ from jaxcl.config import Config
 from jaxcl.experiments import cli
 from jaxcl.experiments.scenario import Command, defaults, main
 from jaxcl.methods import METHODS
-from jaxcl.scenarios import SCENARIOS, resolve
+from jaxcl.resolve import resolve
+from jaxcl.scenarios import SCENARIOS
 from jaxcl.toml import from_toml, to_toml
 
 SELECT = ["--limit", "60", "--epochs", "1", "--batch-size", "20"]  # as it is by default

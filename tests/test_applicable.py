@@ -4,12 +4,13 @@ import dataclasses
 
 import pytest
 
+from jaxcl.applicable import OF_SOME, check_used, uses
 from jaxcl.build import check_config
 from jaxcl.config import Config
 from jaxcl.errors import UsageError
 from jaxcl.experiments.several import Several
-from jaxcl.methods import METHODS, OF_SOME, check_used, uses
-from jaxcl.scenarios import situated
+from jaxcl.methods import METHODS
+from jaxcl.resolve import situated
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,8 @@ from jaxcl.scenarios import situated
         ({"method": "split", "threshold": 0.5}, "threshold: split has no --threshold"),
         ({"method": "finetune", "buffer": 10}, "buffer: finetune has no --buffer; leave it out"),
         ({"method": "er", "storage": "ring"}, "storage: without --buffer it means nothing"),
-        ({"method": "select", "second": "scratch"}, "second: without --similarity cka, rsa or"),
+        ({"method": "select", "second": "scratch"}, "second: without --similarity cka, rsa"),
+        ({"method": "der", "storage": "ring", "buffer": 9}, "storage: der has no --storage"),
         ({"method": "er", "generated": 10}, "generated: er has no --generated"),
         ({"method": "er", "alpha": 1.0}, "alpha: er has no --alpha"),
         ({"method": "lwf", "heads": "full"}, "heads: the task setting has no --heads"),
@@ -69,6 +71,10 @@ def test_methods_that_are_compared_each_take_what_they_have():
     ]
     with pytest.raises(UsageError, match="lam: ewc has no --lam"):
         command.for_methods(["ewc", "si"])
+    # The one that none has is named, not one that another method has.
+    none = dataclasses.replace(command, alpha=2.0)
+    with pytest.raises(UsageError, match="alpha: ewc has no --alpha"):
+        none.for_methods(["ewc", "lwf"])
 
 
 @pytest.mark.parametrize("method", ["split", "select"])
