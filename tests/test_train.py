@@ -21,7 +21,7 @@ from jaxcl.train import (
 )
 from jaxcl.transforms import LossTransform, TaskData, chain, distill, l2
 
-NET = cnn(size=12, filters=(4, 5), hidden=6)
+NET = cnn(size=12, filters=(4, 5), hidden=6, formulation="native")
 OLD = (Pathway("t00", ("t00", "t00"), "t00"),)
 ROUTES = (*OLD, Pathway("t01", ("t01", "t01"), "t01"))
 N = 24
