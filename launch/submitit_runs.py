@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from jaxcl.errors import UsageError
+from jaxcl.core.errors import UsageError
 from jaxcl.experiments import cli
 
 INTERRUPTED = 75

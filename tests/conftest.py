@@ -30,13 +30,15 @@ import optax
 import pytest
 from hypothesis import settings
 
-from jaxcl import alike, build, quality, run
-from jaxcl.config import Config
-from jaxcl.data import builtin
-from jaxcl.data.task import Task
-from jaxcl.learner import Setup
-from jaxcl.nets import cnn
-from jaxcl.nets.gan import mlp_gan
+from jaxcl.learner import build, seed_loop
+from jaxcl.learner.state import Setup
+from jaxcl.methods.config import Config
+from jaxcl.networks import cnn
+from jaxcl.networks.gan import mlp_gan
+from jaxcl.runner import grouping
+from jaxcl.scenarios import builtin
+from jaxcl.scenarios.task import Task
+from jaxcl.training import quality
 
 jax.devices()  # as many as that are simulated here, but not in the commands that tests start
 os.environ["XLA_FLAGS"] = _flags
@@ -122,7 +124,7 @@ def compiled_once(monkeypatch):
 
     Not for tests that change what is read while a program is traced.
     """
-    usual = {name: getattr(Config, name) for name in alike.NUMBERS} | {"seeds": (0,)}
+    usual = {name: getattr(Config, name) for name in grouping.NUMBERS} | {"seeds": (0,)}
 
     def made(**fields) -> Setup:
         like = dataclasses.replace(fields["config"], **usual)
@@ -138,7 +140,7 @@ def compiled_once(monkeypatch):
         if getattr(module, name) is make:
             monkeypatch.setattr(module, name, once)
     monkeypatch.setattr(build, "Setup", made)
-    monkeypatch.setattr(run, "forget_programs", lambda: None)
+    monkeypatch.setattr(seed_loop, "forget_programs", lambda: None)
 
 
 @pytest.fixture

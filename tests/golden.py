@@ -68,7 +68,9 @@ def call(command: str, args: list[str]) -> tuple[int, str]:
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(errors),
         mock.patch.object(sys, "argv", [command, *args]),
-        mock.patch("jaxcl.quality.STEPS", 20),  # of who judges a generator: 1000 take seconds
+        mock.patch(
+            "jaxcl.training.quality.STEPS", 20
+        ),  # of who judges a generator: 1000 take seconds
     ):
         try:
             cli.main(module.Command, module.main, module.PROG, getattr(module, "defaults", None))

@@ -22,54 +22,54 @@ class Mutant(NamedTuple):
 
 
 BASE = "jaxcl/transforms/base.py"
-BUFFERS = "jaxcl/buffers.py"
-CHECKPOINT = "jaxcl/checkpoint.py"
-DARK = "jaxcl/transforms/dark.py"
-DERIVE = "jaxcl/data/derive.py"
+BUFFERS = "jaxcl/transforms/rehearsal/buffers.py"
+CHECKPOINT = "jaxcl/checkpointing/checkpoint.py"
+DARK = "jaxcl/transforms/rehearsal/der.py"
+DERIVE = "jaxcl/scenarios/derive.py"
 DISTILL = "jaxcl/transforms/distill.py"
-EVALUATION = "jaxcl/evaluation.py"
-GENERATOR = "jaxcl/generator.py"
-GROWTH = "jaxcl/growth.py"
+EVALUATION = "jaxcl/training/evaluation.py"
+GENERATOR = "jaxcl/training/generator.py"
+GROWTH = "jaxcl/growth/parameters.py"
 IMPORTANCE = "jaxcl/transforms/importance.py"
 L2 = "jaxcl/transforms/l2.py"
-LEARN = "jaxcl/learn.py"
-LEARNER = "jaxcl/learner.py"
-LOSSES = "jaxcl/losses.py"
-METHODS = "jaxcl/methods.py"
-METRICS = "jaxcl/metrics.py"
-PATH = "jaxcl/transforms/path_integral.py"
+LEARN = "jaxcl/learner/task_loop.py"
+LEARNER = "jaxcl/learner/state.py"
+LOSSES = "jaxcl/transforms/losses.py"
+METHODS = "jaxcl/methods/table.py"
+METRICS = "jaxcl/reporting/metrics.py"
+PATH = "jaxcl/transforms/si.py"
 QUADRATIC = "jaxcl/transforms/quadratic.py"
-RANDOM = "jaxcl/random.py"
-REMEDIES = "jaxcl/remedies.py"
-REPLAY = "jaxcl/transforms/replay.py"
-ROUTING = "jaxcl/routing.py"
-SCHOLAR = "jaxcl/scholar.py"
-SETTINGS = "jaxcl/settings.py"
-SIMILARITY = "jaxcl/similarity.py"
-SNAPSHOT = "jaxcl/snapshot.py"
-TASK = "jaxcl/data/task.py"
-TRAIN = "jaxcl/train.py"
-TREES = "jaxcl/trees.py"
+RANDOM = "jaxcl/core/random.py"
+REMEDIES = "jaxcl/methods/remedies.py"
+REPLAY = "jaxcl/transforms/rehearsal/replay.py"
+ROUTING = "jaxcl/growth/routing.py"
+SCHOLAR = "jaxcl/learner/scholar.py"
+SETTINGS = "jaxcl/growth/heads.py"
+SIMILARITY = "jaxcl/growth/similarity.py"
+SNAPSHOT = "jaxcl/learner/snapshot.py"
+TASK = "jaxcl/scenarios/task.py"
+TRAIN = "jaxcl/training/train_step.py"
+TREES = "jaxcl/core/pytree.py"
 WGAN = "jaxcl/transforms/wgan_gp.py"
 
-OF_BUFFERS = "tests/test_buffers.py"
-OF_DARK = "tests/transforms/test_dark.py"
+OF_BUFFERS = "tests/transforms/rehearsal/test_buffers.py"
+OF_DARK = "tests/transforms/rehearsal/test_der.py"
 OF_DISTILL = "tests/transforms/test_distill.py"
-OF_GENERATOR = "tests/test_generator.py"
+OF_GENERATOR = "tests/training/test_generator.py"
 OF_FISHER = (
     "tests/transforms/test_importance.py::test_the_fisher_of_softmax_regression_has_a_closed_form"
 )
 OF_MAS = (
     "tests/transforms/test_importance.py::test_the_importance_of_mas_by_hand_on_a_linear_network"
 )
-OF_LEARNER = "tests/test_learner.py"
-OF_METRICS = "tests/test_metrics.py"
-OF_PATH = "tests/transforms/test_path_integral.py"
-OF_QUADRATIC = "tests/transforms/test_quadratic.py"
-OF_REPLAY = "tests/transforms/test_replay.py"
-OF_SETTINGS = "tests/test_settings.py"
-OF_SIMILARITY = "tests/test_similarity.py"
-OF_TRAIN = "tests/test_train.py"
+OF_LEARNER = "tests/learner/test_state.py"
+OF_METRICS = "tests/reporting/test_metrics.py"
+OF_PATH = "tests/transforms/test_si.py"
+OF_QUADRATIC = "tests/transforms/test_ewc.py"
+OF_REPLAY = "tests/transforms/rehearsal/test_replay.py"
+OF_SETTINGS = "tests/growth/test_heads.py"
+OF_SIMILARITY = "tests/growth/test_similarity.py"
+OF_TRAIN = "tests/training/test_train_step.py"
 OF_WGAN = "tests/transforms/test_wgan_gp.py"
 
 # fmt: off
@@ -109,21 +109,21 @@ MUTANTS = [
         "tests/transforms/test_l2.py"),
     Mutant("old-weights-let-go-by-growth", TREES,
         "return new.at[tuple(slice(0, n) for n in leaf.shape)].set(leaf)", "return new",
-        "tests/test_trees.py"),
+        "tests/core/test_pytree.py"),
     Mutant("chain-in-the-reverse-order", BASE,
         "in transforms.items():", "in reversed(transforms.items()):",
         "tests/transforms/test_base.py"),
     # Old responses.
     Mutant("distillation-without-temperature", LOSSES,
         "soft_cross_entropy(logits / temperature", "soft_cross_entropy(logits",
-        "tests/test_losses.py"),
+        "tests/transforms/test_losses.py"),
     Mutant("distillation-of-a-sharp-teacher", LOSSES,
         "softmax(teacher_logits / temperature)", "softmax(teacher_logits)",
-        "tests/test_losses.py"),
+        "tests/transforms/test_losses.py"),
     Mutant("t-squared-always", DISTILL, "if t_squared:", "if True:", OF_DISTILL),
     Mutant("t-squared-never", DISTILL, "if t_squared:", "if False:", OF_DISTILL),
     Mutant("t-squared-missing-in-replay", REPLAY,
-        "state.temperature**2 * softened", "softened", "tests/transforms/test_memory.py::test_soft_responses_by_hand_where_classes_are_new"),
+        "state.temperature**2 * softened", "softened", "tests/transforms/rehearsal/test_memory.py::test_soft_responses_by_hand_where_classes_are_new"),
     Mutant("t-squared-whatever-the-settings", REMEDIES,
         "bool(config.t_squared)", "True", OF_LEARNER),
     Mutant("responses-of-the-training-network", DISTILL,
@@ -176,7 +176,7 @@ MUTANTS = [
         f"{OF_GENERATOR}::test_real_and_replayed_images_have_their_shares"),
     Mutant("unbalanced-labels", SCHOLAR,
         "1 / counts[labels]", "counts[labels].astype(jnp.float32)",
-        "tests/test_scholar.py::test_balanced_rows_are_as_frequent_for_every_label"),
+        "tests/learner/test_scholar.py::test_balanced_rows_are_as_frequent_for_every_label"),
     # What trains.
     Mutant("frozen-leaves-train", TRAIN,
         "partition(params, mask)", "partition(params, jax.tree.map(lambda _: True, mask))",
@@ -211,9 +211,9 @@ MUTANTS = [
     Mutant("covariance-uncentred", SIMILARITY,
         " / count - np.outer(mean, mean)", " / count", OF_SIMILARITY),
     Mutant("unlike-tasks-share", ROUTING,
-        "likeness(best) >= threshold", "likeness(best) <= threshold", "tests/test_routing.py"),
+        "likeness(best) >= threshold", "likeness(best) <= threshold", "tests/growth/test_routing.py"),
     Mutant("branch-copied-from-the-least-alike", ROUTING,
-        "max(branches, key=likeness)", "min(branches, key=likeness)", "tests/test_routing.py"),
+        "max(branches, key=likeness)", "min(branches, key=likeness)", "tests/growth/test_routing.py"),
     # Figures.
     Mutant("forgetting-of-the-row-before", METRICS,
         "- table[-1, task] for", "- table[-2, task] for", OF_METRICS),
@@ -230,16 +230,16 @@ MUTANTS = [
         OF_METRICS),
     # Data and order.
     Mutant("split-labels-shuffled", DERIVE,
-        "labels[own] - first", "labels[own][::-1] - first", "tests/data/test_derive.py"),
+        "labels[own] - first", "labels[own][::-1] - first", "tests/scenarios/test_derive.py"),
     Mutant("test-images-not-permuted", DERIVE,
         "test_images=moved(task.test_images, order)", "test_images=task.test_images",
-        "tests/data/test_derive.py"),
+        "tests/scenarios/test_derive.py"),
     Mutant("test-images-held-out", TASK,
         "test_images=task.train_images[held]", "test_images=task.test_images[: len(held)]",
-        "tests/test_scenarios.py::test_what_is_held_out_is_no_longer_trained_on"),
+        "tests/scenarios/test_protocols.py::test_what_is_held_out_is_no_longer_trained_on"),
     Mutant("held-out-images-train", TASK,
         "np.split(rows, [round(part * len(rows))])", "(rows[: round(part * len(rows))], rows)",
-        "tests/test_scenarios.py::test_what_is_held_out_is_no_longer_trained_on"),
+        "tests/scenarios/test_protocols.py::test_what_is_held_out_is_no_longer_trained_on"),
     Mutant("epoch-repeats-rows", TRAIN,
         "jax.random.permutation(key, n)[: steps * batch_size]",
         "jax.random.randint(key, (steps * batch_size,), 0, n)",
@@ -252,15 +252,15 @@ MUTANTS = [
         "jax.random.key(learner.seed)", "jax.random.key(0)", OF_LEARNER),
     Mutant("tasks-share-a-stream", LEARNER, '"task", learner.position', '"task"', OF_LEARNER),
     Mutant("streams-without-a-name", RANDOM,
-        "zlib.crc32(name.encode())", "0", "tests/test_random.py"),
+        "zlib.crc32(name.encode())", "0", "tests/core/test_random.py"),
     # Checkpoints.
     Mutant("restored-without-the-losses", SNAPSHOT,
         '_rebuild(jax.eval_shape(setup.transform.init, params), tree.get("cl"))',
-        "setup.transform.init(params)", "tests/test_snapshot.py::test_what_a_penalty_knows_is_kept"),
+        "setup.transform.init(params)", "tests/learner/test_snapshot.py::test_what_a_penalty_knows_is_kept"),
     Mutant("manifest-not-checked", CHECKPOINT,
         "if _digest(_text(stored)) != checksum:", "if False:",
-        "tests/test_checkpoint.py::test_a_manifest_that_was_rewritten_is_noticed"),
+        "tests/checkpointing/test_checkpoint.py::test_a_manifest_that_was_rewritten_is_noticed"),
     Mutant("files-not-checked", CHECKPOINT,
         "_digest((path / name).read_bytes()) != digest", "not digest",
-        "tests/test_checkpoint.py::test_a_changed_bit_anywhere_is_noticed"),
+        "tests/checkpointing/test_checkpoint.py::test_a_changed_bit_anywhere_is_noticed"),
 ]

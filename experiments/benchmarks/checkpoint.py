@@ -20,12 +20,13 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from jaxcl import checkpoint, snapshot
-from jaxcl.build import load_tasks, set_up
-from jaxcl.config import Config
-from jaxcl.events import EpochEnded, TaskBegan
-from jaxcl.run import go_on, run
-from jaxcl.saver import saver
+from jaxcl.checkpointing import checkpoint
+from jaxcl.checkpointing.saver import saver
+from jaxcl.learner import snapshot
+from jaxcl.learner.build import load_tasks, set_up
+from jaxcl.learner.seed_loop import go_on, run
+from jaxcl.methods.config import Config
+from jaxcl.training.events import EpochEnded, TaskBegan
 
 
 def resident() -> float:

@@ -37,12 +37,12 @@ def take(name: str, data_dir: Path | None, rounds: int, said: Callable[[str], No
     Raises:
       ValueError: their average accuracies are not alike after all tasks.
     """
-    from jaxcl import data
+    from jaxcl.scenarios import sources
 
     method, tasks, steps = PROGRAMS[name]
     turns: Turns = {"jaxcl": [], "torch": []}
     with tempfile.TemporaryDirectory() as folder:
-        task, file = data.load("mnist", data_dir, said), Path(folder, "mnist.npz")
+        task, file = sources.load("mnist", data_dir, said), Path(folder, "mnist.npz")
         halves = {n: getattr(task, n) for n in ("train_images", "test_images")}
         labels = {n: getattr(task, n).astype(np.int32) for n in ("train_labels", "test_labels")}
         np.savez(file, allow_pickle=False, **halves, **labels)

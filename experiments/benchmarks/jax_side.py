@@ -11,20 +11,20 @@ import optax
 import problems
 from side import Case
 
-from jaxcl import generator
-from jaxcl.growth import leaf_mask, on_route
-from jaxcl.images import to_float
-from jaxcl.lockstep import run_together
-from jaxcl.nets import Net, Pathway, Routes, cnn, mlp
-from jaxcl.nets.gan import codes, mlp_gan
-from jaxcl.random import stream
-from jaxcl.settings import SETTINGS, View, forward, gathered_forward, own_logits
-from jaxcl.train import Program, adam, no_totals, run_steps, start_phase
+from jaxcl.core.pytree import copy
+from jaxcl.core.random import stream
+from jaxcl.core.types import Batch
+from jaxcl.growth.heads import SETTINGS, View, forward, gathered_forward, own_logits
+from jaxcl.growth.parameters import leaf_mask, on_route
+from jaxcl.networks import Net, Pathway, Routes, cnn, mlp
+from jaxcl.networks.gan import codes, mlp_gan
+from jaxcl.scenarios.images import to_float
+from jaxcl.training import generator
+from jaxcl.training.train_step import Program, adam, no_totals, run_steps, start_phase
+from jaxcl.training.vectorized import run_together
 from jaxcl.transforms import LossTransform, TaskData, chain, diagonal_fisher, distill, replay, si
-from jaxcl.transforms.memory import per_class
+from jaxcl.transforms.rehearsal.memory import per_class
 from jaxcl.transforms.wgan_gp import gradient_penalty
-from jaxcl.trees import copy
-from jaxcl.types import Batch
 
 CHECKED = 5  # steps whose losses are compared
 KEY = jax.random.key(0)

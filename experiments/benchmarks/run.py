@@ -16,7 +16,7 @@ from report import save, shown
 from rich.console import Console
 from turns import take
 
-from jaxcl.errors import UsageError
+from jaxcl.core.errors import UsageError
 
 WHOLE = 2  # turns of whole programs, which take minutes
 

@@ -11,10 +11,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jaxcl.metrics import mean_sem
-from jaxcl.report import markdown_row as line
-from jaxcl.report import mean_text
-from jaxcl.summary import portable
+from jaxcl.reporting.metrics import mean_sem
+from jaxcl.reporting.report import markdown_row as line
+from jaxcl.reporting.report import mean_text
+from jaxcl.reporting.summary import portable
 
 HERE = Path(__file__).parent
 SETTINGS = ("task", "domain", "class")

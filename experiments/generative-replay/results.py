@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jaxcl import plots
-from jaxcl.comparison import average_so_far
-from jaxcl.metrics import mean_sem
-from jaxcl.past import events_of
-from jaxcl.report import markdown_row as line
-from jaxcl.report import mean_text
-from jaxcl.summary import curves, portable
+from jaxcl.reporting import plots
+from jaxcl.reporting.comparison import average_so_far
+from jaxcl.reporting.metrics import mean_sem
+from jaxcl.reporting.report import markdown_row as line
+from jaxcl.reporting.report import mean_text
+from jaxcl.reporting.summary import curves, portable
+from jaxcl.runner.resume import events_of
 
 HERE = Path(__file__).parent
 CHAIN = "chain"

@@ -14,8 +14,9 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from jaxcl import processes
-from jaxcl.errors import NonFiniteLoss, OutputError, UsageError
+from jaxcl.core import processes
+from jaxcl.core.errors import NonFiniteLoss, OutputError, UsageError
+from jaxcl.reporting.console import fail
 
 Command = TypeVar("Command")
 
@@ -185,18 +186,3 @@ def _one_line(box: str) -> str:
     message = message.split(" Got errors:")[0].rstrip(". ")
     near = [part for part in more if part.startswith("Perhaps you meant")]
     return f"{message}. {' '.join(near[0].split()[:4])}" if near else message
-
-
-def console():
-    """Where a command speaks, if this is the process that does."""
-    from rich.console import Console
-
-    # Names of folders are no markup.
-    return Console(soft_wrap=True, markup=False, quiet=not processes.primary())
-
-
-def fail(message: object, code: int) -> int:
-    """Prints a line on standard error and returns the exit code."""
-    who = f" (process {processes.number()})" if processes.several() else ""
-    sys.stderr.write(f"error{who}: {message}\n")
-    return code

@@ -6,8 +6,10 @@ from typing import Annotated
 
 import tyro
 
-from jaxcl.errors import UsageError
-from jaxcl.experiments import cli, several
+from jaxcl.core.errors import UsageError
+from jaxcl.experiments import cli
+from jaxcl.reporting.console import make_console
+from jaxcl.runner import several
 
 USUAL = ("finetune", "ewc", "si", "lwf", "er", "joint")
 
@@ -26,15 +28,17 @@ class Command(several.Several):
 
 def main(command: Command) -> None:
     """Runs what is missing, then prints and writes the comparison."""
-    from jaxcl import comparison, output, processes
+    from jaxcl.checkpointing import run_folder
+    from jaxcl.core import processes
+    from jaxcl.reporting import comparison
 
-    console = cli.console()
+    console = make_console()
     if not command.methods or len(set(command.methods)) < len(command.methods):
         raise UsageError(f"methods: {' '.join(command.methods)}; give each method once")
     configs = command.for_methods(command.methods)
     out = command.out or several.new_folder("compare", command.scenario)
     several.run_each(command, configs, out, console, PROG)
-    files = [out / method / output.SUMMARY for method in command.methods]
+    files = [out / method / run_folder.SUMMARY for method in command.methods]
     summaries = processes.first(lambda: [json.loads(file.read_text()) for file in files])
     processes.first(lambda: comparison.write(summaries, out))
     console.print(comparison.table(summaries))

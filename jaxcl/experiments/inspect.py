@@ -8,16 +8,15 @@ import jax
 from rich.console import Console
 from rich.table import Table
 
-from jaxcl import data
-from jaxcl.build import make_net
-from jaxcl.config import Config
-from jaxcl.data import tfds
-from jaxcl.growth import count
-from jaxcl.images import SIDE
-from jaxcl.methods import METHODS
-from jaxcl.scenarios import SCENARIOS
-from jaxcl.toml import to_toml
-from jaxcl.types import Params, PRNGKey
+from jaxcl.checkpointing.config_file import to_toml
+from jaxcl.core.types import Params, PRNGKey
+from jaxcl.growth.parameters import count
+from jaxcl.learner.build import make_net
+from jaxcl.methods.config import Config
+from jaxcl.methods.table import METHODS
+from jaxcl.scenarios import sources, tfds
+from jaxcl.scenarios.images import SIDE
+from jaxcl.scenarios.protocols import SCENARIOS
 
 RGB = (32, 32, 3)
 IMAGES = {
@@ -56,8 +55,8 @@ def dry_run(console: Console, config: Config, out: Path) -> None:
     console.print("data", style="bold")
     console.print("  images: bytes are divided by 255, floats are taken as they are")
     where = tfds.data_dir(config.data_dir)
-    for name in dict.fromkeys(part for task in scenario.tasks for part in data.sources(task)):
-        if data.available(name, config.data_dir):
+    for name in dict.fromkeys(part for task in scenario.tasks for part in sources.sources(task)):
+        if sources.available(name, config.data_dir):
             found = "built in" if name not in tfds.SOURCES else f"found in {where}"
         else:
             found = f"missing in {where}; {tfds.remedy(tfds.SOURCES[name], where)}"

@@ -22,9 +22,9 @@ class Command:
 
 def main(command: Command) -> None:
     """Runs the command."""
-    from jaxcl.data.prepare import WANTED, prepare
-    from jaxcl.data.tfds import data_dir
-    from jaxcl.errors import UsageError, check_name
+    from jaxcl.core.errors import UsageError, check_name
+    from jaxcl.scenarios.prepare import WANTED, prepare
+    from jaxcl.scenarios.tfds import data_dir
 
     if not command.names:
         raise UsageError(f"names: none given; choose from {', '.join(WANTED)}")

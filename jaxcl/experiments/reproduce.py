@@ -1,17 +1,22 @@
 """Reproduce a paper's tables: ``python -m jaxcl.experiments.reproduce lwf-select``."""
 
 import dataclasses
+import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Literal
 
 import tyro
 
-from jaxcl.config import Config
-from jaxcl.errors import UsageError, check_name
-from jaxcl.experiments import cli, several
-from jaxcl.toml import to_toml
+import jaxcl
+from jaxcl.checkpointing.config_file import to_toml
+from jaxcl.core.errors import UsageError, check_name
+from jaxcl.experiments import cli
+from jaxcl.methods.config import Config
+from jaxcl.reporting.console import make_console
+from jaxcl.runner import several
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,11 +43,11 @@ class Command(several.Several):
 
 def main(command: Command) -> None:
     """Runs what is missing, one seed of everything first, and writes the tables."""
-    from jaxcl import processes, reproduction
-    from jaxcl.build import check_config
-    from jaxcl.scenarios import SCENARIOS
+    from jaxcl.core import processes
+    from jaxcl.learner.build import check_config
+    from jaxcl.scenarios.protocols import SCENARIOS
 
-    console = cli.console()
+    console, reproduction = make_console(), tables_of(command.paper)
     command.check()
     if not command.methods:
         raise UsageError("methods: none given; give at least one, such as select")
@@ -75,6 +80,23 @@ def main(command: Command) -> None:
     console.print(reproduction.table_4(results), highlight=False)
     console.print(reproduction.table_5(results), highlight=False)
     console.print(f"written to {command.report}", highlight=False)
+
+
+def tables_of(paper: str) -> ModuleType:
+    """Loads ``experiments/<paper>/tables.py``, which lies beside the results it is made of.
+
+    Raises:
+      UsageError: jaxcl was not installed from a checkout.
+    """
+    file = Path(jaxcl.__file__).parents[1] / "experiments" / paper / "tables.py"
+    if not file.exists():
+        raise UsageError(f"paper: {file} is missing; run this in a checkout (pip install -e .)")
+    spec = importlib.util.spec_from_file_location(f"tables of {paper}", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _run(

@@ -7,49 +7,12 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
-from jaxcl.config import Config
-from jaxcl.errors import UsageError
+from jaxcl.core.errors import UsageError
 from jaxcl.experiments import cli
-
-
-@dataclasses.dataclass(frozen=True)
-class How(Config):
-    """Settings, and how they are run, of which the result is independent."""
-
-    checkpoint_every: str = "1"
-    """Save after so many epochs, or seconds: 2, 30s."""
-    keep: int = 2
-    """Checkpoints to keep while a run goes on."""
-    mesh: str | None = None
-    """Devices: seed=4,data=2: 4 networks at a time, 2 devices each; model=2: large arrays split."""
-    data: Literal["device", "stream"] = "device"
-    """stream: images stay on the host, and come to the device as they are needed."""
-
-
-HOW = ("checkpoint_every", "keep", "mesh", "data")
-
-
-@dataclasses.dataclass(frozen=True)
-class Command(How):
-    """Learn a scenario's tasks one after the other and report what was kept.
-
-    What is None follows from the scenario and the method.
-    """
-
-    out: Path | None = None
-    """Output folder; default: runs/<scenario>/<method>/<time>."""
-    overwrite: bool = False
-    """Replace the run that the output folder holds."""
-    resume: Path | None = None
-    """Go on with the run in PATH; without one, in --out, or the newest that is not finished."""
-    list: bool = False
-    """Name the scenarios and methods, then stop."""
-    explain: bool = False
-    """Show how similar each layer is to each branch as a task comes, and what was decided."""
-    dry_run: bool = False
-    """Show settings, parameters and data, then stop."""
+from jaxcl.methods.config import Config
+from jaxcl.reporting.console import fail, make_console
+from jaxcl.runner.commands import HOW, Command
 
 
 def defaults(argv: Sequence[str]) -> tuple[list[str], Command]:
@@ -58,16 +21,16 @@ def defaults(argv: Sequence[str]) -> tuple[list[str], Command]:
     The settings of a run that is resumed are the defaults, so those that are given
     and differ can be refused.
     """
-    from jaxcl import output
+    from jaxcl.checkpointing import run_folder
 
     args = list(argv)
     for i, arg in enumerate(args):
         if arg == "--resume" and (i + 1 == len(args) or args[i + 1].startswith("--")):
             args[i] = f"--resume={_value(args, '--out') or _newest()}"
     folder = _value(args, "--resume")
-    if folder is None or not (Path(folder) / output.CONFIG).exists():
+    if folder is None or not (Path(folder) / run_folder.CONFIG).exists():
         return args, Command()
-    saved = output.saved_config(Path(folder))
+    saved = run_folder.saved_config(Config, Path(folder))
     return args, Command(**{f.name: getattr(saved, f.name) for f in dataclasses.fields(Config)})
 
 
@@ -81,22 +44,23 @@ def _value(args: Sequence[str], option: str) -> str | None:
 
 
 def _newest() -> Path:
-    from jaxcl import output
+    from jaxcl.checkpointing import run_folder
 
-    found = [path.parent for path in Path("runs").glob(f"*/*/*/{output.CONFIG}")]
-    open_ = [folder for folder in found if not output.finished(folder)]
+    found = [path.parent for path in Path("runs").glob(f"*/*/*/{run_folder.CONFIG}")]
+    open_ = [folder for folder in found if not run_folder.finished(folder)]
     if not open_:
         raise UsageError("resume: no unfinished run under runs/; give --resume=DIR")
-    return max(open_, key=lambda folder: (folder / output.CONFIG).stat().st_mtime)
+    return max(open_, key=lambda folder: (folder / run_folder.CONFIG).stat().st_mtime)
 
 
 def main(command: Command) -> None:
     """Runs the command."""
-    from jaxcl.experiments import execute, inspect
-    from jaxcl.interrupt import Interrupted
-    from jaxcl.sharding import on_mesh
+    from jaxcl.core.sharding import on_mesh
+    from jaxcl.experiments import inspect
+    from jaxcl.runner import execute
+    from jaxcl.runner.interrupt import Interrupted
 
-    console = cli.console()
+    console = make_console()
     if command.list:
         return inspect.listing(console)
     if command.dry_run:
@@ -108,7 +72,7 @@ def main(command: Command) -> None:
                 raise error
     except Interrupted as stopped:
         again = " ".join([f"{PROG} --resume={shlex.quote(str(stopped))}", *_how(command)])
-        sys.exit(cli.fail(f"interrupted and saved; go on with: {again}", 75))
+        sys.exit(fail(f"interrupted and saved; go on with: {again}", 75))
 
 
 def _how(command: Command) -> list[str]:

@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jaxcl.errors import NonFiniteLoss, UsageError, check_name
-from jaxcl.experiments import cli, several
+from jaxcl.core.errors import NonFiniteLoss, UsageError, check_name
+from jaxcl.experiments import cli
+from jaxcl.reporting.console import make_console
+from jaxcl.runner import several
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,10 +29,12 @@ class Command(several.Several):
 
 def main(command: Command) -> None:
     """Runs what is missing, then prints and writes what was found."""
-    from jaxcl import grid, processes, tuning
-    from jaxcl.methods import METHODS
+    from jaxcl.core import processes
+    from jaxcl.methods.table import METHODS
+    from jaxcl.reporting import tuning
+    from jaxcl.runner import grid
 
-    console = cli.console()
+    console = make_console()
     check_name("method", command.method, METHODS)
     if sum(arg.partition("=")[0] == "--grid" for arg in sys.argv[1:]) > 1:
         raise UsageError("grid: given twice; give all settings after one --grid")
@@ -50,21 +54,24 @@ def main(command: Command) -> None:
 
 def _run(command: Command, points: list[dict[str, Any]], out: Path, console):
     """Each point as far as it was trained, and all of them after the first round."""
-    from jaxcl import grid, halving, output, processes
-    from jaxcl.tuning import Tried
+    from jaxcl.checkpointing import run_folder
+    from jaxcl.core import processes
+    from jaxcl.reporting.labels import label
+    from jaxcl.reporting.tuning import Tried
+    from jaxcl.runner import halving
 
     factor = command.halving
     parts = [1] if factor is None else halving.parts(len(points), factor)
     tried: dict[str, Tried] = {}
     first: list[Tried] = []
     for part in parts:
-        names = {f"1-{part}/{grid.label(p)}" if part > 1 else grid.label(p): p for p in points}
+        names = {f"1-{part}/{label(p)}" if part > 1 else label(p): p for p in points}
         configs = {name: command.varied(**point) for name, point in names.items()}
         if part > 1:
             console.print(f"1/{part} of the training", highlight=False)
             configs = {n: halving.shortened(config, part) for n, config in configs.items()}
         several.run_each(command, configs, out, console, PROG, go_on=True)
-        files = [out / name / output.SUMMARY for name in names]
+        files = [out / name / run_folder.SUMMARY for name in names]
         found = processes.first(
             lambda files=files: [json.loads(f.read_text()) if f.exists() else None for f in files]
         )
@@ -72,7 +79,7 @@ def _run(command: Command, points: list[dict[str, Any]], out: Path, console):
         if all(each.summary is None for each in now):
             raise NonFiniteLoss("grid: every run diverged; try smaller values, or a smaller --lr")
         first = first or now
-        tried |= {grid.label(each.point): each for each in now}
+        tried |= {label(each.point): each for each in now}
         points = halving.best(now, factor) if factor else points
     return list(tried.values()), first
 

@@ -4,17 +4,17 @@ Imports jax, optax, chex and jaxtyping at most, so a transform can be used in an
 training loop, whatever the network library.
 """
 
+from jaxcl.core.pytree import copy, regrow
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData, chain
-from jaxcl.transforms.dark import der
 from jaxcl.transforms.distill import DistillState, distill
 from jaxcl.transforms.importance import diagonal_fisher, output_sensitivity
 from jaxcl.transforms.l2 import l2
-from jaxcl.transforms.memory import fraction, generated, noise, per_class, stored
-from jaxcl.transforms.path_integral import si
 from jaxcl.transforms.quadratic import ewc, mas, online_ewc
-from jaxcl.transforms.replay import replay
+from jaxcl.transforms.rehearsal.der import der
+from jaxcl.transforms.rehearsal.memory import fraction, generated, noise, per_class, stored
+from jaxcl.transforms.rehearsal.replay import replay
+from jaxcl.transforms.si import si
 from jaxcl.transforms.wgan_gp import critic_loss, generator_loss, gradient_penalty
-from jaxcl.trees import copy, regrow
 
 __all__ = [
     "Context", "DistillState", "LossTransform", "Step", "TaskData", "chain", "copy", "critic_loss",

@@ -9,8 +9,8 @@ of several.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from jaxcl.core.types import Array, Batch, Data, Metrics, Outputs, Params, PRNGKey, PyTree, Scalar
 from jaxcl.transforms.checks import check_outputs, check_owned
-from jaxcl.types import Array, Batch, Data, Metrics, Outputs, Params, PRNGKey, PyTree, Scalar
 
 
 def first_output(outputs: Outputs, batch: Batch) -> Array:
@@ -59,7 +59,7 @@ class TaskData(NamedTuple):
       gathered: for networks whose layers are known, a fast way to gradients
         example by example: ``gathered(f)`` is a ``forward`` whose gradient with
         respect to the parameters is ``sum_n f(g_n)``
-        (:mod:`jaxcl.nets.layers`); None for any other network.
+        (:mod:`jaxcl.networks.layers`); None for any other network.
       generated: inputs like those of earlier tasks, made by a generator, for
         ``begin_task``; None where there is none.
     """

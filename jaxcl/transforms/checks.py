@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 
-from jaxcl.types import Array, Data, Outputs, Params, PyTree
+from jaxcl.core.types import Array, Data, Outputs, Params, PyTree
 
 STATISTICS = ("BatchStat", "RngCount", "RngKey", "RngState", "Cache", "Intermediate")
 """Kinds of Flax NNX variables that no optimiser trains."""

@@ -7,18 +7,13 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxcl.batching import examples, in_portions, map_batches
-from jaxcl.losses import mean_distillation
-from jaxcl.random import stream
-from jaxcl.transforms.base import (
-    Context,
-    LossTransform,
-    TaskData,
-    required,
-)
+from jaxcl.core.batching import examples, in_portions, map_batches
+from jaxcl.core.random import stream
+from jaxcl.core.types import Array, Batch, Data, Int, Metrics, Outputs, Params, PRNGKey, Scalar
+from jaxcl.transforms.base import Context, LossTransform, TaskData, required
 from jaxcl.transforms.checks import check_not_negative, check_outputs
-from jaxcl.transforms.memory import drawn_images
-from jaxcl.types import Array, Batch, Data, Int, Metrics, Outputs, Params, PRNGKey, Scalar
+from jaxcl.transforms.losses import mean_distillation
+from jaxcl.transforms.rehearsal.memory import drawn_images
 
 
 class DistillState(NamedTuple):

@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcl.batching import examples as count_examples
-from jaxcl.batching import on_host, portions, resident
-from jaxcl.sharding import along_all, devices
+from jaxcl.core.batching import examples as count_examples
+from jaxcl.core.batching import on_host, portions, resident
+from jaxcl.core.sharding import along_all, devices
+from jaxcl.core.types import Array, Batch, Int, Params, PRNGKey, PyTree
 from jaxcl.transforms.base import TaskData
-from jaxcl.types import Array, Batch, Int, Params, PRNGKey, PyTree
 
 Labels = Literal["exact", "sampled", "empirical"]
 Directions = Callable[[Array, Batch, PRNGKey], Array]

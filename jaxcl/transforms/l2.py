@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
+from jaxcl.core.types import Metrics, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Context, LossTransform, TaskData, keep
 from jaxcl.transforms.checks import check_not_negative, check_params
-from jaxcl.types import Metrics, Params, PRNGKey, Scalar
 
 
 def l2(strength: float, later: float | None = None) -> LossTransform:

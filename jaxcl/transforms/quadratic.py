@@ -5,11 +5,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxcl.core.pytree import copy, regrow, zeros_like
+from jaxcl.core.types import Metrics, Params, PRNGKey, PyTree, Scalar
 from jaxcl.transforms.base import Context, LossTransform, TaskData
 from jaxcl.transforms.checks import check_label, check_not_negative, check_params
 from jaxcl.transforms.importance import Labels, diagonal_fisher, output_sensitivity
-from jaxcl.trees import copy, regrow, zeros_like
-from jaxcl.types import Metrics, Params, PRNGKey, PyTree, Scalar
 
 
 class QuadraticState(NamedTuple):

@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
+from jaxcl.core.types import Array, Float, Metrics, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Context, LossTransform, required
 from jaxcl.transforms.checks import check_not_negative
-from jaxcl.types import Array, Float, Metrics, Params, PRNGKey, Scalar
 
 REAL, FAKE = "image", "fake"  # names of the inputs in a critic's batch
 

@@ -5,7 +5,7 @@ from unittest import mock
 
 import pytest
 
-from jaxcl import sharding
+from jaxcl.core import sharding
 from jaxcl.experiments import cli
 
 

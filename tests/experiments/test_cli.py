@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxcl.errors import UsageError
+from jaxcl.core.errors import UsageError
 from jaxcl.experiments.cli import ranges
 
 

@@ -3,8 +3,8 @@ from functools import partial
 
 import pytest
 
-from jaxcl import comparison
 from jaxcl.experiments import compare
+from jaxcl.reporting import comparison
 
 QUICK = ["--scenario", "split-digits", "--tasks", "2", "--setting", "class", "--iterations", "3"]
 QUICK += ["--limit", "40", "--batch-size", "10", "--hidden", "8", "--seeds", "0", "1"]

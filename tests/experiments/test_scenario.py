@@ -13,14 +13,14 @@ import chex
 import numpy as np
 import pytest
 
-from jaxcl.checkpoint import load_params
-from jaxcl.config import Config
+from jaxcl.checkpointing.checkpoint import load_params
+from jaxcl.checkpointing.config_file import from_toml, to_toml
 from jaxcl.experiments import cli
 from jaxcl.experiments.scenario import Command, defaults, main
-from jaxcl.methods import METHODS
-from jaxcl.resolve import resolve
-from jaxcl.scenarios import SCENARIOS
-from jaxcl.toml import from_toml, to_toml
+from jaxcl.methods.config import Config
+from jaxcl.methods.resolve import resolve
+from jaxcl.methods.table import METHODS
+from jaxcl.scenarios.protocols import SCENARIOS
 
 SELECT = ["--limit", "60", "--epochs", "1", "--batch-size", "20"]  # as it is by default
 MLP = ["--net", "mlp", "--hidden", "16"]
@@ -73,7 +73,7 @@ def test_a_run_writes_its_folder(run, tmp_path):
     assert [line["event"] for line in lines] == ["epoch", "epoch", "epoch", "seed"] * 2
     assert lines[1]["accuracy"].keys() == {"digits", "letters"}
     assert (tmp_path / "here/accuracy.png").read_bytes().startswith(b"\x89PNG")
-    config = from_toml((tmp_path / "here/config.toml").read_text())
+    config = from_toml(Config, (tmp_path / "here/config.toml").read_text())
     assert (config.limit, config.seeds, config.method) == (60, (0, 1), "select")
     params = load_params(tmp_path / "here/params/seed1")
     assert params["fc1"]["w"].shape == (14 * 14 * 6, 16)
@@ -158,18 +158,18 @@ def test_a_folder_that_cannot_be_written_is_exit_code_1(run):
 
 
 def test_a_full_disk_is_exit_code_1_and_keeps_what_was_written(run, tmp_path, monkeypatch):
-    from jaxcl import output
+    from jaxcl.checkpointing import run_folder
 
-    real, lines = output.append, []
+    real, lines = run_folder.append, []
 
     def full(folder, record):
         if len(lines) == 2:
-            (folder / output.METRICS).rename(folder / "kept.jsonl")
-            (folder / output.METRICS).symlink_to("/dev/full")
+            (folder / run_folder.METRICS).rename(folder / "kept.jsonl")
+            (folder / run_folder.METRICS).symlink_to("/dev/full")
         lines.append(record)
         real(folder, record)
 
-    monkeypatch.setattr(output, "append", full)
+    monkeypatch.setattr(run_folder, "append", full)
     code, _, err = run(*QUICK, "--out", "here")
     assert code == 1
     assert err == (
@@ -231,7 +231,7 @@ def test_a_signal_saves_and_names_the_command_that_goes_on(run, tmp_path, number
     assert code == 2
     assert "config.toml was changed since checkpoint" in err
     (folder / "config.toml").write_text(config)
-    with mock.patch("jaxcl.build.checksum", return_value="other"):
+    with mock.patch("jaxcl.learner.build.checksum", return_value="other"):
         code, _, err = run("--resume", folder)
     assert code == 2
     assert "are not those that the run in" in err

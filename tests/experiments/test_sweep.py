@@ -8,9 +8,11 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from jaxcl import checkpoint, halving, tuning
+from jaxcl.checkpointing import checkpoint
 from jaxcl.experiments import sweep
-from jaxcl.plots import heat_map, value_curves
+from jaxcl.reporting import tuning
+from jaxcl.reporting.plots import heat_map, value_curves
+from jaxcl.runner import halving
 
 QUICK = ["--scenario", "split-digits", "--tasks", "2", "--method", "ewc", "--iterations", "3"]
 QUICK += ["--limit", "40", "--hidden", "8"]
@@ -95,8 +97,8 @@ def test_points_side_by_side_go_on_where_they_were(run, tmp_path, lost):
         yield lambda: len([*saved("*/checkpoints/*.json")]) > 1 and next(calls) == 1
 
     with (
-        mock.patch("jaxcl.record.catching", second),
-        mock.patch("jaxcl.record.ThreadPoolExecutor", AtOnce),
+        mock.patch("jaxcl.runner.session.catching", second),
+        mock.patch("jaxcl.runner.session.ThreadPoolExecutor", AtOnce),
     ):
         code, out, err = run(*args, "--out", "here", "--checkpoint-every", "1")
     assert code == 75, err
@@ -192,7 +194,7 @@ def test_a_grid_of_which_nothing_ends_is_an_error(run):
 
 
 def test_an_interruption_before_there_is_anything_to_save_says_how_to_go_on(run):
-    with mock.patch("jaxcl.experiments.execute.run", side_effect=KeyboardInterrupt):
+    with mock.patch("jaxcl.runner.execute.run", side_effect=KeyboardInterrupt):
         code, out, err = run(*QUICK, *SMALL, "--grid", "lr=1e-3,1e-2")
     assert code == 130
     folder = out.split("2 runs in ")[1].split("\n")[0]

@@ -25,8 +25,8 @@ import marked
 from rich.console import Console
 from rich.table import Table
 
-from jaxcl.config import Config
-from jaxcl.methods import METHODS, generates
+from jaxcl.methods.config import Config
+from jaxcl.methods.table import METHODS, generates
 
 SEEDS = ["--seeds", "0", "1"]
 IMAGES = ["--limit", "60", "--epochs", "2", "--batch-size", "10", *SEEDS]
@@ -77,7 +77,7 @@ def compare(a: Path, b: Path) -> None:
     """Raises an AssertionError if two runs differ in anything but time."""
     import chex
 
-    from jaxcl.checkpoint import load_params
+    from jaxcl.checkpointing.checkpoint import load_params
 
     trees = sorted(
         path.relative_to(a) for k in ("params", "generator") for path in a.glob(f"{k}/*")

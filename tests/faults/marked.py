@@ -19,8 +19,8 @@ RUN, SAVER = 0, 1
 
 def read(path: Path) -> list[str]:
     """What a process was doing when it was killed: the run, and the saver if it worked."""
-    run, saver = path.read_bytes()
-    return [MOMENTS[run], *([MOMENTS[saver]] if saver else [])]
+    seed_loop, saver = path.read_bytes()
+    return [MOMENTS[seed_loop], *([MOMENTS[saver]] if saver else [])]
 
 
 def main() -> None:
@@ -55,13 +55,15 @@ def main() -> None:
 
         setattr(module, name, generate if inspect.isgeneratorfunction(inner) else call)
 
-    from jaxcl import checkpoint, recorder, run
+    from jaxcl.checkpointing import checkpoint
     from jaxcl.experiments import cli, scenario
+    from jaxcl.learner import seed_loop
+    from jaxcl.runner import recorder
 
-    mark(run, "begin", "growth")
-    mark(run, "train_epoch", "training")
-    mark(run, "test", "evaluation")
-    mark(run, "end", "end of a task")
+    mark(seed_loop, "begin", "growth")
+    mark(seed_loop, "train_epoch", "training")
+    mark(seed_loop, "test", "evaluation")
+    mark(seed_loop, "end", "end of a task")
     mark(recorder, "_finish", "finishing")
     mark(recorder, "_save_params", "finishing")
     mark(checkpoint, "write", "saving", SAVER)

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from jaxcl import checkpoint
+from jaxcl.checkpointing import checkpoint
 
 OPTIONS = ["--method", "lwf", "--scenario", "split-digits", "--epochs", "2", "--limit", "40"]
 OPTIONS += ["--batch-size", "20"]

@@ -15,12 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jaxcl import checkpoint, output
-from jaxcl.config import Config
-from jaxcl.data import cache, tfds
-from jaxcl.errors import DataError, UsageError
+from jaxcl.checkpointing import checkpoint, run_folder
+from jaxcl.core import cache
+from jaxcl.core.errors import DataError, UsageError
 from jaxcl.experiments import cli
 from jaxcl.experiments.scenario import Command, defaults, main
+from jaxcl.methods.config import Config
+from jaxcl.scenarios import tfds
 
 OPTIONS = [f"--{name.replace('_', '-')}" for name in Config.__dataclass_fields__]
 OPTIONS += ["--out", "--resume", "--checkpoint-every", "--keep", "--overwrite", "--nothing"]
@@ -86,8 +87,8 @@ def test_command_line_up_to_the_first_step(arguments, tmp_path):
     stop = UsageError("set_up: this is where the test ends")
     with (
         contextlib.chdir(here),
-        mock.patch("jaxcl.experiments.execute.load_tasks", return_value=[]),
-        mock.patch("jaxcl.experiments.execute.set_up", side_effect=stop),
+        mock.patch("jaxcl.runner.execute.load_tasks", return_value=[]),
+        mock.patch("jaxcl.runner.execute.set_up", side_effect=stop),
     ):
         one_line(*call([part for pair in arguments for part in pair]))
     if not any(option == "--overwrite" for option, _ in arguments):
@@ -103,11 +104,11 @@ TOML = st.lists(LINES.map(" = ".join), max_size=4).map("\n".join).map(str.encode
 def test_configuration(content, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir(exist_ok=True)
-    (folder / output.CONFIG).write_bytes(content)
+    (folder / run_folder.CONFIG).write_bytes(content)
     code, err = call(["--resume", str(folder), "--dry-run"])
     one_line(code, err)
-    assert [p.name for p in folder.iterdir()] == [output.CONFIG]
-    assert (folder / output.CONFIG).read_bytes() == content
+    assert [p.name for p in folder.iterdir()] == [run_folder.CONFIG]
+    assert (folder / run_folder.CONFIG).read_bytes() == content
 
 
 @pytest.fixture

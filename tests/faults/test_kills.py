@@ -8,14 +8,15 @@ from pathlib import Path
 import kills
 import pytest
 
-from jaxcl import checkpoint, sharding
+from jaxcl.checkpointing import checkpoint
+from jaxcl.core import sharding
 from jaxcl.experiments import cli, scenario
 
 RUN = ["--scenario", "split-digits", "--tasks", "2", "--epochs", "4", "--limit", "60"]
 RUN += ["--batch-size", "20", "--hidden", "16", "--method", "ewc", "--seeds", "0", "1"]
 KILLED = """
 import os, signal
-from jaxcl import checkpoint
+from jaxcl.checkpointing import checkpoint
 from jaxcl.experiments import cli, scenario
 
 write, written = checkpoint.write, []

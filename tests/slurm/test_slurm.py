@@ -14,7 +14,7 @@ from pathlib import Path
 import chex
 import pytest
 
-from jaxcl import checkpoint
+from jaxcl.checkpointing import checkpoint
 
 HERE = Path(__file__).parent
 LAUNCH = HERE.parents[1] / "launch"

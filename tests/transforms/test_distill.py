@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcl.losses import distillation
 from jaxcl.transforms import Context, TaskData, chain, distill, l2
+from jaxcl.transforms.losses import distillation
 
 N = 7
 INPUTS = jnp.asarray(np.random.default_rng(0).normal(size=(N, 3)), jnp.float32)

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
-from jaxcl.growth import add_branch, add_head
-from jaxcl.nets import Pathway, cnn, mlp
-from jaxcl.nets.layers import gathering
-from jaxcl.settings import SETTINGS, View, forward, own_logits
+from jaxcl.growth.heads import SETTINGS, View, forward, own_logits
+from jaxcl.growth.parameters import add_branch, add_head
+from jaxcl.networks import Pathway, cnn, mlp
+from jaxcl.networks.layers import gathering
 from jaxcl.transforms import TaskData, diagonal_fisher, output_sensitivity
 from jaxcl.transforms.importance import mean_importance
 

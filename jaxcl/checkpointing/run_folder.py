@@ -1,0 +1,140 @@
+"""The folder of a run: every file whole, nothing overwritten unasked."""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from jaxcl.checkpointing.config_file import Settings, from_toml, to_toml
+from jaxcl.core.errors import OutputError, UsageError
+
+FILES = CONFIG, METRICS, SUMMARY, PLOT, SAMPLES, PARAMS, GENERATOR, CHECKPOINTS = (
+    "config.toml", "metrics.jsonl", "summary.json", "accuracy.png", "samples", "params",
+    "generator", "checkpoints",
+)  # fmt: skip
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a run was begun in a folder."""
+    return any((folder / name).exists() for name in FILES)
+
+
+def finished(folder: Path) -> bool:
+    """Whether the run in a folder is done: its summary is written last."""
+    return (folder / SUMMARY).exists()
+
+
+def check_free(folder: Path, *, overwrite: bool) -> None:
+    """Raises a UsageError if a folder holds a run that is not to be replaced."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"out: {folder} is a file; name a folder")
+    if overwrite and holds_run(folder) and not (folder / CONFIG).exists():
+        raise UsageError(f"out: {folder} holds files that no run wrote; name another folder")
+    if overwrite or not holds_run(folder):
+        return
+    held = ", ".join(name for name in FILES if (folder / name).exists())
+    raise UsageError(
+        f"out: {folder} already holds a run ({held}); name another folder, or give --overwrite,"
+        " or --resume to go on with it"
+    )
+
+
+def create(folder: Path, config: Any) -> None:
+    """Empties the folder of what an earlier run wrote, and writes the configuration.
+
+    Raises:
+      OutputError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        write_bytes(folder / CONFIG, to_toml(config).encode())
+    except OSError as error:
+        reason = f"cannot be written ({error.strerror}); name another"
+        raise OutputError(f"out: {folder} {reason}") from error
+
+
+def saved_config(kind: type[Settings], folder: Path) -> Settings:
+    """Reads the settings of the run in a folder.
+
+    Args:
+      kind: the dataclass that they are settings of.
+      folder: of the run.
+
+    Raises:
+      UsageError: there is none, or it cannot be used.
+    """
+    try:
+        text = (folder / CONFIG).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"resume: {folder} holds no run that can be resumed") from error
+    try:
+        return from_toml(kind, text)
+    except UsageError as error:
+        raise UsageError(f"resume: {folder / CONFIG}: {error}") from error
+
+
+def check_same(folder: Path, config: Any) -> None:
+    """Raises a UsageError that names the settings in which a run differs from a saved one."""
+    saved, given = asdict(saved_config(type(config), folder)), asdict(config)
+    differ = [name for name in given if given[name] != saved[name]]
+    if differ:
+        parts = (f"{name} is {saved[name]}, not {given[name]}" for name in differ)
+        raise UsageError(f"resume: in {folder}, {'; '.join(parts)}; leave these options out")
+
+
+def cut_metrics(folder: Path, size: int) -> str:
+    """Cuts ``metrics.jsonl`` to what a checkpoint knew of it; returns what is left."""
+    path = folder / METRICS
+    if not path.exists():
+        return ""
+    with path.open("rb+") as file:
+        file.truncate(size)
+    return path.read_text()
+
+
+def metrics_mark(folder: Path, size: int | None = None) -> dict[str, Any]:
+    """What tells whether ``metrics.jsonl`` is as it was: its size and its SHA-256.
+
+    Args:
+      folder: of the run.
+      size: bytes that are looked at, from the first on; by default all.
+    """
+    path = folder / METRICS
+    content = path.read_bytes()[:size] if path.exists() else b""
+    return {"metrics_bytes": len(content), "metrics_sha256": hashlib.sha256(content).hexdigest()}
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file under another name and renames it when it is whole."""
+    aside = path.with_name(f".{path.name}.tmp")
+    try:
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise _full(path, error) from error
+
+
+def _full(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"{path} cannot be written: {error.strerror}; what was written is kept")
+
+
+def append(folder: Path, record: dict[str, Any]) -> None:
+    """Adds a line to ``metrics.jsonl``."""
+    path = folder / METRICS
+    try:
+        with path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise _full(path, error) from error

@@ -1,0 +1,1 @@
+"""Types, errors, random streams, pytrees, sharding, batching and processes."""

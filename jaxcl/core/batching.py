@@ -1,0 +1,77 @@
+"""Walking through more examples than fit in one forward pass."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcl.core.sharding import along_all, replicated
+from jaxcl.core.types import Batch, Data, PyTree
+
+
+def examples(data: PyTree) -> int:
+    """The number of examples: the length of the common leading axis."""
+    lengths = {len(leaf) for leaf in jax.tree.leaves(data)}
+    if len(lengths) != 1:
+        raise ValueError(f"data: leading axes differ ({sorted(lengths)}); make them equal")
+    return lengths.pop()
+
+
+PORTION_BYTES = 2**28
+
+
+def on_host(data: PyTree) -> bool:
+    """Whether a part of the data stays on the host, since it does not fit the device."""
+    return any(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(data))
+
+
+def resident(data: Data) -> Batch:
+    """The data, all of it on the device."""
+    return {name: jnp.asarray(x) for name, x in data.items()}
+
+
+def portions(data: Data, rows: np.ndarray) -> Iterator[Batch]:
+    """Rows of data on the host, so many at a time as the device can hold at once."""
+    each = sum(math.prod(x.shape[1:]) * x.dtype.itemsize for x in data.values())
+    for part in np.array_split(rows, -(-len(rows) * each // PORTION_BYTES)):
+        yield {name: jnp.asarray(x[part]) for name, x in data.items()}
+
+
+def in_portions(f: Callable[[Batch], PyTree], data: Data) -> PyTree:
+    """``f(data)`` for an ``f`` that treats examples alone, wherever the data lies."""
+    if not on_host(data):
+        return f(resident(data))
+    found = [f(part) for part in portions(data, np.arange(examples(data)))]
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), *found)
+
+
+def map_batches(f: Callable[[Batch], PyTree], data: Batch, size: int) -> PyTree:
+    """``f(data)`` in batches of ``size``, for an ``f`` that treats examples alone.
+
+    The last batch is filled up by repeating the last example and its results
+    are cut off again, so every batch has the same shape and ``f`` is compiled
+    once.
+
+    Args:
+      f: maps a batch to a tree of arrays with the same leading axis.
+      data: the arrays, leading axis N.
+      size: examples in a batch, at least 1.
+
+    Returns:
+      The tree that ``f`` returns, with leading axis N.
+    """
+    n = examples(data)
+    if n == 0:
+        raise ValueError("data: no examples; pass at least one")
+    size = min(size, n)
+    batches = -(-n // size)
+    index = jnp.minimum(jnp.arange(batches * size), n - 1).reshape(batches, size)
+
+    def one(rows):
+        rows = along_all(rows)
+        return f({name: leaf[rows] for name, leaf in data.items()})
+
+    stacked = jax.lax.map(one, index)
+    return replicated(jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:])[:n], stacked))

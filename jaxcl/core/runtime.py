@@ -1,0 +1,70 @@
+"""Settings of the process that runs experiments; a library user makes their own."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def use_compilation_cache() -> None:
+    """Keeps compiled programs between processes, in the user's cache folder.
+
+    Unless ``JAX_COMPILATION_CACHE_DIR`` says where; set it to an empty string to
+    keep nothing.
+    """
+    import jax
+
+    from jaxcl.core.cache import folder
+
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(folder() / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+@contextmanager
+def compile_clock() -> Iterator[Callable[[], float]]:
+    """Counts the seconds that go into compiling, or into reading compiled programs.
+
+    Yields:
+      A function that says how many so far.
+    """
+    from jax import monitoring
+
+    spent: list[float] = []
+
+    def listen(event: str, duration_secs: float, **kwargs: object) -> None:
+        del kwargs
+        if event == "/jax/core/compile/backend_compile_duration":
+            spent.append(duration_secs)
+
+    monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield lambda: sum(spent)
+    finally:
+        monitoring.unregister_event_duration_listener(listen)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    import platform
+    from importlib import metadata
+
+    names = ("jaxcl", "jax", "jaxlib", "numpy", "optax", "orbax-checkpoint", "tensorflow-datasets")
+    return {"python": platform.python_version(), **{n: metadata.version(n) for n in names}}
+
+
+def git_commit() -> str | None:
+    """The checkout's commit, with ``+`` if files were changed since; None outside git."""
+    import subprocess
+
+    here = Path(__file__).parent
+
+    def git(*args: str) -> str:
+        command = ["git", "-C", str(here), *args]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", __file__)  # installed into another repository: not ours
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

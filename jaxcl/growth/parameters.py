@@ -1,0 +1,157 @@
+"""Growth: pure functions from a parameter tree to a larger one.
+
+Leaves that were there stay the very same arrays; nothing is written in place.
+"""
+
+import string
+from collections.abc import Callable, Mapping
+
+import jax
+
+from jaxcl.core.pytree import copy
+from jaxcl.core.random import stream
+from jaxcl.core.types import Params, PRNGKey, PyTree
+from jaxcl.networks.base import Net, Route
+
+Path = tuple[str, ...]
+"""The keys that lead to a leaf, such as ``("conv1", "t00", "w")``."""
+LETTERS = string.ascii_lowercase
+
+
+def task_name(index: int) -> str:
+    """The name of a task's branches and head; names sort as text in the order of tasks.
+
+    JAX sorts the keys of a dict, so the order of names must be that of tasks.  A letter
+    that grows with the number of digits stands before numbers of three digits or more.
+
+    >>> [task_name(index) for index in (7, 99, 100, 1000)]
+    ['t07', 't99', 'ta100', 'tb1000']
+    """
+    digits = f"{index:02d}"
+    return f"t{LETTERS[len(digits) - 3]}{digits}" if len(digits) > 2 else f"t{digits}"
+
+
+def task_index(name: str) -> int:
+    """The task that :func:`task_name` named.
+
+    >>> task_index("ta100")
+    100
+    """
+    return int(name.lstrip("t" + LETTERS))
+
+
+def _insert(params: Params, group: str, name: str, value: Params) -> Params:
+    if name in params[group]:
+        raise ValueError(f"{group}: {name!r} exists already; choose another name")
+    return {**params, group: {**params[group], name: value}}
+
+
+def add_head(net: Net, params: Params, task: str, classes: int, key: PRNGKey) -> Params:
+    """A tree with a new output layer for a task.
+
+    Args:
+      net: the network that the tree belongs to.
+      params: the tree to grow.
+      task: name of the new head.
+      classes: number of its outputs, at least 2.
+      key: for its initial weights.
+
+    Raises:
+      ValueError: fewer than two classes, or a head of that name exists.
+    """
+    if classes < 2:
+        raise ValueError(f"classes: {classes}; a head needs at least 2")
+    head = net.new_head(key, classes, sorted(params["heads"]))
+    return _insert(params, "heads", task, head)
+
+
+def add_branch(
+    net: Net,
+    params: Params,
+    layer: str,
+    task: str,
+    *,
+    key: PRNGKey,
+    source: str | None = None,
+) -> Params:
+    """A tree with a new branch of one layer.
+
+    Args:
+      net: the network that the tree belongs to.
+      params: the tree to grow.
+      layer: one of ``net.layers``.
+      task: name of the new branch: the task that it is made for.
+      key: for fresh initial weights.
+      source: start from a copy of this branch; fresh weights if None.
+
+    Raises:
+      ValueError: an unknown layer or source, or a branch of that name exists.
+    """
+    if layer not in net.layers:
+        raise ValueError(f"layer: {layer!r} cannot branch; choose from {', '.join(net.layers)}")
+    if source is None:
+        branch = net.new_branch(key, layer, sorted(params[layer]))
+        return _insert(params, layer, task, branch)
+    if source not in params[layer]:
+        has = ", ".join(sorted(params[layer])) or "none"
+        raise ValueError(f"source: {layer} has no branch {source!r}; it has {has}")
+    return _insert(params, layer, task, copy(params[layer][source]))
+
+
+def restarted(net: Net, params: Params, key: PRNGKey) -> Params:
+    """A tree of the same shapes with fresh weights everywhere."""
+    fresh = net.init(stream(key, "init"))
+    for layer in net.layers:
+        for i, name in enumerate(sorted(params[layer])):
+            fresh = add_branch(net, fresh, layer, name, key=stream(key, layer, i))
+    for i, name in enumerate(sorted(params["heads"])):
+        classes = len(params["heads"][name]["b"])
+        fresh = add_head(net, fresh, name, classes, stream(key, "heads", i))
+    return fresh
+
+
+def leaf_mask(params: Params, chosen: Callable[[Path], bool]) -> PyTree:
+    """A tree of Python booleans: which leaves a predicate on the path chooses."""
+    return jax.tree.map_with_path(lambda path, _: chosen(tuple(k.key for k in path)), params)
+
+
+def partition(params: Params, mask: PyTree) -> tuple[Params, Params]:
+    """Splits a tree in (chosen, rest), with None where a leaf is in the other part.
+
+    Differentiating with respect to the chosen part alone means that no gradient
+    of the rest is computed, and that no optimiser can move it.
+    """
+    chosen = jax.tree.map(lambda leaf, m: leaf if m else None, params, mask)
+    rest = jax.tree.map(lambda leaf, m: None if m else leaf, params, mask)
+    return chosen, rest
+
+
+def merge(chosen: Params, rest: Params) -> Params:
+    """The tree that :func:`partition` split."""
+    return jax.tree.map(
+        lambda a, b: b if a is None else a, chosen, rest, is_leaf=lambda x: x is None
+    )
+
+
+def on_route(net: Net, route: Route, path: Path) -> bool:
+    """False for a leaf of a branch that a task does not run through."""
+    layer = path[0]
+    return layer not in net.layers or path[1] == route[net.layers.index(layer)]
+
+
+def count(params: PyTree) -> int:
+    """Number of scalar parameters in a tree."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def weights(net: Net, params: Params) -> Mapping[str, int]:
+    """Number of parameters: ``total``, ``added`` and ``heads``.
+
+    ``added`` counts every branch of a layer but its first.
+    """
+    branches = [params[layer][name] for layer in net.layers for name in sorted(params[layer])[1:]]
+    return {
+        "total": count(params),
+        "added": sum(count(branch) for branch in branches),
+        "heads": count(params["heads"]),
+    }

@@ -1,0 +1,156 @@
+"""Which branches a new task shares with earlier ones, and which it gets anew."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxcl.core.errors import NonFiniteLoss
+from jaxcl.core.random import stream
+from jaxcl.core.types import Params, PRNGKey
+from jaxcl.growth.parameters import add_branch, add_head
+from jaxcl.growth.similarity import Moments, moments_from_sums
+from jaxcl.networks.base import Net, Route
+from jaxcl.scenarios.images import to_float
+
+Likeness = Callable[[str], float]
+"""The similarity of the new task to a branch; measured when it is asked for."""
+
+Rule = Callable[[Sequence[str], Likeness], str | None]
+"""(branches of a layer, likeness) -> the branch to share, or None for a new one."""
+
+Seen = dict[str, dict[str, Moments]]
+"""layer -> branch -> the channel statistics the branch saw on its own task."""
+
+
+def share(branches: Sequence[str], likeness: Likeness) -> str | None:
+    """Every task runs through the first branch (LwF, Algorithm 1)."""
+    del likeness
+    return branches[0]
+
+
+def split(branches: Sequence[str], likeness: Likeness) -> str | None:
+    """Every task gets a branch of its own (Algorithm 2)."""
+    del branches, likeness
+    return None
+
+
+def select(threshold: float, candidates: Literal["all", "latest", "first"] = "all") -> Rule:
+    """Share the most similar branch if it reaches the threshold (Algorithm 3).
+
+    Args:
+      threshold: from this similarity on.
+      candidates: which branches may be shared: all that there are, or one alone.
+    """
+
+    def choose(branches: Sequence[str], likeness: Likeness) -> str | None:
+        wanted = {"all": branches, "latest": branches[-1:], "first": branches[:1]}[candidates]
+        best = max(wanted, key=likeness)
+        return best if likeness(best) >= threshold else None
+
+    return choose
+
+
+def layer_moments(
+    net: Net, params: Params, route: Route, images: np.ndarray, batch: int = 100
+) -> dict[str, Moments]:
+    """Channel statistics of images along a route, over images and positions.
+
+    Args:
+      net: the network.
+      params: its parameters.
+      route: the branches to run through.
+      images: uint8 ``[n, height, width, channels]``.
+      batch: images in a forward pass.
+
+    Returns:
+      The moments of each branching layer's activations after the nonlinearity.
+    """
+    totals = None
+    for start in range(0, len(images), batch):
+        sums = _sums(net, params, images[start : start + batch], route)
+        sums = jax.tree.map(lambda x: np.asarray(x, np.float64), sums)
+        totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
+    assert totals is not None, "no images"
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(totals)):
+        raise NonFiniteLoss("activations: not finite on the images of a task; try a smaller --lr")
+    return {
+        layer: moments_from_sums(int(count), total, outer)
+        for layer, (count, total, outer) in totals.items()
+    }
+
+
+@partial(jax.jit, static_argnames=("net", "route"))
+def _sums(net: Net, params: Params, images: jax.Array, route: Route):
+    """Number of rows, their sum, and the sum of their outer products, by layer."""
+    sums = {}
+    for layer, x in net.activations(params, to_float(images), route).items():
+        rows = x.reshape(-1, x.shape[-1])
+        sums[layer] = (len(rows), rows.sum(0), rows.T @ rows)
+    return sums
+
+
+class Growth(NamedTuple):
+    """What a new task did to a network.
+
+    Attributes:
+      params: the larger tree.
+      route: the branches that the new task runs through.
+      similarity: layer -> branch -> similarity, as far as it was measured.
+    """
+
+    params: Params
+    route: Route
+    similarity: dict[str, dict[str, float]]
+
+
+def grow(
+    net: Net,
+    rule: Rule,
+    params: Params,
+    *,
+    task: str,
+    classes: int | None,
+    likeness: Callable[[str, str], float],
+    start: Literal["copy", "fresh"],
+    key: PRNGKey,
+) -> Growth:
+    """Makes room for a task: shares or adds a branch of each layer, may add a head.
+
+    Args:
+      net: the network.
+      rule: decides, layer by layer.
+      params: the tree to grow.
+      task: name of the new task.
+      classes: outputs of the new task's head; None if it uses one that is there.
+      likeness: ``(layer, branch) -> similarity`` of the new task to what the branch was
+        made for (:mod:`jaxcl.growth.task_similarity`); measured where the rule asks for it.
+      start: a new branch is a copy of the nearest one, or fresh.
+      key: for initial weights.
+    """
+    measured: dict[str, dict[str, float]] = {layer: {} for layer in net.layers}
+
+    def known(layer: str, branch: str) -> float:
+        if branch not in measured[layer]:
+            measured[layer][branch] = likeness(layer, branch)
+        return measured[layer][branch]
+
+    grown, route = params, []
+    for layer in net.layers:
+        branches, alike = sorted(params[layer]), partial(known, layer)
+        choice = rule(branches, alike) if branches else None
+        if choice is None:
+            copied = start == "copy" and branches
+            source = _nearest(branches, alike) if copied else None
+            layer_key = stream(key, layer)
+            grown = add_branch(net, grown, layer, task, key=layer_key, source=source)
+        route.append(choice or task)
+    if classes is not None:
+        grown = add_head(net, grown, task, classes, stream(key, "head"))
+    return Growth(grown, tuple(route), measured)
+
+
+def _nearest(branches: Sequence[str], likeness: Likeness) -> str:
+    return branches[0] if len(branches) == 1 else max(branches, key=likeness)

@@ -1,0 +1,122 @@
+"""How alike a new task is to what each branch was made for: the registry of similarities.
+
+Those of moments need no old data, and no training: the new task's images are sent along
+the route of the task that a branch was made for, and their statistics there are compared
+with those that the branch saw on its own task.  The others compare the responses of that
+network to the new task's images with the responses of a second one, which was trained on
+them.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcl.core.errors import NonFiniteLoss
+from jaxcl.core.types import Params
+from jaxcl.growth.representations import cka, rsa, svcca
+from jaxcl.growth.routing import Seen, layer_moments
+from jaxcl.growth.similarity import Moments, bures_similarity, cosine_similarity, frechet_similarity
+from jaxcl.networks.base import Net, Route, Routes
+from jaxcl.scenarios.images import to_float
+
+COMPARED = 500  # images whose responses are compared; all their pairs are
+POSITIONS = 20_000  # of all images together, where each is an example
+Likeness = Callable[[str, str], float]
+"""(layer, branch) -> the similarity of the new task to what the branch was made for."""
+
+
+class Look(NamedTuple):
+    """What there is to look at as a task comes.
+
+    Attributes:
+      net: the network.
+      params: the whole tree, before it grows.
+      routes: of the earlier tasks.
+      seen: the statistics that each branch saw on its own task.
+      images: () -> probe images of the new task, uint8.
+      second: (route) -> parameters that were trained on the new task, and their route;
+        they begin as those along the route, or from scratch.
+    """
+
+    net: Net
+    params: Params
+    routes: Routes
+    seen: Seen
+    images: Callable[[], np.ndarray]
+    second: Callable[[Route], tuple[Params, Route]]
+
+
+def _route(look: Look, branch: str) -> Route:
+    """Of the task that the branch was made for."""
+    return next(pathway.route for pathway in look.routes if pathway.task == branch)
+
+
+def by_moments(compare: Callable[[Moments, Moments], float]) -> Callable[[Look], Likeness]:
+    """A similarity of channel statistics."""
+
+    def make(look: Look) -> Likeness:
+        probes: dict[str, dict[str, Moments]] = {}
+
+        def likeness(layer: str, branch: str) -> float:
+            if branch not in probes:
+                route = _route(look, branch)
+                probes[branch] = layer_moments(look.net, look.params, route, look.images())
+            return compare(probes[branch][layer], look.seen[layer][branch])
+
+        return likeness
+
+    return make
+
+
+def by_responses(
+    compare: Callable[[np.ndarray, np.ndarray], float], rows: Callable[[np.ndarray], np.ndarray]
+) -> Callable[[Look], Likeness]:
+    """A similarity of two networks' responses to the new task's images."""
+
+    def make(look: Look) -> Likeness:
+        found: dict[str, tuple[dict[str, np.ndarray], ...]] = {}
+
+        def likeness(layer: str, branch: str) -> float:
+            if branch not in found:
+                route = _route(look, branch)
+                both = (look.params, route), look.second(route)
+                found[branch] = tuple(_responses(look, *each) for each in both)
+            x, y = (rows(each[layer]) for each in found[branch])
+            return compare(x, y)
+
+        return likeness
+
+    return make
+
+
+def _responses(look: Look, params: Params, route: Route) -> dict[str, np.ndarray]:
+    images = look.images()[:COMPARED]
+    found = look.net.activations(params, to_float(jnp.asarray(images)), route)
+    found = {layer: np.asarray(x) for layer, x in found.items()}
+    if not all(np.isfinite(x).all() for x in found.values()):
+        raise NonFiniteLoss("activations: not finite on the images of a task; try a smaller --lr")
+    return found
+
+
+def images_as_rows(x: np.ndarray) -> np.ndarray:
+    """An image is an example, all channels at all positions its units."""
+    return x.reshape(len(x), -1)
+
+
+def positions_as_rows(x: np.ndarray) -> np.ndarray:
+    """A position of an image is an example, the channels its units; at most so many."""
+    x = x.reshape(-1, x.shape[-1])
+    return x[:: -(-len(x) // POSITIONS)]
+
+
+SIMILARITIES: dict[str, Callable[[Look], Likeness]] = {
+    "frechet": by_moments(frechet_similarity),
+    "bures": by_moments(bures_similarity),
+    "cosine": by_moments(cosine_similarity),
+    "cka": by_responses(cka, images_as_rows),
+    "rsa": by_responses(rsa, images_as_rows),
+    "svcca": by_responses(svcca, positions_as_rows),
+}
+"""By the name that settings give it."""

@@ -1,0 +1,1 @@
+"""One learner that goes from task to task."""

@@ -1,0 +1,145 @@
+"""The scholar: a learner with a generator, which teaches the learner that it becomes.
+
+As a task comes, the generator of the tasks before draws images.  The new generator
+learns from them and from the task's own images; the new solver from what the loss
+transforms make of them (:func:`jaxcl.transforms.rehearsal.memory.generated`).
+
+References:
+  Shin, Lee, Kim & Kim, Continual learning with deep generative replay, 2017
+  (arXiv 1705.08690).
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcl.core.batching import map_batches, resident
+from jaxcl.core.pytree import copy
+from jaxcl.core.random import stream
+from jaxcl.core.types import Array, Batch, Int, Params, PRNGKey, UInt8
+from jaxcl.growth.heads import View, forward, own_logits, view_of
+from jaxcl.learner.epoch_chunks import Learning, Steps, means, stretches
+from jaxcl.learner.state import Epoch, Learner, Setup, new_task_weight, phase_key, task_key
+from jaxcl.training.generator import (
+    GanState,
+    Mixture,
+    no_totals,
+    run_iterations,
+    sample_images,
+    start,
+)
+from jaxcl.training.quality import quality, train_judge
+from jaxcl.training.vectorized import Work
+
+CANDIDATES = 3  # images drawn for each that is kept, where classes are to be balanced
+LABEL_BATCH = 500
+JUDGED_IMAGES = 5000
+
+
+@partial(jax.jit, static_argnames="view")
+def classify(view: View, params: Params, images: UInt8[Array, "n h w c"]) -> Int[Array, "n"]:
+    """The class that the network finds most probable, where all tasks share one output."""
+    logits_of, outputs_of = own_logits(view, tuple(range(len(view.routes)))), forward(view)
+
+    def one(batch: Batch) -> Array:
+        return jnp.argmax(logits_of(outputs_of(params, batch), batch), -1)
+
+    return map_batches(one, {"image": images}, LABEL_BATCH)
+
+
+def balanced(key: PRNGKey, labels: Int[Array, "m"], n: int) -> Int[Array, "n"]:
+    """``n`` rows drawn with replacement so that every label that occurs is as frequent."""
+    counts = jnp.zeros(len(labels), jnp.int32).at[labels].add(1)
+    chances = 1 / counts[labels]
+    return jax.random.choice(key, len(labels), (n,), p=chances / chances.sum())
+
+
+def imagine(setup: Setup, learner: Learner) -> UInt8[Array, "n h w c"] | None:
+    """Images of the tasks before; None if there is no generator that has learned any.
+
+    They are the same whenever they are asked for in a task before its solver trains.
+    """
+    if setup.scholar is None or not learner.generator:
+        return None
+    config, gan, key = setup.config, setup.scholar.gan, stream(task_key(learner), "imagine")
+    judged = config.balance and (setup.setting.joined or setup.setting.shared_head)
+    n = config.generated
+    images = sample_images(gan, learner.generator, key, CANDIDATES * n if judged else n)
+    if not judged:
+        return images
+    view = view_of(setup.net, learner.routes[: learner.position], setup.setting)
+    labels = classify(view, learner.params, images)
+    return images[balanced(stream(key, "balance"), labels, n)]
+
+
+def _mixture(setup: Setup, learner: Learner, replayed: Array | None) -> Mixture:
+    real = resident(setup.train[learner.position])["image"]
+    if replayed is None:
+        return Mixture(real, real[:1], jnp.float32(1))
+    return Mixture(real, replayed, jnp.float32(new_task_weight(setup, learner.position)))
+
+
+def train_generator(
+    setup: Setup, learner: Learner, epoch: Epoch, imagined: Array | None, *, last: bool
+) -> Learning:
+    """Some iterations of the generator; returns the learner and the means of the metrics.
+
+    Args:
+      setup: of the run.
+      learner: whose generator learns.
+      epoch: an entry of its schedule.
+      imagined: images of the tasks before.
+      last: whether the generator has then learned the task.
+    """
+    program, gan, totals = setup.scholar, learner.gan, learner.totals
+    assert program is not None
+    if epoch.number == 0 and learner.done == 0:
+        key = phase_key(learner, epoch)
+        if gan is None or setup.config.scratch:
+            gan = start(program, key)
+        gan = gan._replace(step=jnp.int32(0), key=key)
+    assert gan is not None
+    mixture = _mixture(setup, learner, imagined)
+    if totals is None:
+        totals = no_totals(program, gan, mixture)
+
+    def ask(learner: Learner, first: np.int32, end: np.int32) -> Work:
+        return Work(run_iterations, program, learner.gan, learner.totals, (mixture,), first, end)
+
+    def take(learner: Learner, gan: GanState) -> Learner:
+        return learner._replace(gan=gan)
+
+    learner = learner._replace(gan=gan, totals=totals)
+    phase = Steps(ask, take)
+    learner = yield from stretches(setup, learner, phase, epoch.steps, "--generator-lr")
+    assert learner.gan is not None
+    assert learner.totals is not None
+    found = means(learner.totals.sums, epoch.steps)
+    if last:  # a copy: the average itself is given away as the next task's training begins
+        learner = learner._replace(generator=copy(learner.gan.average))
+        found |= {f"quality.{name}": value for name, value in _quality(setup, learner).items()}
+    return learner._replace(epoch=learner.epoch + 1, done=0, totals=None), found
+
+
+def _quality(setup: Setup, learner: Learner) -> dict[str, float]:
+    """Figures of what the generator makes, against the real images of the tasks so far."""
+    assert setup.scholar is not None
+    key, told_apart = task_key(learner), setup.setting.joined or setup.setting.shared_head
+    tasks: list[Batch] = []
+    for i, task in enumerate(map(resident, setup.train[: learner.position + 1])):
+        offset = 0 if told_apart else sum(setup.classes[:i])
+        tasks.append({"image": task["image"], "label": task["label"] + offset})
+    drawn = sample_images(
+        setup.scholar.gan, learner.generator, stream(key, "quality"), JUDGED_IMAGES
+    )
+    return quality(train_judge(stream(key, "judge"), tasks), drawn)
+
+
+def pictures(setup: Setup, learner: Learner, n: int) -> UInt8[np.ndarray, "n h w c"]:
+    """Images of the generator as it stands, of the same codes whenever they are asked for."""
+    assert setup.scholar is not None
+    assert learner.gan is not None
+    key = stream(jax.random.key(learner.seed), "pictures")
+    return np.asarray(sample_images(setup.scholar.gan, learner.gan.average, key, n))

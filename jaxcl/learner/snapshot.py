@@ -1,0 +1,170 @@
+"""A learner as named arrays and JSON, and back: what a checkpoint holds."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import tree_util
+from numpy import ndarray
+
+from jaxcl.core import processes
+from jaxcl.core.types import Params, PyTree
+from jaxcl.growth.parameters import partition
+from jaxcl.growth.similarity import Moments
+from jaxcl.learner.state import Learner, Setup, phase_key, schedule, trained_mask
+from jaxcl.networks import Pathway
+from jaxcl.training.events import GENERATOR
+from jaxcl.training.generator import GanState, start
+from jaxcl.training.loop import Totals
+from jaxcl.training.train_step import TrainState
+
+SAME = (
+    "seed", "position", "epoch", "done", "row", "matrix", "similarity", "first", "bytes", "seconds",
+)  # fmt: skip
+"""Fields of a learner that are JSON as they are."""
+
+
+class Snapshot(NamedTuple):
+    """A learner, copied to the host.
+
+    Attributes:
+      arrays: leaves under the names of their paths, such as ``params/fc1/w``.
+      meta: everything else, as JSON.
+    """
+
+    arrays: dict[str, ndarray]
+    meta: dict[str, Any]
+
+
+def take(learner: Learner) -> Snapshot:
+    """Copies a learner whose present task has begun.
+
+    Keys of random numbers are not kept: they follow from the seed and the position.
+    """
+    state, gan = learner.state, learner.gan
+    assert state is not None or gan is not None, "no step was made yet"
+    tree = {
+        "params": learner.params,
+        "opt": learner.opt if state is None else state.opt,
+        "step": None if state is None else state.step,
+        "cl": learner.cl,
+        "gan": None if gan is None else gan._replace(key=None),
+        "generator": learner.generator,
+        "seen": learner.seen,
+        "totals": learner.totals,
+    }
+    leaves = tree_util.tree_leaves_with_path(tree)
+    names = [tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
+    for name, (path, _) in zip(names, leaves, strict=True):
+        if name.count("/") != len(path) - 1:
+            raise ValueError(f"{name}: a key of the state has a slash in it; choose another")
+    # A copy: the device's own memory is given away as the run goes on.
+    arrays = {name: processes.on_host(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
+    return Snapshot(arrays, {name: getattr(learner, name) for name in (*SAME, "routes")})
+
+
+def take_all(learners: Sequence[Learner]) -> Snapshot:
+    """Copies the learners that run together; an array's name begins with its seed."""
+    taken = [take(learner) for learner in learners]
+    arrays = {f"{s.meta['seed']}/{name}": x for s in taken for name, x in s.arrays.items()}
+    return Snapshot(arrays, {"learners": [s.meta for s in taken]})
+
+
+def restore_all(setup: Setup, snapshot: Snapshot) -> list[Learner]:
+    """The learners that :func:`take_all` copied, to the bit."""
+    parts: dict[str, dict[str, ndarray]] = {}
+    for name, array in snapshot.arrays.items():
+        seed, rest = name.split("/", 1)
+        parts.setdefault(seed, {})[rest] = array
+    metas = snapshot.meta["learners"]
+    return [restore(setup, Snapshot(parts[str(meta["seed"])], meta)) for meta in metas]
+
+
+def restore(setup: Setup, snapshot: Snapshot) -> Learner:
+    """The learner that :func:`take` copied, to the bit."""
+    meta, tree = snapshot.meta, _nested(snapshot.arrays)
+    params = jax.tree.map(jnp.asarray, tree["params"])
+    moments = {
+        layer: {branch: Moments(**found) for branch, found in tree["seen"].get(layer, {}).items()}
+        if "seen" in tree
+        else {}
+        for layer in setup.net.layers
+    }
+    routes = tuple(Pathway(task, tuple(route), head) for task, route, head in meta["routes"])
+    cl = _rebuild(jax.eval_shape(setup.transform.init, params), tree.get("cl"))
+    totals = _rebuild(Totals({}, jnp.int32(0)), tree["totals"]) if "totals" in tree else None
+    learner = Learner(
+        **{name: meta[name] for name in SAME},
+        params=params,
+        state=None,
+        opt=None,  # that of the task before has served its purpose
+        totals=totals,
+        cl=cl,
+        gan=_gan(setup, tree),
+        generator=jax.tree.map(jnp.asarray, tree.get("generator", {})),
+        seen=moments,
+        routes=routes,
+    )
+    # Between epochs the state is still that of the phase of the epoch before.
+    number = learner.epoch if learner.done else learner.epoch - 1
+    epoch = schedule(setup, learner.position)[number]
+    key = phase_key(learner, epoch)
+    if learner.gan is not None:
+        generators = schedule(setup, learner.position)[0]
+        learner = learner._replace(gan=learner.gan._replace(key=phase_key(learner, generators)))
+    if epoch.phase == GENERATOR:
+        return learner._replace(opt=_kept(setup, params, tree.get("opt")))
+    trained, frozen = partition(params, trained_mask(setup, learner, epoch))
+    opt = _rebuild(jax.eval_shape(setup.optimizer.init, trained), tree.get("opt"))
+    step = jnp.asarray(tree["step"])
+    return learner._replace(state=TrainState(step, trained, frozen, opt, cl, key))
+
+
+def _gan(setup: Setup, tree: dict[str, Any]) -> GanState | None:
+    """The generator's training, as far as there is any, without its key."""
+    if "gan" not in tree or setup.scholar is None:
+        return None
+    like = jax.eval_shape(partial(start, setup.scholar), jax.random.key(0))
+    return _rebuild(like._replace(key=None), tree["gan"])
+
+
+def _kept(setup: Setup, params: Params, found: Any) -> PyTree | None:
+    """The optimiser's state of the task before; leaves that did not train are None."""
+    if found is None:
+        return None
+    opt = _rebuild(jax.eval_shape(setup.optimizer.init, params), found)
+    return jax.tree.map(lambda x: None if isinstance(x, jax.ShapeDtypeStruct) else x, opt)
+
+
+def _nested(arrays: dict[str, ndarray]) -> dict[str, Any]:
+    """Arrays under paths as nested dictionaries."""
+    tree: dict[str, Any] = {}
+    for path, array in arrays.items():
+        *parents, name = path.split("/")
+        place = tree
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[name] = array
+    return tree
+
+
+def _rebuild(like: PyTree, found: Any) -> PyTree:
+    """Nested dictionaries as the containers of ``like``.
+
+    Dictionaries may have grown since ``like`` was made; tuples have not.  Where
+    nothing was stored, there was no leaf, and ``like`` has none either.
+    """
+    if isinstance(found, ndarray):
+        return jnp.asarray(found)
+    if isinstance(like, tuple):
+        names = getattr(like, "_fields", None) or [str(i) for i in range(len(like))]
+        stored = found or {}
+        parts = [_rebuild(part, stored.get(name)) for part, name in zip(like, names, strict=True)]
+        return type(like)(*parts) if hasattr(like, "_fields") else tuple(parts)
+    if isinstance(like, dict) or found is not None:
+        inner, stored = like if isinstance(like, dict) else {}, found or {}
+        names = {**inner, **stored}
+        return {name: _rebuild(inner.get(name), stored.get(name)) for name in names}
+    return like

@@ -1,0 +1,1 @@
+"""The methods against forgetting and their settings."""

@@ -1,0 +1,108 @@
+"""The small convolutional network of the LwF path-selection paper, with branches.
+
+Parameters are nested dictionaries::
+
+    {"conv1": {"t00": {"w", "b"}}, "conv2": {"t00": {...}, "t02": {...}},
+     "fc1": {"w", "b"}, "heads": {"t00": {"w", "b"}, ...}}
+
+A route says which branch of each convolution layer a task runs through; FC1 is
+shared, and every task has a head of its own.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import jax
+
+from jaxcl.core.types import Array, Params, PRNGKey
+from jaxcl.networks.base import Net, Route, Routes
+from jaxcl.networks.conv import Formulation, default_formulation, in_chunks, save_for_backward
+from jaxcl.networks.layers import PLAIN, Layers, weights
+
+
+def cnn(
+    *,
+    size: int = 32,
+    channels: int = 3,
+    filters: tuple[int, ...] = (32, 64),
+    hidden: int = 128,
+    formulation: Formulation | None = None,
+) -> Net:
+    """Conv 3x3 valid + ReLU for each of ``filters``, max-pool 2x2, FC + ReLU, heads.
+
+    With the defaults: Conv1 896 weights, Conv2 18,496, FC1 1,605,760, and
+    ``128 C + C`` for a head of C classes (1,290 for ten).
+
+    Args:
+      size: height and width of the images.
+      channels: of the images.
+      filters: output channels of each convolution layer.
+      hidden: units of FC1.
+      formulation: of the convolution; by default what suits the platform.
+
+    Returns:
+      A :class:`~jaxcl.nets.base.Net` whose branching layers are the convolutions
+      ``conv1, conv2, ...``.
+    """
+    names = tuple(f"conv{i + 1}" for i in range(len(filters)))
+    inputs = (channels, *filters[:-1])
+    depths = dict(zip(names, zip(inputs, filters, strict=True), strict=True))
+    side = (size - 2 * len(filters)) // 2
+
+    def init(key: PRNGKey) -> Params:
+        empty = {layer: {} for layer in names}
+        return {**empty, "fc1": weights(key, (side * side * filters[-1], hidden)), "heads": {}}
+
+    def new_branch(key: PRNGKey, layer: str, earlier: Sequence[str]) -> Params:
+        del earlier
+        return weights(key, (3, 3, *depths[layer]))
+
+    def new_head(key: PRNGKey, classes: int, earlier: Sequence[str]) -> Params:
+        del earlier
+        return weights(key, (hidden, classes))
+
+    def convolutions(
+        params: Params, images: Array, routes: Iterable[Route], how: Formulation, layers: Layers
+    ) -> dict[Route, Array]:
+        """Values before the nonlinearity, by (part of a) route; each part once."""
+        before: dict[Route, Array] = {}
+        for route in routes:
+            for depth, layer in enumerate(names[: len(route)]):
+                part = route[: depth + 1]
+                if part in before:
+                    continue
+                x = jax.nn.relu(before[part[:-1]]) if depth else images
+                branch = params[layer][part[-1]]
+                before[part] = save_for_backward(layers.conv(x, branch, how))
+        return before
+
+    def apply(
+        params: Params, images: Array, routes: Routes, layers: Layers = PLAIN
+    ) -> dict[str, Array]:
+        how = formulation or default_formulation()
+        paths = sorted({pathway.route for pathway in routes})
+
+        def pooled(images: Array) -> list[Array]:
+            inner = convolutions(params, images, [path[:-1] for path in paths], how, layers)
+            found = []
+            for *part, last in paths:
+                x = jax.nn.relu(inner[tuple(part)]) if part else images
+                # ReLU after pooling gives the same values for a quarter of the work.
+                y = save_for_backward(layers.conv_pool(x, params[names[-1]][last], how))
+                found.append(jax.nn.relu(y).reshape(len(x), -1))
+            return found
+
+        features = in_chunks(pooled, images) if how == "patches" else pooled(images)
+        units = {
+            path: jax.nn.relu(layers.dense(x, params["fc1"]))
+            for path, x in zip(paths, features, strict=True)
+        }
+        return {
+            task: layers.dense(units[route], params["heads"][head]) for task, route, head in routes
+        }
+
+    def activations(params: Params, images: Array, route: Route) -> dict[str, Array]:
+        how = formulation or default_formulation()
+        before = convolutions(params, images, [route], how, PLAIN)
+        return {layer: jax.nn.relu(before[route[: depth + 1]]) for depth, layer in enumerate(names)}
+
+    return Net(names, init, new_branch, new_head, apply, activations, gathers=True)

@@ -1,0 +1,162 @@
+"""Progressive networks: a column for each task, with lateral adapters.
+
+Parameters are nested dictionaries::
+
+    {"column": {"t00": {"conv1": {...}, "conv2": {...}, "fc1": {...}},
+                "t01": {"conv1": ..., "fc1": {..., "side": {"scale", "reduce", "expand"}}}},
+     "heads": {"t00": {"w", "b"}, "t01": {"w", "b", "side"}}}
+
+A column sees what the columns before it made of the image, through adapters of its
+own; nothing flows back, so older tasks' outputs stay as they were to the bit.
+"""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+
+from jaxcl.core.random import stream
+from jaxcl.core.types import Array, Params, PRNGKey
+from jaxcl.networks.base import Net, Route, Routes
+from jaxcl.networks.conv import (
+    Formulation,
+    conv2d,
+    default_formulation,
+    in_chunks,
+    max_pool,
+    save_for_backward,
+)
+from jaxcl.networks.layers import PLAIN, Layers, weights
+
+REDUCED = 4  # an adapter has a quarter of the units of the layer it looks at
+Operation = Callable[[Array, Array], Array]
+"""``(x, w) -> y``, without a bias."""
+
+
+def columns(
+    *,
+    size: int = 32,
+    channels: int = 3,
+    filters: tuple[int, ...] = (32, 64),
+    hidden: tuple[int, ...] = (128,),
+    formulation: Formulation | None = None,
+) -> Net:
+    """A progressive network of convolutions, a pooling, dense layers, and heads.
+
+    Each layer but a column's first computes, with h the activations below,
+
+        relu(W h_own + b + U relu(V (scale * h_before)))
+
+    where ``h_before`` are those of all columns before, side by side; V is a 1x1
+    convolution where h are images.  The first column has no adapters and is the
+    network of :func:`~jaxcl.nets.cnn.cnn`, or without filters that of
+    :func:`~jaxcl.nets.mlp.mlp`.
+
+    Args:
+      size: height and width of the images.
+      channels: of the images.
+      filters: output channels of each 3x3 convolution layer; none for flat inputs.
+      hidden: units of each dense layer.
+      formulation: of the convolutions; by default what suits the platform.
+
+    References:
+      Rusu et al., Progressive neural networks, 2016 (arXiv 1606.04671), eq. 2.
+    """
+    convolutions = tuple(f"conv{i + 1}" for i in range(len(filters)))
+    dense_layers = tuple(f"fc{i + 1}" for i in range(len(hidden)))
+    side = (size - 2 * len(filters)) // 2 if filters else size
+    widths = (channels, *filters)
+    area = side * side  # a dense layer's input is so many positions of the last width
+    flat = (area * widths[-1], *hidden)
+
+    def adapter(key: PRNGKey, width: int, earlier: int, positions: int, out: tuple) -> Params:
+        small = max(1, width // REDUCED)
+        return {
+            "scale": jnp.ones(earlier, jnp.float32),
+            "reduce": weights(stream(key, "reduce"), (width * earlier, small)),
+            "expand": weights(stream(key, "expand"), (*out[:-2], small * positions, out[-1]))["w"],
+        }
+
+    def layer(key: PRNGKey, shape: tuple, width: int, positions: int, earlier: int) -> Params:
+        """Weights of a shape, with an adapter if there is a column to look at."""
+        own = weights(key, shape)
+        if not earlier:
+            return own
+        return {**own, "side": adapter(stream(key, "side"), width, earlier, positions, shape)}
+
+    def new_branch(key: PRNGKey, name: str, earlier: Sequence[str]) -> Params:
+        del name
+        n, made = len(earlier), {}
+        for i, conv in enumerate(convolutions):
+            shape = (3, 3, *widths[i : i + 2])
+            made[conv] = layer(stream(key, conv), shape, widths[i], 1, n if i else 0)
+        for i, dense in enumerate(dense_layers):
+            width, positions = (hidden[i - 1], 1) if i else (widths[-1], area)
+            seen = n if i or filters else 0
+            made[dense] = layer(stream(key, dense), flat[i : i + 2], width, positions, seen)
+        return made
+
+    def new_head(key: PRNGKey, classes: int, earlier: Sequence[str]) -> Params:
+        width, positions = (hidden[-1], 1) if hidden else (widths[-1], area)
+        seen = len(earlier) if hidden or filters else 0
+        return layer(key, (flat[-1], classes), width, positions, seen)
+
+    def apply(
+        params: Params, images: Array, routes: Routes, layers: Layers = PLAIN
+    ) -> dict[str, Array]:
+        del layers
+        how = formulation or default_formulation()
+        last = max(path.route[0] for path in routes)
+        names = [name for name in sorted(params["column"]) if name <= last]
+
+        def convolve(x: Array, w: Array) -> Array:
+            return conv2d(x, w, how)
+
+        def pooled(x: Array) -> list[Array]:
+            maps = [x] * len(names)
+            for conv in convolutions:
+                before = [
+                    _units(params["column"][name][conv], maps, i, convolve)
+                    for i, name in enumerate(names)
+                ]
+                last = conv == convolutions[-1]
+                maps = [jax.nn.relu(max_pool(b) if last else b) for b in before]
+            return maps
+
+        units = in_chunks(pooled, images) if filters and how == "patches" else pooled(images)
+        for dense in dense_layers:
+            weights_of = [params["column"][name][dense] for name in names]
+            units = [
+                jax.nn.relu(_units(w, units, i, _flat_product)) for i, w in enumerate(weights_of)
+            ]
+        places = {name: i for i, name in enumerate(names)}
+        return {
+            task: _units(params["heads"][head], units, places[route[0]], _flat_product)
+            for task, route, head in routes
+        }
+
+    def activations(params: Params, images: Array, route: Route) -> dict[str, Array]:
+        """Nothing: a column is always new, so nobody asks how alike it is."""
+        del params, images, route
+        return {}
+
+    def init(key: PRNGKey) -> Params:
+        del key
+        return {"column": {}, "heads": {}}
+
+    return Net(("column",), init, new_branch, new_head, apply, activations)
+
+
+def _flat_product(x: Array, w: Array) -> Array:
+    return x.reshape(len(x), -1) @ w
+
+
+def _units(params: Params, below: Sequence[Array], place: int, operation: Operation) -> Array:
+    """A layer of one column before its nonlinearity; ``below`` by column."""
+    out = operation(below[place], params["w"]) + params["b"]
+    if "side" in params:
+        side = params["side"]
+        scaled = [x * scale for x, scale in zip(below[:place], side["scale"], strict=True)]
+        seen = jnp.concatenate(scaled, -1) @ side["reduce"]["w"] + side["reduce"]["b"]
+        out = out + operation(jax.nn.relu(save_for_backward(seen)), side["expand"])
+    return save_for_backward(out)

@@ -1,0 +1,79 @@
+"""Several methods on one scenario: a table, a picture, JSON, and what to expect."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from jaxcl.checkpointing import run_folder
+from jaxcl.methods.table import METHODS
+from jaxcl.reporting import plots
+from jaxcl.reporting.metrics import Matrix
+from jaxcl.reporting.report import mean_text
+
+Summary = dict[str, Any]
+FIGURES = {
+    "average_accuracy": "average",
+    "learning_accuracy": "learned",
+    "forgetting": "forgotten",
+    "backward_transfer": "backward",
+    "forward_transfer": "forward",
+}
+JSON, PICTURE = "comparison.json", "comparison.png"
+
+
+def table(summaries: Sequence[Summary]) -> Table:
+    """Methods against their figures, means and standard errors over the seeds."""
+    first = summaries[0]
+    n = len(first["seeds"])
+    seeds = "1 seed" if n == 1 else f"mean ± standard error of {n} seeds"
+    made = Table(
+        title=f"scenario {first['scenario']} ({first['setting']}), {seeds}",
+        caption="average and learning accuracy (%), forgetting, backward and forward transfer"
+        " (points), wall time of a seed",
+        box=box.SIMPLE_HEAD,
+    )
+    made.add_column("method", no_wrap=True)
+    for name in (*FIGURES.values(), "time"):
+        made.add_column(name, justify="right", no_wrap=True)
+    for summary in summaries:
+        seconds = np.mean([sum(s.values()) for s in summary["task_seconds"]])
+        cells = [mean_text(summary[name]) for name in FIGURES]
+        made.add_row(summary["method"], *cells, f"{seconds:.0f} s")
+    return made
+
+
+def expectations(summaries: Sequence[Summary]) -> list[str]:
+    """One line for each method that cannot be expected to do well here, and why."""
+    lines = []
+    for summary in summaries:
+        why = dict(METHODS[summary["method"]].fails).get(summary["setting"])
+        if why is not None and summary.get("replay") in (None, "noise"):
+            lines.append(f"{summary['method']} is expected to fail here: {why}.")
+    return lines
+
+
+def write(summaries: Sequence[Summary], folder: Path) -> None:
+    """Writes ``comparison.json`` and ``comparison.png``."""
+    kept = ("method", "scenario", "setting", "seeds", *FIGURES, "final", "weights", "task_seconds")
+    rows = [{name: summary[name] for name in kept} for summary in summaries]
+    run_folder.write_bytes(folder / JSON, json.dumps(rows, indent=1).encode())
+    first = summaries[0]
+    title = f"scenario {first['scenario']} ({first['setting']})"
+    picture = plots.average_curves(
+        {summary["method"]: average_so_far(summary["accuracy"]) for summary in summaries}, title
+    )
+    run_folder.write_bytes(folder / PICTURE, picture)
+
+
+def average_so_far(matrices: Sequence[Matrix]) -> np.ndarray:
+    """[seed][tasks learned] -> mean accuracy over the tasks learned so far, percent."""
+    return np.array([[_mean(row[: i + 1]) for i, row in enumerate(m)] for m in matrices])
+
+
+def _mean(row: Sequence[float | None]) -> float:
+    return float(np.mean(np.asarray(row, float)))

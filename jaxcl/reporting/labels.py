@@ -1,0 +1,18 @@
+"""Points of a grid as text."""
+
+from typing import Any
+
+
+def label(point: dict[str, Any]) -> str:
+    """A point as text, which can be the name of a folder.
+
+    >>> label({"strength": 1000.0, "start": "copy"})
+    'strength=1000,start=copy'
+    """
+    return ",".join(f"{name}={value_text(value)}" for name, value in point.items())
+
+
+def value_text(value: Any) -> str:
+    """A value as short as it can be told from others."""
+    short = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return short if not isinstance(value, float) or float(short) == value else repr(value)

@@ -1,0 +1,97 @@
+"""The result of a run as one JSON object."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxcl.checkpointing.config_file import to_toml
+from jaxcl.core.runtime import git_commit, versions
+from jaxcl.methods.config import Config
+from jaxcl.reporting.metrics import (
+    average_accuracy,
+    backward_transfer,
+    forgetting,
+    forward_transfer,
+    learning_accuracy,
+    mean_sem,
+)
+from jaxcl.training.events import GENERATOR, EpochEnded, SeedEnded
+
+
+def summarise(
+    config: Config,
+    names: Sequence[str],
+    chance: Sequence[float],
+    results: Sequence[SeedEnded],
+    seconds: float,
+    compile_seconds: float = 0.0,
+) -> dict[str, Any]:
+    """What ``summary.json`` holds.
+
+    Args:
+      config: of the run.
+      names: of the tasks.
+      chance: expected accuracy of a random network on each task, percent.
+      results: one for each seed.
+      seconds: wall time of everything.
+      compile_seconds: how many of them went into compiling.
+
+    Returns:
+      ``method, replay, scenario, setting, validation, seeds, tasks``; ``accuracy``
+      [seed][trained up to task][task] in percent, None before a task is seen; ``final`` (task ->
+      mean and sem), ``average_accuracy, forgetting, backward_transfer,
+      forward_transfer, learning_accuracy`` (mean and sem over the seeds, percent
+      or percentage points); ``weights, routes, similarity, state_bytes,
+      task_seconds`` for each seed; ``config, seconds, compile_seconds, argv, versions, git``.
+    """
+    matrices = [result.matrix for result in results]
+    return {
+        "method": config.method,
+        "replay": config.replay,
+        "scenario": config.scenario,
+        "setting": config.setting,
+        "validation": config.validation,
+        "seeds": [result.seed for result in results],
+        "tasks": list(names),
+        "accuracy": matrices,
+        "final": {name: mean_sem([m[-1][i] for m in matrices]) for i, name in enumerate(names)},
+        "average_accuracy": mean_sem([average_accuracy(m) for m in matrices]),
+        "forgetting": mean_sem([forgetting(m) for m in matrices]),
+        "backward_transfer": mean_sem([backward_transfer(m) for m in matrices]),
+        "forward_transfer": mean_sem(
+            [forward_transfer(list(r.first.values()), chance) for r in results]
+        ),
+        "learning_accuracy": mean_sem([learning_accuracy(m) for m in matrices]),
+        "weights": [result.weights for result in results],
+        "routes": [result.routes for result in results],
+        "similarity": [result.similarity for result in results],
+        "state_bytes": [result.bytes for result in results],
+        "task_seconds": [result.seconds for result in results],
+        "config": to_toml(config),
+        "seconds": seconds,
+        "compile_seconds": compile_seconds,
+        "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "versions": versions(),
+        "git": git_commit(),
+    }
+
+
+def portable(summary: dict[str, Any]) -> dict[str, Any]:
+    """A summary without the folders of one machine, its configuration as lines."""
+    kept = {name: value for name, value in summary.items() if name != "argv"}
+    lines = summary["config"].splitlines()
+    return {**kept, "config": [text for text in lines if not text.startswith("data_dir")]}
+
+
+def curves(
+    epochs: Sequence[EpochEnded], names: Sequence[str]
+) -> tuple[dict[str, list[list[float | None]]], list[int]]:
+    """Accuracy of each task by seed and epoch, and the epochs at which tasks ended."""
+    epochs = [event for event in epochs if event.phase != GENERATOR]  # the solver stands still
+    seeds = list(dict.fromkeys(event.seed for event in epochs))
+    by_seed = [[event for event in epochs if event.seed == seed] for seed in seeds]
+    table = {name: [[e.accuracy.get(name) for e in run] for run in by_seed] for name in names}
+    first = by_seed[0]
+    ends = [sum(e.position <= position for e in first) for position in range(len(names))]
+    return table, ends

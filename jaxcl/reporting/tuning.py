@@ -1,0 +1,148 @@
+"""Runs that differ in some settings: a table, a picture, JSON, and the best of them."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from jaxcl.checkpointing import run_folder
+from jaxcl.reporting import plots
+from jaxcl.reporting.comparison import FIGURES as ALL_FIGURES
+from jaxcl.reporting.comparison import Summary
+from jaxcl.reporting.labels import label, value_text
+from jaxcl.reporting.report import mean_text
+
+FIGURES = {n: ALL_FIGURES[n] for n in ("average_accuracy", "learning_accuracy", "forgetting")}
+JSON, PICTURE = "sweep.json", "sweep.png"
+
+
+class Tried(NamedTuple):
+    """A point of the grid.
+
+    Attributes:
+      point: setting -> value.
+      summary: of its run; None where the loss was not finite.
+      part: 1 if it was trained to the end; n for an n-th of that, after which it was left
+        out.
+    """
+
+    point: dict[str, Any]
+    summary: Summary | None
+    part: int = 1
+
+
+def best(tried: Sequence[Tried]) -> Tried:
+    """The point with the highest mean of the average accuracy, the first of equals.
+
+    Of those that were trained to the end.
+
+    Raises:
+      ValueError: no run ended.
+    """
+    return max((each for each in tried if each.summary and each.part == 1), key=score)
+
+
+def score(each: Tried) -> float:
+    """The mean of the average accuracy, percent; nan where the loss was not finite."""
+    return np.nan if each.summary is None else each.summary["average_accuracy"]["mean"]
+
+
+def table(tried: Sequence[Tried]) -> Table:
+    """Points against their figures, means and standard errors over the seeds."""
+    first = next(each.summary for each in tried if each.summary is not None)
+    n = len(first["seeds"])
+    seeds = "1 seed" if n == 1 else f"mean ± standard error of {n} seeds"
+    made = Table(
+        title=f"{first['method']} on scenario {first['scenario']} ({first['setting']}), {seeds}",
+        caption="average and learning accuracy (%), forgetting (points); * the best average",
+        box=box.SIMPLE_HEAD,
+    )
+    shorter = any(each.part > 1 for each in tried)
+    for name in (*tried[0].point, *(["trained"] if shorter else []), *FIGURES.values(), ""):
+        made.add_column(name, justify="right", no_wrap=True)
+    chosen = best(tried)
+    for each in tried:
+        cells = [value_text(value) for value in each.point.values()]
+        cells += ["whole" if each.part == 1 else f"1/{each.part}"] if shorter else []
+        if each.summary is None:
+            made.add_row(*cells, "diverged")
+            continue
+        figures = [mean_text(each.summary[name]) for name in FIGURES]
+        made.add_row(*cells, *figures, "*" if each is chosen else "")
+    return made
+
+
+def _shown(each: Tried) -> tuple[float, ...]:
+    assert each.summary is not None
+    return tuple(each.summary[name]["mean"] for name in FIGURES)
+
+
+def best_text(tried: Sequence[Tried]) -> str:
+    """One line: the best point, its average accuracy, and what is within its error."""
+    chosen = best(tried)
+    assert chosen.summary is not None
+    ended = [each for each in tried if each.summary is not None and each.part == 1]
+    if len(ended) > 1 and len({_shown(each) for each in ended}) == 1:
+        return "no value made a difference: does the method use this setting?"
+    figure = chosen.summary["average_accuracy"]
+    text = f"best: {label(chosen.point)}, average accuracy {mean_text(figure)} %"
+    error = figure["sem"]
+    close = [
+        each for each in ended if each is not chosen and score(each) >= score(chosen) - (error or 0)
+    ]
+    if error is not None and close:
+        text += f"; within its error: {'; '.join(label(each.point) for each in close)}"
+    return text
+
+
+def write(
+    tried: Sequence[Tried], first: Sequence[Tried], varied: dict[str, list[Any]], folder: Path
+) -> None:
+    """Writes ``sweep.json`` and, for one or two settings, ``sweep.png``.
+
+    Args:
+      tried: each point as far as it was trained.
+      first: all points after the same, perhaps shorter, training: what the picture shows.
+      varied: setting -> its values.
+      folder: for the files.
+    """
+    kept = (*ALL_FIGURES, "final", "weights", "task_seconds", "seeds")
+    rows = [
+        {"point": point, "part": part, **({n: summary[n] for n in kept} if summary else {})}
+        for point, summary, part in tried
+    ]
+    best_ = best(tried).summary
+    assert best_ is not None
+    names = "method", "scenario", "setting", "config", "versions", "git"
+    result = {
+        **{name: best_[name] for name in names},
+        "grid": varied,
+        "points": rows,
+        "best": best(tried).point,
+    }
+    run_folder.write_bytes(folder / JSON, json.dumps(result, indent=1).encode())
+    title = f"{best_['method']} on scenario {best_['scenario']} ({best_['setting']})"
+    title += f", after 1/{first[0].part} of the training" if first[0].part > 1 else ""
+    if len(varied) == 1:
+        ((name, values),) = varied.items()
+        names = "average_accuracy", "learning_accuracy"
+        lines = {FIGURES[figure]: [_figure(each, figure) for each in first] for figure in names}
+        picture = plots.value_curves(name, values, lines, title)
+    elif len(varied) == 2:
+        scores = np.array([score(each) for each in first])
+        picture = plots.heat_map(varied, scores.reshape([len(v) for v in varied.values()]), title)
+    else:
+        return
+    run_folder.write_bytes(folder / PICTURE, picture)
+
+
+def _figure(each: Tried, name: str) -> tuple[float, float]:
+    """Mean and standard error, as far as there are any."""
+    if each.summary is None:
+        return np.nan, np.nan
+    figure = each.summary[name]
+    return figure["mean"], figure["sem"] or 0.0

@@ -1,0 +1,1 @@
+"""Runs in their folders: begun, resumed, several at once, and searches over settings."""

@@ -1,0 +1,193 @@
+"""From commands to runs in their folders."""
+
+import contextlib
+import dataclasses
+import re
+import time
+from collections.abc import Hashable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from jaxcl.checkpointing import checkpoint, lock, run_folder
+from jaxcl.checkpointing.config_file import from_toml, to_toml
+from jaxcl.core import processes, runtime
+from jaxcl.core.errors import NonFiniteLoss, UsageError, check_name
+from jaxcl.learner.build import check_config, check_stream, load_tasks, set_up
+from jaxcl.methods.applicable import check_used
+from jaxcl.methods.config import Config
+from jaxcl.methods.resolve import situated
+from jaxcl.methods.table import METHODS
+from jaxcl.runner import grouping, resume, session
+from jaxcl.runner.commands import Command
+from jaxcl.runner.interrupt import Interrupted
+from jaxcl.runner.recorder import Run
+from jaxcl.scenarios import tfds
+from jaxcl.scenarios.protocols import SCENARIOS
+from jaxcl.scenarios.task import Task
+
+
+def settled(command: Command) -> tuple[Config, Path]:
+    """The whole configuration, checked, and the output folder."""
+    config = Config(**{f.name: getattr(command, f.name) for f in dataclasses.fields(Config)})
+    if config.data_dir is not None:  # a run can be resumed from another folder
+        config = dataclasses.replace(config, data_dir=tfds.data_dir(config.data_dir).absolute())
+    folder = command.resume
+    if config.together is None and folder is not None and (folder / run_folder.CONFIG).exists():
+        # As it was on the machine on which the run began: to the bit, it decides the result.
+        config = dataclasses.replace(
+            config, together=run_folder.saved_config(Config, folder).together
+        )
+    check_name("method", config.method, METHODS)
+    check_name("scenario", config.scenario, SCENARIOS)
+    check_used(situated(config.check()))
+    config = check_config(config)
+    if command.data == "stream":
+        check_stream(config)
+    if command.out == Path() or command.resume == Path():
+        raise UsageError("out: empty; name a folder of its own")
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    usual = Path("runs", config.scenario, config.method, stamp)
+    return config, command.resume or command.out or usual
+
+
+def load(config: Config, console: Console) -> list[Task]:
+    """The scenario's tasks; says that they are being read."""
+    with console.status("loading data"):
+        return load_tasks(config, lambda text: console.print(text, style="dim"))
+
+
+def run(
+    commands: Sequence[Command], console: Console, tasks: Sequence[Task] | None = None
+) -> dict[Path, NonFiniteLoss]:
+    """Runs what is left of one run, or of several that differ in numbers alone.
+
+    Args:
+      commands: what to run; the results of one alone are shown.
+      console: where progress is shown.
+      tasks: of the scenario, if they were read already.
+
+    Returns:
+      The folders of those that diverged, and where.
+
+    Raises:
+      Interrupted: a signal came and everything is saved; names the first folder.
+    """
+    began = time.perf_counter(), 0.0
+    saving = saving_of(commands[0])
+    told = processes.first(lambda: [_left(command, console) for command in commands])
+    left = {
+        Path(out): (command, from_toml(Config, config), resumes)
+        for command, (out, config, resumes) in zip(commands, told, strict=True)
+        if resumes is not None
+    }
+    if not left:
+        return {}
+    runtime.use_compilation_cache()
+    tasks = load(next(iter(left.values()))[1], console) if tasks is None else tasks
+    diverged: dict[Path, NonFiniteLoss] = {}
+    with contextlib.ExitStack() as held:
+        compiling = held.enter_context(runtime.compile_clock())
+        for part in _side_by_side(_opened(left, tasks, console, held)):
+
+            def spent(began: tuple[float, float] = began) -> tuple[float, float]:
+                return time.perf_counter() - began[0], compiling() - began[1]
+
+            try:
+                explain = commands[0].explain
+                found = session.record(part, console, saving, spent, explain=explain)
+            except Interrupted as stopped:
+                raise Interrupted(part[0].out) from stopped
+            for each, result in zip(part, found, strict=True):
+                if isinstance(result, NonFiniteLoss):
+                    diverged[each.out] = result
+                elif len(commands) == 1 and processes.primary():
+                    session.show(result, each.out, console)
+            began = time.perf_counter(), compiling()
+    return diverged
+
+
+def _left(command: Command, console: Console) -> tuple[str, str, bool | None]:
+    """Folder and settings of a run, and whether it goes on; None if it is finished."""
+    config, out = settled(command)
+    if (resumes := _resumes(command, config, out)) is None:
+        console.print(f"{out}: this run is finished", highlight=False)
+        checkpoint.clean(out / run_folder.CHECKPOINTS, set())  # killed before it could
+    return str(out), to_toml(config), resumes
+
+
+def _opened(
+    left: Mapping[Path, tuple[Command, Config, bool]],
+    tasks: Sequence[Task],
+    console: Console,
+    held: contextlib.ExitStack,
+) -> list[Run]:
+    """The runs, whose folders are this process's until it is done with all of them."""
+    runs: list[Run] = []
+
+    def take_folders() -> int | None:
+        for out, (command, config, resumes) in left.items():
+            held.enter_context(lock.locked(out))
+            # Another process may have begun or ended a run here meanwhile.
+            if _resumes(command, config, out) != resumes:
+                raise UsageError(f"out: {out} was changed by another process; look there first")
+            if not resumes:
+                run_folder.create(out, config)
+        return _last_common([out for out, (_, _, resumes) in left.items() if resumes])
+
+    common = processes.first(take_folders)
+    for out, (command, config, resumes) in left.items():
+        if runs:
+            setup = grouping.set_up_like(runs[0].setup, config)
+        else:
+            setup = set_up(config, tasks, stream=command.data == "stream")
+        before = resume.find_past(setup, out, console, common) if resumes else resume.NOTHING
+        runs.append(Run(setup, out, before))
+    return runs
+
+
+def _last_common(folders: Sequence[Path]) -> int | None:
+    """The checkpoint that all runs have, if a process died while it saved one more of some."""
+    newest = [max(checkpoint.numbers(each / run_folder.CHECKPOINTS), default=0) for each in folders]
+    if newest and min(newest) > 0 and max(newest) == min(newest) + 1:
+        return min(newest)
+    return None
+
+
+def _side_by_side(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs that are at the same moment, and so can go on side by side."""
+    found: dict[Hashable, list[Run]] = {}
+    for each in runs:
+        at = each.setup.config.together, grouping.moment(each.past.learners)
+        found.setdefault(at, []).append(each)
+    return list(found.values())
+
+
+def _resumes(command: Command, config: Config, out: Path) -> bool | None:
+    """Whether a run goes on; None if it is finished; UsageError if the folder is not free."""
+    if command.resume is not None and command.overwrite:
+        raise UsageError("resume: not together with --overwrite; give one of the two")
+    if command.resume is not None and command.out not in (None, command.resume):
+        raise UsageError(
+            f"resume: {command.resume} is not --out {command.out}; give one of the two"
+        )
+    if command.resume is None or not run_folder.holds_run(out):
+        if command.resume is not None and command.out is None:
+            raise UsageError(f"resume: {out} holds no run; give --out with it to begin one there")
+        run_folder.check_free(out, overwrite=command.overwrite)
+        return False
+    run_folder.check_same(out, config)
+    return None if run_folder.finished(out) else True
+
+
+def saving_of(command: Command) -> session.Saving:
+    """When to save; UsageError if the options do not say."""
+    text = command.checkpoint_every
+    if not re.fullmatch("[1-9][0-9]{0,8}s?", text):
+        raise UsageError(f"checkpoint_every: {text!r} is neither epochs (2) nor seconds (30s)")
+    if command.keep < 1:
+        raise UsageError(f"keep: {command.keep} is not positive; give a number above 0")
+    number = int(text.removesuffix("s"))
+    every = (None, float(number)) if text.endswith("s") else (number, None)
+    return session.Saving(*every, keep=command.keep)

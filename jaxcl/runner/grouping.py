@@ -1,0 +1,91 @@
+"""Settings that differ in numbers alone: what is trained with them can be one program.
+
+A strength is a leaf of a state, not a part of what is compiled.  So the points of a grid
+are compiled once and, where ``together`` says so, trained side by side.
+"""
+
+import dataclasses
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
+
+import jax
+
+from jaxcl.core.sharding import SEED, size
+from jaxcl.learner.build import check_config
+from jaxcl.learner.state import Learner, Setup
+from jaxcl.methods.config import Config
+from jaxcl.methods.table import transform
+from jaxcl.training.train_step import OPTIMIZERS
+
+NUMBERS = (
+    "strength", "lam", "temperature", "xi", "alpha", "beta", "l2", "later_l2", "lr", "later_lr",
+    "schedule", "decay", "fisher", "fisher_examples",
+    "threshold", "start", "candidates", "similarity", "second",
+)  # fmt: skip
+"""Settings that are leaves of a state, or that decide what happens between two tasks."""
+Name = TypeVar("Name", bound=Hashable)
+
+
+def groups(configs: Mapping[Name, Config]) -> list[dict[Name, Config]]:
+    """Which configurations are trained side by side, in their order, and with which settings.
+
+    Args:
+      configs: ``together`` is how many networks are trained at once, all seeds of a
+        configuration before another; None for all, on a CPU one.
+
+    Returns:
+      Groups of configurations; where ``together`` was given, it is now how many seeds of
+      each are trained at once.
+
+    Raises:
+      UsageError: a configuration that cannot be run.
+    """
+    usual = {name: getattr(Config, name) for name in NUMBERS}
+    found: dict[Config, list[dict[Name, Config]]] = {}
+    for name, config in configs.items():
+        seeds = len(config.seeds)
+        one = jax.default_backend() == "cpu" and size(SEED) == 1
+        at_once = config.together or (1 if one else len(configs) * seeds)
+        own = min(config.together, seeds) if config.together else None
+        config = dataclasses.replace(config, together=own)
+        like = dataclasses.replace(check_config(config), **usual)
+        parts = found.setdefault(like, [{}])
+        if len(parts[-1]) == max(1, at_once // seeds):
+            parts.append({})
+        parts[-1][name] = config
+    return [part for parts in found.values() for part in parts]
+
+
+def at_once(configs: Mapping[Name, Config]) -> int:
+    """How many networks every program of :func:`groups` can be dealt out as, evenly."""
+    many = {
+        name: dataclasses.replace(
+            config, together=config.together or len(configs) * len(config.seeds)
+        )
+        for name, config in configs.items()
+    }
+    found = [
+        len(part) * (config.together or 1) for part in groups(many) for config in part.values()
+    ]
+    return math.gcd(*found)
+
+
+def set_up_like(setup: Setup, config: Config) -> Setup:
+    """A setup for settings that differ from those of another in numbers alone.
+
+    Data and networks are shared, and so is what is compiled.
+    """
+    config = check_config(config)
+    assert config.optimizer is not None
+    assert config.lr is not None
+    return setup._replace(
+        config=config,
+        transform=transform(config, sum(setup.classes)),
+        optimizer=OPTIMIZERS[config.optimizer](config.lr),
+    )
+
+
+def moment(learners: Sequence[Learner]) -> Hashable:
+    """Where the seeds of a run are; runs at the same moment can go on side by side."""
+    return tuple((each.seed, each.position, each.epoch, each.done) for each in learners)

@@ -1,0 +1,56 @@
+"""Successive halving: many points for a short time, the best of them for longer.
+
+Jamieson & Talwalkar, Non-stochastic best arm identification and hyperparameter
+optimization, 2016 (arXiv 1502.07943).
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from jaxcl.core.errors import UsageError
+from jaxcl.methods.config import Config
+from jaxcl.methods.resolve import resolve
+from jaxcl.reporting import tuning
+
+
+def parts(points: int, factor: int) -> list[int]:
+    """By what the length of training is divided in each round; 1 in the last.
+
+    Args:
+      points: of the grid.
+      factor: one in so many goes on to the next round, trained so many times as long.
+
+    Raises:
+      UsageError: a factor below 2.
+
+    >>> parts(9, 3), parts(20, 3), parts(2, 3)
+    ([9, 3, 1], [9, 3, 1], [1])
+    """
+    if factor < 2:
+        raise UsageError(f"halving: {factor} leaves nothing out; give 2 or more")
+    found = [1]
+    while found[0] * factor <= points:
+        found.insert(0, found[0] * factor)
+    return found
+
+
+def shortened(config: Config, part: int) -> Config:
+    """The configuration with so many times fewer steps a task, at least one.
+
+    >>> shortened(Config(epochs=6), 4).epochs
+    1
+    """
+    whole = resolve(config)
+    if whole.epochs is not None:
+        return dataclasses.replace(config, epochs=max(1, whole.epochs // part))
+    assert whole.iterations is not None
+    return dataclasses.replace(config, iterations=max(1, whole.iterations // part))
+
+
+def best(tried: Sequence[tuning.Tried], factor: int) -> list[dict[str, Any]]:
+    """One in so many of the points, those that did best, in the order of the grid."""
+    ended = [each for each in tried if each.summary is not None]
+    ranked = sorted(ended, key=tuning.score, reverse=True)
+    chosen = ranked[: max(1, len(tried) // factor)]
+    return [each.point for each in tried if any(each is other for other in chosen)]

@@ -1,0 +1,164 @@
+"""What keeps a run on disk: lines and pictures as it goes on, checkpoints, its summary."""
+
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from rich.console import Console
+
+from jaxcl.checkpointing import checkpoint, run_folder
+from jaxcl.checkpointing.config_file import to_toml
+from jaxcl.checkpointing.saver import saver
+from jaxcl.core.errors import OutputError
+from jaxcl.core.types import Params
+from jaxcl.learner import snapshot
+from jaxcl.learner.scholar import pictures
+from jaxcl.learner.state import Learner, Setup, chance, schedule
+from jaxcl.reporting import plots
+from jaxcl.reporting.console import say
+from jaxcl.reporting.summary import curves, summarise
+from jaxcl.runner.resume import Past
+from jaxcl.training.events import GENERATOR, EpochEnded, Event, SeedEnded
+
+PICTURES = 64  # in one look at the generator
+
+
+class Run(NamedTuple):
+    """A run that is recorded, alone or beside others.
+
+    Attributes:
+      setup: of the run.
+      out: its folder.
+      past: what was done before.
+    """
+
+    setup: Setup
+    out: Path
+    past: Past
+
+
+class Recorder(NamedTuple):
+    """What keeps a run on disk.
+
+    Attributes:
+      take: notes an event.
+      save: ``(learners, spent)``: writes a checkpoint in the background.
+      wait: until it is on disk; returns whether it is.
+      finish: ``(spent) -> summary``, after the last event.
+    """
+
+    take: Callable[[Event], None]
+    save: Callable[[Sequence[Learner], Sequence[float]], None]
+    wait: Callable[[], bool]
+    finish: Callable[[Sequence[float]], dict[str, Any]]
+
+
+def recorder(run: Run, console: Console, keep: int, writer: Executor) -> Recorder:
+    """A :class:`Recorder` of a run.
+
+    Args:
+      run: what to keep.
+      console: told about a checkpoint that could not be written.
+      keep: checkpoints to keep.
+      writer: the one thread that writes arrays, for all runs.
+    """
+    setup, out, past = run
+    epochs, results = list(past.epochs), list(past.results)
+    folder = out / run_folder.CHECKPOINTS
+    write, wait = saver(folder, past.number, keep, lambda text: say(console, text), writer)
+
+    def total(spent: Sequence[float]) -> list[float]:
+        return [before + now for before, now in zip(past.spent, spent, strict=True)]
+
+    def take(event: Event) -> None:
+        if isinstance(event, EpochEnded):
+            epochs.append(event._replace(learner=None))
+            _write_epoch(setup, out, event)
+        elif isinstance(event, SeedEnded):
+            results.append(event._replace(params=None, generator=None))
+            for kind, params in (
+                (run_folder.PARAMS, event.params),
+                (run_folder.GENERATOR, event.generator),
+            ):
+                if params is not None:
+                    writer.submit(_save_params, out / kind / f"seed{event.seed}", params).result()
+            run_folder.append(out, _line("seed", event, setup.names))
+
+    def save(learners: Sequence[Learner], spent: Sequence[float]) -> None:
+        taken = snapshot.take_all(learners)
+        meta = {**run_folder.metrics_mark(out), "spent": total(spent)}
+        meta |= {"config": to_toml(setup.config), "data": setup.data}
+        write(taken.arrays, {**meta, **taken.meta, "jax": jax.__version__})
+
+    def finish(spent: Sequence[float]) -> dict[str, Any]:
+        wait()
+        summary = _finish(setup, out, epochs, results, total(spent))
+        checkpoint.clean(folder, set())
+        return summary
+
+    return Recorder(take, save, wait, finish)
+
+
+def silent(setup: Setup) -> Recorder:
+    """The recorder of a process that is not the first: no file, but a part in what is made."""
+
+    def take(event: Event) -> None:
+        if isinstance(event, EpochEnded) and event.phase == GENERATOR:
+            pictures(setup, event.learner, PICTURES)
+
+    def save(learners: Sequence[Learner], spent: Sequence[float]) -> None:
+        del spent
+        snapshot.take_all(learners)  # parts of arrays may lie on this process's devices
+
+    return Recorder(take, save, lambda: True, lambda spent: {})
+
+
+def _save_params(path: Path, params: Params) -> None:
+    try:
+        checkpoint.save_params(path, params)
+    except Exception as error:  # Orbax raises what its storage raises
+        reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
+        raise OutputError(f"{path} cannot be written ({reason}); --resume tries again") from error
+
+
+def _write_epoch(setup: Setup, out: Path, event: EpochEnded) -> None:
+    """A line, and of a generator a picture of what it makes, named by its iterations."""
+    run_folder.append(out, _line("epoch", event, setup.names))
+    if event.phase != GENERATOR:
+        return
+    epochs = schedule(setup, event.position)[: event.epoch + 1]
+    done = sum(epoch.steps for epoch in epochs)
+    name = f"seed{event.seed}-{setup.names[event.position]}-{done:06d}.png"
+    folder = out / run_folder.SAMPLES
+    folder.mkdir(exist_ok=True)
+    picture = plots.image_grid(pictures(setup, event.learner, PICTURES))
+    run_folder.write_bytes(folder / name, picture)
+
+
+def _line(kind: str, event: EpochEnded | SeedEnded, names: Sequence[str]) -> dict[str, Any]:
+    fields = {k: v for k, v in event._asdict().items() if k != "learner"}
+    if isinstance(event, SeedEnded):
+        return {"event": kind, **fields, "params": None, "generator": None}
+    return {"event": kind, "task": names[event.position], **fields}
+
+
+def _finish(
+    setup: Setup,
+    out: Path,
+    epochs: Sequence[EpochEnded],
+    results: Sequence[SeedEnded],
+    spent: Sequence[float],
+) -> dict[str, Any]:
+    config = setup.config
+    summary = summarise(config, setup.names, chance(setup), results, *spent)
+    summary |= run_folder.metrics_mark(out)
+    seeds = "1 seed" if len(results) == 1 else f"{len(results)} seeds"
+    what = config.method if config.replay is None else f"{config.method}, {config.replay} replay"
+    title = f"{what}, scenario {config.scenario}, {seeds}"
+    picture = plots.accuracy_curves(*curves(epochs, setup.names), title)
+    run_folder.write_bytes(out / run_folder.PLOT, picture)
+    run_folder.write_bytes(out / run_folder.SUMMARY, json.dumps(summary, indent=1).encode())
+    return summary

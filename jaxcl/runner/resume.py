@@ -1,0 +1,141 @@
+"""What earlier processes did of a run, as its folder tells it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from rich.console import Console
+
+from jaxcl.checkpointing import checkpoint, run_folder
+from jaxcl.checkpointing.config_file import to_toml
+from jaxcl.core import processes
+from jaxcl.core.errors import UsageError
+from jaxcl.learner import snapshot
+from jaxcl.learner.state import Learner, Setup
+from jaxcl.reporting import report
+from jaxcl.reporting.console import say
+from jaxcl.training.events import EpochEnded, SeedEnded, events_of
+
+
+class Past(NamedTuple):
+    """What an earlier process did.
+
+    Attributes:
+      learners: where to go on, of all seeds that ran together; none to begin.
+      epochs: that were done.
+      results: of the seeds that were done.
+      number: of the checkpoint that the learners are from, 0 for none.
+      spent: seconds that it took, and how many of them went into compiling.
+    """
+
+    learners: Sequence[Learner]
+    epochs: list[EpochEnded]
+    results: list[SeedEnded]
+    number: int
+    spent: tuple[float, ...]
+
+
+NOTHING = Past((), [], [], 0, (0.0, 0.0))
+
+
+class Found(NamedTuple):
+    """What lies in a folder, before it is a learner again.
+
+    Attributes:
+      checkpoint: that can be used.
+      epochs: that were done.
+      results: of the seeds that were done.
+    """
+
+    checkpoint: checkpoint.Checkpoint
+    epochs: list[EpochEnded]
+    results: list[SeedEnded]
+
+
+def find_past(setup: Setup, out: Path, console: Console, most: int | None = None) -> Past:
+    """What the folder of a run says it did, as far as it is whole.
+
+    The first process looks; the others get arrays and positions from it.
+
+    Args:
+      setup: of the run.
+      out: its folder.
+      console: where it is said what is used and what is not.
+      most: the last checkpoint that may be used, if later ones may not.
+
+    Raises:
+      UsageError: there are checkpoints but none can be used, or they were written
+        with other settings; nothing is removed.
+    """
+    found: Found | None = None
+
+    def look() -> dict[str, Any] | None:
+        nonlocal found
+        found = _look(setup, out, console, most)
+        return found.checkpoint.meta if found else None
+
+    meta = processes.first(look)
+    if meta is None:
+        return NOTHING
+    arrays = processes.arrays(found.checkpoint.arrays if found else None)
+    learners = snapshot.restore_all(setup, snapshot.Snapshot(arrays, meta))
+    first, seeds = learners[0], report.seeds_text([learner.seed for learner in learners])
+    where = f"{setup.names[first.position]}, {first.epoch} epochs and {first.done} steps"
+    spent = tuple(meta["spent"])
+    if found is None:
+        return Past(learners, [], [], 0, spent)
+    number = found.checkpoint.number
+    say(console, f"resumed from checkpoint {number}: {seeds}, {where} done")
+    return Past(learners, found.epochs, found.results, number, spent)
+
+
+def _look(setup: Setup, out: Path, console: Console, most: int | None) -> Found | None:
+    """What lies in the folder of a run; None if there is nothing to go on from.
+
+    Half-written checkpoints are removed, damaged ones are passed over and named.
+    """
+    folder, reasons = out / run_folder.CHECKPOINTS, []
+
+    def usable(meta: dict[str, Any]) -> str | None:
+        mark = run_folder.metrics_mark(out, meta["metrics_bytes"])
+        if mark["metrics_bytes"] < meta["metrics_bytes"]:
+            return f"{run_folder.METRICS} lost lines since"
+        same = mark["metrics_sha256"] == meta["metrics_sha256"]
+        return None if same else f"{run_folder.METRICS} was changed"
+
+    def passed_over(text: str) -> None:
+        reasons.append(text)
+        say(console, text)
+
+    found = checkpoint.newest(folder, usable, passed_over, most)
+    if found is None and checkpoint.numbers(folder):
+        why = reasons[0] if reasons else "all are newer than those of the runs beside it"
+        raise UsageError(
+            f"resume: no checkpoint in {folder} can be used ({why}); begin anew with --overwrite"
+        )
+    if found is None:
+        checkpoint.clean(folder, set())
+        run_folder.cut_metrics(out, 0)
+        say(console, "no checkpoint yet: the run begins anew")
+        return None
+    if found.meta["config"] != to_toml(setup.config):
+        raise UsageError(
+            f"resume: {out / run_folder.CONFIG} was changed since checkpoint {found.number} was"
+            " written; restore it, or begin anew with --overwrite"
+        )
+    if found.meta["data"] != setup.data:
+        raise UsageError(
+            f"resume: the images in {setup.config.data_dir or 'the data folder'} are not those that"
+            f" the run in {out} began with; restore them, or begin anew with --overwrite"
+        )
+    if found.meta["jax"] != jax.__version__:
+        say(console, f"saved with JAX {found.meta['jax']}, now {jax.__version__}: bits may differ")
+    try:
+        epochs, results = events_of(run_folder.cut_metrics(out, found.meta["metrics_bytes"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"resume: {out / run_folder.METRICS} was changed ({error}); begin anew with --overwrite"
+        ) from error
+    checkpoint.clean(folder, {found.number})
+    return Found(found, epochs, results)

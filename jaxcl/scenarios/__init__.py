@@ -1,0 +1,1 @@
+"""Data sets, tasks, and the sequences of tasks with their protocols."""

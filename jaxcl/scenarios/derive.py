@@ -1,0 +1,117 @@
+"""Several tasks made from one data set: split by class, permuted, rotated, repeated."""
+
+import numpy as np
+from numpy import ndarray
+from PIL import Image
+
+from jaxcl.core.errors import DataError
+from jaxcl.scenarios.images import SIDE, pad32
+from jaxcl.scenarios.task import Task
+
+SEED = 0  # of the permutations: everybody has the same tasks
+HALF_TURN = 180.0
+
+
+def split(task: Task, n: int) -> list[Task]:
+    """Tasks of as many classes each, in the order of the labels; labels begin at 0.
+
+    Raises:
+      DataError: the classes cannot be shared out evenly, two at least to a task.
+    """
+    if task.classes % n or task.classes // n < 2:
+        raise DataError(
+            f"tasks: {task.classes} classes of {task.name} do not make {n} tasks of at least two"
+        )
+    size = task.classes // n
+    return [_classes(task, first, size) for first in range(0, task.classes, size)]
+
+
+def shuffled_classes(task: Task, seed: int) -> Task:
+    """The data set with its classes numbered in an order that a seed decides."""
+    order = np.random.default_rng(seed).permutation(task.classes).astype(np.int32)
+    return task._replace(
+        name=f"{task.name}-order-{seed}",
+        train_labels=order[task.train_labels],
+        test_labels=order[task.test_labels],
+    )
+
+
+def _classes(task: Task, first: int, size: int) -> Task:
+    def part(images: ndarray, labels: ndarray) -> tuple[ndarray, ndarray]:
+        own = (labels >= first) & (labels < first + size)
+        return images[own], labels[own] - first
+
+    name = f"{task.name}-{first}-{first + size - 1}"
+    train = part(task.train_images, task.train_labels)
+    return Task(name, size, *train, *part(task.test_images, task.test_labels))
+
+
+def permuted(task: Task, n: int) -> list[Task]:
+    """The data set with its pixels in n orders, the first as they are."""
+    rng = np.random.default_rng(SEED)
+    height, width = task.train_images.shape[1:3]
+    orders = [np.arange(height * width)]
+    orders += [rng.permutation(height * width) for _ in range(n - 1)]
+
+    def moved(images: ndarray, order: ndarray) -> ndarray:
+        flat = images.reshape(len(images), height * width, -1)
+        return flat[:, order].reshape(images.shape)
+
+    return [
+        task._replace(
+            name=f"{task.name}-permuted-{i}",
+            train_images=moved(task.train_images, order),
+            test_images=moved(task.test_images, order),
+        )
+        for i, order in enumerate(orders)
+    ]
+
+
+def permuted32(task: Task, n: int) -> list[Task]:
+    """As :func:`permuted`, of images with a dark border that makes them 32x32.
+
+    So the published runs have it (van de Ven & Tolias 2019, arXiv 1904.07734); tasks are
+    then in each other's way less, since a pixel in use in one is more often dark in another.
+    """
+    if max(task.train_images.shape[1:3]) > SIDE:
+        raise DataError(f"scenario: images of {task.name} are larger than {SIDE}x{SIDE}")
+    train, test = pad32(task.train_images), pad32(task.test_images)
+    return permuted(task._replace(train_images=train, test_images=test), n)
+
+
+def rotated(task: Task, n: int) -> list[Task]:
+    """The data set turned by n angles, evenly from 0 to under 180 degrees."""
+    return [
+        task._replace(
+            name=f"{task.name}-rotated-{angle:g}",
+            train_images=_turned(task.train_images, angle),
+            test_images=_turned(task.test_images, angle),
+        )
+        for angle in np.arange(n) * HALF_TURN / n
+    ]
+
+
+def repeated(task: Task, n: int) -> list[Task]:
+    """The same data set n times."""
+    return [task._replace(name=f"{task.name}-{i + 1}") for i in range(n)]
+
+
+def _turned(images: ndarray, angle: float) -> ndarray:
+    if angle == 0:
+        return images
+    turned = np.empty_like(images)
+    for place, image in zip(turned, images, strict=True):
+        picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+        picture = picture.rotate(angle, Image.Resampling.BILINEAR)
+        place[...] = np.asarray(picture).reshape(image.shape)
+    return turned
+
+
+DERIVED = {
+    "split": split,
+    "permuted": permuted,
+    "permuted32": permuted32,
+    "rotated": rotated,
+    "repeated": repeated,
+}
+"""How tasks are made, by name."""

@@ -1,0 +1,42 @@
+"""Data sets by name: built in, or prepared by TensorFlow Datasets."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from jaxcl.core.errors import check_name
+from jaxcl.scenarios import builtin, tfds
+from jaxcl.scenarios.blend import blended
+from jaxcl.scenarios.task import Task
+
+BLENDED = {"mnist_m": ("mnist", "cifar10"), "digits_m": ("digits", "photos")}
+"""Data sets that are made of two others: figures and photographs."""
+
+NAMES = (*builtin.TASKS, *tfds.SOURCES, *BLENDED)
+
+
+def load(name: str, data_dir: Path | None, progress: Callable[[str], None]) -> Task:
+    """The task of a data set, all of it, in host memory.
+
+    Raises:
+      UsageError: an unknown name.
+      DataError: the data set is missing or damaged.
+    """
+    check_name("data set", name, NAMES)
+    if name in BLENDED:
+        figures, photos = (load(part, data_dir, progress) for part in BLENDED[name])
+        return blended(figures, photos, name)
+    if name in builtin.TASKS:
+        return builtin.TASKS[name]()
+    arrays = tfds.load(name, tfds.data_dir(data_dir), progress)
+    return Task(name, tfds.SOURCES[name].classes, **arrays)
+
+
+def sources(name: str) -> tuple[str, ...]:
+    """What must be there for a data set: itself, or what it is made of."""
+    return BLENDED.get(name, (name,))
+
+
+def available(name: str, data_dir: Path | None) -> bool:
+    """Whether :func:`load` would find the data set."""
+    where = tfds.data_dir(data_dir)
+    return all(part in builtin.TASKS or tfds.prepared(part, where) for part in sources(name))

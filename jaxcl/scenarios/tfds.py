@@ -1,0 +1,150 @@
+"""Data sets prepared by TensorFlow Datasets, read without TensorFlow."""
+
+import io
+import os
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy import ndarray
+from PIL import Image
+
+from jaxcl.core.cache import cached, folder
+from jaxcl.core.errors import DataError, UsageError
+
+Arrays = dict[str, ndarray]
+READ = 2000  # records fetched at a time
+
+
+class Source(NamedTuple):
+    """A data set, or a part of one.
+
+    Attributes:
+      tfds_name: name of the TFDS builder, with its configuration.
+      classes: number of classes that are kept.
+      first_label: raw label of the first of them.
+      partial: whether other classes are in the raw data, to be left out.
+      transposed: whether rows and columns are exchanged in the raw images.
+    """
+
+    tfds_name: str
+    classes: int
+    first_label: int = 0
+    partial: bool = False
+    transposed: bool = False
+
+
+SOURCES = {
+    "mnist": Source("mnist", 10),
+    "fashion_mnist": Source("fashion_mnist", 10),
+    "cifar10": Source("cifar10", 10),
+    "emnist/letters": Source("emnist/letters", 26, 1, transposed=True),
+    "emnist/upper": Source("emnist/byclass", 26, 10, partial=True, transposed=True),
+    "svhn_cropped": Source("svhn_cropped", 10),
+}
+
+
+def data_dir(given: Path | None) -> Path:
+    """The folder of prepared data: as given, else as TFDS has it."""
+    default = os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets"
+    try:
+        return Path(given or default).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"data_dir: {given or default}: {error}") from error
+
+
+def remedy(source: Source, where: Path) -> str:
+    """The command that prepares a data set."""
+    return f"run: python -m jaxcl.experiments.prepare {source.tfds_name} --data-dir {where}"
+
+
+def prepared(name: str, where: Path) -> bool:
+    """Whether some version of a data set lies in a TFDS folder."""
+    return any((where / SOURCES[name].tfds_name).glob("*/dataset_info.json"))
+
+
+def load(name: str, where: Path, progress: Callable[[str], None] = lambda text: None) -> Arrays:
+    """All images and labels of a data set.
+
+    Args:
+      name: a key of :data:`SOURCES`.
+      where: the TFDS folder.
+      progress: told what is being read, when that takes a while.
+
+    Returns:
+      ``train_images, train_labels, test_images, test_labels``: bytes
+      ``[n, height, width, channels]``, upright, and int32 ``[n]`` from 0.
+
+    Raises:
+      DataError: the data set is missing or damaged; names the file and the
+        command that mends it.
+    """
+    source = SOURCES[name]
+    if not prepared(name, where):
+        raise DataError(f"data set {name!r} is not in {where}; {remedy(source, where)}")
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder(source.tfds_name, data_dir=where)
+        files = [Path(f) for s in ("train", "test") for f in builder.info.splits[s].filepaths]
+        stamp = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    except Exception as error:  # whatever is wrong with the folder, the remedy is the same
+        raise _damaged(source, where, error) from error
+    tag = zlib.crc32(repr(stamp).encode())
+    path = folder() / "tfds" / f"{name.replace('/', '-')}-{builder.info.version}-{tag:08x}.npz"
+
+    def make() -> Arrays:
+        progress(f"reading {name} from {where} (once; kept in {path.parent})")
+        arrays: Arrays = {}
+        for split in ("train", "test"):
+            try:
+                images, labels = _read(builder, split)
+            except Exception as error:
+                raise _damaged(source, where, error) from error
+            arrays |= {f"{split}_images": images, f"{split}_labels": labels}
+        return arrays
+
+    return _part(cached(path, make), source)
+
+
+def _damaged(source: Source, where: Path, error: Exception) -> DataError:
+    reason = str(error).strip().split("\n")[0] or type(error).__name__
+    return DataError(
+        f"{where / source.tfds_name} is damaged ({reason}); {remedy(source, where)} --overwrite"
+    )
+
+
+def _read(builder: Any, split: str) -> tuple[ndarray, ndarray]:
+    """All images (bytes) and raw labels (int32) of a split."""
+    from tensorflow_datasets.core import decode
+
+    records = builder.as_data_source(split, decoders={"image": decode.SkipDecoding()})
+    n = builder.info.splits[split].num_examples
+    if len(records) != n:
+        raise DataError(f"{split}: {len(records)} records, {n} expected")
+    images = np.empty((n, *builder.info.features["image"].shape), np.uint8)
+    labels = np.empty(n, np.int32)
+    for start in range(0, n, READ):
+        rows = range(start, min(start + READ, n))
+        for row, record in zip(rows, records.__getitems__(list(rows)), strict=True):
+            with Image.open(io.BytesIO(record["image"])) as picture:
+                images[row] = np.asarray(picture).reshape(images.shape[1:])
+            labels[row] = record["label"]
+    return images, labels
+
+
+def _part(arrays: Arrays, source: Source) -> Arrays:
+    """The classes that are wanted, numbered from 0, with upright images."""
+    part = {}
+    for split in ("train", "test"):
+        images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
+        labels = labels - source.first_label
+        if source.partial:
+            wanted = (labels >= 0) & (labels < source.classes)
+            images, labels = images[wanted], labels[wanted]
+        if source.transposed:
+            images = np.ascontiguousarray(images.transpose(0, 2, 1, 3))
+        part |= {f"{split}_images": images, f"{split}_labels": labels}
+    return part

@@ -1,0 +1,120 @@
+"""How good generated images are, in numbers: by a classifier that saw the real ones."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy import ndarray
+
+from jaxcl.core.batching import examples, map_batches
+from jaxcl.core.random import stream
+from jaxcl.core.types import Array, Batch, Int, Params, PRNGKey, UInt8
+from jaxcl.growth.heads import SETTINGS, View
+from jaxcl.growth.parameters import add_head, leaf_mask, merge
+from jaxcl.growth.similarity import Moments, frechet_distance, moments
+from jaxcl.networks import Pathway
+from jaxcl.networks.mlp import mlp
+from jaxcl.scenarios.images import to_float
+from jaxcl.training.train_step import Program, adam, epoch_order, no_totals, run_steps, start_phase
+from jaxcl.transforms import chain
+
+HIDDEN = (256, 64)  # the last of these are the features
+STEPS, STEP_BATCH, LR = 1000, 128, 1e-3
+LOOK_BATCH = 500
+HEAD = "t00"
+
+
+class Judge(NamedTuple):
+    """A classifier of real images and what it found in them.
+
+    Attributes:
+      params: of its network.
+      histogram: share of each class among the real images, float64, sums to one.
+      features: moments of its features over the real images.
+    """
+
+    params: Params
+    histogram: ndarray
+    features: Moments
+
+
+def train_judge(key: PRNGKey, tasks: Sequence[Batch]) -> Judge:
+    """Trains a small network on all real images of some tasks.
+
+    Args:
+      key: for its weights and its batches.
+      tasks: ``image`` (bytes) and ``label``, counted over all of the tasks.
+    """
+    images = jnp.concatenate([task["image"] for task in tasks])
+    labels = jnp.concatenate([task["label"] for task in tasks])
+    classes = int(labels.max()) + 1
+    data = {"image": images, "label": labels, "task": jnp.zeros(len(labels), jnp.int32)}
+    size = min(STEP_BATCH, len(labels))
+    view = _view(images)
+    net = view.net
+    params = add_head(net, net.init(stream(key, "init")), HEAD, classes, stream(key, "head"))
+    program = Program(view, (0,), chain(), adam(LR))
+    state = start_phase(
+        program.optimizer, params, leaf_mask(params, lambda path: True), {}, stream(key, "steps")
+    )
+    rounds = -(-STEPS // (examples(data) // size))
+    orders = [epoch_order(stream(key, "shuffle", i), len(labels), size) for i in range(rounds)]
+    order = jnp.concatenate(orders)[:STEPS]
+    totals = no_totals(program, state, data, order)
+    state, _ = run_steps(program, state, totals, data, order, np.int32(0), np.int32(STEPS))
+    params = merge(state.params, state.frozen)
+    counts = np.bincount(np.asarray(labels), minlength=classes)
+    return Judge(params, counts / counts.sum(), _features(params, images))
+
+
+def quality(judge: Judge, images: UInt8[Array, "n h w c"]) -> dict[str, float]:
+    """Figures of generated images.
+
+    Args:
+      judge: of the real images.
+      images: generated, as bytes.
+
+    Returns:
+      ``kl``: Kullback-Leibler divergence of the histogram of classes from the real one,
+      ``sum_c g_c log(g_c / r_c)`` in nats, 0 when classes are as frequent as in the
+      real data; ``frechet``: the Frechet distance of the features, ``|m - m'|^2 +
+      tr(C + C' - 2 (C C')^(1/2))``, 0 for equal moments.
+
+    References:
+      Heusel et al., GANs trained by a two time-scale update rule, 2017, for the
+      distance (with the features of another network).
+    """
+    found = np.bincount(np.asarray(_classes(judge.params, images)), minlength=len(judge.histogram))
+    shares = found / found.sum()
+    seen = shares > 0
+    kl = float((shares[seen] * np.log(shares[seen] / judge.histogram[seen])).sum())
+    return {"kl": kl, "frechet": frechet_distance(judge.features, _features(judge.params, images))}
+
+
+def _view(images: Array) -> View:
+    net = mlp(int(np.prod(images.shape[1:])), HIDDEN)
+    return View(net, (Pathway(HEAD, (), HEAD),), SETTINGS["task"])
+
+
+@jax.jit
+def _outputs(params: Params, images: UInt8[Array, "n h w c"]) -> Array:
+    net, routes, _ = _view(images)
+
+    def one(batch: Batch) -> Array:
+        return net.apply(params, to_float(batch["image"]), routes)[HEAD]
+
+    return map_batches(one, {"image": images}, LOOK_BATCH)
+
+
+def _classes(params: Params, images: Array) -> Int[Array, "n"]:
+    return jnp.argmax(_outputs(params, images), -1)
+
+
+def _features(params: Params, images: Array) -> Moments:
+    """Moments of the last hidden layer: what a head that changes nothing gives."""
+    width = HIDDEN[-1]
+    plain = {"w": jnp.eye(width), "b": jnp.zeros(width)}
+    found = _outputs({**params, "heads": {HEAD: plain}}, images)
+    return moments(np.asarray(found, np.float64))

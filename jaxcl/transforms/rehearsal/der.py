@@ -1,0 +1,137 @@
+"""Dark experience replay: remembered examples with the logits they had."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxcl.core.batching import examples
+from jaxcl.core.random import stream
+from jaxcl.core.types import Array, Batch, Int, Metrics, Params, PRNGKey, Scalar
+from jaxcl.transforms.base import Context, LossTransform, Step, TaskData, required
+from jaxcl.transforms.checks import check_label, check_not_negative, check_updated
+from jaxcl.transforms.losses import mean_cross_entropy
+from jaxcl.transforms.rehearsal.buffers import Buffer, reservoir, sample
+
+LOGITS = "der_logits"
+NO_OUTPUT = -1e8  # a logit below stands for a class that the example's head does not have
+
+
+class DarkState(NamedTuple):
+    """State of :func:`der`.
+
+    Attributes:
+      alpha: weight of the logits, float32 scalar.
+      beta: weight of the labels, float32 scalar.
+      buffer: a reservoir of examples with their logits; NaN stands for outputs
+        that did not exist; without rows before the first task.
+      updates: optimiser steps of the present task that were looked at, int32 scalar.
+    """
+
+    alpha: Scalar
+    beta: Scalar
+    buffer: Buffer
+    updates: Int[Array, ""]
+
+
+def der(
+    capacity: int,
+    classes: int,
+    *,
+    alpha: float = 0.5,
+    beta: float = 0.5,
+    name: str = "der",
+    label: str = "label",
+) -> LossTransform:
+    """Dark experience replay ++.
+
+    Every example that the network is trained on is offered to a reservoir together
+    with its logits at that moment.  The loss becomes
+
+        loss + alpha * mean |logits - remembered logits|^2 + beta * cross-entropy
+
+    where the two terms are taken over two draws from the reservoir.  Outputs that
+    were added since an example was remembered are left out of its squared distance,
+    which is divided by the number of outputs that are compared.
+
+    Args:
+      capacity: examples in the reservoir.
+      classes: the most logits that an example will ever be judged by.
+      alpha: at least 0; with ``beta=0`` this is DER, with ``alpha=0`` plain replay.
+      beta: at least 0.
+      name: of the stream of random numbers.
+      label: name of the labels in the data.
+
+    Returns:
+      A transform that reports ``{"dark": ..., "replayed": ...}``, needs ``key``,
+      ``forward`` (and ``logits``) in its context and ``context`` in ``Step``.
+
+    Raises:
+      ValueError: a negative weight, or no room; from ``begin_task``, if the data has no
+        labels of that name; from ``end_task``, if ``update`` was not called since.
+
+    References:
+      Buzzega et al., Dark experience for general continual learning, 2020
+      (arXiv 2004.07211), eq. 6.
+    """
+    check_not_negative("alpha", alpha)
+    check_not_negative("beta", beta)
+    storage = reservoir(capacity)
+
+    def init(params: Params) -> DarkState:
+        del params
+        logits, labels = (jnp.asarray(value, jnp.float32) for value in (alpha, beta))
+        return DarkState(logits, labels, storage.nothing(), jnp.zeros((), jnp.int32))
+
+    def begin_task(state: DarkState, params: Params, task: TaskData, key: PRNGKey) -> DarkState:
+        del params, key
+        check_label(task.data, label)
+        if state.buffer.data:
+            return state
+        one = {name: jnp.asarray(leaf[:1]) for name, leaf in task.data.items()}
+        one |= {LOGITS: jnp.zeros((1, classes))}
+        return state._replace(buffer=storage.init(one))
+
+    def padded(logits: Array) -> Array:
+        known = jnp.where(logits < NO_OUTPUT, jnp.nan, logits)
+        missing = ((0, 0), (0, classes - logits.shape[-1]))
+        return jnp.pad(known, missing, constant_values=jnp.nan)
+
+    def apply(loss: Scalar, state: DarkState, context: Context) -> tuple[Scalar, Metrics]:
+        if not state.buffer.data:
+            return loss, {"dark": jnp.float32(0), "replayed": jnp.float32(0)}
+        key, forward = required(context)
+
+        def drawn(turn: int) -> tuple[Batch, Array]:
+            batch = sample(state.buffer, stream(key, name, turn), examples(context.batch))
+            return batch, context.logits(forward(context.params, batch), batch)
+
+        batch, logits = drawn(0)
+        width = logits.shape[-1]  # the head may have grown, never shrunk
+        known = ~jnp.isnan(batch[LOGITS][:, :width])
+        target = jnp.where(known, batch[LOGITS][:, :width], 0.0)
+        square = jnp.where(known, logits - target, 0.0) ** 2
+        dark = (square.sum(-1) / jnp.maximum(known.sum(-1), 1).astype(jnp.float32)).mean()
+        batch, logits = drawn(1)
+        replayed = mean_cross_entropy(logits, batch[label])
+        begun = (state.buffer.filled > 0).astype(jnp.float32)
+        penalty = begun * (state.alpha * dark + state.beta * replayed)
+        return loss + penalty, {"dark": dark, "replayed": replayed}
+
+    def update(state: DarkState, step: Step) -> DarkState:
+        if not state.buffer.data:
+            return state
+        if step.context is None or step.context.key is None:
+            raise ValueError("context: missing; give Step the context of the step")
+        batch = step.context.batch
+        logits = jax.lax.stop_gradient(step.context.logits(step.context.outputs, batch))
+        offered = {**batch, LOGITS: padded(logits)}
+        added = storage.add(state.buffer, offered, stream(step.context.key, name, 2))
+        return state._replace(buffer=added, updates=state.updates + 1)
+
+    def end_task(state: DarkState, params: Params, task: TaskData, key: PRNGKey) -> DarkState:
+        del params, task, key
+        check_updated("der", state.updates)
+        return state._replace(updates=jnp.zeros((), jnp.int32))
+
+    return LossTransform(init, apply, begin_task, update, end_task)

@@ -1,0 +1,186 @@
+"""What is replayed: kept examples, all of them, noise, or what a generator makes."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcl.core.batching import examples, map_batches, on_host, portions, resident
+from jaxcl.core.types import Array, Batch, Data, Params, PRNGKey
+from jaxcl.transforms.base import TaskData, keep
+from jaxcl.transforms.rehearsal.buffers import Buffer, Storage
+
+LABEL_BATCH = 500
+LOGITS = "logits"  # name of remembered responses in the data
+
+
+class Memory(NamedTuple):
+    """Where replayed examples come from; what is remembered is a pytree of its own.
+
+    Attributes:
+      nothing: ``() -> memory`` before the first task has ended, in arrays of its own.
+      recall: ``(memory, params, task, tasks, key) -> memory`` as a task begins, with
+        the network as it stood and the number of tasks before.
+      remember: ``(memory, task, key) -> memory`` as a task ends.
+      own_labels: whether examples keep the labels that the task's data has.
+    """
+
+    nothing: Callable[[], Batch | Buffer] = dict
+    remember: Callable[[Batch | Buffer, TaskData, PRNGKey], Batch | Buffer] = keep
+    recall: Callable[[Batch | Buffer, Params, TaskData, int, PRNGKey], Batch | Buffer] = keep
+    own_labels: bool = False
+
+
+def per_class(n: int, label: str = "label") -> Memory:
+    """``n`` random examples of every class of every task (all, where there are fewer)."""
+    _positive("n", n)
+
+    def remember(memory, task: TaskData, key: PRNGKey) -> Batch:
+        labels = np.asarray(task.data[label])
+        shuffled = np.asarray(jax.random.permutation(key, len(labels)))
+        rows = [shuffled[labels[shuffled] == c][:n] for c in np.unique(labels)]
+        return _appended(memory, task.data, np.concatenate(rows))
+
+    return Memory(remember=remember, own_labels=True)
+
+
+def fraction(ratio: float) -> Memory:
+    """A random part of every task; with ``ratio=1`` all earlier data (exact replay)."""
+    if not 0 < ratio <= 1:
+        raise ValueError(f"ratio: {ratio} is outside (0, 1]; give 0.1, say")
+
+    def remember(memory, task: TaskData, key: PRNGKey) -> Batch:
+        n = examples(task.data)
+        if ratio == 1:
+            return _appended(memory, task.data, np.arange(n))
+        rows = jax.random.permutation(key, n)[: max(1, round(ratio * n))]
+        return _appended(memory, task.data, np.asarray(rows))
+
+    return Memory(remember=remember, own_labels=True)
+
+
+def stored(storage: Storage) -> Memory:
+    """A buffer of fixed size for all tasks together, such as a reservoir."""
+    add = jax.jit(storage.add_each)
+
+    def remember(memory, task: TaskData, key: PRNGKey) -> Buffer:
+        order, draw = jax.random.split(key)
+        n = examples(task.data)
+        shuffled, keys = jax.random.permutation(order, n), jax.random.split(draw, n)
+        if not on_host(task.data):
+            data = {name: leaf[shuffled] for name, leaf in resident(task.data).items()}
+            buffer = memory if memory.data else storage.init(data)
+            return add(buffer, data, keys)
+        done = 0  # a key is an example's own, so the size of the parts changes nothing
+        for data in portions(task.data, np.asarray(shuffled)):
+            memory, part = memory if memory.data else storage.init(data), examples(data)
+            memory = add(memory, data, keys[done : done + part])
+            done += part
+        return memory
+
+    return Memory(storage.nothing, remember, own_labels=True)
+
+
+def noise(n: int = 10_000, image: str = "image", label: str = "label") -> Memory:
+    """Gaussian noise, labelled by the network as it stood before the task.
+
+    The control of Shin et al. (2017): it holds the old network's responses where no
+    data lies.  Pixels have mean 0.5 and standard deviation 0.25, cut to [0, 1];
+    images of bytes are rounded.  ``batch["task"]``, where there is one, is an earlier
+    task drawn evenly.
+
+    Args:
+      n: how many images are drawn as a task begins.
+      image: name of the inputs in the data.
+      label: name of the labels that are made.
+    """
+    _positive("n", n)
+
+    def recall(memory, params: Params, task: TaskData, tasks: int, key: PRNGKey) -> Batch:
+        if tasks == 0:
+            return memory
+        pixels, which = jax.random.split(key)
+        like = task.data[image]
+        made = jnp.clip(0.5 + 0.25 * jax.random.normal(pixels, (n, *like.shape[1:])), 0, 1)
+        bytes_ = jnp.issubdtype(like.dtype, jnp.integer)
+        images = (jnp.round(255 * made) if bytes_ else made).astype(like.dtype)
+        inputs, logits = _judged(images, image, params, task, tasks, which)
+        return {**inputs, label: jnp.argmax(logits, -1).astype(jnp.int32)}
+
+    return Memory(recall=recall)
+
+
+def generated(*, soft: bool = True, image: str = "image", label: str = "label") -> Memory:
+    """Images of a generator, ``task.generated``, with responses of the network before.
+
+    The scholar of Shin et al. (2017).  ``batch["task"]``, where there is one, is an
+    earlier task drawn evenly, whose head then responds.
+
+    Args:
+      soft: remember the old network's logits, as in distillation; otherwise the
+        class that it finds most probable.
+      image: name of the inputs in the data.
+      label: name of the labels that are made.
+
+    Raises:
+      ValueError: in the second task or later, without generated images.
+
+    References:
+      Shin, Lee, Kim & Kim, Continual learning with deep generative replay, 2017
+      (arXiv 1705.08690); soft: van de Ven & Tolias, 2018 (arXiv 1809.10635).
+    """
+
+    def recall(memory, params: Params, task: TaskData, tasks: int, key: PRNGKey) -> Batch:
+        if tasks == 0:
+            return memory
+        inputs, logits = _judged(drawn_images(task), image, params, task, tasks, key)
+        if soft:
+            return {**inputs, LOGITS: logits}
+        return {**inputs, label: jnp.argmax(logits, -1).astype(jnp.int32)}
+
+    return Memory(recall=recall)
+
+
+def drawn_images(task: TaskData) -> Array:
+    """The images of a generator that a task was given, in memory of their own.
+
+    A train step may be given the state for good, and two transforms may keep them.
+
+    Raises:
+      ValueError: there are none.
+    """
+    if task.generated is None:
+        raise ValueError("task: no generated images; give TaskData(generated=...)")
+    return jnp.copy(task.generated)
+
+
+def _judged(
+    images: Array, image: str, params: Params, task: TaskData, tasks: int, key: PRNGKey
+) -> tuple[Batch, Array]:
+    """Made images with the task they are taken for, and the old network's logits."""
+    inputs: dict[str, Array] = {image: images}
+    if "task" in task.data:
+        inputs["task"] = jax.random.randint(key, (len(images),), 0, tasks)
+
+    @jax.jit
+    def logits(params: Params, inputs: Batch) -> Array:
+        def one(batch: Batch) -> Array:
+            return task.logits(task.forward(params, batch), batch)
+
+        return map_batches(one, inputs, LABEL_BATCH)
+
+    return inputs, logits(params, inputs)
+
+
+def _positive(name: str, n: int) -> None:
+    if n < 1:
+        raise ValueError(f"{name}: {n} is not positive; give at least 1")
+
+
+def _appended(memory, data: Data, rows: np.ndarray) -> Batch:
+    more = {name: jnp.asarray(leaf[rows]) for name, leaf in data.items()}
+    if not memory:
+        return more
+    return {name: jnp.concatenate([memory[name], leaf]) for name, leaf in more.items()}

@@ -1,0 +1,120 @@
+"""Replay: train on earlier examples, or what stands for them, beside the new ones."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxcl.core.batching import examples
+from jaxcl.core.random import stream
+from jaxcl.core.types import Array, Batch, Int, Metrics, Params, PRNGKey, Scalar
+from jaxcl.transforms.base import Context, LossTransform, TaskData, required
+from jaxcl.transforms.checks import check_label
+from jaxcl.transforms.losses import mean_cross_entropy, mean_distillation
+from jaxcl.transforms.rehearsal.buffers import Buffer, sample
+from jaxcl.transforms.rehearsal.memory import LOGITS, Memory
+
+
+def _data(memory: Batch | Buffer) -> Batch:
+    return memory.data if isinstance(memory, Buffer) else memory
+
+
+def drawn(memory: Batch | Buffer, key: PRNGKey, n: int) -> Batch:
+    """``n`` examples drawn evenly, with replacement."""
+    if isinstance(memory, Buffer):
+        return sample(memory, key, n)
+    rows = jax.random.randint(key, (n,), 0, examples(memory))
+    return {name: leaf[rows] for name, leaf in memory.items()}
+
+
+class ReplayState(NamedTuple):
+    """State of :func:`replay`.
+
+    Attributes:
+      tasks: how many tasks have ended, int32 scalar.
+      weight: r of the new task, float32 scalar; below 0 stands for 1/k.
+      temperature: T of remembered responses, float32 scalar.
+      memory: what is remembered; without arrays before the first task has ended.
+    """
+
+    tasks: Int[Array, ""]
+    weight: Scalar
+    temperature: Scalar
+    memory: Batch | Buffer
+
+
+def replay(
+    memory: Memory,
+    *,
+    weight: float | None = None,
+    temperature: float = 2.0,
+    name: str = "replay",
+    label: str = "label",
+) -> LossTransform:
+    """Weighs the loss against that of as many remembered examples.
+
+    In task k the loss becomes ``r * loss + (1 - r) * replayed``, with ``r = 1/k`` or as
+    given, and ``replayed`` the mean cross-entropy of examples drawn evenly from the
+    memory in every step.  Where a memory has responses instead of labels, it is that
+    of the softened responses, ``T^2 * -sum_i softmax(old / T)_i log softmax(new / T)_i``,
+    with probability 0 for classes that came since.  The first task's loss stays as it is.
+
+    Args:
+      memory: one of those in :mod:`jaxcl.transforms.rehearsal.memory`.
+      weight: r in [0, 1]; 1/k by default.
+      temperature: T > 0 of remembered responses.
+      name: of the stream of random numbers; two replays in a chain need two names.
+      label: name of the labels in the data.
+
+    Returns:
+      A transform that reports ``{"replayed": ...}`` (nats) and needs ``key``,
+      ``forward`` and, if outputs are not one array, ``logits`` in its context.
+
+    Raises:
+      ValueError: a weight outside [0, 1], or a temperature that is not positive; from
+        ``begin_task``, data without labels of that name where these are to be kept.
+
+    References:
+      Rolnick et al., Experience replay for continual learning, 2019; Shin et al.,
+      Continual learning with deep generative replay, 2017, on r.
+    """
+    if weight is not None and not 0 <= weight <= 1:
+        raise ValueError(f"weight: {weight} is outside [0, 1]")
+    if not temperature > 0:
+        raise ValueError(f"temperature: {temperature} is not positive; pass 2, say")
+
+    def init(params: Params) -> ReplayState:
+        del params
+        given = jnp.asarray(-1.0 if weight is None else weight, jnp.float32)
+        softness = jnp.asarray(temperature, jnp.float32)
+        return ReplayState(jnp.zeros((), jnp.int32), given, softness, memory.nothing())
+
+    def begin_task(state: ReplayState, params: Params, task: TaskData, key: PRNGKey) -> ReplayState:
+        if memory.own_labels:
+            check_label(task.data, label)
+        tasks = int(state.tasks)
+        recalled = memory.recall(state.memory, params, task, tasks, stream(key, name))
+        return state._replace(memory=recalled)
+
+    def apply(loss: Scalar, state: ReplayState, context: Context) -> tuple[Scalar, Metrics]:
+        if not jax.tree.leaves(_data(state.memory)):  # no earlier task
+            return loss, {"replayed": jnp.zeros((), jnp.float32)}
+        key, forward = required(context)
+        n = examples(context.batch)
+        batch = drawn(state.memory, stream(key, name), n)
+        logits = context.logits(forward(context.params, batch), batch)
+        if LOGITS in batch:
+            softened = mean_distillation(logits, batch[LOGITS], state.temperature)
+            replayed = state.temperature**2 * softened
+        else:
+            replayed = mean_cross_entropy(logits, batch[label])
+        even = 1 / (state.tasks + 1).astype(jnp.float32)
+        r = jnp.where(state.weight < 0, even, state.weight)
+        return r * loss + (1 - r) * replayed, {"replayed": replayed}
+
+    def end_task(state: ReplayState, params: Params, task: TaskData, key: PRNGKey) -> ReplayState:
+        del params
+        remembered = memory.remember(state.memory, task, stream(key, name))
+        return state._replace(tasks=state.tasks + 1, memory=remembered)
+
+    return LossTransform(init, apply, begin_task, end_task=end_task)

@@ -1,0 +1,138 @@
+import json
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxcl.learner import snapshot, state
+from jaxcl.learner.build import set_up
+from jaxcl.learner.seed_loop import go_on
+from jaxcl.learner.snapshot import Snapshot
+from jaxcl.methods.config import Config
+from jaxcl.methods.table import METHODS
+from jaxcl.training.events import EpochEnded, SeedEnded, StepsDone
+
+SETTINGS = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "probe": 40, "warmup_epochs": 1}
+SETTINGS |= {"generator_steps": 3, "generator_batch": 8, "generated": 40}
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+
+@pytest.fixture
+def tasks(make_task):
+    return [make_task("bars", n=60), make_task("sides", classes=4, seed=1, upright=False)]
+
+
+def host(snap: Snapshot) -> Snapshot:
+    """Through JSON, as it goes to disk."""
+    return Snapshot(dict(snap.arrays), json.loads(json.dumps(snap.meta)))
+
+
+@pytest.mark.parametrize(
+    ("method", "net"),
+    [
+        ("ewc", "mlp"),
+        *(
+            pytest.param(name, "cnn" if method.branches else "mlp", marks=pytest.mark.slow)
+            for name, method in METHODS.items()
+            if name != "ewc"
+        ),
+        pytest.param("ewc", "cnn", marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.usefixtures("small_cnn")
+def test_going_on_from_any_moment_gives_the_same_bits(method, net, tasks):
+    settings = SETTINGS | {"net": net, "hidden": (16,)}
+    setup = set_up(Config(method=method, seeds=(0, 1), **settings), tasks)
+    taken, events = [], []
+    for event in go_on(setup):
+        if isinstance(event, StepsDone | EpochEnded):
+            taken.append((len(events), host(snapshot.take(event.learner))))
+        else:
+            events.append(event)
+    ended = [event for event in events if isinstance(event, SeedEnded)]
+    assert len({json.dumps(snap.meta) for _, snap in taken}) == len(taken)
+    # In the middle of an epoch, at its end, in the second task, in the second seed.
+    for at in (0, len(taken) // 4, len(taken) // 2 - 1, len(taken) - 2):
+        snap = taken[at][1]
+        again = [
+            e for e in go_on(setup, [snapshot.restore(setup, snap)]) if isinstance(e, SeedEnded)
+        ]
+        left = ended[snap.meta["seed"] :]
+        assert [e.seed for e in again] == [e.seed for e in left]
+        for a, b in zip(again, left, strict=True):
+            chex.assert_trees_all_equal(a.params, b.params)
+            assert (a.matrix, a.routes, a.similarity) == (b.matrix, b.routes, b.similarity)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keep", [False, True])
+def test_going_on_from_any_moment_of_a_generator(keep, tasks, monkeypatch):
+    monkeypatch.setattr(state, "PICTURE_EVERY", 4)
+    settings = SETTINGS | {"net": "mlp", "hidden": (9,), "generator_steps": 6, "setting": "class"}
+    setup = set_up(Config(method="dgr", keep_optimizer=keep, **settings), tasks)
+    taken, events = [], []
+    for event in go_on(setup):
+        events.append(event)
+        if isinstance(event, StepsDone | EpochEnded):
+            taken.append(host(snapshot.take(event.learner)))
+            found = jax.tree.map(np.array, event.learner.gan._replace(key=None))
+            again = snapshot.restore(setup, taken[-1])
+            chex.assert_trees_all_equal(found, again.gan._replace(key=None))
+    for snap in taken[::3]:
+        ended = list(go_on(setup, [snapshot.restore(setup, snap)]))[-1]
+        chex.assert_trees_all_equal(ended.params, events[-1].params)
+        assert ended.matrix == events[-1].matrix
+
+
+@pytest.mark.usefixtures("small_cnn")
+def test_taking_and_restoring_are_inverse(tasks):
+    setup = set_up(Config(method="split", **SETTINGS), tasks)
+    second = (e for e in go_on(setup) if isinstance(e, StepsDone) and e.position == 1)
+    present = next(second).learner
+    last = snapshot.take(present)
+    assert last.arrays["seen/conv2/t00/covariance"].dtype == np.float64
+    assert last.arrays["cl/distill/responses/t00"].shape == (60, 3)
+    restored = snapshot.restore(setup, host(last))
+    # Keys are derived again, not stored.
+    keys = (jax.random.key_data(x.state.key).tolist() for x in (restored, present))
+    assert next(keys) == next(keys)
+    assert int(restored.state.step) == int(present.state.step) > 0
+    again = snapshot.take(restored)
+    assert json.dumps(again.meta) == json.dumps(last.meta)
+    chex.assert_trees_all_equal(again.arrays, last.arrays)
+
+
+def test_a_snapshot_is_a_copy(tasks):
+    """The device's memory is given away as the run goes on."""
+    setup = set_up(Config(method="lwf", net="mlp", hidden=(16,), **SETTINGS), tasks)
+    events = go_on(setup)
+    first = next(event for event in events if isinstance(event, StepsDone))
+    snap = snapshot.take(first.learner)
+    before = {name: x.copy() for name, x in snap.arrays.items()}
+    next(event for event in events if isinstance(event, EpochEnded))
+    chex.assert_trees_all_equal(snap.arrays, before)
+
+
+def test_rebuild_finds_every_container_again():
+    params = {"w": jnp.ones(3), "frozen": None, "none": {"b": None}}
+    with jax.numpy_dtype_promotion("standard"):
+        optimizer = optax.chain(optax.clip(1.0), optax.adam(optax.linear_schedule(1.0, 0.1, 10)))
+        state = optimizer.init(params)
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    flat = {jax.tree_util.keystr(p, simple=True, separator="/"): np.array(x) for p, x in leaves}
+    found = snapshot._rebuild(jax.eval_shape(optimizer.init, params), snapshot._nested(flat))
+    chex.assert_trees_all_equal(found, state)
+    assert jax.tree.structure(found) == jax.tree.structure(state)
+
+
+def test_what_a_penalty_knows_is_kept(tasks):
+    settings = SETTINGS | {"net": "mlp", "hidden": (4,), "setting": "task", "epochs": 1}
+    setup = set_up(Config(method="ewc", **settings), tasks)
+    present = next(e for e in go_on(setup) if isinstance(e, EpochEnded) and e.position == 1).learner
+    restored = snapshot.restore(setup, host(snapshot.take(present)))
+    assert float(restored.cl["ewc"].importance["fc1"]["w"].max()) > 0
+    chex.assert_trees_all_equal(restored.cl, present.cl)
+    chex.assert_trees_all_equal(restored.state.cl, present.cl)

@@ -1,0 +1,216 @@
+"""The whole way from a download to a task, on small data served on this machine."""
+
+import functools
+import gzip
+import http.server
+import io
+import sys
+import tarfile
+import threading
+import zipfile
+
+import numpy as np
+import pytest
+import scipy.io
+import tensorflow_datasets as tfds
+from tensorflow_datasets.image_classification import cifar, mnist
+
+from jaxcl.core.errors import DataError, UsageError
+from jaxcl.scenarios.prepare import prepare
+from jaxcl.scenarios.sources import load
+
+N = {"train": 40, "t10k": 20, "test": 20}
+
+
+def pictures(n, *shape):
+    return np.random.default_rng(n).integers(0, 256, (n, *shape), dtype=np.uint8)
+
+
+def idx(array: np.ndarray) -> bytes:
+    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes()
+    return gzip.compress(header + array.tobytes())
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A folder and the address at which its files are served."""
+    root = tmp_path / "server"
+    root.mkdir()
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Quiet, directory=str(root))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever)
+        thread.start()
+        yield root, f"http://127.0.0.1:{httpd.server_port}/"
+        httpd.shutdown()
+        thread.join()
+
+
+def serve_mnist(root, url, monkeypatch):
+    for split, key in (("train", "_TRAIN_EXAMPLES"), ("t10k", "_TEST_EXAMPLES")):
+        monkeypatch.setattr(mnist, key, N[split])
+        labels = (np.arange(N[split]) % 10).astype(np.uint8)
+        (root / f"{split}-images-idx3-ubyte.gz").write_bytes(idx(pictures(N[split], 28, 28)))
+        (root / f"{split}-labels-idx1-ubyte.gz").write_bytes(idx(labels))
+    monkeypatch.setattr(mnist.MNIST, "URL", url)
+
+
+def serve_emnist(root, url, monkeypatch, part, first, last):
+    archive = zipfile.ZipFile(root / "gzip.zip", "w")
+    with archive:
+        for split in ("train", "test"):
+            labels = np.resize(np.arange(first, last + 1), N[split]).astype(np.uint8)
+            images = pictures(N[split], 28, 28).transpose(0, 2, 1)  # raw EMNIST lies on its side
+            for kind, data in (("images-idx3", images), ("labels-idx1", labels)):
+                name = f"gzip/emnist-{part}-{split}-{kind}-ubyte.gz"
+                archive.writestr(name, idx(np.ascontiguousarray(data)))
+    monkeypatch.setattr(mnist.EMNIST, "URL", f"{url}gzip.zip")
+    for config in mnist.EMNIST.BUILDER_CONFIGS:
+        monkeypatch.setattr(config, "train_examples", N["train"])
+        monkeypatch.setattr(config, "test_examples", N["test"])
+
+
+def serve_cifar(root, url, monkeypatch):
+    info = cifar.Cifar10._cifar_info.fget(tfds.builder("cifar10", data_dir=root))
+    files = {"batches.meta.txt": "\n".join(f"class{i}" for i in range(10)).encode()}
+    for name in [*info.train_files, *info.test_files]:
+        labels = (np.arange(20) % 10).astype(np.uint8)
+        images = pictures(20, 32, 32, 3).transpose(0, 3, 1, 2).reshape(20, -1)
+        files[name] = np.concatenate([labels[:, None], images], 1).tobytes()
+    with tarfile.open(root / "cifar.tar.gz", "w:gz") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(info.prefix + name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    patched = property(lambda self: info._replace(url=f"{url}cifar.tar.gz"))
+    monkeypatch.setattr(cifar.Cifar10, "_cifar_info", patched)
+
+
+def serve_svhn(root, url, monkeypatch):
+    for split in ("train", "test", "extra"):
+        n = N.get(split, 3)
+        labels = 1 + np.arange(n, dtype=np.uint8)[:, None] % 10
+        mat = {"X": pictures(n, 32, 32, 3).transpose(1, 2, 3, 0), "y": labels}
+        scipy.io.savemat(root / f"{split}_32x32.mat", mat)
+    module = sys.modules[tfds.builder_cls("svhn_cropped").__module__]
+    monkeypatch.setattr(module, "URL", url)
+
+
+def prepared(name, tmp_path):
+    prepare(name, tmp_path / "tfds")
+    assert "tensorflow" not in sys.modules
+
+
+def check(task, classes, train, shape):
+    assert task.classes == classes
+    assert task.train_images.shape == (train, *shape)
+    assert task.train_images.dtype == task.test_images.dtype == np.uint8
+    assert task.train_labels.min() >= 0
+    assert task.train_labels.max() < classes
+
+
+def same_pictures(found, expected):
+    """The same pictures in another order (TFDS shuffles as it writes)."""
+    order = [np.lexsort(x.reshape(len(x), -1).T) for x in (found, expected)]
+    np.testing.assert_array_equal(found[order[0]], expected[order[1]])
+
+
+def test_mnist(server, tmp_path, monkeypatch):
+    serve_mnist(*server, monkeypatch)
+    prepared("mnist", tmp_path)
+    task = load("mnist", tmp_path / "tfds", lambda text: None)
+    check(task, 10, N["train"], (28, 28, 1))
+    same_pictures(task.train_images[..., 0], pictures(N["train"], 28, 28))
+    first = np.argmax((task.train_images[..., 0] == pictures(N["train"], 28, 28)[3]).all((1, 2)))
+    assert task.train_labels[first] == 3
+    again = load("mnist", tmp_path / "tfds", lambda text: pytest.fail("not from the cache"))
+    np.testing.assert_array_equal(again.test_images, task.test_images)
+
+
+def test_emnist_letters_are_upright_and_from_zero(server, tmp_path, monkeypatch):
+    serve_emnist(*server, monkeypatch, "letters", 1, 26)
+    prepared("emnist/letters", tmp_path)
+    task = load("emnist/letters", tmp_path / "tfds", lambda text: None)
+    check(task, 26, N["train"], (28, 28, 1))
+    assert sorted(set(task.train_labels.tolist())) == list(range(26))
+    same_pictures(task.train_images[..., 0], pictures(N["train"], 28, 28))
+
+
+def test_emnist_upper_keeps_upper_case_only(server, tmp_path, monkeypatch):
+    serve_emnist(*server, monkeypatch, "byclass", 5, 44)
+    prepared("emnist/byclass", tmp_path)
+    task = load("emnist/upper", tmp_path / "tfds", lambda text: None)
+    check(task, 26, 26, (28, 28, 1))
+    assert sorted(task.train_labels.tolist()) == list(range(26))
+
+
+def test_cifar10(server, tmp_path, monkeypatch):
+    serve_cifar(*server, monkeypatch)
+    prepared("cifar10", tmp_path)
+    task = load("cifar10", tmp_path / "tfds", lambda text: None)
+    check(task, 10, 100, (32, 32, 3))
+    same_pictures(task.test_images, pictures(20, 32, 32, 3))
+
+
+def test_svhn(server, tmp_path, monkeypatch):
+    serve_svhn(*server, monkeypatch)
+    prepared("svhn_cropped", tmp_path)
+    task = load("svhn_cropped", tmp_path / "tfds", lambda text: None)
+    check(task, 10, N["train"], (32, 32, 3))
+    assert sorted(set(task.train_labels.tolist())) == list(range(10))  # ten is the digit 0
+
+
+def test_what_exists_is_kept(server, tmp_path, monkeypatch):
+    root, _ = server
+    serve_mnist(*server, monkeypatch)
+    prepared("mnist", tmp_path)
+    with pytest.raises(DataError, match=r"exists already; give --overwrite"):
+        prepare("mnist", tmp_path / "tfds")
+    for file in root.iterdir():
+        file.unlink()
+    downloads = tmp_path / "tfds" / "downloads"
+    downloads.rename(tmp_path / "gone")
+    with pytest.raises(DataError, match="mnist could not be prepared"):
+        prepare("mnist", tmp_path / "tfds", overwrite=True)
+    assert len(load("mnist", tmp_path / "tfds", lambda text: None).train_labels) == N["train"]
+    # A try that was stopped left the good one aside and a part of a new one.
+    (tmp_path / "tfds/mnist").rename(tmp_path / "tfds/mnist.old")
+    (tmp_path / "tfds/mnist").mkdir()
+    with pytest.raises(DataError, match="mnist could not be prepared"):
+        prepare("mnist", tmp_path / "tfds", overwrite=True)
+    assert len(load("mnist", tmp_path / "tfds", lambda text: None).train_labels) == N["train"]
+
+
+def test_unknown_name(tmp_path):
+    with pytest.raises(UsageError, match="did you mean 'mnist'"):
+        prepare("mnits", tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["truncate", "remove", "info", "garble"])
+def test_damaged_data_names_the_folder_and_the_remedy(damage, server, tmp_path, monkeypatch):
+    serve_mnist(*server, monkeypatch)
+    prepared("mnist", tmp_path)
+    where = tmp_path / "tfds"
+    (records,) = where.glob("mnist/*/*train.array_record*")
+    content = records.read_bytes()
+    if damage == "truncate":
+        records.write_bytes(content[: len(content) // 2])
+    elif damage == "garble":
+        middle = len(content) // 2
+        records.write_bytes(content[:middle] + bytes(200) + content[middle + 200 :])
+    elif damage == "remove":
+        records.unlink()
+    else:
+        (info,) = where.glob("mnist/*/dataset_info.json")
+        info.write_text(info.read_text()[:100])
+    with pytest.raises(DataError, match=r"mnist is damaged .*; run: .*prepare mnist .*--overwrite"):
+        load("mnist", where, lambda text: None)
+
+
+def test_missing_data_names_the_command(tmp_path):
+    with pytest.raises(DataError, match=r"run: python -m jaxcl.experiments.prepare emnist/byclass"):
+        load("emnist/upper", tmp_path, lambda text: None)

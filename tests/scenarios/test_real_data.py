@@ -1,0 +1,49 @@
+"""Real images, where ``JAXCL_TEST_DATA`` names a TFDS folder that holds them."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxcl.learner.seed_loop import run
+from jaxcl.methods.config import Config
+from jaxcl.scenarios.sources import load
+from jaxcl.training.events import SeedEnded
+
+WHERE = os.environ.get("JAXCL_TEST_DATA")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(WHERE is None, reason="JAXCL_TEST_DATA does not name a TFDS folder"),
+]
+
+
+def real(name):
+    return load(name, Path(WHERE), lambda text: None)
+
+
+def test_mnist_is_whole():
+    task = real("mnist")
+    assert task.train_images.shape == (60_000, 28, 28, 1)
+    assert task.test_images.shape == (10_000, 28, 28, 1)
+    counts = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert np.bincount(task.train_labels).tolist() == counts
+
+
+def test_cifar10_is_whole():
+    task = real("cifar10")
+    assert task.train_images.shape == (50_000, 32, 32, 3)
+    mean = task.train_images.mean((0, 1, 2)) / 255
+    np.testing.assert_allclose(mean, [0.49139968, 0.48215841, 0.44653091], atol=1e-7)
+    assert np.bincount(task.test_labels).tolist() == [1000] * 10
+
+
+def test_scenario_3_at_a_small_size():
+    settings = {"scenario": "3", "method": "lwf", "limit": 3000, "epochs": 3}
+    *_, ended = run(Config(**settings, data_dir=Path(WHERE)))
+    assert isinstance(ended, SeedEnded)
+    assert ended.matrix[0][0] >= 90  # MNIST, after 90 steps
+    assert ended.matrix[1][0] >= 80
+    assert ended.matrix[1][1] >= 30  # CIFAR-10
+    assert "tensorflow" not in sys.modules
