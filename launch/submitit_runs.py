@@ -16,6 +16,7 @@ import tyro
 
 from jaxcl.core.errors import UsageError
 from jaxcl.experiments import cli
+from jaxcl.experiments.options import run_tyro
 
 INTERRUPTED = 75
 PATIENCE = 60  # seconds in which SLURM ends or requeues a job whose run has stopped
@@ -124,13 +125,15 @@ def main(command: Command) -> None:
         executor.submit(Run(args)).result()
 
 
-def split(argv: Sequence[str]) -> tuple[list[str], Command]:
-    """The arguments of this command, and those of the runs, which follow ``--``."""
+def read(argv: Sequence[str]) -> Command:
+    """Reads the arguments of this command, and those of the runs, which follow ``--``."""
     own = list(itertools.takewhile(lambda arg: arg != "--", argv))
-    return own, Command(options=tuple(argv[len(own) + 1 :]))
+    known = [field.name for field in dataclasses.fields(Command)]
+    command = run_tyro(Command, PROG, Command.__doc__ or "", own, known)
+    return dataclasses.replace(command, options=tuple(argv[len(own) + 1 :]))
 
 
-PROGRAM = "jaxcl.experiments.scenario"
+PROG, PROGRAM = "python launch/submitit_runs.py", "jaxcl.experiments.scenario"
 
 if __name__ == "__main__":
-    cli.main(Command, main, "python launch/submitit_runs.py", split)
+    cli.main(read, main)

@@ -30,9 +30,9 @@ import optax
 import pytest
 from hypothesis import settings
 
+from jaxcl import networks
 from jaxcl.learner import build, seed_loop
 from jaxcl.learner.state import Setup
-from jaxcl.methods.config import Config
 from jaxcl.networks import cnn
 from jaxcl.networks.gan import mlp_gan
 from jaxcl.runner import grouping
@@ -106,16 +106,15 @@ _small = functools.cache(functools.partial(cnn, filters=(4, 6), hidden=16))
 @pytest.fixture
 def small_cnn(monkeypatch):
     """The convolutional network with few filters, for runs that are about something else."""
-    monkeypatch.setattr(build, "cnn", _small)
+    monkeypatch.setattr(networks, "cnn", _small)
     return _small()
 
 
-_made = [(build, name) for name in ("cnn", "columns", "mlp", "conv_gan")]
+_made = [(networks, name) for name in ("cnn", "columns", "mlp")]
+_made += [(build, "conv_gan")]
 _made += [(quality, name) for name in ("adam", "chain", "mlp")]
 _once = [(*place, make := getattr(*place), functools.cache(make)) for place in _made]
 _programs: dict[object, tuple] = {}
-_GAN = ("generator", "latent", "gradient_penalty", "generator_lr", "critic_steps")
-_GAN += ("generator_batch", "average")
 
 
 @pytest.fixture
@@ -124,15 +123,14 @@ def compiled_once(monkeypatch):
 
     Not for tests that change what is read while a program is traced.
     """
-    usual = {name: getattr(Config, name) for name in grouping.NUMBERS} | {"seeds": (0,)}
 
     def made(**fields) -> Setup:
-        like = dataclasses.replace(fields["config"], **usual)
+        like = dataclasses.replace(grouping.untraced(fields["config"]), seeds=(0,))
         shape = fields["train"][0]["image"].shape[1:]
         key = like, tuple(fields["classes"]), shape, fields["net"]
         fields["compiled"] = _programs.setdefault(key, fields["compiled"])
         if fields["scholar"] is not None:
-            key = shape, *(getattr(like, name) for name in _GAN)
+            key = shape, like.generator
             fields["scholar"] = _programs.setdefault(key, fields["scholar"])
         return Setup(**fields)
 

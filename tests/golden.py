@@ -60,7 +60,7 @@ class Found(NamedTuple):
 
 def call(command: str, args: list[str]) -> tuple[int, str]:
     """Runs a command in this process: exit code and errors. Nothing else imports jaxcl."""
-    from jaxcl.experiments import cli, compare, scenario, sweep
+    from jaxcl.experiments import compare, scenario, sweep
 
     module = {"scenario": scenario, "sweep": sweep, "compare": compare}[command]
     errors = io.StringIO()
@@ -68,12 +68,11 @@ def call(command: str, args: list[str]) -> tuple[int, str]:
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(errors),
         mock.patch.object(sys, "argv", [command, *args]),
-        mock.patch(
-            "jaxcl.training.quality.STEPS", 20
-        ),  # of who judges a generator: 1000 take seconds
+        # Of who judges a generator: 1000 take seconds.
+        mock.patch("jaxcl.training.quality.STEPS", 20),
     ):
         try:
-            cli.main(module.Command, module.main, module.PROG, getattr(module, "defaults", None))
+            module.run()
         except SystemExit as stop:
             return int(stop.code or 0), errors.getvalue()
         except Exception as error:

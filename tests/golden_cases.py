@@ -74,7 +74,7 @@ LEARNING = {
     "sgd": f"{SPLIT} --method ewc --optimizer sgd --lr 0.01",
     "scratch": f"{SPLIT} --method er --scratch True",
     "scratch.dgr": f"{SPLIT} --method dgr --scratch True {GAN}",
-    "t-squared": f"{SPLIT} --method lwf --t-squared False --temperature 3 --lam 2",
+    "t-squared": f"{SPLIT} --method lwf --t-squared False --temperature 3 --strength 2",
     "validation": f"{SPLIT} --method lwf --validation 0.1",
     "order": f"{SPLIT} --method ewc --order 3",
     "stream": f"{SPLIT} --method ewc --data stream",
@@ -104,7 +104,7 @@ REPLAY = {
     "dgr.three-tasks": f"{THREE} --method dgr {GAN}",
     "dgr.conv": f"{CNN} --setting class --method dgr --generator conv --resize bilinear {GAN}",
     "dgr.hard": f"{MEMORY} dgr --labels hard {GAN}",
-    "dgr.no-balance": f"{MEMORY} dgr --no-balance --average 0 --latent 20 {GAN}",
+    "dgr.no-balance": f"{MEMORY} dgr --balance False --average 0 --latent 20 {GAN}",
 }
 # With the first three, some layers are shared and some are not.
 THRESHOLDS = {"frechet": 0.91, "bures": 0.9, "cosine": 0.9, "cka": 0.9, "rsa": 0.9, "svcca": 0.9}

@@ -24,8 +24,9 @@ from jaxcl.checkpointing import checkpoint
 from jaxcl.checkpointing.saver import saver
 from jaxcl.learner import snapshot
 from jaxcl.learner.build import load_tasks, set_up
+from jaxcl.learner.config import Config
+from jaxcl.learner.configure import configure
 from jaxcl.learner.seed_loop import go_on, run
-from jaxcl.methods.config import Config
 from jaxcl.training.events import EpochEnded, TaskBegan
 
 
@@ -61,7 +62,7 @@ def cost(config: Config, console: Console) -> None:
 
 def memory(method: str, console: Console) -> None:
     """Resident memory after each of four tasks of the same size."""
-    config = Config(method=method, limit=500, epochs=3)
+    config = configure(method, limit=500, epochs=3)
     (task, *_) = load_tasks(config)
     rng = np.random.default_rng(0)
     tasks = [
@@ -92,7 +93,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=None, help="images a task; all by default")
     options = parser.parse_args()
     console = Console(soft_wrap=True)
-    config = Config(scenario="3", method="select", limit=options.limit, epochs=1)
+    config = configure("select", "3", limit=options.limit, epochs=1)
     cost(dataclasses.replace(config, data_dir=options.data_dir), console)
     for method in ("lwf", "split"):
         memory(method, console)

@@ -1,7 +1,6 @@
 """The tables and the figure of the LwF path-selection paper, our runs beside its figures."""
 
 import json
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from jaxcl.checkpointing import run_folder
+from jaxcl.checkpointing.config_file import from_toml
 from jaxcl.core.errors import UsageError
-from jaxcl.methods.applicable import OF_SOME
+from jaxcl.core.fields import hints
+from jaxcl.learner.config import Config
+from jaxcl.methods import METHODS as KINDS
 from jaxcl.reporting import plots
 from jaxcl.reporting.metrics import mean_sem
 from jaxcl.reporting.report import markdown_row, mean_text
@@ -54,6 +56,8 @@ RESULTS, TABLE_4_FILE, TABLE_5_FILE, FIGURE = (
 )
 OWN = ("method", "scenario", "seeds", "data_dir", "together")
 """Settings in which the runs of one set differ."""
+OF_METHODS = frozenset(name for method in METHODS for name in hints(KINDS[method]))
+"""Settings that only some of the methods have."""
 
 Result = dict[str, Any]
 """A run: ``scenario, method, seed, tasks``; ``accuracy`` [trained up to task][task];
@@ -66,7 +70,8 @@ def result(folder: Path) -> Result | None:
     file = folder / run_folder.SUMMARY
     if not file.exists():
         return None
-    summary = portable(json.loads(file.read_text()))
+    whole = json.loads(file.read_text())
+    summary = portable(whole)
     if run_folder.metrics_mark(folder)["metrics_sha256"] != summary["metrics_sha256"]:
         raise UsageError(
             f"runs: {folder / run_folder.METRICS} was changed since the run ended; remove"
@@ -81,13 +86,14 @@ def result(folder: Path) -> Result | None:
         "added": summary["weights"][0]["added"],
         "curves": {task: [_rounded(value) for value in line] for task, (line,) in lines.items()},
         "ends": ends,
-        "settings": settings("\n".join(summary["config"])),
+        "settings": settings(from_toml(Config, whole["config"])),
     }
 
 
-def settings(toml: str) -> dict[str, Any]:
+def settings(config: Config) -> dict[str, Any]:
     """What must be the same in all runs of a set."""
-    return {name: value for name, value in tomllib.loads(toml).items() if name not in OWN}
+    flat = json.loads(json.dumps(config.flat(), default=str))  # as it is read again
+    return {name: value for name, value in flat.items() if name not in OWN and value is not None}
 
 
 def check_same(known: Sequence[Result], own: dict[str, Any]) -> None:
@@ -95,9 +101,8 @@ def check_same(known: Sequence[Result], own: dict[str, Any]) -> None:
     for each in known:
         first = each["settings"]
         # A setting that one of the two methods does not have cannot differ.
-        both = {name for name in (*first, *own) if name not in OF_SOME} | (
-            first.keys() & own.keys()
-        )
+        of_one = (first.keys() ^ own.keys()) & OF_METHODS
+        both = (first.keys() | own.keys()) - of_one
         differing = [name for name in sorted(both) if first.get(name) != own.get(name)]
         if differing:
             raise UsageError(

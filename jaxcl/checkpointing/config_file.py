@@ -1,4 +1,4 @@
-"""The configuration of a run as a file, and back."""
+"""Settings as a file, and back: a table for each part."""
 
 import dataclasses
 import tomllib
@@ -8,25 +8,38 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from jaxcl.core.errors import UsageError, check_name
+from jaxcl.core.fields import hints, plain
 
 Settings = TypeVar("Settings")
+NAME = "name"
+"""Key of the name of a part that comes in several kinds."""
 
 
-def to_toml(config: Any) -> str:
-    """Writes a dataclass of settings as TOML; settings that are None are left out."""
+def to_toml(settings: Any) -> str:
+    """Writes a dataclass of settings, and of parts, as TOML; what is None is left out."""
     import tomli_w
 
-    items = dataclasses.asdict(config).items()
-    return tomli_w.dumps(
-        {k: str(v) if isinstance(v, Path) else v for k, v in items if v is not None}
-    )
+    return tomli_w.dumps(_table(settings))
+
+
+def _table(settings: Any) -> dict[str, Any]:
+    kind = type(settings)
+    found = {NAME: settings.name} if hasattr(kind, "kinds") else {}
+    for field in dataclasses.fields(kind):
+        value = getattr(settings, field.name)
+        if dataclasses.is_dataclass(value):
+            found[field.name] = _table(value)
+        elif value is not None:
+            found[field.name] = str(value) if isinstance(value, Path) else value
+    return found
 
 
 def from_toml(kind: type[Settings], text: str) -> Settings:
     """Reads settings that :func:`to_toml` wrote.
 
     Args:
-      kind: the dataclass that they are settings of.
+      kind: the dataclass that they are settings of. A part that comes in several kinds has a
+        class method ``kinds() -> name -> dataclass``.
       text: in TOML.
 
     Raises:
@@ -36,31 +49,57 @@ def from_toml(kind: type[Settings], text: str) -> Settings:
         values = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"not TOML: {str(error)[:100]}") from error
-    hints = typing.get_type_hints(kind)
+    return _settings(kind, values)
+
+
+def _settings(kind: type[Any], values: dict[str, Any]) -> Any:
+    """The dataclass that a table holds."""
+    if hasattr(kind, "kinds"):
+        values, kinds = dict(values), kind.kinds()
+        name = values.pop(NAME, None)
+        if not isinstance(name, str):
+            raise UsageError(f"{NAME}: missing in a part; {ANEW}")
+        check_name(NAME, name, kinds)
+        kind = kinds[name]
+    known = hints(kind)
+    for name, value in values.items():
+        if dataclasses.is_dataclass(plain(known.get(name))) and not isinstance(value, dict):
+            raise UsageError(f"{name}: {value!r}; an earlier version of jaxcl wrote it; {ANEW}")
     for name in values:
-        check_name("setting", name, hints)
-    fields = dataclasses.fields(kind)  # pyright: ignore[reportArgumentType]
-    missing = [f.name for f in fields if f.default is not None]
-    missing = [name for name in missing if name not in values]
+        check_name("setting", name, known)
+    missing = [n for n, hint in known.items() if n not in values and not _optional(hint)]
     if missing:
         raise UsageError(
-            f"{missing[0]}: missing; the file was cut off, or another version of jaxcl wrote it"
+            f"{missing[0]}: missing; the file was cut off, or another version of jaxcl wrote it; {ANEW}"
         )
-    return kind(**{name: _typed(name, value, hints[name]) for name, value in values.items()})
+    given = {n: _value(n, values[n], hint) if n in values else None for n, hint in known.items()}
+    return kind(**given)
 
 
-def _typed(name: str, value: Any, hint: Any) -> Any:
+ANEW = "begin anew in another folder"
+
+
+def _optional(hint: Any) -> bool:
+    """Whether a setting may be None."""
+    if hasattr(hint, "__metadata__"):
+        return _optional(typing.get_args(hint)[0])
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    return union and types.NoneType in typing.get_args(hint)
+
+
+def _value(name: str, value: Any, hint: Any) -> Any:
     """A value from TOML as the type of a setting; UsageError if it is of another."""
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        hint = next(part for part in typing.get_args(hint) if part is not types.NoneType)
+    hint = plain(hint)
     kind = typing.get_origin(hint) or hint
+    if dataclasses.is_dataclass(hint):
+        return _settings(hint, value)  # pyright: ignore[reportArgumentType]
     if kind is Literal:
         choices = typing.get_args(hint)
         if value not in choices:
             raise UsageError(f"{name}: {value!r} is none of {', '.join(choices)}")
         return value
     if kind is tuple and isinstance(value, list):
-        return tuple(_typed(name, part, int) for part in value)
+        return tuple(_value(name, part, int) for part in value)
     if kind is Path and isinstance(value, str):
         return Path(value)
     if kind is float and type(value) is int and abs(value) < 2**53:

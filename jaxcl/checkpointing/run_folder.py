@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +80,10 @@ def saved_config(kind: type[Settings], folder: Path) -> Settings:
 
 def check_same(folder: Path, config: Any) -> None:
     """Raises a UsageError that names the settings in which a run differs from a saved one."""
-    saved, given = asdict(saved_config(type(config), folder)), asdict(config)
-    differ = [name for name in given if given[name] != saved[name]]
+    saved, given = saved_config(type(config), folder).flat(), config.flat()
+    differ = [name for name in (saved | given) if saved.get(name) != given.get(name)]
     if differ:
-        parts = (f"{name} is {saved[name]}, not {given[name]}" for name in differ)
+        parts = (f"{name} is {saved.get(name)}, not {given.get(name)}" for name in differ)
         raise UsageError(f"resume: in {folder}, {'; '.join(parts)}; leave these options out")
 
 

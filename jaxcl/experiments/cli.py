@@ -1,10 +1,6 @@
 """What the commands have in common: parsing, and errors as one line and an exit code."""
 
 import codecs
-import contextlib
-import dataclasses
-import difflib
-import inspect
 import io
 import os
 import re
@@ -18,34 +14,24 @@ from jaxcl.core import processes
 from jaxcl.core.errors import NonFiniteLoss, OutputError, UsageError
 from jaxcl.reporting.console import fail
 
-Command = TypeVar("Command")
+Parsed = TypeVar("Parsed")
 
 
-def main(
-    command: type[Command],
-    body: Callable[[Command], None],
-    prog: str,
-    defaults: Callable[[Sequence[str]], tuple[list[str], Command]] | None = None,
-) -> None:
+def main(parse: Callable[[list[str]], Parsed], body: Callable[[Parsed], None]) -> None:
     """Parses the command line, runs the body and exits.
 
     Exit codes: 0 done, 2 bad usage or missing data, 1 anything else, 75 interrupted
     and saved, 130 interrupted before there was anything to save.
 
     Args:
-      command: a dataclass, one field for each option.
+      parse: arguments -> what the body needs.
       body: what to do.
-      prog: name of the program, for the help.
-      defaults: completes the arguments and gives the defaults; by default those of
-        the dataclass.
     """
     sys.unraisablehook = _unraisable
     _plain_where_needed()
     try:
         _check_text(sys.argv[1:])
-        given = ranges(sys.argv[1:])
-        args, default = defaults(given) if defaults else (given, None)
-        parsed = _parse(command, prog, args, default)
+        parsed = parse(ranges(sys.argv[1:]))
         processes.start()
         body(parsed)
     except processes.Elsewhere:
@@ -138,51 +124,3 @@ def ranges(args: Sequence[str]) -> list[str]:
         found += [name] if equals else []
         found += [str(seed) for seed in range(first, last + 1)]
     return found
-
-
-def _parse(
-    command: type[Command], prog: str, args: Sequence[str], default: Command | None
-) -> Command:
-    import tyro
-
-    boxes = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(boxes):
-            return tyro.cli(
-                command,
-                prog=prog,
-                description=inspect.getdoc(command),
-                args=args,
-                default=tyro.MISSING_NONPROP if default is None else default,
-                config=(tyro.conf.FlagCreatePairsOff,),
-            )
-    except SystemExit as stop:
-        if stop.code == 2:
-            message = _one_line(boxes.getvalue())
-            near = "" if "Perhaps you meant" in message else _nearest(command, args)
-            raise UsageError(f"{message}{near}; see --help") from None
-        raise
-    except (OverflowError, AssertionError, ValueError) as error:  # of the parser, on odd values
-        reason = str(error) or "an option has no value"
-        raise UsageError(f"the command line cannot be read ({reason}); see --help") from error
-
-
-def _nearest(command: type[Any], args: Sequence[str]) -> str:
-    """The options that are nearest to unknown ones in ``--option=value`` form."""
-    known = [f"--{f.name.replace('_', '-')}" for f in dataclasses.fields(command)]
-    for arg in args:
-        option = arg.partition("=")[0].replace("_", "-")
-        if option.startswith("--") and option not in (*known, "--help"):
-            near = difflib.get_close_matches(option, known, n=1, cutoff=0.6)
-            return f". Perhaps you meant: {near[0]}" if near else ""
-    return ""
-
-
-def _one_line(box: str) -> str:
-    """What a box of the parser says, and what it proposes, without title and frame."""
-    words = re.sub("[│╭╮╰╯]", " ", box)
-    parts = [" ".join(part.strip(" ─\n").split()) for part in re.split("[─-]{5,}", words)]
-    _, message, *more = [part for part in parts if part]
-    message = message.split(" Got errors:")[0].rstrip(". ")
-    near = [part for part in more if part.startswith("Perhaps you meant")]
-    return f"{message}. {' '.join(near[0].split()[:4])}" if near else message

@@ -2,52 +2,77 @@
 
 import dataclasses
 import json
-from typing import Annotated
-
-import tyro
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, NamedTuple
 
 from jaxcl.core.errors import UsageError
+from jaxcl.core.fields import shown
 from jaxcl.experiments import cli
+from jaxcl.experiments.options import for_methods, words_of
+from jaxcl.learner.config import Config
 from jaxcl.reporting.console import make_console
-from jaxcl.runner import several
+from jaxcl.runner.commands import How
 
+PROG = "python -m jaxcl.experiments.compare"
 USUAL = ("finetune", "ewc", "si", "lwf", "er", "joint")
 
 
 @dataclasses.dataclass(frozen=True)
-class Command(several.Several):
+class Options(How):
     """Run several methods on one scenario and put their results side by side.
 
-    What is None follows from the scenario and the method.
+    An option that only some of the methods have is given to these; the help shows those of the
+    first one.
     """
 
-    method: Annotated[str, tyro.conf.Suppress] = "finetune"
     methods: tuple[str, ...] = USUAL
     """What to compare."""
+    out: Annotated[Path | None, shown("runs/compare/...", "PATH")] = None
+    """Folder of the runs; what it holds is gone on with."""
 
 
-def main(command: Command) -> None:
+class Comparison(NamedTuple):
+    """What is compared: the settings of each method, and the command's own options."""
+
+    configs: Mapping[str, Config]
+    options: Options
+
+
+def read(args: Sequence[str]) -> Comparison:
+    """Reads the command line."""
+    methods = words_of(args, "methods", USUAL)
+    if not methods or len(set(methods)) < len(methods):
+        raise UsageError(f"methods: {' '.join(methods)}; give each method once")
+    configs, options = for_methods(PROG, Options, args, methods)
+    return Comparison(configs, options)
+
+
+def main(comparison: Comparison) -> None:
     """Runs what is missing, then prints and writes the comparison."""
     from jaxcl.checkpointing import run_folder
     from jaxcl.core import processes
-    from jaxcl.reporting import comparison
+    from jaxcl.reporting import comparison as report
+    from jaxcl.runner import several
 
-    console = make_console()
-    if not command.methods or len(set(command.methods)) < len(command.methods):
-        raise UsageError(f"methods: {' '.join(command.methods)}; give each method once")
-    configs = command.for_methods(command.methods)
-    out = command.out or several.new_folder("compare", command.scenario)
-    several.run_each(command, configs, out, console, PROG)
-    files = [out / method / run_folder.SUMMARY for method in command.methods]
+    console, (configs, options) = make_console(), comparison
+    scenario = next(iter(configs.values())).scenario
+    out = options.out or several.new_folder("compare", scenario)
+    said = options.out is not None
+    several.run_each(options, configs, out, console, PROG, said=said)
+    files = [out / method / run_folder.SUMMARY for method in configs]
     summaries = processes.first(lambda: [json.loads(file.read_text()) for file in files])
-    processes.first(lambda: comparison.write(summaries, out))
-    console.print(comparison.table(summaries))
-    for line in comparison.expectations(summaries):
+    processes.first(lambda: report.write(summaries, out))
+    console.print(report.table(summaries))
+    for line in report.expectations(summaries):
         console.print(line, highlight=False)
     console.print(f"written to {out}", highlight=False)
 
 
-PROG = "python -m jaxcl.experiments.compare"
+def run() -> None:
+    """Runs the command of this process."""
+    cli.main(read, main)
+
 
 if __name__ == "__main__":
-    cli.main(Command, main, PROG)
+    run()

@@ -11,12 +11,11 @@ from rich.table import Table
 from jaxcl.checkpointing.config_file import to_toml
 from jaxcl.core.types import Params, PRNGKey
 from jaxcl.growth.parameters import count
-from jaxcl.learner.build import make_net
-from jaxcl.methods.config import Config
-from jaxcl.methods.table import METHODS
+from jaxcl.learner.config import Config
+from jaxcl.learner.protocols import SCENARIOS
+from jaxcl.methods import METHODS
 from jaxcl.scenarios import sources, tfds
 from jaxcl.scenarios.images import SIDE
-from jaxcl.scenarios.protocols import SCENARIOS
 
 RGB = (32, 32, 3)
 IMAGES = {
@@ -43,7 +42,10 @@ def dry_run(console: Console, config: Config, out: Path) -> None:
     table = Table(title="parameters of the first task's network")
     table.add_column("part")
     table.add_column("weights", justify="right")
-    net, key = make_net(config, image_shape(config)), jax.random.key(0)
+    net, key = (
+        config.network.make(image_shape(config), columns=config.method.columns),
+        jax.random.key(0),
+    )
     shapes: dict[str, Any] = {
         layer: _shapes(net.new_branch, key, layer, ()) for layer in net.layers
     }
@@ -54,9 +56,9 @@ def dry_run(console: Console, config: Config, out: Path) -> None:
     console.print(table)
     console.print("data", style="bold")
     console.print("  images: bytes are divided by 255, floats are taken as they are")
-    where = tfds.data_dir(config.data_dir)
+    where = tfds.data_dir(config.data.data_dir)
     for name in dict.fromkeys(part for task in scenario.tasks for part in sources.sources(task)):
-        if sources.available(name, config.data_dir):
+        if sources.available(name, config.data.data_dir):
             found = "built in" if name not in tfds.SOURCES else f"found in {where}"
         else:
             found = f"missing in {where}; {tfds.remedy(tfds.SOURCES[name], where)}"
@@ -69,7 +71,7 @@ def image_shape(config: Config) -> tuple[int, int, int]:
     shapes = {IMAGES.get(name, RGB) for name in scenario.tasks}
     if scenario.made == "permuted32":
         shapes = {(SIDE, SIDE, channels) for _, _, channels in shapes}
-    as_they_come = config.net != "cnn" or config.resize == "keep"
+    as_they_come = not config.network.takes_rgb or config.data.resize == "keep"
     return shapes.pop() if as_they_come and len(shapes) == 1 else RGB
 
 

@@ -1,11 +1,13 @@
 """Download data sets for the scenarios: ``python -m jaxcl.experiments.prepare mnist cifar10``."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import tyro
 
 from jaxcl.experiments import cli
+from jaxcl.experiments.options import run_tyro
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,5 +37,18 @@ def main(command: Command) -> None:
         print(f"{name}: prepared in {folder}")
 
 
+def read(args: Sequence[str]) -> Command:
+    """Reads the command line."""
+    known = [field.name for field in dataclasses.fields(Command)]
+    return run_tyro(Command, PROG, Command.__doc__ or "", args, known)
+
+
+def run() -> None:
+    """Runs the command of this process."""
+    cli.main(read, main)
+
+
+PROG = "python -m jaxcl.experiments.prepare"
+
 if __name__ == "__main__":
-    cli.main(Command, main, "python -m jaxcl.experiments.prepare")
+    run()

@@ -3,73 +3,99 @@
 import dataclasses
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Literal
+from typing import Literal, NamedTuple
 
-import tyro
+from rich.console import Console
 
 import jaxcl
-from jaxcl.checkpointing.config_file import to_toml
 from jaxcl.core.errors import UsageError, check_name
 from jaxcl.experiments import cli
-from jaxcl.methods.config import Config
+from jaxcl.experiments.options import for_methods, words_of
+from jaxcl.learner.config import Config
+from jaxcl.learner.protocols import SCENARIOS
 from jaxcl.reporting.console import make_console
-from jaxcl.runner import several
+from jaxcl.runner.commands import How
+
+PROG = "python -m jaxcl.experiments.reproduce"
+PAPERS = ("lwf-select",)
+METHODS = ("lwf", "split", "select")
+Run = tuple[str, str, int]
+"""(scenario, method, seed)."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Command(several.Several):
+class Options(How):
     """Run what is missing of a paper's tables, then write them anew."""
 
-    paper: tyro.conf.Positional[Literal["lwf-select"]] = "lwf-select"
-    """Whose tables."""
-    scenario: Annotated[str, tyro.conf.Suppress] = "2"
-    method: Annotated[str, tyro.conf.Suppress] = "lwf"
+    paper: Literal["lwf-select"] = "lwf-select"
+    """Whose tables; the word can stand first, without the option."""
     scenarios: tuple[str, ...] = ("2", "3", "4")
     """Scenarios of the paper, or those with rendered letters in place of EMNIST."""
-    methods: tuple[Literal["lwf", "split", "select"], ...] = ("lwf", "split", "select")
+    methods: tuple[Literal["lwf", "split", "select"], ...] = METHODS
     """Methods of the paper."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Random seeds, such as 0 1 2 or 0..2; each is a run of its own."""
-    out: Path | None = Path("runs", "lwf-select")
-    """Folder of the runs; what it holds already is gone on with."""
+    out: Path = Path("runs", "lwf-select")
+    """Folder of the runs; what it holds is gone on with."""
     report: Path = Path("experiments", "lwf-select")
     """Folder of the tables, the figure and results.json, whose runs count as done."""
     runs: bool = True
     """Run what is missing; --no-runs: only write the tables."""
 
 
-def main(command: Command) -> None:
+class Tables(NamedTuple):
+    """What is reproduced: the settings of each run, and the command's own options."""
+
+    configs: Mapping[Run, Config]
+    options: Options
+
+
+def read(args: Sequence[str]) -> Tables:
+    """Reads the command line."""
+    args = list(args)
+    if args and not args[0].startswith("--"):
+        check_name("paper", args[0], PAPERS)
+        args[0] = f"--paper={args[0]}"
+    methods, names = (words_of(args, n, u) for n, u in (("methods", METHODS), ("scenarios", USUAL)))
+    if not methods:
+        raise UsageError("methods: none given; give at least one, such as select")
+    for name in names:
+        check_name("scenarios", name, [n for n in SCENARIOS if n[0].isdigit()])
+    for name in methods:
+        check_name("methods", name, METHODS)
+    found: dict[Run, Config] = {}
+    usual, options = {"seeds": SEEDS}, Options()
+    for scenario in names:
+        configs, options = for_methods(PROG, Options, args, methods, scenario=scenario, **usual)
+        for method, config in configs.items():
+            for seed in config.check().seeds:
+                found[scenario, method, seed] = config.changed(seeds=(seed,))
+    order = sorted(found, key=lambda run: found[run].seeds)  # one seed of everything first
+    return Tables({run: found[run] for run in order}, options)
+
+
+USUAL = ("2", "3", "4")
+SEEDS = (0, 1, 2)
+
+
+def main(tables: Tables) -> None:
     """Runs what is missing, one seed of everything first, and writes the tables."""
     from jaxcl.core import processes
     from jaxcl.learner.build import check_config
-    from jaxcl.scenarios.protocols import SCENARIOS
 
+    configs, command = tables
     console, reproduction = make_console(), tables_of(command.paper)
-    command.check()
-    if not command.methods:
-        raise UsageError("methods: none given; give at least one, such as select")
-    for name in command.scenarios:
-        check_name("scenarios", name, [n for n in SCENARIOS if n[0] in reproduction.TABLE_4])
     file = command.report / reproduction.RESULTS
     before = processes.first(lambda: json.loads(file.read_text()) if file.exists() else [])
-    for name in command.scenarios:
-        for each in command.for_methods(command.methods, scenario=name).values():
-            reproduction.check_same(before, reproduction.settings(to_toml(check_config(each))))
+    for config in configs.values():
+        reproduction.check_same(before, reproduction.settings(check_config(config)))
     done = {(each["scenario"], each["method"], each["seed"]) for each in before}
-    wanted = [
-        (scenario, method, seed)
-        for seed in command.seeds
-        for scenario in command.scenarios
-        for method in command.methods
-    ]
-    out = command.out or several.new_folder(command.paper)
-    folders = {run: out.joinpath(run[0], run[1], f"seed{run[2]}") for run in wanted}
+    folders = {run: command.out.joinpath(run[0], run[1], f"seed{run[2]}") for run in configs}
+    missing = {run: config for run, config in configs.items() if run not in done}
     try:
         if command.runs:
-            _run(command, {run: f for run, f in folders.items() if run not in done}, out, console)
+            _run(command, missing, folders, console)
     finally:  # also what there is when a signal comes
         new = [each for folder in folders.values() if (each := reproduction.result(folder))]
         results = reproduction.merged(before, new)
@@ -100,18 +126,23 @@ def tables_of(paper: str) -> ModuleType:
 
 
 def _run(
-    command: Command, folders: Mapping[tuple[str, str, int], Path], out: Path, console
+    options: Options, configs: Mapping[Run, Config], folders: Mapping[Run, Path], console: Console
 ) -> None:
     """The runs that are missing, a scenario and a seed at a time, whose tasks are loaded once."""
+    from jaxcl.runner import several
+
     parts: dict[tuple[str, int], dict[str, Config]] = {}
-    for (scenario, method, seed), folder in folders.items():
-        config = command.for_methods(command.methods, scenario=scenario, seeds=(seed,))[method]
-        parts.setdefault((scenario, seed), {})[str(folder.relative_to(out))] = config
-    for configs in parts.values():
-        several.run_each(command, configs, out, console, PROG)
+    for run, config in configs.items():
+        name = str(folders[run].relative_to(options.out))
+        parts.setdefault((run[0], run[2]), {})[name] = config
+    for group in parts.values():
+        several.run_each(options, group, options.out, console, PROG)
 
 
-PROG = "python -m jaxcl.experiments.reproduce"
+def run() -> None:
+    """Runs the command of this process."""
+    cli.main(read, main)
+
 
 if __name__ == "__main__":
-    cli.main(Command, main, PROG)
+    run()

@@ -7,31 +7,60 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 from jaxcl.core.errors import UsageError
+from jaxcl.core.fields import shown
 from jaxcl.experiments import cli
-from jaxcl.methods.config import Config
+from jaxcl.experiments.options import Parsed, choices, parse
+from jaxcl.learner.config import Config
+from jaxcl.learner.configure import configure
 from jaxcl.reporting.console import fail, make_console
-from jaxcl.runner.commands import HOW, Command
+from jaxcl.runner.commands import How, Place, RunCommand
+
+PROG = "python -m jaxcl.experiments.scenario"
 
 
-def defaults(argv: Sequence[str]) -> tuple[list[str], Command]:
-    """The command line with a folder for a bare ``--resume``, and what to fill it up with.
+@dataclasses.dataclass(frozen=True)
+class Options(How):
+    """Learn a scenario's tasks one after the other and report what was kept."""
 
-    The settings of a run that is resumed are the defaults, so those that are given
+    out: Annotated[Path | None, shown("runs/...", "PATH")] = None
+    """Output folder."""
+    overwrite: bool = False
+    """Replace what --out holds."""
+    resume: Annotated[Path | None, shown("begin anew", "PATH")] = None
+    """Go on with the run in PATH."""
+    list: bool = False
+    """Name scenarios and methods."""
+    explain: bool = False
+    """Show what was decided."""
+    dry_run: bool = False
+    """Show settings and data."""
+
+
+def read(args: Sequence[str]) -> Parsed[Options]:
+    """Reads the command line; a bare ``--resume`` stands for a folder.
+
+    The settings of a run that is resumed are the usual ones, so those that are given
     and differ can be refused.
     """
     from jaxcl.checkpointing import run_folder
 
-    args = list(argv)
+    args = list(args)
     for i, arg in enumerate(args):
         if arg == "--resume" and (i + 1 == len(args) or args[i + 1].startswith("--")):
             args[i] = f"--resume={_value(args, '--out') or _newest()}"
-    folder = _value(args, "--resume")
+    folder, chosen = _value(args, "--resume"), choices(args)
     if folder is None or not (Path(folder) / run_folder.CONFIG).exists():
-        return args, Command()
+        return parse(PROG, Options, args, configure(**chosen))
     saved = run_folder.saved_config(Config, Path(folder))
-    return args, Command(**{f.name: getattr(saved, f.name) for f in dataclasses.fields(Config)})
+    now = saved.flat() | {"replay": saved.replay_on_top}
+    differ = {name: value for name, value in chosen.items() if now[name] != value}
+    if differ:
+        parts = (f"{name} is {now[name]}, not {value}" for name, value in differ.items())
+        raise UsageError(f"resume: in {folder}, {'; '.join(parts)}; leave these options out")
+    return parse(PROG, Options, args, saved)
 
 
 def _value(args: Sequence[str], option: str) -> str | None:
@@ -53,36 +82,41 @@ def _newest() -> Path:
     return max(open_, key=lambda folder: (folder / run_folder.CONFIG).stat().st_mtime)
 
 
-def main(command: Command) -> None:
+def main(parsed: Parsed[Options]) -> None:
     """Runs the command."""
     from jaxcl.core.sharding import on_mesh
     from jaxcl.experiments import inspect
     from jaxcl.runner import execute
     from jaxcl.runner.interrupt import Interrupted
 
-    console = make_console()
-    if command.list:
+    console, options, config = make_console(), parsed.extra, parsed.config
+    if options.list:
         return inspect.listing(console)
-    if command.dry_run:
+    place = Place(options.out, options.resume, options.overwrite, options.explain)
+    command = RunCommand(config, options, place)
+    if options.dry_run:
         return inspect.dry_run(console, *execute.settled(command))
     try:
-        at_once = math.gcd(len(command.seeds), command.together or len(command.seeds))
-        with on_mesh(command.mesh, at_once):
+        at_once = math.gcd(len(config.seeds), config.together or len(config.seeds))
+        with on_mesh(options.mesh, at_once):
             for error in execute.run([command], console).values():
                 raise error
     except Interrupted as stopped:
-        again = " ".join([f"{PROG} --resume={shlex.quote(str(stopped))}", *_how(command)])
+        again = " ".join([f"{PROG} --resume={shlex.quote(str(stopped))}", *_how(options)])
         sys.exit(fail(f"interrupted and saved; go on with: {again}", 75))
 
 
-def _how(command: Command) -> list[str]:
+def _how(options: Options) -> list[str]:
     """The options that are no settings of the run, as far as they were given."""
-    usual = Command()
-    names = [n for n in HOW if getattr(command, n) != getattr(usual, n)]
-    return [f"--{name.replace('_', '-')}={getattr(command, name)}" for name in names]
+    usual, names = How(), [field.name for field in dataclasses.fields(How)]
+    given = [name for name in names if getattr(options, name) != getattr(usual, name)]
+    return [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in given]
 
 
-PROG = "python -m jaxcl.experiments.scenario"
+def run() -> None:
+    """Runs the command of this process."""
+    cli.main(read, main)
+
 
 if __name__ == "__main__":
-    cli.main(Command, main, PROG, defaults)
+    run()

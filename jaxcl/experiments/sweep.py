@@ -2,75 +2,84 @@
 
 import dataclasses
 import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from jaxcl.core.errors import NonFiniteLoss, UsageError, check_name
+from rich.console import Console
+
+from jaxcl.core.errors import NonFiniteLoss, UsageError
+from jaxcl.core.fields import shown
 from jaxcl.experiments import cli
+from jaxcl.experiments.options import Parsed, choices, groups, parse
+from jaxcl.learner.configure import configure
 from jaxcl.reporting.console import make_console
-from jaxcl.runner import several
+from jaxcl.runner.commands import How
+
+PROG = "python -m jaxcl.experiments.sweep"
+HELD_OUT = 0.1  # of the training images, to choose settings by
 
 
 @dataclasses.dataclass(frozen=True)
-class Command(several.Several):
-    """Run a method with every combination of some settings, and find the best one.
-
-    What is None follows from the scenario and the method.
-    """
+class Options(How):
+    """Run a method with every combination of some settings, and find the best one."""
 
     grid: tuple[str, ...] = ()
-    """What to vary: strength=1e2:1e10:9 (first, last, how many), lam=1,5,15, start=copy,fresh."""
-    validation: float = 0.1
-    """Part of a task's training images, held out and tested on; 0: the test set."""
-    halving: int | None = None
+    """What to vary: strength=1e2:1e10:9 (first, last, how many), lr=1e-3,1e-2, start=copy,fresh."""
+    halving: Annotated[int | None, shown("train all to the end", "INT")] = None
     """Train all for a part of the steps; one in so many goes on, so many times as long."""
+    out: Annotated[Path | None, shown("runs/sweep/...", "PATH")] = None
+    """Folder of the runs; what it holds is gone on with."""
 
 
-def main(command: Command) -> None:
+def read(args: Sequence[str]) -> Parsed[Options]:
+    """Reads the command line."""
+    if [name for name, _ in groups(args)].count("grid") > 1:
+        raise UsageError("grid: given twice; give all settings after one --grid")
+    return parse(PROG, Options, args, configure(**choices(args), validation=HELD_OUT))
+
+
+def main(parsed: Parsed[Options]) -> None:
     """Runs what is missing, then prints and writes what was found."""
     from jaxcl.core import processes
-    from jaxcl.methods.table import METHODS
     from jaxcl.reporting import tuning
-    from jaxcl.runner import grid
+    from jaxcl.runner import grid, several
 
-    console = make_console()
-    check_name("method", command.method, METHODS)
-    if sum(arg.partition("=")[0] == "--grid" for arg in sys.argv[1:]) > 1:
-        raise UsageError("grid: given twice; give all settings after one --grid")
-    varied = grid.axes(command.grid, command.method)
+    console, config, options = make_console(), parsed.config, parsed.extra
+    varied = grid.axes(options.grid, config)
     for name in varied:
-        if getattr(command, name) != getattr(Command, name):
+        if name in parsed.given:
             raise UsageError(f"{name}: given, and in the grid as well; give one of the two")
     points = grid.points(varied)
-    out = command.out or several.new_folder("sweep", command.scenario, command.method)
-    tried, first = _run(command, points, out, console)
+    out = options.out or several.new_folder("sweep", config.scenario, config.method.name)
+    tried, first = _run(parsed, points, out, console)
     processes.first(lambda: tuning.write(tried, first, varied, out))
     console.print(tuning.table(tried))
     console.print(tuning.best_text(tried), highlight=False)
-    where = "the test set" if command.validation == 0 else "images held out from training"
+    where = "images held out from training" if config.data.validation else "the test set"
     console.print(f"accuracies are on {where}; written to {out}", highlight=False)
 
 
-def _run(command: Command, points: list[dict[str, Any]], out: Path, console):
+def _run(parsed: Parsed[Options], points: list[dict[str, Any]], out: Path, console: Console):
     """Each point as far as it was trained, and all of them after the first round."""
     from jaxcl.checkpointing import run_folder
     from jaxcl.core import processes
     from jaxcl.reporting.labels import label
     from jaxcl.reporting.tuning import Tried
-    from jaxcl.runner import halving
+    from jaxcl.runner import halving, several
 
-    factor = command.halving
+    options, factor = parsed.extra, parsed.extra.halving
     parts = [1] if factor is None else halving.parts(len(points), factor)
     tried: dict[str, Tried] = {}
     first: list[Tried] = []
     for part in parts:
         names = {f"1-{part}/{label(p)}" if part > 1 else label(p): p for p in points}
-        configs = {name: command.varied(**point) for name, point in names.items()}
+        configs = {name: parsed.build(**point) for name, point in names.items()}
         if part > 1:
             console.print(f"1/{part} of the training", highlight=False)
             configs = {n: halving.shortened(config, part) for n, config in configs.items()}
-        several.run_each(command, configs, out, console, PROG, go_on=True)
+        said = options.out is not None
+        several.run_each(options, configs, out, console, PROG, go_on=True, said=said)
         files = [out / name / run_folder.SUMMARY for name in names]
         found = processes.first(
             lambda files=files: [json.loads(f.read_text()) if f.exists() else None for f in files]
@@ -84,7 +93,10 @@ def _run(command: Command, points: list[dict[str, Any]], out: Path, console):
     return list(tried.values()), first
 
 
-PROG = "python -m jaxcl.experiments.sweep"
+def run() -> None:
+    """Runs the command of this process."""
+    cli.main(read, main)
+
 
 if __name__ == "__main__":
-    cli.main(Command, main, PROG)
+    run()

@@ -39,8 +39,7 @@ def second_net(setup: Setup, learner: Learner, route: Route | None) -> tuple[Par
     program = Program(view, (0,), chain(), setup.optimizer)
     mask = leaf_mask(params, lambda path: on_route(net, route, path))
     state = start_phase(setup.optimizer, params, mask, {}, stream(key, "steps"))
-    assert config.batch_size is not None
-    order = epoch_order(stream(key, "shuffle"), n, config.batch_size)
+    order = epoch_order(stream(key, "shuffle"), n, config.training.batch_size)
     totals = no_totals(program, state, data, order)
     steps = np.int32(0), np.int32(len(order))
     state, _ = run_steps(program, state, totals, data, order, *steps)

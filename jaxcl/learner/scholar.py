@@ -63,9 +63,11 @@ def imagine(setup: Setup, learner: Learner) -> UInt8[Array, "n h w c"] | None:
     """
     if setup.scholar is None or not learner.generator:
         return None
-    config, gan, key = setup.config, setup.scholar.gan, stream(task_key(learner), "imagine")
-    judged = config.balance and (setup.setting.joined or setup.setting.shared_head)
-    n = config.generated
+    settings, gan = setup.config.generator, setup.scholar.gan
+    assert settings is not None
+    key = stream(task_key(learner), "imagine")
+    judged = settings.balance and (setup.setting.joined or setup.setting.shared_head)
+    n = settings.generated
     images = sample_images(gan, learner.generator, key, CANDIDATES * n if judged else n)
     if not judged:
         return images
@@ -97,7 +99,7 @@ def train_generator(
     assert program is not None
     if epoch.number == 0 and learner.done == 0:
         key = phase_key(learner, epoch)
-        if gan is None or setup.config.scratch:
+        if gan is None or setup.config.training.scratch:
             gan = start(program, key)
         gan = gan._replace(step=jnp.int32(0), key=key)
     assert gan is not None

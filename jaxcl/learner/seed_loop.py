@@ -8,10 +8,10 @@ from jaxcl.core.sharding import replicated
 from jaxcl.core.types import Data
 from jaxcl.growth.parameters import count, task_name, weights
 from jaxcl.learner.build import check_config, load_tasks, set_up
+from jaxcl.learner.config import Config
 from jaxcl.learner.scholar import imagine, train_generator
 from jaxcl.learner.state import Learner, Setup, grows, new_learner, schedule, task_data
 from jaxcl.learner.task_loop import begin, end, test, test_untrained, train_epoch
-from jaxcl.methods.config import Config
 from jaxcl.scenarios.task import Task
 from jaxcl.training.events import GENERATOR, Diverged, EpochEnded, Event, SeedEnded, TaskBegan
 from jaxcl.training.train_step import forget_programs

@@ -5,9 +5,11 @@ the next.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from jaxcl.core.batching import examples
@@ -16,9 +18,8 @@ from jaxcl.core.types import Data, Params, PRNGKey, PyTree
 from jaxcl.growth.heads import Setting, head_classes
 from jaxcl.growth.parameters import leaf_mask
 from jaxcl.growth.routing import Seen
-from jaxcl.methods.config import Config
-from jaxcl.methods.table import Method, Trains, all_on_route, new_parts
-from jaxcl.methods.table import trains as trains_later
+from jaxcl.growth.trainable import Trains, all_on_route, new_parts, shared_and_own_heads
+from jaxcl.learner.config import Config
 from jaxcl.networks import Net, Routes
 from jaxcl.training.events import GENERATOR, TRAIN
 from jaxcl.training.generator import GanProgram, GanState
@@ -32,7 +33,6 @@ class Setup(NamedTuple):
 
     Attributes:
       config: the settings.
-      method: of the table.
       setting: what must be told apart.
       transform: the method's losses at these settings.
       net: the network.
@@ -48,7 +48,6 @@ class Setup(NamedTuple):
     """
 
     config: Config
-    method: Method
     setting: Setting
     transform: LossTransform
     net: Net
@@ -143,23 +142,21 @@ def new_learner(setup: Setup, seed: int) -> Learner:
 
 def schedule(setup: Setup, position: int) -> list[Epoch]:
     """The epochs of a task: generator, what is new, everything; the first has no warm-up."""
-    config = setup.config
-    assert config.batch_size is not None
-    shapes = jax.eval_shape(setup.method.data, setup.train[: position + 1])
-    full = examples(shapes) // config.batch_size
-    trains = trains_later(config) if position else all_on_route
-    warmup = (config.warmup_epochs or 0) if position else 0
+    training, settings = setup.config.training, setup.config.generator
+    shapes = jax.eval_shape(partial(_joined, setup), setup.train[: position + 1])
+    full = examples(shapes) // training.batch_size
+    trains = later_trains(setup.config) if position else all_on_route
+    warmup = training.warmup_epochs if position else 0
     passes = 1
-    if config.epochs is not None:
-        steps = [full] * config.epochs
+    if training.epochs is not None:
+        steps = [full] * training.epochs
     else:
-        assert config.iterations is not None
+        assert training.iterations is not None
         passes = -(-FEWEST // full)
-        steps = _parts(config.iterations, passes * full)
+        steps = _parts(training.iterations, passes * full)
     generator: list[int] = []
-    if setup.scholar is not None:
-        assert config.generator_steps is not None
-        generator = _parts(config.generator_steps, PICTURE_EVERY)
+    if settings is not None:
+        generator = _parts(settings.generator_steps, PICTURE_EVERY)
 
     def epochs(phase: str, steps: Sequence[int], trains: Trains, passes: int = 1) -> list[Epoch]:
         return [
@@ -181,14 +178,15 @@ def _parts(steps: int, most: int) -> list[int]:
 
 def new_task_weight(setup: Setup, position: int) -> float:
     """r, the new task's share in what is replayed: as given, or 1/k in task k."""
-    given = setup.config.replay_weight
+    replay = setup.config.replay
+    given = None if replay is None else replay.replay_weight
     return 1 / (position + 1) if given is None or position == 0 else given
 
 
 def grows(setup: Setup, position: int) -> bool:
     """Whether the network may grow as a task comes: by a head, branches or a column."""
     head = head_classes(setup.setting, setup.classes, position)
-    return head is not None or setup.method.branches or setup.method.columns
+    return head is not None or setup.config.method.branches or setup.config.method.columns
 
 
 def task_key(learner: Learner) -> PRNGKey:
@@ -198,7 +196,20 @@ def task_key(learner: Learner) -> PRNGKey:
 
 def task_data(setup: Setup, position: int) -> Data:
     """What the method trains on as a task comes."""
-    return setup.method.data(setup.train[: position + 1])
+    return _joined(setup, setup.train[: position + 1])
+
+
+def _joined(setup: Setup, tasks: Sequence[Data]) -> Data:
+    """The new task's data alone, or that of all tasks so far."""
+    if not setup.config.method.on_all_data:
+        return tasks[-1]
+    return {name: jnp.concatenate([task[name] for task in tasks]) for name in tasks[0]}
+
+
+def later_trains(config: Config) -> Trains:
+    """Which leaves train in later tasks; heads of tasks that are replayed do."""
+    own = config.method.trains()
+    return all_on_route if own is shared_and_own_heads and config.replays else own
 
 
 def phase_key(learner: Learner, epoch: Epoch) -> PRNGKey:

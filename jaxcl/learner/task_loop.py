@@ -40,6 +40,7 @@ from jaxcl.learner.state import (
     task_key,
     trained_mask,
 )
+from jaxcl.methods.split import Split
 from jaxcl.networks import Pathway, Routes
 from jaxcl.networks.base import Route
 from jaxcl.training.evaluation import Evaluation, evaluate
@@ -61,7 +62,7 @@ from jaxcl.transforms import TaskData
 def _probe(setup: Setup, learner: Learner) -> np.ndarray:
     """A random sample of the task's training images, without replacement."""
     images = setup.train[learner.position]["image"]
-    n = min(setup.config.probe, len(images))
+    n = min(_branching(setup).probe, len(images))
     rows = jax.random.permutation(stream(task_key(learner), "probe"), len(images))[:n]
     return np.asarray(images[np.asarray(rows)])
 
@@ -77,20 +78,21 @@ def begin(setup: Setup, learner: Learner, data: Data, generated: Array | None = 
     """
     began, key, task = time.perf_counter(), task_key(learner), task_name(learner.position)
     probe = cache(partial(_probe, setup, learner))
-    trained, copied = cache(partial(second_net, setup, learner)), setup.config.second == "copy"
+    method = setup.config.method
+    trained = cache(partial(second_net, setup, learner))
 
     def second(route: Route) -> tuple[Params, Route]:
-        return trained(route if copied else None)
+        return trained(route if _branching(setup).second == "copy" else None)
 
     look = Look(setup.net, learner.params, learner.routes, learner.seen, probe, second)
     growth = grow(
         setup.net,
-        setup.method.rule(setup.config),
+        method.rule(),
         learner.params,
         task=task,
         classes=head_classes(setup.setting, setup.classes, learner.position),
         likeness=_likeness(setup, look),
-        start="fresh" if setup.method.columns else setup.config.start,
+        start="fresh" if method.columns else method.start if isinstance(method, Split) else "copy",
         key=stream(key, "grow"),
     )
     pathway = Pathway(task, growth.route, task_name(0) if setup.setting.shared_head else task)
@@ -104,11 +106,17 @@ def begin(setup: Setup, learner: Learner, data: Data, generated: Array | None = 
     )
 
 
+def _branching(setup: Setup) -> Split:
+    """The method, where it is one that compares tasks."""
+    assert isinstance(setup.config.method, Split)
+    return setup.config.method
+
+
 def _likeness(setup: Setup, look: Look) -> Likeness:
     """How alike the task is to earlier ones."""
-    if setup.config.similarity is None:
+    if not setup.config.method.branches:
         return _not_asked
-    return SIMILARITIES[setup.config.similarity](look)
+    return SIMILARITIES[_branching(setup).similarity](look)
 
 
 def _not_asked(layer: str, branch: str) -> float:
@@ -130,21 +138,20 @@ def train_epoch(setup: Setup, learner: Learner, data: Data, epoch: Epoch) -> Lea
     targets = tuple(sorted({place_in(view, int(p)) for p in np.unique(data["task"])}))
     program = Program(view, targets, *setup.compiled)
     key = phase_key(learner, epoch)
-    if learner.state is None and setup.config.scratch:  # not before: the old solver labels
+    if learner.state is None and setup.config.training.scratch:  # not before: the old solver labels
         fresh = restarted(setup.net, learner.params, stream(task_key(learner), "scratch"))
         learner = learner._replace(params=fresh)
     state, totals = learner.state, learner.totals
     if state is None or (epoch.number == 0 and learner.done == 0):
         mask = trained_mask(setup, learner, epoch)
         opt = learner.opt if state is None else state.opt
-        kept = opt if setup.config.keep_optimizer else None
+        kept = opt if setup.config.training.keep_optimizer else None
         state = start_phase(setup.optimizer, learner.params, mask, learner.cl, key, kept)
     if learner.done == 0:
         state = state._replace(opt=at_rate(state.opt, _rate(setup, learner, epoch)))
     state = split_large(state)
-    assert setup.config.batch_size is not None
     shuffles = [stream(key, "shuffle", number) for number in epoch.passes]
-    n, size = examples(data), setup.config.batch_size
+    n, size = examples(data), setup.config.training.batch_size
     order = jnp.concatenate([epoch_order(shuffle, n, size) for shuffle in shuffles])
     streamed, rows, most = (lambda step: data), order, None
     if on_host(data):
@@ -172,13 +179,12 @@ def train_epoch(setup: Setup, learner: Learner, data: Data, epoch: Epoch) -> Lea
 
 def _rate(setup: Setup, learner: Learner, epoch: Epoch) -> float:
     """The learning rate of an epoch; with a cosine, ``(1 + cos(pi e/E)) / 2`` of it."""
-    lr, later = setup.config.lr, setup.config.later_lr
-    assert lr is not None
+    lr, later = setup.config.training.lr, setup.config.training.later_lr
     if epoch.phase != TRAIN:
         return lr
     lr = later if later is not None and learner.position else lr
     epochs = sum(each.phase == TRAIN for each in schedule(setup, learner.position))
-    falling = setup.config.schedule == "cosine"
+    falling = setup.config.training.schedule == "cosine"
     return lr * (1 + math.cos(math.pi * epoch.number / epochs)) / 2 if falling else lr
 
 
@@ -230,7 +236,7 @@ def end(setup: Setup, learner: Learner, data: Data) -> Learner:
         position=learner.position + 1,
         epoch=0,
         state=None,
-        opt=learner.state.opt if setup.config.keep_optimizer else None,
+        opt=learner.state.opt if setup.config.training.keep_optimizer else None,
         bytes=[*learner.bytes, size],
         matrix=[*learner.matrix, [*learner.row, *later]],
         seconds=[*learner.seconds[:-1], seconds],
@@ -241,7 +247,7 @@ def _remember(setup: Setup, learner: Learner) -> Seen:
     """The statistics, with those that the task's own new branches saw on it."""
     task, route, _ = learner.routes[-1]
     own = {layer for layer, b in zip(setup.net.layers, route, strict=True) if b == task}
-    if not own:
+    if not own or not setup.config.method.branches:  # nobody compares
         return learner.seen
     found = layer_moments(setup.net, learner.params, route, _probe(setup, learner))
     return {

@@ -1,1 +1,26 @@
-"""The methods against forgetting and their settings."""
+"""The methods against forgetting, each in a file of its own that has its name.
+
+A file in this folder that defines a subclass of ``Method`` with a summary is a method: the
+commands know it, with its settings, and nothing else has to be told. Light to import (no JAX).
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+
+from jaxcl.methods.base import Method
+
+
+def _found() -> dict[str, type[Method]]:
+    methods: dict[str, type[Method]] = {}
+    for each in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{each.name}")
+        for kind in vars(module).values():
+            own = isinstance(kind, type) and kind.__module__ == module.__name__
+            if own and issubclass(kind, Method) and "summary" in vars(kind) and kind.summary:
+                methods[each.name] = kind
+    return methods
+
+
+METHODS: Mapping[str, type[Method]] = _found()
+"""Every method by its name."""

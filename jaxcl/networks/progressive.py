@@ -49,8 +49,8 @@ def columns(
 
     where ``h_before`` are those of all columns before, side by side; V is a 1x1
     convolution where h are images.  The first column has no adapters and is the
-    network of :func:`~jaxcl.nets.cnn.cnn`, or without filters that of
-    :func:`~jaxcl.nets.mlp.mlp`.
+    network of :func:`~jaxcl.networks.cnn`, or without filters that of
+    :func:`~jaxcl.networks.mlp`.
 
     Args:
       size: height and width of the images.

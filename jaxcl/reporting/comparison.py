@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from jaxcl.checkpointing import run_folder
-from jaxcl.methods.table import METHODS
+from jaxcl.methods import METHODS
 from jaxcl.reporting import plots
 from jaxcl.reporting.metrics import Matrix
 from jaxcl.reporting.report import mean_text
@@ -51,7 +51,7 @@ def expectations(summaries: Sequence[Summary]) -> list[str]:
     """One line for each method that cannot be expected to do well here, and why."""
     lines = []
     for summary in summaries:
-        why = dict(METHODS[summary["method"]].fails).get(summary["setting"])
+        why = METHODS[summary["method"]].fails.get(summary["setting"])
         if why is not None and summary.get("replay") in (None, "noise"):
             lines.append(f"{summary['method']} is expected to fail here: {why}.")
     return lines

@@ -7,7 +7,6 @@ from typing import Any
 
 from jaxcl.checkpointing.config_file import to_toml
 from jaxcl.core.runtime import git_commit, versions
-from jaxcl.methods.config import Config
 from jaxcl.reporting.metrics import (
     average_accuracy,
     backward_transfer,
@@ -20,7 +19,7 @@ from jaxcl.training.events import GENERATOR, EpochEnded, SeedEnded
 
 
 def summarise(
-    config: Config,
+    config: Any,
     names: Sequence[str],
     chance: Sequence[float],
     results: Sequence[SeedEnded],
@@ -47,11 +46,11 @@ def summarise(
     """
     matrices = [result.matrix for result in results]
     return {
-        "method": config.method,
-        "replay": config.replay,
+        "method": config.method.name,
+        "replay": config.replay_on_top,
         "scenario": config.scenario,
-        "setting": config.setting,
-        "validation": config.validation,
+        "setting": config.data.setting,
+        "validation": config.data.validation,
         "seeds": [result.seed for result in results],
         "tasks": list(names),
         "accuracy": matrices,

@@ -1,48 +1,51 @@
-"""What a command is told: the settings of a run, and how it is run.
+"""What a command is told about runs, beside their settings.
 
 Light to import (no JAX), so that the command line answers at once.
 """
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from jaxcl.methods.config import Config
+from jaxcl.core.fields import shown
+from jaxcl.learner.config import Config
 
 
 @dataclasses.dataclass(frozen=True)
-class How(Config):
-    """Settings, and how they are run, of which the result is independent."""
+class How:
+    """How runs are run, of which their results are independent."""
 
     checkpoint_every: str = "1"
-    """Save after so many epochs, or seconds: 2, 30s."""
+    """Epochs, or seconds: 30s."""
     keep: int = 2
-    """Checkpoints to keep while a run goes on."""
-    mesh: str | None = None
-    """Devices: seed=4,data=2: 4 networks at a time, 2 devices each; model=2: large arrays split."""
+    """Checkpoints that are kept."""
+    mesh: Annotated[str | None, shown("all seeds", "STR")] = None
+    """Devices: seed=4,data=2,model=1."""
     data: Literal["device", "stream"] = "device"
-    """stream: images stay on the host, and come to the device as they are needed."""
-
-
-HOW = ("checkpoint_every", "keep", "mesh", "data")
+    """Where images lie."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Command(How):
-    """Learn a scenario's tasks one after the other and report what was kept.
+class Place:
+    """Where a run is kept.
 
-    What is None follows from the scenario and the method.
+    Attributes:
+      out: its folder; None: a new one.
+      resume: the folder of a run to go on with.
+      overwrite: whether a run that the folder holds is replaced.
+      explain: whether it is shown what was measured and decided as a task came.
     """
 
     out: Path | None = None
-    """Output folder; default: runs/<scenario>/<method>/<time>."""
-    overwrite: bool = False
-    """Replace the run that the output folder holds."""
     resume: Path | None = None
-    """Go on with the run in PATH; without one, in --out, or the newest that is not finished."""
-    list: bool = False
-    """Name the scenarios and methods, then stop."""
+    overwrite: bool = False
     explain: bool = False
-    """Show how similar each layer is to each branch as a task comes, and what was decided."""
-    dry_run: bool = False
-    """Show settings, parameters and data, then stop."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunCommand:
+    """A run to begin or to go on with."""
+
+    config: Config
+    how: How
+    place: Place

@@ -13,43 +13,35 @@ from rich.console import Console
 from jaxcl.checkpointing import checkpoint, lock, run_folder
 from jaxcl.checkpointing.config_file import from_toml, to_toml
 from jaxcl.core import processes, runtime
-from jaxcl.core.errors import NonFiniteLoss, UsageError, check_name
+from jaxcl.core.errors import NonFiniteLoss, UsageError
 from jaxcl.learner.build import check_config, check_stream, load_tasks, set_up
-from jaxcl.methods.applicable import check_used
-from jaxcl.methods.config import Config
-from jaxcl.methods.resolve import situated
-from jaxcl.methods.table import METHODS
+from jaxcl.learner.config import Config
 from jaxcl.runner import grouping, resume, session
-from jaxcl.runner.commands import Command
+from jaxcl.runner.commands import How, RunCommand
 from jaxcl.runner.interrupt import Interrupted
 from jaxcl.runner.recorder import Run
 from jaxcl.scenarios import tfds
-from jaxcl.scenarios.protocols import SCENARIOS
 from jaxcl.scenarios.task import Task
 
 
-def settled(command: Command) -> tuple[Config, Path]:
+def settled(command: RunCommand) -> tuple[Config, Path]:
     """The whole configuration, checked, and the output folder."""
-    config = Config(**{f.name: getattr(command, f.name) for f in dataclasses.fields(Config)})
-    if config.data_dir is not None:  # a run can be resumed from another folder
-        config = dataclasses.replace(config, data_dir=tfds.data_dir(config.data_dir).absolute())
-    folder = command.resume
+    config, place = command.config, command.place
+    if config.data.data_dir is not None:  # a run can be resumed from another folder
+        config = config.changed(data_dir=tfds.data_dir(config.data.data_dir).absolute())
+    folder = place.resume
     if config.together is None and folder is not None and (folder / run_folder.CONFIG).exists():
         # As it was on the machine on which the run began: to the bit, it decides the result.
-        config = dataclasses.replace(
-            config, together=run_folder.saved_config(Config, folder).together
-        )
-    check_name("method", config.method, METHODS)
-    check_name("scenario", config.scenario, SCENARIOS)
-    check_used(situated(config.check()))
+        saved = run_folder.saved_config(Config, folder)
+        config = dataclasses.replace(config, together=saved.together)
     config = check_config(config)
-    if command.data == "stream":
+    if command.how.data == "stream":
         check_stream(config)
-    if command.out == Path() or command.resume == Path():
+    if place.out == Path() or place.resume == Path():
         raise UsageError("out: empty; name a folder of its own")
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    usual = Path("runs", config.scenario, config.method, stamp)
-    return config, command.resume or command.out or usual
+    usual = Path("runs", config.scenario, config.method.name, stamp)
+    return config, place.resume or place.out or usual
 
 
 def load(config: Config, console: Console) -> list[Task]:
@@ -59,7 +51,7 @@ def load(config: Config, console: Console) -> list[Task]:
 
 
 def run(
-    commands: Sequence[Command], console: Console, tasks: Sequence[Task] | None = None
+    commands: Sequence[RunCommand], console: Console, tasks: Sequence[Task] | None = None
 ) -> dict[Path, NonFiniteLoss]:
     """Runs what is left of one run, or of several that differ in numbers alone.
 
@@ -75,7 +67,7 @@ def run(
       Interrupted: a signal came and everything is saved; names the first folder.
     """
     began = time.perf_counter(), 0.0
-    saving = saving_of(commands[0])
+    saving = saving_of(commands[0].how)
     told = processes.first(lambda: [_left(command, console) for command in commands])
     left = {
         Path(out): (command, from_toml(Config, config), resumes)
@@ -95,7 +87,7 @@ def run(
                 return time.perf_counter() - began[0], compiling() - began[1]
 
             try:
-                explain = commands[0].explain
+                explain = commands[0].place.explain
                 found = session.record(part, console, saving, spent, explain=explain)
             except Interrupted as stopped:
                 raise Interrupted(part[0].out) from stopped
@@ -108,7 +100,7 @@ def run(
     return diverged
 
 
-def _left(command: Command, console: Console) -> tuple[str, str, bool | None]:
+def _left(command: RunCommand, console: Console) -> tuple[str, str, bool | None]:
     """Folder and settings of a run, and whether it goes on; None if it is finished."""
     config, out = settled(command)
     if (resumes := _resumes(command, config, out)) is None:
@@ -118,7 +110,7 @@ def _left(command: Command, console: Console) -> tuple[str, str, bool | None]:
 
 
 def _opened(
-    left: Mapping[Path, tuple[Command, Config, bool]],
+    left: Mapping[Path, tuple[RunCommand, Config, bool]],
     tasks: Sequence[Task],
     console: Console,
     held: contextlib.ExitStack,
@@ -141,7 +133,7 @@ def _opened(
         if runs:
             setup = grouping.set_up_like(runs[0].setup, config)
         else:
-            setup = set_up(config, tasks, stream=command.data == "stream")
+            setup = set_up(config, tasks, stream=command.how.data == "stream")
         before = resume.find_past(setup, out, console, common) if resumes else resume.NOTHING
         runs.append(Run(setup, out, before))
     return runs
@@ -164,30 +156,30 @@ def _side_by_side(runs: Sequence[Run]) -> list[list[Run]]:
     return list(found.values())
 
 
-def _resumes(command: Command, config: Config, out: Path) -> bool | None:
+def _resumes(command: RunCommand, config: Config, out: Path) -> bool | None:
     """Whether a run goes on; None if it is finished; UsageError if the folder is not free."""
-    if command.resume is not None and command.overwrite:
+    if command.place.resume is not None and command.place.overwrite:
         raise UsageError("resume: not together with --overwrite; give one of the two")
-    if command.resume is not None and command.out not in (None, command.resume):
+    if command.place.resume is not None and command.place.out not in (None, command.place.resume):
         raise UsageError(
-            f"resume: {command.resume} is not --out {command.out}; give one of the two"
+            f"resume: {command.place.resume} is not --out {command.place.out}; give one of the two"
         )
-    if command.resume is None or not run_folder.holds_run(out):
-        if command.resume is not None and command.out is None:
+    if command.place.resume is None or not run_folder.holds_run(out):
+        if command.place.resume is not None and command.place.out is None:
             raise UsageError(f"resume: {out} holds no run; give --out with it to begin one there")
-        run_folder.check_free(out, overwrite=command.overwrite)
+        run_folder.check_free(out, overwrite=command.place.overwrite)
         return False
     run_folder.check_same(out, config)
     return None if run_folder.finished(out) else True
 
 
-def saving_of(command: Command) -> session.Saving:
+def saving_of(how: How) -> session.Saving:
     """When to save; UsageError if the options do not say."""
-    text = command.checkpoint_every
+    text = how.checkpoint_every
     if not re.fullmatch("[1-9][0-9]{0,8}s?", text):
         raise UsageError(f"checkpoint_every: {text!r} is neither epochs (2) nor seconds (30s)")
-    if command.keep < 1:
-        raise UsageError(f"keep: {command.keep} is not positive; give a number above 0")
+    if how.keep < 1:
+        raise UsageError(f"keep: {how.keep} is not positive; give a number above 0")
     number = int(text.removesuffix("s"))
     every = (None, float(number)) if text.endswith("s") else (number, None)
-    return session.Saving(*every, keep=command.keep)
+    return session.Saving(*every, keep=how.keep)

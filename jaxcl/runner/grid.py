@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import types
 import typing
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -10,7 +9,10 @@ from typing import Any, Literal
 import numpy as np
 
 from jaxcl.core.errors import UsageError, check_name
-from jaxcl.methods.config import MOST, Config
+from jaxcl.core.fields import MOST, hints, plain
+from jaxcl.learner.config import Config, known_settings, unknown
+from jaxcl.methods.replay import REPLAYS
+from jaxcl.networks.choices import NETWORKS
 from jaxcl.reporting.labels import label
 
 MOST_VALUES = 1000  # of one setting
@@ -19,7 +21,7 @@ MEASURED = {"setting", "tasks", "order", "limit", "validation"}
 """Settings that change what is measured; results with several values say nothing."""
 
 
-def axes(texts: Sequence[str], method: str) -> dict[str, list[Any]]:
+def axes(texts: Sequence[str], config: Config) -> dict[str, list[Any]]:
     """Setting -> its values, in the order they were given.
 
     ``name=a,b,c`` lists values; ``name=first:last:n`` are ``n`` values from the first to
@@ -27,28 +29,38 @@ def axes(texts: Sequence[str], method: str) -> dict[str, list[Any]]:
 
     Args:
       texts: one for each setting.
-      method: whose settings they may be said to be.
+      config: whose settings are varied.
 
     Raises:
       UsageError: no such setting, one that cannot be varied, or a value it cannot have.
     """
-    hints, found = typing.get_type_hints(Config), {}
+    types, found = _types(config), {}
     if not texts:
         raise UsageError("grid: nothing to vary; give --grid strength=1e2:1e6:5, say")
     for text in texts:
         name, equals, values = text.partition("=")
-        name = name.removeprefix(f"{method}.").replace("-", "_")
+        name = name.removeprefix(f"{config.method.name}.").replace("-", "_")
         if not equals:
             raise UsageError(f"grid: {text!r} has no values; give {text}=1,10, say")
         if "." in name:
+            method = config.method.name
             raise UsageError(f"grid: {name!r}, but the method is {method}; leave the dot out")
-        if name in hints and not _varies(name, hints[name]):
+        if name in types and not _varies(name, types[name]):
             raise UsageError(f"grid: {name} cannot be varied; give it as an option")
-        check_name("grid", name, [n for n, hint in hints.items() if _varies(n, hint)])
+        if name not in types and name in known_settings():
+            raise UsageError(f"grid: {unknown(name, config)}")
+        check_name("grid", name, [n for n, kind in types.items() if _varies(n, kind)])
         if name in found:
             raise UsageError(f"grid: {name} is there twice; give all its values at once")
-        found[name] = _values(name, values, _plain(hints[name]))
+        found[name] = _values(name, values, types[name])
     return found
+
+
+def _types(config: Config) -> dict[str, Any]:
+    """The type of each setting of a configuration, those that say which parts it has too."""
+    found = {n: plain(hint) for _, part in config.parts() for n, hint in hints(type(part)).items()}
+    names = {"net": Literal[tuple(NETWORKS)], "replay": Literal[tuple(REPLAYS)]}
+    return found | names | {"seeds": tuple, "together": int}
 
 
 def points(varied: dict[str, list[Any]]) -> list[dict[str, Any]]:
@@ -57,8 +69,8 @@ def points(varied: dict[str, list[Any]]) -> list[dict[str, Any]]:
     Raises:
       UsageError: so many settings that a folder cannot be named after them.
 
-    >>> points({"lam": [1.0, 2.0], "start": ["copy"]})
-    [{'lam': 1.0, 'start': 'copy'}, {'lam': 2.0, 'start': 'copy'}]
+    >>> points({"xi": [1.0, 2.0], "start": ["copy"]})
+    [{'xi': 1.0, 'start': 'copy'}, {'xi': 2.0, 'start': 'copy'}]
     """
     combined = itertools.product(*varied.values())
     found = [dict(zip(varied, values, strict=True)) for values in combined]
@@ -67,16 +79,8 @@ def points(varied: dict[str, list[Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _plain(hint: Any) -> Any:
-    """A setting's type without ``None``."""
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return next(part for part in typing.get_args(hint) if part is not types.NoneType)
-    return hint
-
-
 def _varies(name: str, hint: Any) -> bool:
-    plain = _plain(hint)
-    simple = plain in (int, float, bool) or typing.get_origin(plain) is Literal
+    simple = hint in (int, float, bool) or typing.get_origin(hint) is Literal
     return simple and name not in MEASURED | {"together"}
 
 

@@ -7,24 +7,27 @@ are compiled once and, where ``together`` says so, trained side by side.
 import dataclasses
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 
+from jaxcl.core.fields import traced
 from jaxcl.core.sharding import SEED, size
-from jaxcl.learner.build import check_config
+from jaxcl.learner.build import check_config, make_optimizer, transform
+from jaxcl.learner.config import Config
 from jaxcl.learner.state import Learner, Setup
-from jaxcl.methods.config import Config
-from jaxcl.methods.table import transform
-from jaxcl.training.train_step import OPTIMIZERS
 
-NUMBERS = (
-    "strength", "lam", "temperature", "xi", "alpha", "beta", "l2", "later_l2", "lr", "later_lr",
-    "schedule", "decay", "fisher", "fisher_examples",
-    "threshold", "start", "candidates", "similarity", "second",
-)  # fmt: skip
-"""Settings that are leaves of a state, or that decide what happens between two tasks."""
 Name = TypeVar("Name", bound=Hashable)
+
+
+def untraced(config: Config) -> Config:
+    """The configuration with the usual values of all settings that one program can vary."""
+    usual: dict[str, Any] = {}
+    for name, part in config.parts():
+        default = type(part)()
+        own = {each: getattr(default, each) for each in traced(type(part))}
+        usual[name] = dataclasses.replace(part, **own)
+    return dataclasses.replace(config, **usual)
 
 
 def groups(configs: Mapping[Name, Config]) -> list[dict[Name, Config]]:
@@ -41,7 +44,6 @@ def groups(configs: Mapping[Name, Config]) -> list[dict[Name, Config]]:
     Raises:
       UsageError: a configuration that cannot be run.
     """
-    usual = {name: getattr(Config, name) for name in NUMBERS}
     found: dict[Config, list[dict[Name, Config]]] = {}
     for name, config in configs.items():
         seeds = len(config.seeds)
@@ -49,7 +51,7 @@ def groups(configs: Mapping[Name, Config]) -> list[dict[Name, Config]]:
         at_once = config.together or (1 if one else len(configs) * seeds)
         own = min(config.together, seeds) if config.together else None
         config = dataclasses.replace(config, together=own)
-        like = dataclasses.replace(check_config(config), **usual)
+        like = untraced(check_config(config))
         parts = found.setdefault(like, [{}])
         if len(parts[-1]) == max(1, at_once // seeds):
             parts.append({})
@@ -77,12 +79,10 @@ def set_up_like(setup: Setup, config: Config) -> Setup:
     Data and networks are shared, and so is what is compiled.
     """
     config = check_config(config)
-    assert config.optimizer is not None
-    assert config.lr is not None
     return setup._replace(
         config=config,
         transform=transform(config, sum(setup.classes)),
-        optimizer=OPTIMIZERS[config.optimizer](config.lr),
+        optimizer=make_optimizer(config),
     )
 
 

@@ -4,13 +4,11 @@ Jamieson & Talwalkar, Non-stochastic best arm identification and hyperparameter
 optimization, 2016 (arXiv 1502.07943).
 """
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 from jaxcl.core.errors import UsageError
-from jaxcl.methods.config import Config
-from jaxcl.methods.resolve import resolve
+from jaxcl.learner.config import Config
 from jaxcl.reporting import tuning
 
 
@@ -38,14 +36,15 @@ def parts(points: int, factor: int) -> list[int]:
 def shortened(config: Config, part: int) -> Config:
     """The configuration with so many times fewer steps a task, at least one.
 
-    >>> shortened(Config(epochs=6), 4).epochs
+    >>> from jaxcl.learner.configure import configure
+    >>> shortened(configure(epochs=6), 4).training.epochs
     1
     """
-    whole = resolve(config)
-    if whole.epochs is not None:
-        return dataclasses.replace(config, epochs=max(1, whole.epochs // part))
-    assert whole.iterations is not None
-    return dataclasses.replace(config, iterations=max(1, whole.iterations // part))
+    training = config.training
+    if training.epochs is not None:
+        return config.changed(epochs=max(1, training.epochs // part))
+    assert training.iterations is not None
+    return config.changed(iterations=max(1, training.iterations // part))
 
 
 def best(tried: Sequence[tuning.Tried], factor: int) -> list[dict[str, Any]]:

@@ -156,7 +156,8 @@ def _finish(
     summary = summarise(config, setup.names, chance(setup), results, *spent)
     summary |= run_folder.metrics_mark(out)
     seeds = "1 seed" if len(results) == 1 else f"{len(results)} seeds"
-    what = config.method if config.replay is None else f"{config.method}, {config.replay} replay"
+    what, replay = config.method.name, config.replay_on_top
+    what = what if replay is None else f"{what}, {replay} replay"
     title = f"{what}, scenario {config.scenario}, {seeds}"
     picture = plots.accuracy_curves(*curves(epochs, setup.names), title)
     run_folder.write_bytes(out / run_folder.PLOT, picture)

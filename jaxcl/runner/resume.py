@@ -126,8 +126,8 @@ def _look(setup: Setup, out: Path, console: Console, most: int | None) -> Found 
         )
     if found.meta["data"] != setup.data:
         raise UsageError(
-            f"resume: the images in {setup.config.data_dir or 'the data folder'} are not those that"
-            f" the run in {out} began with; restore them, or begin anew with --overwrite"
+            f"resume: the images in {setup.config.data.data_dir or 'the data folder'} are not those"
+            f" that the run in {out} began with; restore them, or begin anew with --overwrite"
         )
     if found.meta["jax"] != jax.__version__:
         say(console, f"saved with JAX {found.meta['jax']}, now {jax.__version__}: bits may differ")

@@ -15,7 +15,7 @@ from jaxcl.growth.heads import SETTINGS, View
 from jaxcl.growth.parameters import add_head, leaf_mask, merge
 from jaxcl.growth.similarity import Moments, frechet_distance, moments
 from jaxcl.networks import Pathway
-from jaxcl.networks.mlp import mlp
+from jaxcl.networks.dense import mlp
 from jaxcl.scenarios.images import to_float
 from jaxcl.training.train_step import Program, adam, epoch_order, no_totals, run_steps, start_phase
 from jaxcl.transforms import chain

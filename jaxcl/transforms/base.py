@@ -125,9 +125,9 @@ class LossTransform(NamedTuple):
 
     - It is an argument of the compiled step, and never something the step closes over:
       what is captured at the first trace would silently stay as it was in later tasks.
-    - What it keeps of the parameters is a copy (:func:`~jaxcl.trees.copy`), since a step
+    - What it keeps of the parameters is a copy (:func:`~jaxcl.core.pytree.copy`), since a step
       may be given parameters and state for good (donated).
-    - What has the shape of the parameters grows with them (:func:`~jaxcl.trees.regrow`).
+    - What has the shape of the parameters grows with them (:func:`~jaxcl.core.pytree.regrow`).
     """
 
     init: Callable[[Params], PyTree]

@@ -11,7 +11,7 @@ from jaxcl.core.errors import UsageError
 HOLD = """
 import sys, time
 from pathlib import Path
-from jaxcl.lock import locked
+from jaxcl.checkpointing.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

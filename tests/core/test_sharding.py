@@ -6,13 +6,13 @@ import chex
 import jax
 import jax.numpy as jnp
 import pytest
+from given import configured
 
 from jaxcl.core import sharding
 from jaxcl.core.errors import UsageError
 from jaxcl.learner.build import set_up
 from jaxcl.learner.seed_loop import go_on, run
 from jaxcl.learner.snapshot import restore_all, take_all
-from jaxcl.methods.config import Config
 from jaxcl.training import vectorized
 from jaxcl.training.events import SeedEnded, StepsDone
 
@@ -28,7 +28,7 @@ def tasks(make_task):
 
 
 def ended(tasks, mesh=None, **settings) -> list[SeedEnded]:
-    config = Config(**SETTINGS | settings)
+    config = configured(**SETTINGS | settings)
     with sharding.on_mesh(mesh, len(config.seeds)):
         return [event for event in run(config, tasks) if isinstance(event, SeedEnded)]
 
@@ -102,7 +102,7 @@ def test_large_parameters_are_split_where_the_mesh_says_so(tasks):
     settings = {"method": "ewc", "hidden": (256,)}  # of 3,072 inputs
     places = {}
     with sharding.on_mesh("model=4,data=2", 1):
-        for event in run(Config(**SETTINGS | settings), tasks):
+        for event in run(configured(**SETTINGS | settings), tasks):
             if isinstance(event, StepsDone):
                 state = event.learner.state
                 places = {k: state.params["fc1"][k].sharding.spec for k in ("w", "b")}
@@ -124,7 +124,7 @@ def test_large_parameters_are_split_where_the_mesh_says_so(tasks):
 )
 def test_a_run_goes_on_with_another_number_of_devices(before, after, tasks):
     settings = {"method": "ewc", "hidden": (256,)}
-    setting = Config(**SETTINGS | settings)
+    setting = configured(**SETTINGS | settings)
     with sharding.on_mesh(before, 1):
         events = run(setting, tasks)
         cut = next(e for e in events if isinstance(e, StepsDone) and (e.position, e.step) == (1, 1))

@@ -6,7 +6,6 @@ from unittest import mock
 import pytest
 
 from jaxcl.core import sharding
-from jaxcl.experiments import cli
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +27,7 @@ def call(tmp_path):
             mock.patch.object(sys, "argv", [module.__name__, *args]),
         ):
             try:
-                cli.main(module.Command, module.main, module.PROG)
+                module.run()
             except SystemExit as stop:
                 return stop.code, out.getvalue(), err.getvalue()
         return 0, out.getvalue(), err.getvalue()

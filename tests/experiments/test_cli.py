@@ -8,6 +8,7 @@ import pytest
 
 from jaxcl.core.errors import UsageError
 from jaxcl.experiments.cli import ranges
+from jaxcl.experiments.options import run_tyro
 
 
 @pytest.mark.parametrize(
@@ -42,9 +43,11 @@ def say(command: Command) -> None:
     print(f"seed 0 · {command.method} ± Fréchet ☃")
 
 
-SCRIPT = (
-    "import test_cli as t; from jaxcl.experiments import cli; cli.main(t.Command, t.say, 'say')"
-)
+def read(args):
+    return run_tyro(Command, "say", "A command.", args, ["method"])
+
+
+SCRIPT = "import test_cli as t; from jaxcl.experiments import cli; cli.main(t.read, t.say)"
 
 
 def started(*args: str | bytes, **env: str) -> subprocess.CompletedProcess:

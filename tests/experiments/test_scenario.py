@@ -12,15 +12,14 @@ from unittest import mock
 import chex
 import numpy as np
 import pytest
+from given import configured
 
 from jaxcl.checkpointing.checkpoint import load_params
 from jaxcl.checkpointing.config_file import from_toml, to_toml
-from jaxcl.experiments import cli
-from jaxcl.experiments.scenario import Command, defaults, main
-from jaxcl.methods.config import Config
-from jaxcl.methods.resolve import resolve
-from jaxcl.methods.table import METHODS
-from jaxcl.scenarios.protocols import SCENARIOS
+from jaxcl.experiments import scenario
+from jaxcl.learner.config import Config
+from jaxcl.learner.protocols import SCENARIOS
+from jaxcl.methods import METHODS
 
 SELECT = ["--limit", "60", "--epochs", "1", "--batch-size", "20"]  # as it is by default
 MLP = ["--net", "mlp", "--hidden", "16"]
@@ -36,7 +35,7 @@ def command(monkeypatch, capsys, *args: str) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of the command, in this process."""
     monkeypatch.setattr(sys, "argv", ["scenario", *map(str, args)])
     try:
-        cli.main(Command, main, "scenario", defaults)
+        scenario.run()
         code = 0
     except SystemExit as stop:
         code = stop.code
@@ -74,7 +73,7 @@ def test_a_run_writes_its_folder(run, tmp_path):
     assert lines[1]["accuracy"].keys() == {"digits", "letters"}
     assert (tmp_path / "here/accuracy.png").read_bytes().startswith(b"\x89PNG")
     config = from_toml(Config, (tmp_path / "here/config.toml").read_text())
-    assert (config.limit, config.seeds, config.method) == (60, (0, 1), "select")
+    assert (config.data.limit, config.seeds, config.method.name) == (60, (0, 1), "select")
     params = load_params(tmp_path / "here/params/seed1")
     assert params["fc1"]["w"].shape == (14 * 14 * 6, 16)
 
@@ -205,9 +204,9 @@ def test_a_signal_saves_and_names_the_command_that_goes_on(run, tmp_path, number
     assert code == 75
     again = f"python -m jaxcl.experiments.scenario --resume={folder} --keep=3"
     assert err == f"error: interrupted and saved; go on with: {again}\n"
-    code, _, err = run("--resume", folder, "--epochs", "21", "--lam", "2")
+    code, _, err = run("--resume", folder, "--epochs", "21", "--strength", "2")
     assert code == 2
-    assert "epochs is 10, not 21; lam is 15.0, not 2.0; leave these options out" in err
+    assert "strength is 15.0, not 2.0; epochs is 10, not 21; leave these options out" in err
     metrics = (folder / "metrics.jsonl").read_bytes()
     (folder / "metrics.jsonl").write_bytes(b"x" * len(metrics))
     code, _, err = run("--resume", folder)
@@ -226,7 +225,7 @@ def test_a_signal_saves_and_names_the_command_that_goes_on(run, tmp_path, number
     assert sorted(folder.glob("checkpoints/*")) == found  # nothing is removed
     (folder / "metrics.jsonl").write_bytes(metrics + b"a line after the last checkpoint")
     config = (folder / "config.toml").read_text()
-    (folder / "config.toml").write_text(config.replace("lam = 15.0", "lam = 2.0"))
+    (folder / "config.toml").write_text(config.replace("strength = 15.0", "strength = 2.0"))
     code, _, err = run("--resume", folder)
     assert code == 2
     assert "config.toml was changed since checkpoint" in err
@@ -312,13 +311,14 @@ def test_bare_resume(run, tmp_path):
 
 def test_a_damaged_configuration_is_refused(run, tmp_path):
     (tmp_path / "here").mkdir()
-    whole = to_toml(resolve(Config()))
+    whole = to_toml(configured())
     for text, message in (
         ("lr = ", "not TOML"),
         (f"x = {'9' * 5000}", "not TOML"),
         (f"x = {'[' * 5000}", "not TOML"),
-        ("", "method: missing; the file was cut off"),
-        ("lrr = 1", "setting: 'lrr' is unknown; did you mean 'lr'"),
+        ("", "scenario: missing; the file was cut off"),
+        ('method = "ewc"\nstrength = 1.0', "earlier version of jaxcl wrote it; begin anew"),
+        (whole.replace("lr = 0.001", "lrr = 1"), "setting: 'lrr' is unknown; did you mean 'lr'"),
         (whole.replace("lr = 0.001", 'lr = "fast"'), "lr: 'fast' is of the wrong type"),
         (whole.replace("lr = 0.001", f"lr = 1{'0' * 400}"), "is of the wrong type"),
         (whole.replace('start = "copy"', 'start = "warm"'), "start: 'warm' is none of copy, fresh"),
@@ -372,9 +372,9 @@ def test_what_was_decided_is_explained(run):
 
 
 def test_dry_run_shows_settings_parameters_and_data_and_writes_nothing(run, tmp_path):
-    code, out, _ = run("--dry-run", "--scenario", "5", "--lam", "3", "--data-dir", "nowhere")
+    code, out, _ = run("--dry-run", "--scenario", "5", "--strength", "3", "--data-dir", "nowhere")
     assert code == 0
-    for part in ("lam = 3", "18,496", "1,605,760", "mnist: missing", "prepare emnist/byclass"):
+    for part in ("strength = 3", "18,496", "1,605,760", "mnist: missing", "prepare emnist/byclass"):
         assert part in out
     assert not list(tmp_path.iterdir())
 

@@ -210,17 +210,17 @@ def summary(mean: float, sem: float | None) -> dict:
 
 def test_points_within_the_error_of_the_best_are_named():
     found = [(1, 90.0), (2, 91.4), (3, 92.0), (4, 91.6), (5, None)]
-    tried = [tuning.Tried({"lam": v}, summary(m, 0.5) if m else None) for v, m in found]
-    assert tuning.best(tried).point == {"lam": 3}
-    text = "best: lam=3, average accuracy 92.0 ± 0.5 %; within its error: lam=4"
+    tried = [tuning.Tried({"strength": v}, summary(m, 0.5) if m else None) for v, m in found]
+    assert tuning.best(tried).point == {"strength": 3}
+    text = "best: strength=3, average accuracy 92.0 ± 0.5 %; within its error: strength=4"
     assert tuning.best_text(tried) == text
     same = [tuning.Tried({"xi": v}, summary(90.0, None)) for v in (1, 2)]
     assert tuning.best_text(same).startswith("no value made a difference")
     other = summary(90.0, None) | {"forgetting": {"mean": 1.0, "sem": None}}
     differ = [same[0], tuning.Tried({"xi": 2}, other)]
     assert tuning.best_text(differ) == "best: xi=1, average accuracy 90.0 %"
-    alone = [tuning.Tried({"lam": 1}, summary(90.0, None))]
-    assert tuning.best_text(alone) == "best: lam=1, average accuracy 90.0 %"
+    alone = [tuning.Tried({"strength": 1}, summary(90.0, None))]
+    assert tuning.best_text(alone) == "best: strength=1, average accuracy 90.0 %"
 
 
 def test_pictures_of_what_is_missing_and_of_words():
@@ -229,4 +229,4 @@ def test_pictures_of_what_is_missing_and_of_words():
     for values in ([1.0, 100.0], ["copy", "fresh"], [True, False], [0, 1]):
         assert value_curves("setting", values, lines, "a title").startswith(b"\x89PNG")
     scores = np.array([[90.0, np.nan], [80.0, 85.0]])
-    assert heat_map({"lam": [1.0, 2.0], "start": ["copy", "fresh"]}, scores, "a title")
+    assert heat_map({"strength": [1.0, 2.0], "start": ["copy", "fresh"]}, scores, "a title")

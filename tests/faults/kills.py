@@ -25,8 +25,8 @@ import marked
 from rich.console import Console
 from rich.table import Table
 
-from jaxcl.methods.config import Config
-from jaxcl.methods.table import METHODS, generates
+from jaxcl.learner.configure import configure
+from jaxcl.methods import METHODS
 
 SEEDS = ["--seeds", "0", "1"]
 IMAGES = ["--limit", "60", "--epochs", "2", "--batch-size", "10", *SEEDS]
@@ -42,7 +42,7 @@ MOST = 8  # kills of a run, then it may come to its end
 def start(method: str, out: Path, *options: str) -> subprocess.Popen:
     command = [sys.executable, marked.__file__, f"{out}.mark", "--method", method]
     command += IMAGES if METHODS[method].branches else DIGITS
-    command += GENERATOR if generates(Config(method=method)) else []
+    command += GENERATOR if configure(method).generator else []
     command += ["--out", str(out), "--checkpoint-every", "1s", *options]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 

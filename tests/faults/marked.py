@@ -56,7 +56,7 @@ def main() -> None:
         setattr(module, name, generate if inspect.isgeneratorfunction(inner) else call)
 
     from jaxcl.checkpointing import checkpoint
-    from jaxcl.experiments import cli, scenario
+    from jaxcl.experiments import scenario
     from jaxcl.learner import seed_loop
     from jaxcl.runner import recorder
 
@@ -68,7 +68,7 @@ def main() -> None:
     mark(recorder, "_save_params", "finishing")
     mark(checkpoint, "write", "saving", SAVER)
     mark(checkpoint, "clean", "saving", SAVER)
-    cli.main(scenario.Command, scenario.main, scenario.PROG, scenario.defaults)
+    scenario.run()
 
 
 if __name__ == "__main__":

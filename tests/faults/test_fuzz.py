@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from jaxcl.checkpointing import checkpoint, run_folder
 from jaxcl.core import cache
 from jaxcl.core.errors import DataError, UsageError
-from jaxcl.experiments import cli
-from jaxcl.experiments.scenario import Command, defaults, main
-from jaxcl.methods.config import Config
+from jaxcl.experiments import scenario
+from jaxcl.learner.config import known_settings
+from jaxcl.learner.configure import CHOICES
 from jaxcl.scenarios import tfds
 
-OPTIONS = [f"--{name.replace('_', '-')}" for name in Config.__dataclass_fields__]
+NAMES = sorted(known_settings() | set(CHOICES))
+OPTIONS = [f"--{name.replace('_', '-')}" for name in NAMES]
 OPTIONS += ["--out", "--resume", "--checkpoint-every", "--keep", "--overwrite", "--nothing"]
 WORDS = ["0", "-1", "1e400", "nan", "inf", "", " ", "--", "-", "select", "copy", "../..", "é", "\\"]
 WORDS += ["\N{SNOWMAN}", "1 2", "None", "True", "99999999999999999999", "0x10", "1_0", "$HOME", "*"]
@@ -46,7 +47,7 @@ def call(args) -> tuple[object, str]:
         mock.patch.object(sys, "argv", ["scenario", *args]),
     ):
         try:
-            cli.main(Command, main, "scenario", defaults)
+            scenario.run()
         except SystemExit as stop:
             return stop.code, err.getvalue()
     return 0, err.getvalue()
@@ -95,7 +96,7 @@ def test_command_line_up_to_the_first_step(arguments, tmp_path):
         assert tree(held) == before
 
 
-LINES = st.tuples(st.sampled_from([*Config.__dataclass_fields__, "x"]), VALUES | TEXT)
+LINES = st.tuples(st.sampled_from([*NAMES, "x"]), VALUES | TEXT)
 TOML = st.lists(LINES.map(" = ".join), max_size=4).map("\n".join).map(str.encode)
 
 

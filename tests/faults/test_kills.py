@@ -10,14 +10,14 @@ import pytest
 
 from jaxcl.checkpointing import checkpoint
 from jaxcl.core import sharding
-from jaxcl.experiments import cli, scenario
+from jaxcl.experiments import scenario
 
 RUN = ["--scenario", "split-digits", "--tasks", "2", "--epochs", "4", "--limit", "60"]
 RUN += ["--batch-size", "20", "--hidden", "16", "--method", "ewc", "--seeds", "0", "1"]
 KILLED = """
 import os, signal
 from jaxcl.checkpointing import checkpoint
-from jaxcl.experiments import cli, scenario
+from jaxcl.experiments import scenario
 
 write, written = checkpoint.write, []
 
@@ -28,7 +28,7 @@ def once(*args):
     return written[-1]
 
 checkpoint.write = once
-cli.main(scenario.Command, scenario.main, scenario.PROG, scenario.defaults)
+scenario.run()
 """
 
 
@@ -43,7 +43,7 @@ def test_a_run_that_is_killed_ends_with_the_same_bits(tmp_path, monkeypatch):
     monkeypatch.setattr(sharding, "usual_sizes", lambda networks: one)
     for options in (["--out", str(cut), "--resume"], ["--out", str(alone)]):
         monkeypatch.setattr(sys, "argv", ["scenario", *RUN, *options])
-        cli.main(scenario.Command, scenario.main, scenario.PROG, scenario.defaults)
+        scenario.run()
     kills.compare(alone, cut)
 
 

@@ -3,6 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from given import configured
 
 from jaxcl.growth import task_similarity
 from jaxcl.growth.task_similarity import SIMILARITIES, images_as_rows, positions_as_rows
@@ -11,7 +12,6 @@ from jaxcl.learner.reference_network import second_net
 from jaxcl.learner.seed_loop import run
 from jaxcl.learner.state import new_learner, task_data
 from jaxcl.learner.task_loop import begin
-from jaxcl.methods.config import Config
 from jaxcl.training.events import SeedEnded, TaskBegan
 
 pytestmark = pytest.mark.usefixtures("small_cnn", "compiled_once")
@@ -33,7 +33,7 @@ def tasks(make_task):
 def test_each_similarity_decides_what_is_shared(name, tasks):
     began, routes = {}, {}
     for threshold in (0.0, 1.0):
-        config = Config(**SETTINGS, similarity=name, threshold=threshold)
+        config = configured(**SETTINGS, similarity=name, threshold=threshold)
         events = list(run(config, tasks))
         began[threshold] = [e for e in events if isinstance(e, TaskBegan)][1]
         routes[threshold] = next(e for e in events if isinstance(e, SeedEnded)).routes["sides"]
@@ -50,7 +50,7 @@ def test_each_similarity_decides_what_is_shared(name, tasks):
 def test_moments_of_the_same_images_are_fully_alike(tasks):
     for name in ("frechet", "bures", "cosine"):
         again = tasks[0]._replace(name="again")
-        events = run(Config(**SETTINGS | {"probe": 60}, similarity=name), [tasks[0], again])
+        events = run(configured(**SETTINGS | {"probe": 60}, similarity=name), [tasks[0], again])
         second = [event for event in events if isinstance(event, TaskBegan)][1]
         for found in second.similarity.values():
             assert found["t00"] == pytest.approx(1, abs=1e-4)
@@ -58,7 +58,7 @@ def test_moments_of_the_same_images_are_fully_alike(tasks):
 
 @pytest.mark.parametrize("how", ["copy", "scratch"])
 def test_a_second_network_learns_the_new_task_alone(how, tasks):
-    setup = set_up(Config(**SETTINGS), tasks)
+    setup = set_up(configured(**SETTINGS), tasks)
     learner = begin(setup, new_learner(setup, 0), task_data(setup, 0))
     later = learner._replace(position=1)
     before = jax.tree.map(np.array, learner.params)

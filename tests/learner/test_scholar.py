@@ -5,12 +5,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from given import configured
 
 from jaxcl.core.errors import UsageError
 from jaxcl.learner import scholar
 from jaxcl.learner.build import set_up
 from jaxcl.learner.seed_loop import go_on, run
-from jaxcl.methods.config import Config
 from jaxcl.training.events import EpochEnded, SeedEnded, StepsDone, TaskBegan
 from jaxcl.training.generator import sample_images
 
@@ -27,7 +27,7 @@ def tasks(make_task):
 
 
 def result(tasks, **settings) -> SeedEnded:
-    return list(run(Config(**SETTINGS | settings), tasks))[-1]
+    return list(run(configured(**SETTINGS | settings), tasks))[-1]
 
 
 @pytest.mark.slow
@@ -106,7 +106,7 @@ def test_fresh_weights_are_fresh(tasks):
 
 
 def test_the_generator_learns_before_the_solver_and_is_looked_at(tasks):
-    events = list(run(Config(method="dgr", **SETTINGS), tasks[:2]))
+    events = list(run(configured(method="dgr", **SETTINGS), tasks[:2]))
     began = [event for event in events if isinstance(event, TaskBegan)]
     assert [event.steps for event in began] == [[3, 3, 3]] * 2
     epochs = [event for event in events if isinstance(event, EpochEnded)]
@@ -124,7 +124,7 @@ def test_every_generator_learns_and_is_handed_over(generator, tasks):
     ended = [result(tasks[:n], method="dgr", **settings) for n in (1, 2)]
     one, two = (each.generator for each in ended)
     assert ended[1].weights["generator"] == sum(x.size for x in jax.tree.leaves(two))
-    setup = set_up(Config(method="dgr", **settings), tasks[:2])
+    setup = set_up(configured(method="dgr", **settings), tasks[:2])
     key = jax.random.key(0)
     before, after = (np.asarray(sample_images(setup.scholar.gan, g, key, 4)) for g in (one, two))
     assert before.shape == after.shape == (4, *tasks[0].train_images.shape[1:])
@@ -140,7 +140,7 @@ def test_the_test_loss_weighs_old_and_new(tasks):
     def loss(weight: float | None) -> float:
         """After the third task, of a network that has hardly moved."""
         settings = SETTINGS | {"lr": 1e-9, "epochs": 1, "replay_weight": weight}
-        events = run(Config(method="er", **settings), tasks)
+        events = run(configured(method="er", **settings), tasks)
         return [e for e in events if isinstance(e, EpochEnded)][-1].metrics["test_loss"]
 
     new, old = loss(1.0), loss(0.0)
@@ -153,7 +153,7 @@ def test_the_test_loss_weighs_old_and_new(tasks):
 def test_generator_and_solver_learn_from_the_same_images(scratch, tasks):
     """Asked for again in the generator's phase, images are those that the solver was given."""
     settings = SETTINGS | {"setting": "class", "scratch": scratch}
-    setup = set_up(Config(method="dgr", **settings), tasks[:2])
+    setup = set_up(configured(method="dgr", **settings), tasks[:2])
     before, compared = None, 0
     for event in go_on(setup):
         if isinstance(event, StepsDone) and event.position == 1 and event.epoch == 0:

@@ -2,14 +2,14 @@ import chex
 import jax
 import numpy as np
 import pytest
+from given import configured
 
 from jaxcl.core.errors import DataError, NonFiniteLoss, UsageError
 from jaxcl.growth.parameters import count, weights
 from jaxcl.learner import state
 from jaxcl.learner.build import set_up
 from jaxcl.learner.seed_loop import run
-from jaxcl.methods.config import Config
-from jaxcl.methods.table import METHODS, generates
+from jaxcl.methods import METHODS
 from jaxcl.networks import Pathway, cnn
 from jaxcl.scenarios.task import Task
 from jaxcl.training.events import EpochEnded, SeedEnded, StepsDone, TaskBegan
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 def finish(tasks, **settings):
-    return list(run(Config(**SETTINGS | settings), tasks))
+    return list(run(configured(**SETTINGS | settings), tasks))
 
 
 def result(tasks, **settings) -> SeedEnded:
@@ -77,9 +77,9 @@ def test_every_method_learns_what_can_be_learned(method, net, pair, make_task):
         assert ended.routes["sides"] == layers
         assert ended.weights["added"] == 0
     generator = {} if ended.generator is None else {"generator": count(ended.generator)}
-    made = set_up(Config(method=method, **SETTINGS | settings), pair).net
+    made = set_up(configured(method=method, **SETTINGS | settings), pair).net
     assert ended.weights == {**weights(made, ended.params), **generator}
-    assert bool(generator) == generates(Config(method=method))
+    assert bool(generator) == (configured(method=method).generator is not None)
 
 
 @pytest.mark.usefixtures("small_cnn")
@@ -147,7 +147,7 @@ def test_lwf_holds_on_to_old_responses_better_than_fine_tuning(pair):
 
 def test_strength_zero_is_fine_tuning(pair):
     """Without the L2 term, which moves old heads too."""
-    zero = result(pair, method="lwf", lam=0.0, l2=0.0, **PLAIN)
+    zero = result(pair, method="lwf", strength=0.0, l2=0.0, **PLAIN)
     plain = result(pair, method="finetune", l2=0.0, **PLAIN)
     assert zero.matrix == plain.matrix
     chex.assert_trees_all_close(zero.params, plain.params, rtol=1e-4, atol=1e-6)
@@ -166,7 +166,9 @@ def test_nothing_old_moves_in_a_warm_up(pair):
 
 @pytest.mark.usefixtures("small_cnn")
 def test_warm_up_trains_what_is_new_alone(pair):
-    events = run(Config(**SETTINGS | {"method": "split", "warmup_epochs": 1, "epochs": 1}), pair)
+    events = run(
+        configured(**SETTINGS | {"method": "split", "warmup_epochs": 1, "epochs": 1}), pair
+    )
     taken = [
         (event.phase, jax.tree.map(np.array, event.learner.params))
         for event in events
@@ -188,7 +190,7 @@ def test_later_tasks_have_a_rate_of_their_own(kept, pair):
     settings = {**PLAIN, "later_lr": 1e-9, "keep_optimizer": kept}
     settings |= {"method": "finetune", "warmup_epochs": 1, "l2": 0.0}
     taken = {}
-    for event in run(Config(**SETTINGS | settings), pair):
+    for event in run(configured(**SETTINGS | settings), pair):
         if isinstance(event, EpochEnded):
             copied = jax.tree.map(np.array, event.learner.params)
             taken[event.position, event.epoch] = copied
@@ -204,7 +206,7 @@ def test_the_rate_falls_like_half_a_cosine_after_the_warm_up(pair):
     settings = {**PLAIN, "method": "finetune", "warmup_epochs": 1, "epochs": 4}
     settings |= {"lr": 8e-3, "later_lr": 4e-3, "schedule": "cosine"}
     rates: dict[int, list[float]] = {}
-    for event in run(Config(**SETTINGS | settings), pair):
+    for event in run(configured(**SETTINGS | settings), pair):
         if isinstance(event, EpochEnded):
             rate = event.learner.state.opt.hyperparams["learning_rate"]
             rates.setdefault(event.position, []).append(float(rate))
@@ -228,7 +230,7 @@ def test_select_at_the_ends_of_the_threshold(pair):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(pair):
-    events = run(Config(**SETTINGS | PLAIN | {"method": "lwf", "lr": 1e38}), pair)
+    events = run(configured(**SETTINGS | PLAIN | {"method": "lwf", "lr": 1e38}), pair)
     message = r"not finite at step \d of epoch \d of task 'bars' \(seed 0\)"
     seen = []
     with pytest.raises(NonFiniteLoss, match=message):
@@ -300,7 +302,7 @@ def test_bad_tasks_are_refused(make_task):
         ({"batch_size": -1}, "batch_size: -1 is not positive"),
         ({"lr": float("nan")}, "lr: nan"),
         ({"threshold": 1.01}, r"threshold: 1.01 is outside \[0, 1\]"),
-        ({"lam": -1.0}, "lam: -1.0 is negative"),
+        ({"method": "lwf", "strength": -1.0}, "strength: -1.0 is negative"),
         ({"temperature": 0.0}, "temperature: 0.0"),
         ({"seeds": ()}, "seeds: none"),
         ({"seeds": (1, 1)}, "has one twice"),

@@ -6,13 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from given import configured
 
 from jaxcl.learner import snapshot, state
 from jaxcl.learner.build import set_up
 from jaxcl.learner.seed_loop import go_on
 from jaxcl.learner.snapshot import Snapshot
-from jaxcl.methods.config import Config
-from jaxcl.methods.table import METHODS
+from jaxcl.methods import METHODS
 from jaxcl.training.events import EpochEnded, SeedEnded, StepsDone
 
 SETTINGS = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "probe": 40, "warmup_epochs": 1}
@@ -45,7 +45,7 @@ def host(snap: Snapshot) -> Snapshot:
 @pytest.mark.usefixtures("small_cnn")
 def test_going_on_from_any_moment_gives_the_same_bits(method, net, tasks):
     settings = SETTINGS | {"net": net, "hidden": (16,)}
-    setup = set_up(Config(method=method, seeds=(0, 1), **settings), tasks)
+    setup = set_up(configured(method=method, seeds=(0, 1), **settings), tasks)
     taken, events = [], []
     for event in go_on(setup):
         if isinstance(event, StepsDone | EpochEnded):
@@ -72,7 +72,7 @@ def test_going_on_from_any_moment_gives_the_same_bits(method, net, tasks):
 def test_going_on_from_any_moment_of_a_generator(keep, tasks, monkeypatch):
     monkeypatch.setattr(state, "PICTURE_EVERY", 4)
     settings = SETTINGS | {"net": "mlp", "hidden": (9,), "generator_steps": 6, "setting": "class"}
-    setup = set_up(Config(method="dgr", keep_optimizer=keep, **settings), tasks)
+    setup = set_up(configured(method="dgr", keep_optimizer=keep, **settings), tasks)
     taken, events = [], []
     for event in go_on(setup):
         events.append(event)
@@ -89,7 +89,7 @@ def test_going_on_from_any_moment_of_a_generator(keep, tasks, monkeypatch):
 
 @pytest.mark.usefixtures("small_cnn")
 def test_taking_and_restoring_are_inverse(tasks):
-    setup = set_up(Config(method="split", **SETTINGS), tasks)
+    setup = set_up(configured(method="split", **SETTINGS), tasks)
     second = (e for e in go_on(setup) if isinstance(e, StepsDone) and e.position == 1)
     present = next(second).learner
     last = snapshot.take(present)
@@ -107,7 +107,7 @@ def test_taking_and_restoring_are_inverse(tasks):
 
 def test_a_snapshot_is_a_copy(tasks):
     """The device's memory is given away as the run goes on."""
-    setup = set_up(Config(method="lwf", net="mlp", hidden=(16,), **SETTINGS), tasks)
+    setup = set_up(configured(method="lwf", net="mlp", hidden=(16,), **SETTINGS), tasks)
     events = go_on(setup)
     first = next(event for event in events if isinstance(event, StepsDone))
     snap = snapshot.take(first.learner)
@@ -130,7 +130,7 @@ def test_rebuild_finds_every_container_again():
 
 def test_what_a_penalty_knows_is_kept(tasks):
     settings = SETTINGS | {"net": "mlp", "hidden": (4,), "setting": "task", "epochs": 1}
-    setup = set_up(Config(method="ewc", **settings), tasks)
+    setup = set_up(configured(method="ewc", **settings), tasks)
     present = next(e for e in go_on(setup) if isinstance(e, EpochEnded) and e.position == 1).learner
     restored = snapshot.restore(setup, host(snapshot.take(present)))
     assert float(restored.cl["ewc"].importance["fc1"]["w"].max()) > 0

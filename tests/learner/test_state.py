@@ -5,17 +5,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from given import configured
 
 from jaxcl.growth.heads import View, forward
 from jaxcl.growth.parameters import leaf_mask
+from jaxcl.growth.trainable import all_on_route, new_parts, shared_and_own_heads
 from jaxcl.learner import task_loop
 from jaxcl.learner.build import check_config, set_up
 from jaxcl.learner.seed_loop import run
 from jaxcl.learner.state import new_learner, new_task_weight, schedule, task_data, task_key
 from jaxcl.learner.task_loop import begin
-from jaxcl.methods.config import Config
-from jaxcl.methods.remedies import distilled
-from jaxcl.methods.table import METHODS, all_on_route, new_parts, shared_and_own_heads
+from jaxcl.methods import METHODS
+from jaxcl.methods.base import StreamInfo
+from jaxcl.methods.lwf import LwF
 from jaxcl.networks import Pathway, cnn, columns
 from jaxcl.training.events import EpochEnded
 from jaxcl.transforms import Context, TaskData
@@ -30,7 +32,7 @@ def tasks(make_task):
 
 
 def made(tasks, **settings):
-    return set_up(check_config(Config(**{"method": "finetune", **SETTINGS, **settings})), tasks)
+    return set_up(check_config(configured(**{"method": "finetune", **SETTINGS, **settings})), tasks)
 
 
 def chosen(trains, net, pathway, heads, tree):
@@ -67,7 +69,7 @@ def test_what_trains_of_a_network_with_branches(trains, heads, expected):
 def test_of_columns_the_new_one_alone_trains():
     tree = {"column": {"t00": 0, "t01": 0}, "heads": {"t00": 0, "t01": 0}}
     pathway = Pathway("t01", ("t01",), "t01")
-    found = chosen(METHODS["pnn"].trains, columns(size=12), pathway, ["t01"], tree)
+    found = chosen(METHODS["pnn"]().trains(), columns(size=12), pathway, ["t01"], tree)
     assert found == {"column/t01", "heads/t01"}
 
 
@@ -88,7 +90,7 @@ def test_shared_layers_rest_while_new_ones_warm_up(tasks):
 
 def test_the_new_task_has_an_equal_share_or_that_which_is_given(tasks):
     assert [new_task_weight(made(tasks), k) for k in range(4)] == [1, 1 / 2, 1 / 3, 1 / 4]
-    given = made(tasks, replay_weight=0.3)
+    given = made(tasks, method="er", replay_weight=0.3)
     assert [new_task_weight(given, k) for k in range(3)] == [1, 0.3, 0.3]
 
 
@@ -109,13 +111,13 @@ def test_rows_come_in_another_order_in_every_epoch_of_every_task(tasks, monkeypa
         return epoch_order(key, n, batch_size)
 
     monkeypatch.setattr(task_loop, "epoch_order", noted)
-    list(run(Config(method="finetune", **SETTINGS), tasks))
+    list(run(configured(method="finetune", **SETTINGS), tasks))
     assert len(orders) == len(set(orders)) == 2 * 2
 
 
 @pytest.mark.parametrize(("keep", "counts"), [(False, [3, 6, 3, 6]), (True, [3, 6, 9, 12])])
 def test_steps_of_adam_are_counted_on_where_its_state_is_kept(keep, counts, tasks):
-    config = Config(method="finetune", keep_optimizer=keep, **SETTINGS)
+    config = configured(method="finetune", keep_optimizer=keep, **SETTINGS)
     ended = (event for event in run(config, tasks) if isinstance(event, EpochEnded))
     found = [int(event.learner.state.opt.inner_state[0].count) for event in ended]
     assert found == counts
@@ -134,7 +136,8 @@ def test_responses_are_those_of_the_network_before_the_task(tasks):
 
 @pytest.mark.parametrize(("given", "factor"), [(False, 1), (True, 9)])
 def test_the_squared_temperature_is_a_setting(given, factor, key):
-    transform = distilled(check_config(Config(lam=2.0, temperature=3.0, t_squared=given)), 5)
+    method = LwF(strength=2.0, temperature=3.0, t_squared=given)
+    transform = method.losses(StreamInfo(5, "task"))["distill"]
     w = jax.random.normal(key, (3, 5))
     task = TaskData({"x": jnp.eye(3)}, lambda w, batch: batch["x"] @ w)
     state = transform.end_task(transform.init(w), w, task, key)

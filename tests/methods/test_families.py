@@ -5,9 +5,9 @@ import itertools
 import chex
 import numpy as np
 import pytest
+from given import configured
 
 from jaxcl.learner.seed_loop import run
-from jaxcl.methods.config import Config
 from jaxcl.training.events import SeedEnded
 
 SETTINGS = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "l2": 0.0, "net": "mlp", "hidden": (20,)}
@@ -21,7 +21,7 @@ def tasks(make_task):
 
 
 def result(tasks, method, **settings) -> SeedEnded:
-    return list(run(Config(method=method, **SETTINGS | settings), tasks))[-1]
+    return list(run(configured(method=method, **SETTINGS | settings), tasks))[-1]
 
 
 ONCE = {("ewc", "class"), ("online_ewc", "domain"), ("si", "task"), ("mas", "class")}
@@ -89,7 +89,10 @@ def test_the_optimiser_can_go_on_from_task_to_task(tasks):
 
 def test_so_many_iterations_are_so_many_steps(tasks):
     events = list(
-        run(Config(method="finetune", **SETTINGS | {"epochs": None, "iterations": 110}), tasks[:1])
+        run(
+            configured(method="finetune", **SETTINGS | {"epochs": None, "iterations": 110}),
+            tasks[:1],
+        )
     )
     assert events[0].steps == [51, 51, 8]  # three a pass; 17 passes are the fewest with 50 steps
     steps = [event for event in events if type(event).__name__ == "StepsDone"]
@@ -110,6 +113,6 @@ def test_accuracy_before_the_first_step(tasks):
 
 @pytest.mark.parametrize("settings", [{"method": "der"}, {"method": "er", "buffer": 9}])
 def test_a_second_seed_begins_with_a_memory_of_its_own(settings, tasks):
-    both = list(run(Config(**SETTINGS | settings, seeds=(0, 1)), tasks[:2]))
-    alone = list(run(Config(**SETTINGS | settings, seeds=(1,)), tasks[:2]))
+    both = list(run(configured(**SETTINGS | settings, seeds=(0, 1)), tasks[:2]))
+    alone = list(run(configured(**SETTINGS | settings, seeds=(1,)), tasks[:2]))
     chex.assert_trees_all_equal(both[-1].params, alone[-1].params)

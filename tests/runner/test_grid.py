@@ -1,14 +1,22 @@
 import pytest
 
 from jaxcl.core.errors import UsageError
+from jaxcl.learner.configure import configure
 from jaxcl.reporting.labels import label
 from jaxcl.runner.grid import axes, points
+
+SELECT = configure("select")
 
 
 def test_lists_and_spaced_values_have_the_type_of_the_setting():
     varied = axes(
-        ["ewc.strength=1e2:1e6:3", "warmup-epochs=0,2", "start=copy,fresh", "t_squared=true,false"],
-        "ewc",
+        [
+            "select.strength=1e2:1e6:3",
+            "warmup-epochs=0,2",
+            "start=copy,fresh",
+            "t_squared=true,false",
+        ],
+        SELECT,
     )
     assert varied == {
         "strength": [100.0, 10000.0, 1000000.0],
@@ -24,7 +32,7 @@ def test_lists_and_spaced_values_have_the_type_of_the_setting():
 
 
 def test_labels_of_points_are_different():
-    found = points(axes(["strength=1e-3:1e10:30", "lr=0.1,0.10000000000001"], "ewc"))
+    found = points(axes(["strength=1e-3:1e10:30", "lr=0.1,0.10000000000001"], SELECT))
     assert len({label(point) for point in found}) == 60
 
 
@@ -33,10 +41,10 @@ def test_labels_of_points_are_different():
     [
         ([], "nothing to vary"),
         (["strength"], "has no values"),
-        (["hidden=1,2"], "hidden cannot be varied"),
+        (["xi=1,2"], "xi: select has no --xi"),
         (["validation=0,0.1"], "validation cannot be varied"),
         (["strenght=1"], "'strenght' is unknown; did you mean 'strength'?"),
-        (["si.strength=1"], "'si.strength', but the method is ewc"),
+        (["si.strength=1"], "'si.strength', but the method is select"),
         (["seeds=1,2"], "seeds cannot be varied"),
         (["together=1,2"], "together cannot be varied"),
         (["lr=1,2", "lr=3"], "lr is there twice"),
@@ -54,24 +62,13 @@ def test_labels_of_points_are_different():
 )
 def test_what_cannot_be_varied_is_named(texts, message):
     with pytest.raises(UsageError, match=r"^grid") as error:
-        axes(texts, "ewc")
+        axes(texts, SELECT)
     assert message in str(error.value)
 
 
 def test_more_settings_than_a_folder_can_be_named_after_are_refused():
-    names = (
-        "lr",
-        "l2",
-        "lam",
-        "strength",
-        "decay",
-        "xi",
-        "alpha",
-        "beta",
-        "replay_weight",
-        "average",
-    )
-    varied = axes([f"{name}=0.123456789012345" for name in names], "ewc")
+    names = ("lr", "l2", "later_lr", "later_l2", "strength", "temperature", "threshold")
+    varied = axes([f"{name}=1.2345678901234567e-06" for name in names], SELECT)
     points(dict(list(varied.items())[:4]))
     with pytest.raises(UsageError, match="too many settings"):
         points(varied)

@@ -4,11 +4,11 @@ import chex
 import jax
 import numpy as np
 import pytest
+from given import configured
 
 from jaxcl.core.errors import NonFiniteLoss
 from jaxcl.learner.build import set_up
 from jaxcl.learner.seed_loop import rounds, run
-from jaxcl.methods.config import Config
 from jaxcl.runner import grouping
 from jaxcl.training import vectorized
 from jaxcl.training.events import Diverged, SeedEnded, StepsDone
@@ -34,7 +34,7 @@ def side_by_side(configs, tasks):
 
 
 POINTS = [
-    ("lwf", {"lam": (1.0, 30.0), "temperature": (2.0, 1.0)}),
+    ("lwf", {"strength": (1.0, 30.0), "temperature": (2.0, 1.0)}),
     ("ewc", {"strength": (1.0, 50.0), "fisher": ("exact", "empirical"), "l2": (0.0, 1e-2)}),
     ("online_ewc", {"strength": (50.0, 1.0), "decay": (1.0, 0.0), "fisher_examples": (None, 7)}),
     ("si", {"strength": (1.0, 50.0), "xi": (0.1, 1e-3), "lr": (2e-2, 1e-2)}),
@@ -44,8 +44,8 @@ POINTS = [
 
 
 def test_networks_that_can_be_dealt_out_are_those_that_run_at_once():
-    def of(**settings) -> Config:
-        return Config(**SETTINGS | {"method": "ewc", "together": None} | settings)
+    def of(**settings):
+        return configured(**SETTINGS | {"method": "ewc", "together": None} | settings)
 
     points = {strength: of(strength=strength) for strength in (1.0, 2.0, 3.0)}
     assert grouping.at_once(points) == 3
@@ -66,7 +66,7 @@ def test_networks_that_can_be_dealt_out_are_those_that_run_at_once():
 def test_points_side_by_side_end_as_they_do_alone(method, values, tasks):
     """Each differs in all numbers of the method at once, so that none can be a constant."""
     points = [{name: pair[i] for name, pair in values.items()} for i in (0, 1)]
-    configs = [Config(method=method, **SETTINGS | point) for point in points]
+    configs = [configured(method=method, **SETTINGS | point) for point in points]
     assert len(grouping.groups(as_one(configs))) == 1
     found = side_by_side(configs, tasks)
     ends = []
@@ -93,7 +93,7 @@ def test_points_are_one_program(tasks, monkeypatch):
 
     together = vectorized.run_together
     monkeypatch.setattr(vectorized, "run_together", noting)
-    configs = [Config(method="ewc", **SETTINGS | {"strength": s}) for s in (1.0, 10.0, 100.0)]
+    configs = [configured(method="ewc", **SETTINGS | {"strength": s}) for s in (1.0, 10.0, 100.0)]
     found = side_by_side(configs, tasks)
     assert set(sizes) == {3}
     assert list(found) == [(0, 0), (1, 0), (2, 0)]
@@ -101,7 +101,7 @@ def test_points_are_one_program(tasks, monkeypatch):
 
 def test_a_point_that_diverges_leaves_the_others_as_they_are(tasks):
     rates = 1e-2, 1e30, 2e-2
-    configs = [Config(method="finetune", **SETTINGS | {"lr": lr}) for lr in rates]
+    configs = [configured(method="finetune", **SETTINGS | {"lr": lr}) for lr in rates]
     found = side_by_side(configs, tasks)
     assert isinstance(found[1, 0], Diverged)
     assert isinstance(found[1, 0].error, NonFiniteLoss)
@@ -115,7 +115,7 @@ def test_a_point_that_diverges_leaves_the_others_as_they_are(tasks):
 @pytest.mark.usefixtures("small_cnn")
 def test_branches_may_differ_between_points(tasks):
     settings = {"net": "cnn", "method": "select", "epochs": 1, "batch_size": 30}
-    configs = [Config(**settings, together=1, threshold=t) for t in (0.0, 1.0)]
+    configs = [configured(**settings, together=1, threshold=t) for t in (0.0, 1.0)]
     found = side_by_side(configs, tasks)
     shared, split = (found[place, 0].routes["sides"] for place in (0, 1))
     assert set(shared.values()) == {"bars"}
@@ -127,9 +127,9 @@ def test_branches_may_differ_between_points(tasks):
     [(1, [1, 1, 1, 1], 1), (2, [1, 1, 1, 1], 2), (4, [2, 1, 1], 2), (100, [3, 1], 2)],
 )
 def test_so_many_networks_are_trained_at_once(together, sizes, own):
-    base = Config(method="ewc", scenario="split-digits", seeds=(0, 1), together=together)
-    points = {s: dataclasses.replace(base, strength=s) for s in (1.0, 10.0, 100.0)}
-    points[0.0] = dataclasses.replace(base, strength=1.0, batch_size=7)  # another program
+    base = configured(method="ewc", scenario="split-digits", seeds=(0, 1), together=together)
+    points = {s: base.changed(strength=s) for s in (1.0, 10.0, 100.0)}
+    points[0.0] = base.changed(strength=1.0, batch_size=7)  # another program
     found = grouping.groups(points)
     assert [len(group) for group in found] == sizes
     assert {config.together for group in found for config in group.values()} == {own}
@@ -137,15 +137,15 @@ def test_so_many_networks_are_trained_at_once(together, sizes, own):
 
 
 def test_on_a_cpu_points_take_turns_unless_told_otherwise():
-    base = Config(method="ewc", scenario="split-digits", seeds=(0, 1))
-    points = {s: dataclasses.replace(base, strength=s) for s in (1.0, 10.0)}
+    base = configured(method="ewc", scenario="split-digits", seeds=(0, 1))
+    points = {s: base.changed(strength=s) for s in (1.0, 10.0)}
     found = grouping.groups(points)
     assert [list(group) for group in found] == [[1.0], [10.0]]
     assert found[0][1.0].together is None
 
 
 def test_runs_at_the_same_moment_are_told_from_others(tasks):
-    setup = set_up(Config(method="finetune", **SETTINGS), tasks)
+    setup = set_up(configured(method="finetune", **SETTINGS), tasks)
     moments = []
     for happened in rounds([setup], [[]]):
         event = happened[0, 0]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from given import configured
 
 from jaxcl.learner.seed_loop import run
-from jaxcl.methods.config import Config
 from jaxcl.scenarios.sources import load
 from jaxcl.training.events import SeedEnded
 
@@ -41,7 +41,7 @@ def test_cifar10_is_whole():
 
 def test_scenario_3_at_a_small_size():
     settings = {"scenario": "3", "method": "lwf", "limit": 3000, "epochs": 3}
-    *_, ended = run(Config(**settings, data_dir=Path(WHERE)))
+    *_, ended = run(configured(**settings, data_dir=Path(WHERE)))
     assert isinstance(ended, SeedEnded)
     assert ended.matrix[0][0] >= 90  # MNIST, after 90 steps
     assert ended.matrix[1][0] >= 80

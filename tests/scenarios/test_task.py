@@ -3,11 +3,11 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from given import configured
 
 from jaxcl.core.errors import DataError
 from jaxcl.core.sharding import on_mesh
 from jaxcl.learner.seed_loop import run
-from jaxcl.methods.config import Config
 from jaxcl.scenarios.images import to_rgb32
 from jaxcl.scenarios.task import check_all, rgb32
 
@@ -43,9 +43,9 @@ def test_what_cannot_be_trained_on_is_refused(task):
 
 def test_a_list_of_tasks_has_some_and_each_name_once(task):
     with pytest.raises(DataError, match="tasks: none given"):
-        list(run(Config(), []))
+        list(run(configured(), []))
     with pytest.raises(DataError, match="tasks: 2 are named 'bars'; give each its own name"):
-        list(run(Config(), [task, task]))
+        list(run(configured(), [task, task]))
 
 
 def test_images_that_the_network_cannot_take_name_the_remedy(task):
@@ -70,7 +70,7 @@ def test_floats_train_as_the_bytes_that_they_are_of(task):
         test_images=(task.test_images / np.float32(255)).astype(np.float32),
     )
     with on_mesh("data=1", 1):
-        ends = [list(run(Config(**settings), [each]))[-1] for each in (task, floats)]
+        ends = [list(run(configured(**settings), [each]))[-1] for each in (task, floats)]
     np.testing.assert_allclose(*(jnp.asarray(e.params["fc1"]["w"]) for e in ends), atol=1e-6)
     assert ends[0].matrix == ends[1].matrix
 
@@ -80,4 +80,4 @@ def test_a_generator_makes_bytes_and_takes_no_floats(task):
         train_images=task.train_images / 255.0, test_images=task.test_images / 255.0
     )
     with pytest.raises(DataError, match="a generator makes bytes; give uint8"):
-        list(run(Config(method="dgr", batch_size=10), [floats]))
+        list(run(configured(method="dgr", batch_size=10), [floats]))

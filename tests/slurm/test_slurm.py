@@ -119,7 +119,8 @@ def test_an_array_runs_every_scenario_method_and_seed(env, tmp_path):
     log = tmp_path / "log-%a"
     env = env | {"SCENARIOS": "builtin", "METHODS": "finetune ewc", "SEEDS": "0 1"}
     env |= {"RUNS": str(tmp_path / "runs"), "SBATCH_OPTIONS": f"--output={log}", "AT_ONCE": "2"}
-    job = call("bash", LAUNCH / "slurm_array.sbatch", "--limit", "100", "--epochs", "1", env=env)
+    options = ("--limit", "100", "--epochs", "1", "--net", "mlp", "--hidden", "8")
+    job = call("bash", LAUNCH / "slurm_array.sbatch", *options, env=env)
     assert finished(job, env, log, 600) == ["COMPLETED"] * 4
     for method in ("finetune", "ewc"):
         for seed in (0, 1):

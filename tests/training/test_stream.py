@@ -2,13 +2,13 @@ import chex
 import jax
 import numpy as np
 import pytest
+from given import configured
 
 from jaxcl.core import batching, sharding
 from jaxcl.core.errors import UsageError
 from jaxcl.learner.build import set_up
 from jaxcl.learner.seed_loop import go_on, run
 from jaxcl.learner.snapshot import restore_all, take_all
-from jaxcl.methods.config import Config
 from jaxcl.training import stream
 from jaxcl.training.events import SeedEnded, StepsDone
 
@@ -30,7 +30,7 @@ def small(monkeypatch):
 
 
 def ended(tasks, *, streamed: bool, **settings) -> list[SeedEnded]:
-    events = run(Config(**SETTINGS | settings), tasks, stream=streamed)
+    events = run(configured(**SETTINGS | settings), tasks, stream=streamed)
     return [event for event in events if isinstance(event, SeedEnded)]
 
 
@@ -65,7 +65,7 @@ def test_each_step_gets_the_rows_of_its_batch(held, monkeypatch):
 
 def test_a_run_goes_on_to_the_bit(tasks, small):
     """From the middle of a window: an epoch's first stretch is a single step."""
-    setup = set_up(Config(**SETTINGS, method="lwf"), tasks, stream=True)
+    setup = set_up(configured(**SETTINGS, method="lwf"), tasks, stream=True)
     cuts = []
     for event in go_on(setup):
         if isinstance(event, StepsDone) and event.position == 1 and event.step % 4:
@@ -119,7 +119,7 @@ def test_a_buffer_keeps_the_same_images_where_they_are_streamed(storage, tasks, 
 def test_what_needs_all_images_is_refused(settings, tasks):
     settings = SETTINGS | {"net": "cnn", **settings}
     with pytest.raises(UsageError, match=r"^data: .* needs all images on the device; leave stream"):
-        set_up(Config(**settings), tasks, stream=True)
+        set_up(configured(**settings), tasks, stream=True)
 
 
 def test_batches_that_cannot_be_shared_evenly_are_refused(tasks):
@@ -127,4 +127,4 @@ def test_batches_that_cannot_be_shared_evenly_are_refused(tasks):
         sharding.on_mesh("data=3", 1),
         pytest.raises(UsageError, match=r"batch_size: 8 examples .* 3 devices evenly; give 6"),
     ):
-        set_up(Config(**SETTINGS, method="lwf"), tasks, stream=True)
+        set_up(configured(**SETTINGS, method="lwf"), tasks, stream=True)

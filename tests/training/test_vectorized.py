@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from given import configured
 
 from jaxcl.learner import snapshot
 from jaxcl.learner.build import set_up
 from jaxcl.learner.seed_loop import go_on, rounds, run
-from jaxcl.methods.config import Config
 from jaxcl.training import vectorized
 from jaxcl.training.events import EpochEnded, SeedEnded, StepsDone, TaskBegan
 from jaxcl.training.loop import Totals
@@ -28,7 +28,7 @@ def tasks(make_task):
 
 
 def ended(tasks, **settings) -> list[SeedEnded]:
-    events = run(Config(**SETTINGS | settings), tasks)
+    events = run(configured(**SETTINGS | settings), tasks)
     return [event for event in events if isinstance(event, SeedEnded)]
 
 
@@ -53,7 +53,7 @@ def test_seeds_with_adam_take_the_same_first_steps(tasks):
     settings = SETTINGS | {"optimizer": "adam", "lr": 1e-3, "method": "finetune"}
     found = []
     for together in (1, 3):
-        events = run(Config(**settings, together=together), tasks)
+        events = run(configured(**settings, together=together), tasks)
         steps = (event for event in events if isinstance(event, StepsDone))
         found.append(jax.tree.map(np.array, next(steps).learner.params))
     chex.assert_trees_all_close(found[0], found[1], rtol=0, atol=1e-5)
@@ -70,7 +70,7 @@ def test_seeds_with_a_network_that_grows_take_the_same_routes(tasks):
 
 
 def test_seeds_run_so_many_at_a_time(tasks):
-    setup = set_up(Config(**SETTINGS, method="finetune", together=2), tasks)
+    setup = set_up(configured(**SETTINGS, method="finetune", together=2), tasks)
     groups = [[seed for _, seed in happened] for happened in rounds([setup], [[]])]
     assert [3, 0] in groups
     assert [7] in groups
@@ -85,7 +85,7 @@ def test_seeds_run_so_many_at_a_time(tasks):
 
 @pytest.mark.slow
 def test_going_on_together_from_any_moment_gives_the_same_bits(tasks):
-    setup = set_up(Config(**SETTINGS, method="dgr", setting="class", together=2), tasks)
+    setup = set_up(configured(**SETTINGS, method="dgr", setting="class", together=2), tasks)
     taken, whole = [], []
     for happened in (list(each.values()) for each in rounds([setup], [[]])):
         whole += happened

@@ -40,7 +40,7 @@ def cnn(
       formulation: of the convolution; by default what suits the platform.
 
     Returns:
-      A :class:`~jaxcl.nets.base.Net` whose branching layers are the convolutions
+      A :class:`~jaxcl.networks.Net` whose branching layers are the convolutions
       ``conv1, conv2, ...``.
     """
     names = tuple(f"conv{i + 1}" for i in range(len(filters)))

@@ -1,0 +1,128 @@
+"""Settings say where they are declared what they may be: ranges, marks, how None is shown.
+
+Light to import (no JAX), so that the command line answers at once.
+"""
+
+import dataclasses
+import functools
+import math
+import types
+import typing
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple, TypeVar
+
+import tyro
+
+from jaxcl.core.errors import UsageError
+
+MOST = 100_000_000  # of anything that is counted
+MOST_EPOCHS = 100_000
+
+
+class Range(NamedTuple):
+    """Which numbers a setting may have.
+
+    Attributes:
+      low: the smallest number.
+      high: the largest number, or infinity.
+      open: whether the smallest number itself is left out.
+      most: the largest whole number.
+    """
+
+    low: float
+    high: float = math.inf
+    open: bool = False
+    most: int = MOST
+
+
+TRACED = "traced"
+T = TypeVar("T")
+Positive = Annotated[T, Range(0, open=True)]
+NonNegative = Annotated[T, Range(0)]
+Unit = Annotated[T, Range(0, 1)]
+PositiveEpochs = Annotated[T, Range(0, open=True, most=MOST_EPOCHS)]
+Epochs = Annotated[T, Range(0, most=MOST_EPOCHS)]
+Traced = Annotated[T, TRACED]
+"""May differ between networks that one compiled program trains: it is a leaf of a state, or
+it decides what happens between two tasks."""
+
+
+Bool = Annotated[bool, tyro.conf.arg(metavar="BOOL")]
+"""True or False on a command line, as a word after the option."""
+
+
+def shown(text: str, kind: str) -> Any:
+    """Marks how the help shows a setting that may be None.
+
+    Args:
+      text: what it shows as the default where that is None, such as ``all``.
+      kind: what can be given: ``INT``, ``FLOAT``, ``STR`` or ``PATH``.
+    """
+
+    def hint(default: str) -> str:
+        return f"(default: {text if 'None' in default else default})"
+
+    return tyro.conf.arg(help_behavior_hint=hint, metavar=kind)
+
+
+@functools.cache
+def hints(kind: type) -> Mapping[str, Any]:
+    """Types of a dataclass's fields by name, with their marks."""
+    found = typing.get_type_hints(kind, include_extras=True)
+    return {field.name: found[field.name] for field in dataclasses.fields(kind)}
+
+
+def marks(hint: Any) -> tuple[Any, ...]:
+    """All marks of a type, those within a union too.
+
+    >>> marks(Traced[Positive[int] | None])
+    ('traced', Range(low=0, high=inf, open=True, most=100000000))
+    """
+    own = tuple(getattr(hint, "__metadata__", ()))
+    if own:
+        return own + marks(typing.get_args(hint)[0])
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return sum((marks(part) for part in typing.get_args(hint)), ())
+    return ()
+
+
+def plain(hint: Any) -> Any:
+    """A type without its marks and without None.
+
+    >>> plain(Traced[Positive[int] | None])
+    <class 'int'>
+    """
+    if hasattr(hint, "__metadata__"):
+        return plain(typing.get_args(hint)[0])
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        parts = [part for part in typing.get_args(hint) if part is not types.NoneType]
+        return plain(parts[0])
+    return hint
+
+
+def traced(kind: type) -> frozenset[str]:
+    """Names of the fields that are marked :data:`Traced`."""
+    return frozenset(name for name, hint in hints(kind).items() if TRACED in marks(hint))
+
+
+def check_ranges(settings: Any) -> None:
+    """Raises a :class:`UsageError` for the first field that is not in its range."""
+    for name, hint in hints(type(settings)).items():
+        value = getattr(settings, name)
+        for mark in marks(hint):
+            if isinstance(mark, Range) and value is not None:
+                _check_range(name, value, mark)
+
+
+def _check_range(name: str, value: float | int, allowed: Range) -> None:
+    low, high, is_open, most = allowed
+    if high < math.inf and not low <= value <= high:
+        raise UsageError(f"{name}: {value} is outside [{low}, {high}]")
+    if is_open and not value > low:
+        raise UsageError(f"{name}: {value} is not positive; give a number above 0")
+    if not value >= low:
+        raise UsageError(f"{name}: {value} is negative; give 0 or more")
+    if isinstance(value, float) and value == math.inf:
+        raise UsageError(f"{name}: too large; give a finite number")
+    if isinstance(value, int) and value > most:
+        raise UsageError(f"{name}: more than {most}; give fewer")

@@ -1,0 +1,102 @@
+"""From names and settings to a whole configuration: the protocol fills in the others."""
+
+import dataclasses
+import typing
+from typing import Any
+
+from jaxcl.core.errors import UsageError, check_name
+from jaxcl.core.fields import hints, plain
+from jaxcl.learner.config import Config
+from jaxcl.learner.protocols import SCENARIOS, Protocol, Scenario
+from jaxcl.methods import METHODS
+from jaxcl.methods.base import Method
+from jaxcl.methods.replay import REPLAYS, BufferReplay, GenerativeReplay, Replay
+from jaxcl.networks.choices import NETWORKS, Network
+from jaxcl.scenarios.settings import DataSettings
+
+CHOICES = ("method", "scenario", "setting", "net", "replay")
+"""What other settings hang on: which there are, and their usual values."""
+
+
+def configure(
+    method: str = "select",
+    scenario: str = "builtin",
+    *,
+    setting: str | None = None,
+    net: str | None = None,
+    replay: str | None = None,
+    **given: Any,
+) -> Config:
+    """Puts a configuration together; what is not given is the scenario's protocol's.
+
+    Args:
+      method: name of a method.
+      scenario: name of a scenario.
+      setting: task, domain or class; None: the scenario's.
+      net: name of a network; None: the scenario's.
+      replay: what is replayed on top of the method; None: nothing.
+      given: settings of the parts, by name.
+
+    Raises:
+      UsageError: an unknown name, or a setting that nothing here has.
+    """
+    check_name("method", method, METHODS)
+    check_name("scenario", scenario, SCENARIOS)
+    entry = SCENARIOS[scenario]
+    protocol = entry.protocol
+    setting = setting or protocol.data.setting
+    check_name("setting", setting, typing.get_args(plain(hints(DataSettings)["setting"])))
+    chosen = protocol.method(method, setting)
+    kind = _replay_kind(chosen, replay)
+    generates = chosen.generates or kind is GenerativeReplay
+    warmup = protocol.warmups.get(method, 0)
+    config = Config(
+        scenario=scenario,
+        seeds=(0,),
+        together=None,
+        method=chosen,
+        replay=None if kind is None else _replay(kind, protocol),
+        network=_network(net, protocol, chosen),
+        training=dataclasses.replace(protocol.training, warmup_epochs=warmup),
+        data=_data(entry, setting),
+        generator=protocol.generator if generates else None,
+    )
+    return config.changed(**given)
+
+
+def _replay_kind(method: Method, name: str | None) -> type[Replay] | None:
+    if name is None:
+        return method.replay
+    check_name("replay", name, REPLAYS)
+    if method.replay not in (None, Replay) or method.on_all_data:
+        raise UsageError(
+            f"replay: {method.name} has its own earlier images and has no --replay; leave it out"
+        )
+    return REPLAYS[name]
+
+
+def _replay(kind: type[Replay], protocol: Protocol) -> Replay:
+    if kind is BufferReplay:
+        return protocol.replay
+    return kind(replay_weight=protocol.replay.replay_weight)
+
+
+def _network(name: str | None, protocol: Protocol, method: Method) -> Network:
+    """The protocol's network, or another one with what the two have in common."""
+    usual = protocol.network
+    name = usual.name if name is None else name
+    check_name("net", name, NETWORKS)
+    kind = NETWORKS[name]
+    common = hints(kind).keys() & hints(type(usual)).keys()
+    if method.columns:  # they have first weights of their own
+        common -= {"initial"}
+    return kind(**{each: getattr(usual, each) for each in common})
+
+
+def _data(entry: Scenario, setting: str) -> DataSettings:
+    """The protocol's data settings, of the kind that the scenario's tasks have."""
+    kinds = DataSettings.kinds()
+    kind: Any = kinds["split" if entry.made == "split" else "made" if entry.made else "given"]
+    usual = {name: getattr(entry.protocol.data, name) for name in hints(DataSettings)}
+    usual |= {"setting": setting} | ({} if setting == "class" else {"heads": "growing"})
+    return kind(**usual, **({"tasks": entry.count} if entry.made else {}))

@@ -1,0 +1,118 @@
+"""What a method is: settings, a growth rule, a chain of loss transforms.
+
+Light to import (no JAX), so that the command line answers at once; what a method does is
+imported when it is asked for.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+
+from jaxcl.core.fields import check_ranges
+from jaxcl.methods.replay import Replay
+
+if TYPE_CHECKING:
+    from jaxcl.growth.routing import Rule
+    from jaxcl.growth.trainable import Trains
+    from jaxcl.transforms import LossTransform
+
+SettingName = Literal["task", "domain", "class"]
+
+
+class StreamInfo(NamedTuple):
+    """What a method may know of the tasks before the first one comes.
+
+    Attributes:
+      classes: of all tasks together.
+      setting: what must be told apart.
+    """
+
+    classes: int
+    setting: SettingName
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A way to learn one task after another: the base of the classes in this package.
+
+    A subclass has a file of its own, whose name is the name of the method. Its fields are its
+    settings, with their usual values; ``Traced`` marks those that may differ between networks
+    of one compiled program. What the class says beside that:
+
+    Attributes:
+      summary: one line for a person.
+      paper: where the method comes from.
+      replay: the kind of replay that it has of its own, if any.
+      generates: whether a generator learns the tasks too.
+      on_all_data: whether it trains on the data of all tasks so far.
+      branches: whether its rule can make new branches of a layer.
+      columns: whether the network is one of columns.
+      fails: setting -> why the method cannot be expected to work there.
+    """
+
+    summary: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
+    replay: ClassVar[type[Replay] | None] = None
+    generates: ClassVar[bool] = False
+    on_all_data: ClassVar[bool] = False
+    branches: ClassVar[bool] = False
+    columns: ClassVar[bool] = False
+    fails: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = ()
+
+    @classmethod
+    def kinds(cls) -> Mapping[str, type["Method"]]:
+        """Returns every method by its name."""
+        from jaxcl.methods import METHODS
+
+        return METHODS
+
+    @property
+    def name(self) -> str:
+        """Name of the method: that of its file."""
+        return method_name(type(self))
+
+    def check(self) -> None:
+        """Raises a UsageError for a setting that the method cannot have."""
+        check_ranges(self)
+
+    def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
+        """Returns what is done to the loss, by name and in this order; L2 comes after it."""
+        del stream
+        return {}
+
+    def rule(self) -> "Rule":
+        """Returns which branches a new task shares: ``(likeness, layer, branches) -> branch``."""
+        from jaxcl.growth import routing
+
+        return routing.share
+
+    def trains(self) -> "Trains":
+        """Returns which leaves train in the second and later tasks; in the first all do."""
+        from jaxcl.growth.trainable import all_on_route
+
+        return all_on_route
+
+
+@dataclasses.dataclass(frozen=True)
+class Penalty(Method):
+    """A method that holds weights where they were: old heads stay, too."""
+
+    fails: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "class": "a penalty on the weights keeps what tells the classes of one task apart,"
+            " but no data ever tells them from those of another task"
+        }
+    )
+
+    def trains(self) -> "Trains":
+        """Returns the rule that old heads stay as they are."""
+        from jaxcl.growth.trainable import shared_and_own_heads
+
+        return shared_and_own_heads
+
+
+def method_name(kind: type[Method]) -> str:
+    """Name of a method: that of the file that defines it."""
+    return kind.__module__.rpartition(".")[2]

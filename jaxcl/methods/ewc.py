@@ -1,0 +1,32 @@
+"""Elastic weight consolidation."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from jaxcl.core.fields import NonNegative, Positive, Traced, shown
+from jaxcl.methods.base import Penalty, StreamInfo
+
+if TYPE_CHECKING:
+    from jaxcl.transforms import LossTransform
+
+
+@dataclasses.dataclass(frozen=True)
+class EWC(Penalty):
+    """A quadratic penalty for each task before, weighted by its Fisher information."""
+
+    strength: Traced[NonNegative[float]] = 1e4
+    """lambda, weight of the penalty."""
+    fisher: Traced[Literal["exact", "sampled", "empirical"]] = "exact"
+    """Over which labels."""
+    fisher_examples: Annotated[Traced[Positive[int] | None], shown("all", "INT")] = None
+    """Examples it is taken from."""
+
+    summary = "elastic weight consolidation: a Fisher penalty for each task before"
+    paper = "Kirkpatrick et al. 2017"
+
+    def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
+        """Returns the penalty; the Fisher is computed as a task ends."""
+        from jaxcl.transforms import ewc
+
+        del stream
+        return {"ewc": ewc(self.strength, fisher=self.fisher, n=self.fisher_examples)}

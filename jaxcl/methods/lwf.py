@@ -1,0 +1,53 @@
+"""Learning without Forgetting."""
+
+import dataclasses
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from jaxcl.core.fields import Bool, NonNegative, Positive, Traced
+from jaxcl.methods.base import Method, StreamInfo
+
+if TYPE_CHECKING:
+    from jaxcl.transforms import LossTransform
+
+
+@dataclasses.dataclass(frozen=True)
+class LwF(Method):
+    """Distils the old responses to the new images.
+
+    In the class setting an output that did not exist has no share in the old responses.
+    """
+
+    strength: Traced[NonNegative[float]] = 15.0
+    """lambda, weight of the old responses."""
+    temperature: Traced[Positive[float]] = 2.0
+    """Temperature of the distillation."""
+    t_squared: Bool = False
+    """Multiply it by the squared temperature."""
+    lwf_weighting: Literal["one", "tasks"] = "one"
+    """lambda, or lambda times earlier tasks."""
+
+    summary = "Learning without Forgetting: distil the old responses to the new images"
+    paper = "Li & Hoiem 2016"
+    fails = MappingProxyType(
+        {
+            "class": "the old responses to new images say little about old classes, whose images"
+            " are gone"
+        }
+    )
+    on_generated: ClassVar[bool] = False
+
+    def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
+        """Returns the distillation."""
+        from jaxcl.transforms import distill
+
+        return {
+            "distill": distill(
+                self.strength,
+                self.temperature,
+                t_squared=self.t_squared,
+                weighting=self.lwf_weighting,
+                padded=stream.setting == "class",
+                generated=self.on_generated,
+            )
+        }

@@ -1,0 +1,143 @@
+"""What a method replays beside the new task, and how much the new task weighs.
+
+Light to import (no JAX), so that the command line answers at once.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from jaxcl.core.errors import UsageError
+from jaxcl.core.fields import Positive, Unit, check_ranges, shown
+
+if TYPE_CHECKING:
+    from jaxcl.transforms.rehearsal.memory import Memory
+
+Storage = Literal["reservoir", "class_balanced", "ring"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Replay:
+    """The weight of the new task, where there is something else to learn from.
+
+    By itself it replays nothing: a generator learns from earlier tasks with this weight.
+    """
+
+    replay_weight: Annotated[Unit[float] | None, shown("1/k in task k", "FLOAT")] = None
+    """Weight of the new loss, share of new images."""
+
+    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    temperature: ClassVar[float] = 1.0  # of old responses, where a memory holds any
+
+    @classmethod
+    def kinds(cls) -> Mapping[str, type["Replay"]]:
+        """Returns what can be replayed, by name; ``weighted`` replays nothing."""
+        return {**REPLAYS, "weighted": Replay}
+
+    @property
+    def name(self) -> str:
+        """Name of the kind."""
+        return next(name for name, kind in self.kinds().items() if kind is type(self))
+
+    def check(self) -> None:
+        """Raises a UsageError for a setting that it cannot have."""
+        check_ranges(self)
+
+    def memory(self, classes: int) -> "Memory | None":
+        """Returns what keeps earlier examples; None if nothing is replayed."""
+        del classes
+        return None
+
+
+@dataclasses.dataclass(frozen=True)
+class BufferReplay(Replay):
+    """Some images of each task are kept."""
+
+    per_class: Annotated[Positive[int] | None, shown("by --ratio", "INT")] = None
+    """Images of each class that are kept."""
+    ratio: Annotated[Unit[float] | None, shown("by --per-class", "FLOAT")] = 0.1
+    """Part of each task that is kept."""
+    buffer: Annotated[Positive[int] | None, shown("no limit", "INT")] = None
+    """Images that are kept in all."""
+    storage: Storage = "reservoir"
+    """With --buffer: which images stay."""
+
+    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = (("per_class", "ratio", "buffer"),)
+
+    def check(self) -> None:
+        """Raises a UsageError for a setting that it cannot have."""
+        super().check()
+        if self.ratio == 0:
+            raise UsageError("ratio: 0 keeps nothing; give 0.1, say")
+        if self.buffer is None and self.storage != "reservoir":
+            raise UsageError("storage: without --buffer it means nothing; give both, or neither")
+
+    def memory(self, classes: int) -> "Memory":
+        """Returns a memory of so many a class, of a part of each task, or a buffer."""
+        from jaxcl.transforms.rehearsal import buffers
+        from jaxcl.transforms.rehearsal.memory import fraction, per_class, stored
+
+        if self.per_class is not None:
+            return per_class(self.per_class)
+        if self.buffer is None:
+            assert self.ratio is not None
+            return fraction(self.ratio)
+        if self.storage == "class_balanced":
+            return stored(buffers.class_balanced(self.buffer, classes))
+        storage = buffers.ring if self.storage == "ring" else buffers.reservoir
+        return stored(storage(self.buffer))
+
+
+@dataclasses.dataclass(frozen=True)
+class ExactReplay(Replay):
+    """All images of earlier tasks are kept."""
+
+    def memory(self, classes: int) -> "Memory":
+        """Returns a memory of everything."""
+        from jaxcl.transforms.rehearsal.memory import fraction
+
+        del classes
+        return fraction(1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class NoiseReplay(Replay):
+    """Gaussian noise with the old responses: a control."""
+
+    def memory(self, classes: int) -> "Memory":
+        """Returns a memory that keeps nothing and draws noise."""
+        from jaxcl.transforms.rehearsal.memory import noise
+
+        del classes
+        return noise()
+
+
+@dataclasses.dataclass(frozen=True)
+class GenerativeReplay(Replay):
+    """Images of a generator that has learned the earlier tasks."""
+
+    labels: Literal["soft", "hard"] = "soft"
+    """Old responses, or the likeliest class."""
+    replay_temperature: Positive[float] = 2.0
+    """Temperature of soft labels."""
+
+    @property
+    def temperature(self) -> float:
+        """Temperature of the old responses."""
+        return self.replay_temperature
+
+    def memory(self, classes: int) -> "Memory":
+        """Returns a memory of generated images."""
+        from jaxcl.transforms.rehearsal.memory import generated
+
+        del classes
+        return generated(soft=self.labels == "soft")
+
+
+REPLAYS: Mapping[str, type[Replay]] = {
+    "buffer": BufferReplay,
+    "exact": ExactReplay,
+    "noise": NoiseReplay,
+    "generative": GenerativeReplay,
+}
+"""What can be replayed, by the name that ``--replay`` gives it."""

@@ -1,0 +1,48 @@
+"""Splitting: every task has its own copy of each convolution layer."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Literal
+
+from jaxcl.core.errors import UsageError
+from jaxcl.core.fields import Positive, Traced
+from jaxcl.methods.lwf import LwF
+
+if TYPE_CHECKING:
+    from jaxcl.growth.routing import Rule
+
+Similarity = Literal["frechet", "bures", "cosine", "cka", "rsa", "svcca"]
+TRAINED = ("cka", "rsa", "svcca")
+"""Similarities that compare with a second network, which is trained for it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Split(LwF):
+    """Learning without Forgetting, and new branches of the convolution layers."""
+
+    similarity: Traced[Similarity] = "frechet"
+    """Of channel statistics, or of responses (cka, rsa, svcca)."""
+    second: Traced[Literal["copy", "scratch"]] = "copy"
+    """cka, rsa, svcca: how the second network begins."""
+    start: Traced[Literal["copy", "fresh"]] = "copy"
+    """A new branch: the nearest one's copy, or fresh."""
+    probe: Positive[int] = 2000
+    """Images that statistics are taken from."""
+
+    summary = "lwf, and every task gets its own copy of each convolution layer"
+    paper = "LwF path selection"
+    branches = True
+
+    def check(self) -> None:
+        """Raises a UsageError for a setting that it cannot have."""
+        super().check()
+        if self.second != "copy" and self.similarity not in TRAINED:
+            raise UsageError(
+                f"second: without --similarity {', '.join(TRAINED)} it means nothing;"
+                " give both, or neither"
+            )
+
+    def rule(self) -> "Rule":
+        """Returns the rule that every layer has a new branch."""
+        from jaxcl.growth import routing
+
+        return routing.split

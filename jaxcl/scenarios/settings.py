@@ -1,0 +1,72 @@
+"""Which images of a scenario are learned, and what must be told apart.
+
+Light to import (no JAX), so that the command line answers at once.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from jaxcl.core.errors import UsageError
+from jaxcl.core.fields import Positive, Unit, check_ranges, shown
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings:
+    """The tasks' images and outputs."""
+
+    setting: Literal["task", "domain", "class"] = "task"
+    """What is told apart."""
+    heads: Literal["growing", "full"] = "growing"
+    """Of the class setting."""
+    resize: Literal["bilinear", "pad", "keep"] = "bilinear"
+    """To 32x32x3, for the cnn."""
+    limit: Annotated[Positive[int] | None, shown("all", "INT")] = None
+    """Most images of a task."""
+    validation: Unit[float] = 0.0
+    """Part held out and tested on."""
+    data_dir: Annotated[Path | None, shown("TFDS_DATA_DIR", "PATH")] = None
+    """Folder of TensorFlow Datasets."""
+
+    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = ()
+
+    @classmethod
+    def kinds(cls) -> Mapping[str, type["DataSettings"]]:
+        """Returns the kinds by name: of given tasks, or of tasks made from one data set."""
+        return {"given": DataSettings, "made": MadeSettings, "split": SplitSettings}
+
+    @property
+    def name(self) -> str:
+        """Name of the kind."""
+        return next(name for name, kind in self.kinds().items() if kind is type(self))
+
+    def check(self) -> None:
+        """Raises a UsageError for a setting that it cannot have."""
+        check_ranges(self)
+        if self.validation == 1:
+            raise UsageError("validation: 1 leaves nothing to train on; give 0.1, say")
+        if self.heads == "full" and self.setting != "class":
+            raise UsageError(f"heads: the {self.setting} setting has no --heads; leave it out")
+
+
+@dataclasses.dataclass(frozen=True)
+class MadeSettings(DataSettings):
+    """Tasks that are made from one data set."""
+
+    tasks: Positive[int] = 5
+    """How many are made."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitSettings(MadeSettings):
+    """Tasks of a few classes each."""
+
+    order: int = 0
+    """Another number deals the classes out anew."""
+
+    def check(self) -> None:
+        """Raises a UsageError for a setting that it cannot have."""
+        super().check()
+        if not 0 <= self.order < 2**32:
+            raise UsageError(f"order: {self.order} is outside [0, 2^32); give a small number")

@@ -1,0 +1,87 @@
+"""How a task is trained, and how a generator is.
+
+Light to import (no JAX), so that the command line answers at once.
+"""
+
+import dataclasses
+from typing import Annotated, ClassVar, Literal
+
+from jaxcl.core.fields import (
+    Bool,
+    Epochs,
+    NonNegative,
+    Positive,
+    PositiveEpochs,
+    Traced,
+    Unit,
+    check_ranges,
+    shown,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """Steps, optimiser and L2 term of a task."""
+
+    epochs: Annotated[PositiveEpochs[int] | None, shown("by --iterations", "INT")] = 10
+    """Epochs a task."""
+    iterations: Annotated[Positive[int] | None, shown("by --epochs", "INT")] = None
+    """Steps a task."""
+    batch_size: Positive[int] = 100
+    """Examples in a step."""
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """Of the network."""
+    keep_optimizer: Bool = False
+    """Its state goes on with a new task."""
+    lr: Traced[Positive[float]] = 1e-3
+    """Learning rate."""
+    later_lr: Annotated[Traced[Positive[float] | None], shown("as --lr", "FLOAT")] = None
+    """The same in later tasks."""
+    schedule: Traced[Literal["constant", "cosine"]] = "constant"
+    """Of the rate over a task."""
+    l2: Traced[NonNegative[float]] = 1e-4
+    """Of half the sum of squares."""
+    later_l2: Annotated[Traced[NonNegative[float] | None], shown("as --l2", "FLOAT")] = None
+    """The same in later tasks."""
+    warmup_epochs: Epochs[int] = 0
+    """In which new parts train alone."""
+    scratch: Bool = False
+    """Fresh weights for each task."""
+
+    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = (("epochs", "iterations"),)
+
+    def check(self) -> None:
+        """Raises a UsageError for a number that is not in its range."""
+        check_ranges(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratorSettings:
+    """A generator and its critic (WGAN-GP), and what is drawn from it."""
+
+    generated: Positive[int] = 20_000
+    """Images drawn as a task comes."""
+    balance: Bool = True
+    """Among them, every old class is as frequent."""
+    generator: Literal["mlp", "conv"] = "mlp"
+    """Networks of generator and critic."""
+    latent: Positive[int] = 100
+    """Values of a code."""
+    generator_steps: Positive[int] = 3000
+    """Iterations a task."""
+    generator_batch: Positive[int] = 64
+    """Images in a step."""
+    generator_lr: Positive[float] = 1e-4
+    """Learning rate (Adam with 0.5 and 0.9)."""
+    critic_steps: Positive[int] = 5
+    """For each step of the generator."""
+    gradient_penalty: NonNegative[float] = 10.0
+    """Weight of the gradient penalty."""
+    average: Unit[float] = 0.999
+    """Kept of the running average; 0: none."""
+
+    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = ()
+
+    def check(self) -> None:
+        """Raises a UsageError for a number that is not in its range."""
+        check_ranges(self)

@@ -1,0 +1,110 @@
+import pytest
+
+from jaxcl.core.errors import UsageError
+from jaxcl.experiments.inspect import image_shape
+from jaxcl.learner.build import check_config, load_tasks
+from jaxcl.learner.configure import configure
+from jaxcl.learner.protocols import SCENARIOS
+from jaxcl.methods import METHODS
+from jaxcl.networks.choices import MLP
+from jaxcl.scenarios.task import hold_out
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_scenario_has_settings_for_every_method(method):
+    for scenario in SCENARIOS:
+        training = configure(method, scenario).check().training
+        assert (training.epochs is None) != (training.iterations is None), scenario
+
+
+@pytest.mark.parametrize(
+    ("method", "setting", "strength"),
+    [
+        ("ewc", "task", 1e5), ("ewc", "domain", 1e10), ("ewc", "class", 1e9),
+        ("si", "task", 10), ("si", "domain", 5e4), ("si", "class", 5e3),
+    ],
+)  # fmt: skip
+def test_split_mnist_has_the_published_protocol(method, setting, strength):
+    whole = configure(method, "split-mnist", setting=setting)
+    training = whole.training
+    assert (whole.network, whole.data.tasks) == (MLP((400, 400)), 5)
+    assert (training.iterations, training.batch_size, training.lr) == (2000, 128, 1e-3)
+    assert (training.keep_optimizer, training.l2) == (True, 0)
+    assert whole.method.strength == strength
+    replay = configure("er", "split-mnist", setting=setting).replay
+    assert (replay.per_class, replay.ratio) == (100, None)
+    assert configure("lwf", "split-mnist", setting=setting).method.temperature == 2
+
+
+def test_first_weights_are_those_of_the_published_runs_where_the_network_has_them():
+    assert configure("ewc", "permuted-mnist").network.initial == "uniform"
+    assert configure("pnn", "permuted-mnist", setting="task").network.initial == "he"
+    assert configure("ewc", "split-mnist").network.initial == "he"
+
+
+def test_the_published_protocol_weighs_old_responses_by_tasks():
+    def weighting(scenario, **settings):
+        return configure("lwf", scenario, **settings).method.lwf_weighting
+
+    for setting, expected in (("task", "one"), ("domain", "tasks"), ("class", "one")):
+        assert weighting("split-mnist", setting=setting) == expected
+    assert weighting("permuted-mnist") == "tasks"
+    assert weighting("3") == "one"
+    assert weighting("split-mnist", setting="domain", lwf_weighting="one") == "one"
+
+
+def test_a_penalty_without_a_published_strength_has_its_usual_one():
+    assert configure("ewc", "permuted-mnist", setting="class").method.strength == 1e4
+    assert configure("ewc").method.strength == 1e4
+    assert configure("si").method.strength == configure("mas").method.strength == 1
+
+
+def test_the_domain_setting_needs_as_many_classes_in_every_task():
+    with pytest.raises(UsageError, match="domain needs as many classes in every task"):
+        load_tasks(configure(setting="domain", method="finetune"))
+
+
+@pytest.mark.parametrize("made", ["split", "permuted", "rotated"])
+def test_scenarios_made_from_the_built_in_digits(made):
+    config = configure(scenario=f"{made}-digits", method="finetune", tasks=2)
+    tasks = load_tasks(config)
+    assert len({task.name for task in tasks}) == 2
+    assert {task.classes for task in tasks} == {5 if made == "split" else 10}
+    # What a dry run says the network sees is what it sees.
+    assert image_shape(check_config(config)) == tasks[0].train_images.shape[1:]
+
+
+def test_a_dry_run_knows_the_border_of_permuted_images():
+    for scenario, side in (("permuted-mnist", 32), ("permuted-mnist-28", 28)):
+        config = check_config(configure(scenario=scenario, method="finetune"))
+        assert image_shape(config) == (side, side, 1)
+
+
+def test_another_order_deals_the_same_images_out_in_another_way():
+    one, two = (
+        load_tasks(configure(scenario="split-digits", method="finetune", order=order))
+        for order in (0, 3)
+    )
+    assert sum(len(task.train_images) for task in one) == sum(len(t.train_images) for t in two)
+    assert [t.train_images.mean() for t in one] != [t.train_images.mean() for t in two]
+    again = load_tasks(configure(scenario="split-digits", method="finetune", order=3))
+    for a, b in zip(two, again, strict=True):
+        assert (a.train_images == b.train_images).all()
+
+
+def test_what_is_held_out_is_no_longer_trained_on(make_task):
+    task = make_task("bars", n=50)
+    held = hold_out(task, 0.2)
+    assert len(held.test_images) == len(held.test_labels) == 10
+    assert len(held.train_images) == len(held.train_labels) == 40
+    parts = [*zip(held.train_images, held.train_labels, strict=True)]
+    parts += [*zip(held.test_images, held.test_labels, strict=True)]
+    before = zip(task.train_images, task.train_labels, strict=True)
+
+    def rows(pairs):
+        return sorted((image.tobytes(), int(label)) for image, label in pairs)
+
+    assert rows(parts) == rows(before)
+    again = hold_out(task._replace(test_images=task.test_images[:1]), 0.2)
+    assert (again.test_images == held.test_images).all()
+    assert hold_out(task, 0.0) is task
