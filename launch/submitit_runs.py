@@ -16,7 +16,7 @@ import tyro
 
 from jaxcl.core.errors import UsageError
 from jaxcl.experiments import cli
-from jaxcl.experiments.options import run_tyro
+from jaxcl.experiments.words import run_tyro
 
 INTERRUPTED = 75
 PATIENCE = 60  # seconds in which SLURM ends or requeues a job whose run has stopped

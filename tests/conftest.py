@@ -126,8 +126,9 @@ def compiled_once(monkeypatch):
 
     def made(**fields) -> Setup:
         like = dataclasses.replace(grouping.untraced(fields["config"]), seeds=(0,))
-        shape = fields["train"][0]["image"].shape[1:]
-        key = like, tuple(fields["classes"]), shape, fields["net"]
+        tasks = fields["tasks"]
+        shape = tasks.train[0]["image"].shape[1:]
+        key = like, tuple(tasks.classes), shape, fields["net"]
         fields["compiled"] = _programs.setdefault(key, fields["compiled"])
         if fields["scholar"] is not None:
             key = shape, like.generator

@@ -113,7 +113,7 @@ SELECTION = {
         f"similarity.{name}": f"{UNLIKE} --similarity {name} --threshold {threshold}"
         for name, threshold in THRESHOLDS.items()
     },
-    "second.scratch": f"{UNLIKE} --similarity cka --second scratch --threshold 0.9",
+    "second.scratch": f"{UNLIKE} --similarity cka --reference scratch --threshold 0.9",
     "candidates.latest": f"{UNLIKE} --candidates latest --threshold 0.6",
     "candidates.first": f"{UNLIKE} --candidates first --threshold 0.91",
     "start.fresh": f"{CNN} --method split --start fresh",

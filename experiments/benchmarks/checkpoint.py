@@ -48,6 +48,7 @@ def cost(config: Config, console: Console) -> None:
             if not isinstance(event, EpochEnded):
                 continue
             number, since = number + 1, time.perf_counter()
+            assert event.learner is not None
             taken = snapshot.take(event.learner)
             checkpoint.write(folder, number, taken.arrays, taken.meta)
             saving += time.perf_counter() - since
@@ -73,9 +74,10 @@ def memory(method: str, console: Console) -> None:
     with tempfile.TemporaryDirectory() as folder:
         save, wait = saver(Path(folder), 0, 2, console.print, ThreadPoolExecutor(1))
         for event in run(config, tasks):
-            if isinstance(event, TaskBegan) and event.position:
+            if isinstance(event, TaskBegan) and event.task_index:
                 found.append(resident())
             elif isinstance(event, EpochEnded):
+                assert event.learner is not None
                 taken = snapshot.take(event.learner)
                 save(taken.arrays, taken.meta)
         wait()

@@ -42,19 +42,23 @@ class Training:
     def __init__(  # noqa: D107
         self, net: Net, routes: Routes, transform: LossTransform, problem, setting="task"
     ):
-        self.position = len(routes) - 1
+        self.task_index = len(routes) - 1
         self.view = View(net, routes, SETTINGS[setting])
-        self.program = Program(self.view, (self.position,), transform, adam(1e-3))
+        self.program = Program(self.view, (self.task_index,), transform, adam(1e-3))
         self.params = jax.device_put(problem.weights)
-        self.data, self.order = task_of(problem, self.position), jnp.asarray(problem.order)
-        cl = transform.init(self.params)
-        for position in range(self.position):  # tasks before
+        self.data, self.order = task_of(problem, self.task_index), jnp.asarray(problem.order)
+        transform_state = transform.init(self.params)
+        for position in range(self.task_index):  # tasks before
             before = self.view._replace(routes=routes[: position + 1])
             judged = own_logits(before, tuple(range(position + 1)))
             task = TaskData(task_of(problem, position), forward(before), judged)
-            cl = transform.end_task(cl, self.params, task, stream(KEY, "end", position))
+            transform_state = transform.end_task(
+                transform_state, self.params, task, stream(KEY, "end", position)
+            )
         old = TaskData(self.data, forward(self.view._replace(routes=routes[:-1])))
-        self.cl = transform.begin_task(cl, problems.before(problem.weights), old, KEY)
+        self.transform_state = transform.begin_task(
+            transform_state, problems.before(problem.weights), old, KEY
+        )
         self.restart()
 
     def restart(self) -> None:
@@ -62,7 +66,9 @@ class Training:
         net, routes, _ = self.view
         params = copy(self.params)
         mask = leaf_mask(params, lambda path: on_route(net, routes[-1].route, path))
-        self.state = start_phase(self.program.optimizer, params, mask, copy(self.cl), copy(KEY))
+        self.state = start_phase(
+            self.program.optimizer, params, mask, copy(self.transform_state), copy(KEY)
+        )
         self.totals = no_totals(self.program, self.state, self.data, self.order)
         self.done = 0
 
@@ -118,9 +124,11 @@ def si_case(folder: Path) -> Case:
     """The second task: a penalty, and a path integral in every step."""
     del folder
     training = Training(mlp(784), SECOND, chain(si=si(10.0)), problems.mlp(), "domain")
-    found = jax.tree.map(lambda x: jnp.full_like(x, 0.5), training.cl["si"].importance)
-    away = jax.tree.map(lambda x: x + 0.01, training.cl["si"].anchor)
-    training.cl["si"] = training.cl["si"]._replace(importance=found, anchor=away)
+    found = jax.tree.map(lambda x: jnp.full_like(x, 0.5), training.transform_state["si"].importance)
+    away = jax.tree.map(lambda x: x + 0.01, training.transform_state["si"].anchor)
+    training.transform_state["si"] = training.transform_state["si"]._replace(
+        importance=found, anchor=away
+    )
     training.restart()
     return training.case()
 
@@ -129,7 +137,7 @@ def replay_case(folder: Path) -> Case:
     """The second task, with 100 examples of each class of the first."""
     transform = chain(replay=replay(per_class(100)))
     training = Training(mlp(784), SECOND, transform, problems.mlp(), "domain")
-    memory = training.cl["replay"].memory
+    memory = training.transform_state["replay"].memory
     n, kept = training.order.shape[1], len(memory["label"])
 
     def rows(step: int):

@@ -15,7 +15,7 @@ MALLOC = {  # number of a parameter in glibc's malloc.h, and its value
 
 
 class Case(NamedTuple):
-    """Work in units: training steps, or examples of a Fisher.
+    """StepRequest in units: training steps, or examples of a Fisher.
 
     Attributes:
       check: numbers that both sides must find, from the same first weights.

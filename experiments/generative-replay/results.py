@@ -65,7 +65,7 @@ def course(metrics: str, tasks: Sequence[str]) -> dict[str, Any]:
     for event in epochs:
         for name in ("kl", "frechet"):
             if f"quality.{name}" in event.metrics:
-                values = quality.setdefault(tasks[event.position], {}).setdefault(name, [])
+                values = quality.setdefault(tasks[event.task_index], {}).setdefault(name, [])
                 values.append(event.metrics[f"quality.{name}"])
     # What is not trained in a warm-up is not to make the curves of methods unequally long.
     lines, ends = curves([event for event in epochs if event.phase == "train"], tasks)

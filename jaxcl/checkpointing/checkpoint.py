@@ -46,7 +46,7 @@ def save_params(path: Path, params: Params) -> None:
         raise OSError(errno.ENOSPC, f"{need:,} bytes needed, {free:,} free")
     for name in ("absl", "asyncio"):  # errors reach us as exceptions
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    if processes.several():
+    if processes.is_multiprocess():
         return _save_alone(path, params)
     ocp.save(str(path.absolute()), params, overwrite=True)
 
@@ -74,7 +74,9 @@ def _reading_alone():
     from orbax.checkpoint import v1 as ocp
 
     alone = ocp.options.MultiprocessingOptions(**_this_process())
-    return ocp.Context(multiprocessing_options=alone) if processes.several() else nullcontext()
+    return (
+        ocp.Context(multiprocessing_options=alone) if processes.is_multiprocess() else nullcontext()
+    )
 
 
 def load_params(path: Path, like: Params | None = None) -> Params:

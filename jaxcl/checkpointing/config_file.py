@@ -70,7 +70,8 @@ def _settings(kind: type[Any], values: dict[str, Any]) -> Any:
     missing = [n for n, hint in known.items() if n not in values and not _optional(hint)]
     if missing:
         raise UsageError(
-            f"{missing[0]}: missing; the file was cut off, or another version of jaxcl wrote it; {ANEW}"
+            f"{missing[0]}: missing; the file was cut off, or another version of jaxcl wrote it;"
+            f" {ANEW}"
         )
     given = {n: _value(n, values[n], hint) if n in values else None for n, hint in known.items()}
     return kind(**given)

@@ -94,27 +94,27 @@ def number() -> int:
     return jax.process_index() if jax and jax.distributed.is_initialized() else 0
 
 
-def several() -> bool:
+def is_multiprocess() -> bool:
     """Whether there are others."""
     jax = sys.modules.get("jax")
     return bool(jax and jax.distributed.is_initialized() and jax.process_count() > 1)
 
 
-def primary() -> bool:
+def is_primary() -> bool:
     """Whether this is the process that writes and speaks."""
     return number() == 0
 
 
-def first(make: Callable[[], Value]) -> Value:
+def on_primary(make: Callable[[], Value]) -> Value:
     """What the first process makes, as JSON, in all of them.
 
     Raises:
       Elsewhere: in the others, where ``make`` raised an error in the first.
     """
-    if not several():
+    if not is_multiprocess():
         return make()
     value, error = None, None
-    if primary():
+    if is_primary():
         try:
             value = make()
         except Exception as found:
@@ -129,11 +129,11 @@ def first(make: Callable[[], Value]) -> Value:
 
 def arrays(found: Mapping[str, ndarray] | None) -> dict[str, ndarray]:
     """Arrays on the host that the first process has, in all of them."""
-    assert found is not None or not primary()
-    if not several():
+    assert found is not None or not is_primary()
+    if not is_multiprocess():
         return dict(found or {})
     own = dict(found or {})
-    kinds = first(lambda: {name: [list(x.shape), x.dtype.str] for name, x in own.items()})
+    kinds = on_primary(lambda: {name: [list(x.shape), x.dtype.str] for name, x in own.items()})
     return {
         name: np.frombuffer(_told(own[name].tobytes() if own else b""), kind).reshape(shape)
         for name, (shape, kind) in kinds.items()
@@ -142,7 +142,7 @@ def arrays(found: Mapping[str, ndarray] | None) -> dict[str, ndarray]:
 
 def any_of(flags: Sequence[bool]) -> list[bool]:
     """Each flag: whether it is set in any process."""
-    if not several():
+    if not is_multiprocess():
         return list(flags)
     from jax.experimental import multihost_utils
 
@@ -150,9 +150,9 @@ def any_of(flags: Sequence[bool]) -> list[bool]:
     return np.any(told.reshape(-1, len(flags)), axis=0).tolist()
 
 
-def of_first(value: float) -> float:
+def broadcast(value: float) -> float:
     """A number as the first process has it."""
-    if not several():
+    if not is_multiprocess():
         return value
     from jax.experimental import multihost_utils
 
@@ -161,7 +161,7 @@ def of_first(value: float) -> float:
 
 def on_host(x: Any) -> ndarray:
     """A copy of an array, wherever its parts lie; all processes ask for it."""
-    if several() and not x.is_fully_replicated:
+    if is_multiprocess() and not x.is_fully_replicated:
         from jax.experimental import multihost_utils
 
         return np.asarray(multihost_utils.process_allgather(x, tiled=True))
@@ -177,7 +177,7 @@ def _told(content: bytes) -> bytes:
     parts = []
     for i in range(whole + (rest > 0)):
         own = np.zeros(PIECE if i < whole else rest, np.uint8)
-        if primary():
+        if is_primary():
             own[:] = np.frombuffer(content[i * PIECE : (i + 1) * PIECE], np.uint8)
         parts.append(np.asarray(tell(own), np.uint8).tobytes())
     return b"".join(parts)

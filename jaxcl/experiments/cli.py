@@ -45,7 +45,7 @@ def main(parse: Callable[[list[str]], Parsed], body: Callable[[Parsed], None]) -
     except (OSError, UnicodeError) as error:  # a name too long, a folder unreadable
         sys.exit(fail(error, 1))
     except Exception as error:
-        if not processes.several():
+        if not processes.is_multiprocess():
             raise
         reason = str(error).strip().split("\n")[0][:200]
         if processes.is_lost(error):

@@ -9,7 +9,8 @@ from typing import Annotated, NamedTuple
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import shown
 from jaxcl.experiments import cli
-from jaxcl.experiments.options import for_methods, words_of
+from jaxcl.experiments.options import for_methods
+from jaxcl.experiments.words import words_of
 from jaxcl.learner.config import Config
 from jaxcl.reporting.console import make_console
 from jaxcl.runner.commands import How
@@ -61,8 +62,8 @@ def main(comparison: Comparison) -> None:
     said = options.out is not None
     several.run_each(options, configs, out, console, PROG, said=said)
     files = [out / method / run_folder.SUMMARY for method in configs]
-    summaries = processes.first(lambda: [json.loads(file.read_text()) for file in files])
-    processes.first(lambda: report.write(summaries, out))
+    summaries = processes.on_primary(lambda: [json.loads(file.read_text()) for file in files])
+    processes.on_primary(lambda: report.write(summaries, out))
     console.print(report.table(summaries))
     for line in report.expectations(summaries):
         console.print(line, highlight=False)

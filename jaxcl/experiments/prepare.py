@@ -7,7 +7,7 @@ from pathlib import Path
 import tyro
 
 from jaxcl.experiments import cli
-from jaxcl.experiments.options import run_tyro
+from jaxcl.experiments.words import run_tyro
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,8 @@ from rich.console import Console
 import jaxcl
 from jaxcl.core.errors import UsageError, check_name
 from jaxcl.experiments import cli
-from jaxcl.experiments.options import for_methods, words_of
+from jaxcl.experiments.options import for_methods
+from jaxcl.experiments.words import words_of
 from jaxcl.learner.config import Config
 from jaxcl.learner.protocols import SCENARIOS
 from jaxcl.reporting.console import make_console
@@ -87,7 +88,7 @@ def main(tables: Tables) -> None:
     configs, command = tables
     console, reproduction = make_console(), tables_of(command.paper)
     file = command.report / reproduction.RESULTS
-    before = processes.first(lambda: json.loads(file.read_text()) if file.exists() else [])
+    before = processes.on_primary(lambda: json.loads(file.read_text()) if file.exists() else [])
     for config in configs.values():
         reproduction.check_same(before, reproduction.settings(check_config(config)))
     done = {(each["scenario"], each["method"], each["seed"]) for each in before}
@@ -100,8 +101,8 @@ def main(tables: Tables) -> None:
         new = [each for folder in folders.values() if (each := reproduction.result(folder))]
         results = reproduction.merged(before, new)
         if results:
-            processes.first(lambda: reproduction.write(results, command.report))
-    if not results and processes.primary():
+            processes.on_primary(lambda: reproduction.write(results, command.report))
+    if not results and processes.is_primary():
         raise UsageError("runs: none is finished yet; leave --no-runs out")
     console.print(reproduction.table_4(results), highlight=False)
     console.print(reproduction.table_5(results), highlight=False)

@@ -11,7 +11,8 @@ from rich.console import Console
 from jaxcl.core.errors import NonFiniteLoss, UsageError
 from jaxcl.core.fields import shown
 from jaxcl.experiments import cli
-from jaxcl.experiments.options import Parsed, choices, groups, parse
+from jaxcl.experiments.options import Parsed, choices, parse
+from jaxcl.experiments.words import groups
 from jaxcl.learner.configure import configure
 from jaxcl.reporting.console import make_console
 from jaxcl.runner.commands import How
@@ -53,7 +54,7 @@ def main(parsed: Parsed[Options]) -> None:
     points = grid.points(varied)
     out = options.out or several.new_folder("sweep", config.scenario, config.method.name)
     tried, first = _run(parsed, points, out, console)
-    processes.first(lambda: tuning.write(tried, first, varied, out))
+    processes.on_primary(lambda: tuning.write(tried, first, varied, out))
     console.print(tuning.table(tried))
     console.print(tuning.best_text(tried), highlight=False)
     where = "images held out from training" if config.data.validation else "the test set"
@@ -81,7 +82,7 @@ def _run(parsed: Parsed[Options], points: list[dict[str, Any]], out: Path, conso
         said = options.out is not None
         several.run_each(options, configs, out, console, PROG, go_on=True, said=said)
         files = [out / name / run_folder.SUMMARY for name in names]
-        found = processes.first(
+        found = processes.on_primary(
             lambda files=files: [json.loads(f.read_text()) if f.exists() else None for f in files]
         )
         now = [Tried(p, summary, part) for p, summary in zip(names.values(), found, strict=True)]

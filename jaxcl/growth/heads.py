@@ -47,18 +47,18 @@ def setting(name: str | None, heads: str | None) -> Setting:
     return FULL_HEAD if name == "class" and heads == "full" else SETTINGS[name]
 
 
-def head_classes(setting: Setting, classes: Sequence[int], position: int) -> int | None:
+def head_classes(setting: Setting, classes: Sequence[int], task_index: int) -> int | None:
     """Outputs of the head that is made as a task comes; None if none is made."""
     if not setting.shared_head:
-        return classes[position]
-    if position:
+        return classes[task_index]
+    if task_index:
         return None
     return sum(classes) if setting.joined else classes[0]
 
 
-def first_label(setting: Setting, classes: Sequence[int], position: int) -> int:
+def first_label(setting: Setting, classes: Sequence[int], task_index: int) -> int:
     """Where a task's classes begin among the outputs."""
-    return sum(classes[:position]) if setting.joined else 0
+    return sum(classes[:task_index]) if setting.joined else 0
 
 
 class View(NamedTuple):
@@ -77,9 +77,9 @@ def view_of(net: Net, routes: Routes, setting: Setting) -> View:
     return View(net, routes[:1] if setting.shared_head else routes, setting)
 
 
-def place_in(view: View, position: int) -> int:
+def place_in(view: View, task_index: int) -> int:
     """Where a task's pathway is among those of a view."""
-    return 0 if view.setting.shared_head else position
+    return 0 if view.setting.shared_head else task_index
 
 
 @cache
@@ -114,7 +114,7 @@ def own_logits(view: View, targets: tuple[int, ...]) -> Callable[[Outputs, Batch
 
     Args:
       view: of the network.
-      targets: positions of the tasks that occur in ``batch["task"]``.
+      targets: task_indices of the tasks that occur in ``batch["task"]``.
     """
     _, routes, (_, _, joined) = view
     names = {(routes[t].route, routes[t].head): routes[t].task for t in targets}

@@ -13,7 +13,7 @@ from jaxcl.core.types import Data
 from jaxcl.growth.heads import first_label, setting
 from jaxcl.learner.config import Config
 from jaxcl.learner.protocols import SCENARIOS
-from jaxcl.learner.state import Setup
+from jaxcl.learner.state import Setup, Tasks
 from jaxcl.methods import METHODS
 from jaxcl.methods.base import StreamInfo
 from jaxcl.methods.replay import ExactReplay
@@ -125,17 +125,13 @@ def set_up(config: Config, tasks: Sequence[Task], *, stream: bool = False) -> Se
     losses, optimizer = transform(config, sum(classes)), make_optimizer(config)
     return Setup(
         config=config,
+        tasks=Tasks([task.name for task in tasks], classes, checksum(tasks), train, test),
         setting=chosen,
-        transform=losses,
         net=config.network.make(shape, columns=config.method.columns),
         scholar=make_scholar(config, shape),
+        transform=losses,
         optimizer=optimizer,
         compiled=(losses, optimizer),
-        names=[task.name for task in tasks],
-        classes=classes,
-        data=checksum(tasks),
-        train=train,
-        test=test,
     )
 
 

@@ -26,10 +26,9 @@ Methods = Mapping[str | tuple[str, str], Method]
 
 
 class Protocol(NamedTuple):
-    """Settings for what a user leaves open.
+    """Settings for what a user leaves open: those of the LwF path-selection paper, unless given.
 
-    Those of the LwF path-selection paper, unless given: its network, 10 epochs of
-    batches of 100, lambda 15.  What the paper leaves open is ours: Adam, L2, T.
+    It has 10 epochs of batches of 100, and lambda 15.  What it leaves open is ours: Adam, L2, T.
 
     Attributes:
       data: setting, heads, sizes.
@@ -81,9 +80,9 @@ THREE_TYPES = Protocol(
         **DISTILLING,
         # Ours: with the squared temperature, the loss of the LwF paper without it.
         ("lwf", "class"): LwF(strength=0.25, t_squared=True),
-        **{("ewc", s): EWC(v) for s, v in (("task", 1e5), ("domain", 1e10), ("class", 1e9))},
         **{
-            ("online_ewc", s): OnlineEWC(v)
+            (name, s): kind(v)
+            for name, kind in (("ewc", EWC), ("online_ewc", OnlineEWC))
             for s, v in (("task", 1e5), ("domain", 1e10), ("class", 1e9))
         },
         **{("si", s): SI(v) for s, v in (("task", 10.0), ("domain", 5e4), ("class", 5e3))},
@@ -153,6 +152,8 @@ SHORT = THREE_TYPES._replace(
     methods={**THREE_TYPES.methods, "der": DER(per_class=20)},
     generator=FEWER,
 )
+THREE_TYPES_CNN = THREE_TYPES._replace(network=CNN())
+SHORT_DOMAIN = SHORT._replace(data=DOMAIN)
 SCENARIOS = {
     "builtin": Scenario(
         "digits, letters, photos: small, needs no download",
@@ -190,11 +191,7 @@ SCENARIOS = {
         "Fashion-MNIST, two classes at a time", ("fashion_mnist",), THREE_TYPES, "split", 5
     ),
     "split-cifar10": Scenario(
-        "CIFAR-10, two classes at a time",
-        ("cifar10",),
-        THREE_TYPES._replace(network=CNN()),
-        "split",
-        5,
+        "CIFAR-10, two classes at a time", ("cifar10",), THREE_TYPES_CNN, "split", 5
     ),
     "permuted-mnist": Scenario(
         "MNIST, 32x32, the pixels in another order", ("mnist",), PERMUTED, "permuted32", 10
@@ -206,11 +203,7 @@ SCENARIOS = {
         "MNIST, turned from 0 to 180 degrees", ("mnist",), PERMUTED, "rotated", 5
     ),
     "mnist-chain": Scenario(
-        "MNIST, again and again; with dgr from the scholar before alone",
-        ("mnist",),
-        CHAIN,
-        "repeated",
-        5,
+        "MNIST again and again, for a chain of scholars", ("mnist",), CHAIN, "repeated", 5
     ),
     "mnist-mnist-m": Scenario(
         "MNIST, then blended with photographs", ("mnist", "mnist_m"), DOMAINS
@@ -227,21 +220,13 @@ SCENARIOS = {
         "built-in digits, two classes at a time", ("digits",), SHORT, "split", 5
     ),
     "permuted-digits": Scenario(
-        "built-in digits, the pixels in another order each time",
-        ("digits",),
-        SHORT._replace(data=DOMAIN),
-        "permuted",
-        5,
+        "built-in digits, the pixels in another order", ("digits",), SHORT_DOMAIN, "permuted", 5
     ),
     "rotated-digits": Scenario(
-        "built-in digits, turned from 0 to 180 degrees",
-        ("digits",),
-        SHORT._replace(data=DOMAIN),
-        "rotated",
-        5,
+        "built-in digits, turned from 0 to 180 degrees", ("digits",), SHORT_DOMAIN, "rotated", 5
     ),
     "digits-chain": Scenario(
-        "built-in digits, again and again; with dgr from the scholar before alone",
+        "built-in digits again and again, for a chain of scholars",
         ("digits",),
         CHAIN._replace(
             network=MLP((400, 400)),
@@ -252,9 +237,7 @@ SCENARIOS = {
         5,
     ),
     "digits-digits-m": Scenario(
-        "built-in digits, then blended with photographs",
-        ("digits", "digits_m"),
-        SHORT._replace(data=DOMAIN),
+        "built-in digits, then blended with photographs", ("digits", "digits_m"), SHORT_DOMAIN
     ),
     "builtin-0-4-5-9": Scenario(
         "built-in digits 0-4 and then 5-9, one linear layer",

@@ -20,8 +20,7 @@ from jaxcl.core.pytree import copy
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Int, Params, PRNGKey, UInt8
 from jaxcl.growth.heads import View, forward, own_logits, view_of
-from jaxcl.learner.epoch_chunks import Learning, Steps, means, stretches
-from jaxcl.learner.state import Epoch, Learner, Setup, new_task_weight, phase_key, task_key
+from jaxcl.learner.state import Epoch, EpochPlan, Setup, new_task_weight, phase_key, task_key
 from jaxcl.training.generator import (
     GanState,
     Mixture,
@@ -30,8 +29,10 @@ from jaxcl.training.generator import (
     sample_images,
     start,
 )
+from jaxcl.training.learner_state import Learner
+from jaxcl.training.loop import means
 from jaxcl.training.quality import quality, train_judge
-from jaxcl.training.vectorized import Work
+from jaxcl.training.vectorized import StepRequest
 
 CANDIDATES = 3  # images drawn for each that is kept, where classes are to be balanced
 LABEL_BATCH = 500
@@ -61,32 +62,32 @@ def imagine(setup: Setup, learner: Learner) -> UInt8[Array, "n h w c"] | None:
 
     They are the same whenever they are asked for in a task before its solver trains.
     """
-    if setup.scholar is None or not learner.generator:
+    if setup.scholar is None or not learner.model.generator:
         return None
     settings, gan = setup.config.generator, setup.scholar.gan
     assert settings is not None
     key = stream(task_key(learner), "imagine")
     judged = settings.balance and (setup.setting.joined or setup.setting.shared_head)
     n = settings.generated
-    images = sample_images(gan, learner.generator, key, CANDIDATES * n if judged else n)
+    images = sample_images(gan, learner.model.generator, key, CANDIDATES * n if judged else n)
     if not judged:
         return images
-    view = view_of(setup.net, learner.routes[: learner.position], setup.setting)
-    labels = classify(view, learner.params, images)
+    view = view_of(setup.net, learner.model.routes[: learner.at.task_index], setup.setting)
+    labels = classify(view, learner.model.params, images)
     return images[balanced(stream(key, "balance"), labels, n)]
 
 
 def _mixture(setup: Setup, learner: Learner, replayed: Array | None) -> Mixture:
-    real = resident(setup.train[learner.position])["image"]
+    real = resident(setup.tasks.train[learner.at.task_index])["image"]
     if replayed is None:
         return Mixture(real, real[:1], jnp.float32(1))
-    return Mixture(real, replayed, jnp.float32(new_task_weight(setup, learner.position)))
+    return Mixture(real, replayed, jnp.float32(new_task_weight(setup, learner.at.task_index)))
 
 
-def train_generator(
+def plan_generator(
     setup: Setup, learner: Learner, epoch: Epoch, imagined: Array | None, *, last: bool
-) -> Learning:
-    """Some iterations of the generator; returns the learner and the means of the metrics.
+) -> tuple[Learner, EpochPlan]:
+    """Prepares some iterations of the generator.
 
     Args:
       setup: of the run.
@@ -94,35 +95,45 @@ def train_generator(
       epoch: an entry of its schedule.
       imagined: images of the tasks before.
       last: whether the generator has then learned the task.
+
+    Returns:
+      The learner with the state of the first iteration, and how the iterations are made.
     """
-    program, gan, totals = setup.scholar, learner.gan, learner.totals
+    program, gan = setup.scholar, learner.phase.gan
     assert program is not None
-    if epoch.number == 0 and learner.done == 0:
+    if epoch.number == 0 and learner.at.step == 0:
         key = phase_key(learner, epoch)
         if gan is None or setup.config.training.scratch:
             gan = start(program, key)
         gan = gan._replace(step=jnp.int32(0), key=key)
     assert gan is not None
-    mixture = _mixture(setup, learner, imagined)
+    mixture, totals = _mixture(setup, learner, imagined), learner.phase.totals
     if totals is None:
         totals = no_totals(program, gan, mixture)
 
-    def ask(learner: Learner, first: np.int32, end: np.int32) -> Work:
-        return Work(run_iterations, program, learner.gan, learner.totals, (mixture,), first, end)
+    def request(learner: Learner, first: np.int32, end: np.int32) -> StepRequest:
+        given = program, learner.phase.gan, learner.phase.totals, (mixture,)
+        return StepRequest(run_iterations, *given, first, end)
 
     def take(learner: Learner, gan: GanState) -> Learner:
-        return learner._replace(gan=gan)
+        return learner.changed(gan=gan)
 
-    learner = learner._replace(gan=gan, totals=totals)
-    phase = Steps(ask, take)
-    learner = yield from stretches(setup, learner, phase, epoch.steps, "--generator-lr")
-    assert learner.gan is not None
-    assert learner.totals is not None
-    found = means(learner.totals.sums, epoch.steps)
+    finish = partial(_finish_iterations, setup, epoch, last)
+    plan = EpochPlan(request, take, finish, remedy="--generator-lr")
+    return learner.changed(gan=gan, totals=totals), plan
+
+
+def _finish_iterations(
+    setup: Setup, epoch: Epoch, last: bool, learner: Learner
+) -> tuple[Learner, dict[str, float]]:
+    """The learner after some iterations, and the means of their metrics."""
+    assert learner.phase.gan is not None
+    assert learner.phase.totals is not None
+    found = means(learner.phase.totals.sums, epoch.steps)
     if last:  # a copy: the average itself is given away as the next task's training begins
-        learner = learner._replace(generator=copy(learner.gan.average))
+        learner = learner.changed(generator=copy(learner.phase.gan.average))
         found |= {f"quality.{name}": value for name, value in _quality(setup, learner).items()}
-    return learner._replace(epoch=learner.epoch + 1, done=0, totals=None), found
+    return learner.changed(epoch=learner.at.epoch + 1, step=0, totals=None), found
 
 
 def _quality(setup: Setup, learner: Learner) -> dict[str, float]:
@@ -130,11 +141,11 @@ def _quality(setup: Setup, learner: Learner) -> dict[str, float]:
     assert setup.scholar is not None
     key, told_apart = task_key(learner), setup.setting.joined or setup.setting.shared_head
     tasks: list[Batch] = []
-    for i, task in enumerate(map(resident, setup.train[: learner.position + 1])):
-        offset = 0 if told_apart else sum(setup.classes[:i])
+    for i, task in enumerate(map(resident, setup.tasks.train[: learner.at.task_index + 1])):
+        offset = 0 if told_apart else sum(setup.tasks.classes[:i])
         tasks.append({"image": task["image"], "label": task["label"] + offset})
     drawn = sample_images(
-        setup.scholar.gan, learner.generator, stream(key, "quality"), JUDGED_IMAGES
+        setup.scholar.gan, learner.model.generator, stream(key, "quality"), JUDGED_IMAGES
     )
     return quality(train_judge(stream(key, "judge"), tasks), drawn)
 
@@ -142,6 +153,6 @@ def _quality(setup: Setup, learner: Learner) -> dict[str, float]:
 def pictures(setup: Setup, learner: Learner, n: int) -> UInt8[np.ndarray, "n h w c"]:
     """Images of the generator as it stands, of the same codes whenever they are asked for."""
     assert setup.scholar is not None
-    assert learner.gan is not None
-    key = stream(jax.random.key(learner.seed), "pictures")
-    return np.asarray(sample_images(setup.scholar.gan, learner.gan.average, key, n))
+    assert learner.phase.gan is not None
+    key = stream(jax.random.key(learner.at.seed), "pictures")
+    return np.asarray(sample_images(setup.scholar.gan, learner.phase.gan.average, key, n))

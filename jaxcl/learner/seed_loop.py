@@ -1,7 +1,24 @@
-"""The task loop: it yields events and prints nothing."""
+"""The seed loop: one learner from task to task, as a generator that asks for its steps.
+
+The way of a batch, from a command to the step::
+
+    experiments/scenario -> runner/execute -> runner/session
+      -> seed_loop.rounds             which seeds and settings train side by side
+      -> vectorized.run_vectorized    the executor: makes the steps that all of them ask for
+           ^ StepRequest   | StepResult
+           |               v
+         seed_loop.learn_all          for each task: begin, epochs in chunks, end; one a seed
+      -> task_loop.plan_epoch         shuffle, state, request   (scholar.plan_generator)
+      -> train_step.run_steps         the compiled loop over rows of the data
+
+Two of these are generators: ``learn_all`` and ``run_vectorized``.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
+
+import numpy as np
 
 from jaxcl.core.errors import NonFiniteLoss
 from jaxcl.core.sharding import replicated
@@ -9,15 +26,26 @@ from jaxcl.core.types import Data
 from jaxcl.growth.parameters import count, task_name, weights
 from jaxcl.learner.build import check_config, load_tasks, set_up
 from jaxcl.learner.config import Config
-from jaxcl.learner.scholar import imagine, train_generator
-from jaxcl.learner.state import Learner, Setup, grows, new_learner, schedule, task_data
-from jaxcl.learner.task_loop import begin, end, test, test_untrained, train_epoch
+from jaxcl.learner.scholar import imagine, plan_generator
+from jaxcl.learner.state import Epoch, EpochPlan, Setup, grows, new_learner, schedule, task_data
+from jaxcl.learner.task_loop import begin, end, plan_epoch, test, test_untrained
 from jaxcl.scenarios.task import Task
-from jaxcl.training.events import GENERATOR, Diverged, EpochEnded, Event, SeedEnded, TaskBegan
+from jaxcl.training.events import (
+    GENERATOR,
+    Diverged,
+    EpochEnded,
+    Event,
+    Growth,
+    SeedEnded,
+    StepsDone,
+    TaskBegan,
+)
+from jaxcl.training.learner_state import Learner
 from jaxcl.training.train_step import forget_programs
-from jaxcl.training.vectorized import Asking, in_lockstep
+from jaxcl.training.vectorized import Lane, StepResult, run_vectorized
 
 SERVING = 50  # tasks for which compiled programs are kept at most
+REPORT_SECONDS = 1.0  # how often an epoch says how far it is
 
 
 def run(
@@ -30,7 +58,7 @@ def run(
       tasks: the tasks; by default those of the configured scenario.
       stream: leave images on the host; steps get them a window at a time.
 
-    Yields:
+    Returns:
       For each seed: for each task a ``TaskBegan``, then ``StepsDone`` about once
       a second and an ``EpochEnded`` for each epoch; at the end a ``SeedEnded``.  Seeds
       that run together take turns.
@@ -41,16 +69,19 @@ def run(
     """
     config = check_config(config)
     tasks = load_tasks(config) if tasks is None else tasks
-    yield from go_on(set_up(config, tasks, stream=stream))
+    return go_on(set_up(config, tasks, stream=stream))
 
 
 def go_on(setup: Setup, learners: Sequence[Learner] = ()) -> Iterator[Event]:
     """Runs all seeds, or what is left of them; events as of :func:`run`."""
-    for happened in rounds([setup], [learners]):
-        for event in happened.values():
-            if isinstance(event, Diverged):
-                raise event.error
-            yield event
+    happened = rounds([setup], [learners])
+    return map(_raised, chain.from_iterable(each.values() for each in happened))
+
+
+def _raised(event: Event) -> Event:
+    if isinstance(event, Diverged):
+        raise event.error
+    return event
 
 
 Happened = Mapping[tuple[int, int], Event]
@@ -66,97 +97,150 @@ def rounds(setups: Sequence[Setup], learners: Sequence[Sequence[Learner]]) -> It
       learners: of each setup, where to go on, those of all seeds that ran together; none
         to begin.  All setups are at the same moment.
 
-    Yields:
+    Returns:
       One event of each network that is trained, all of one kind but ``Diverged``; at such
       a moment the learners in them belong together, and can be saved.
     """
-    config, at = setups[0].config, [learner.seed for learner in learners[0]]
+    config, at = setups[0].config, [learner.at.seed for learner in learners[0]]
     assert config.together is not None
-    if at:
-        yield from _side_by_side(setups, learners)
     begun = config.seeds.index(at[-1]) + 1 if at else 0
-    for first in range(begun, len(config.seeds), config.together):
-        seeds = config.seeds[first : first + config.together]
-        yield from _side_by_side(setups, [[new_learner(s, seed) for seed in seeds] for s in setups])
+    groups = [
+        config.seeds[first : first + config.together]
+        for first in range(begun, len(config.seeds), config.together)
+    ]
+
+    def fresh(seeds: Sequence[int]) -> list[list[Learner]]:
+        return [[new_learner(setup, seed) for seed in seeds] for setup in setups]
+
+    resumed = [_side_by_side(setups, learners)] if at else []
+    return chain(*resumed, chain.from_iterable(_side_by_side(setups, fresh(g)) for g in groups))
 
 
 def _side_by_side(
     setups: Sequence[Setup], learners: Sequence[Sequence[Learner]]
 ) -> Iterator[Happened]:
     @lru_cache(maxsize=1)  # earlier tasks' data may be a part of it: one copy serves all
-    def data_of(position: int) -> Data:
+    def data_of(task_index: int) -> Data:
         # Where the network stays as it is, its programs serve again; those that grow with
         # the data (joint training, kept images) are given up now and then.
-        if grows(setups[0], position) or position % SERVING == 0:
+        if grows(setups[0], task_index) or task_index % SERVING == 0:
             forget_programs()
-        return task_data(setups[0], position)
+        return task_data(setups[0], task_index)
 
-    return in_lockstep(
+    return run_vectorized(
         {
-            (place, learner.seed): _run_seed(setup, learner, data_of)
+            (place, learner.at.seed): learn_all(setup, learner, data_of)
             for place, (setup, own) in enumerate(zip(setups, learners, strict=True))
             for learner in own
         }
     )
 
 
-def _run_seed(setup: Setup, learner: Learner, data_of: Callable[[int], Data]) -> Asking:
+def learn_all(setup: Setup, learner: Learner, data_of: Callable[[int], Data]) -> Lane:
+    """Learns what is left of all tasks: yields events, and requests for steps.
+
+    Args:
+      setup: of the run.
+      learner: where to begin.
+      data_of: index of a task -> what the method trains on as it comes.
+    """
     try:
-        yield from _learn_all(setup, learner, data_of)
+        while learner.at.task_index < len(setup.tasks.names):
+            data, epochs = data_of(learner.at.task_index), schedule(setup, learner.at.task_index)
+            imagined = _imagined(setup, learner, epochs)
+            if len(learner.model.routes) == learner.at.task_index:
+                learner = test_untrained(setup, begin(setup, learner, data, imagined))
+            yield _task_began(learner, epochs)
+            for number in range(learner.at.epoch, len(epochs)):
+                before = learner.history.seconds[-1]
+                learner, plan = _plan(setup, learner, data, epochs, number, imagined)
+                chunk = 1
+                while learner.at.step < epochs[number].steps:
+                    last = plan.last_of_chunk(learner.at.step, epochs[number].steps, chunk)
+                    made = yield plan.request(learner, np.int32(learner.at.step), np.int32(last))
+                    learner, done = _steps_done(setup, learner, plan, made, last)
+                    yield done
+                    chunk = max(1, min(4 * chunk, int(done.rate * REPORT_SECONDS)))
+                learner, metrics = plan.finish(learner)
+                learner, metrics["test_loss"] = test(setup, learner)
+                yield _epoch_ended(setup, learner, number, epochs[number], metrics, before)
+            learner = end(setup, learner, data)
+        yield _seed_ended(setup, learner)
     except NonFiniteLoss as error:
-        yield Diverged(learner.seed, error)
+        yield Diverged(learner.at.seed, error)
 
 
-def _learn_all(setup: Setup, learner: Learner, data_of: Callable[[int], Data]) -> Asking:
-    seed = learner.seed
-    while learner.position < len(setup.names):
-        position = learner.position
-        batch, epochs = data_of(position), schedule(setup, position)
-        teaches = any(epoch.phase == GENERATOR for epoch in epochs[learner.epoch :])
-        imagined = imagine(setup, learner) if teaches else None
-        if len(learner.routes) == position:
-            learner = test_untrained(setup, begin(setup, learner, batch, imagined))
-        route, similarity = learner.routes[-1].route, learner.similarity[-1]
-        steps = [epoch.steps for epoch in epochs]
-        yield TaskBegan(seed, position, route, similarity, steps)
-        for number, epoch in enumerate(epochs[learner.epoch :], learner.epoch):
-            began = learner.seconds[-1]
-            if epoch.phase == GENERATOR:
-                last = epochs[number + 1].phase != GENERATOR
-                trained = train_generator(setup, learner, epoch, imagined, last=last)
-            else:
-                trained = train_epoch(setup, learner, batch, epoch)
-            learner, metrics = yield from trained
-            learner, metrics["test_loss"] = test(setup, learner)
-            row = dict(zip(setup.names, learner.row, strict=False))
-            seconds = learner.seconds[-1] - began
-            yield EpochEnded(learner, seed, position, number, epoch.phase, metrics, row, seconds)
-        learner = end(setup, learner, batch)
-    yield _seed_ended(setup, learner)
+def _imagined(setup: Setup, learner: Learner, epochs: Sequence[Epoch]):
+    """Images of earlier tasks, where a generator is still to learn from them."""
+    teaches = any(epoch.phase == GENERATOR for epoch in epochs[learner.at.epoch :])
+    return imagine(setup, learner) if teaches else None
+
+
+def _plan(
+    setup: Setup, learner: Learner, data: Data, epochs: Sequence[Epoch], number: int, imagined
+) -> tuple[Learner, EpochPlan]:
+    if epochs[number].phase != GENERATOR:
+        return plan_epoch(setup, learner, data, epochs[number])
+    last = epochs[number + 1].phase != GENERATOR
+    return plan_generator(setup, learner, epochs[number], imagined, last=last)
+
+
+def _steps_done(
+    setup: Setup, learner: Learner, plan: EpochPlan, made: StepResult | None, last: int
+) -> tuple[Learner, StepsDone]:
+    """The learner after some steps; NonFiniteLoss names the step and the task."""
+    assert made is not None
+    seed, task_index, epoch, first = learner.at
+    learner = plan.take(learner, made.state).changed(totals=made.totals)
+    if (bad := int(made.totals.bad_step)) >= 0:
+        raise NonFiniteLoss(
+            f"loss: not finite at step {bad + 1} of epoch {epoch + 1} of task"
+            f" {setup.tasks.names[task_index]!r} (seed {seed}); what was written is kept;"
+            f" try a smaller {plan.remedy}"
+        )
+    spent = learner.history.seconds
+    learner = learner.changed(step=last, seconds=[*spent[:-1], spent[-1] + made.share])
+    rate, loss = (last - first) / made.seconds, float(made.totals.sums["loss"]) / last
+    return learner, StepsDone(learner, seed, task_index, epoch, last, loss, rate)
+
+
+def _task_began(learner: Learner, epochs: Sequence[Epoch]) -> TaskBegan:
+    route, similarity = learner.model.routes[-1].route, learner.history.similarity[-1]
+    steps = [epoch.steps for epoch in epochs]
+    return TaskBegan(learner.at.seed, learner.at.task_index, route, similarity, steps)
+
+
+def _epoch_ended(
+    setup: Setup, learner: Learner, number: int, epoch: Epoch, metrics: dict[str, float], before
+) -> EpochEnded:
+    seed, task_index, _, _ = learner.at
+    row = dict(zip(setup.tasks.names, learner.history.row, strict=False))
+    seconds = learner.history.seconds[-1] - before
+    return EpochEnded(learner, seed, task_index, number, epoch.phase, metrics, row, seconds)
 
 
 def _seed_ended(setup: Setup, learner: Learner) -> SeedEnded:
-    names = {task_name(position): name for position, name in enumerate(setup.names)}
-    routes = {
+    params, routes, _, generator = learner.model
+    history, tasks = learner.history, setup.tasks.names
+    names = {task_name(index): name for index, name in enumerate(tasks)}
+    named_routes = {
         names[task]: dict(zip(setup.net.layers, (names[b] for b in route), strict=True))
-        for task, route, _ in learner.routes
+        for task, route, _ in routes
     }
     similarity = {
         name: {layer: {names[b]: v for b, v in found.items()} for layer, found in layers.items()}
-        for name, layers in zip(setup.names, learner.similarity, strict=True)
+        for name, layers in zip(tasks, history.similarity, strict=True)
     }
-    sizes = dict(weights(setup.net, learner.params))
-    if learner.generator:
-        sizes["generator"] = count(learner.generator)
+    sizes = dict(weights(setup.net, params))
+    if generator:
+        sizes["generator"] = count(generator)
     return SeedEnded(
-        learner.seed,
-        learner.matrix,
-        dict(zip(setup.names, learner.first, strict=True)),
-        replicated(learner.params),
-        sizes,
-        routes,
-        similarity,
-        dict(zip(setup.names, learner.bytes, strict=True)),
-        dict(zip(setup.names, learner.seconds, strict=True)),
-        replicated(learner.generator) if learner.generator else None,
+        seed=learner.at.seed,
+        matrix=history.matrix,
+        zero_shot_accuracy=dict(zip(tasks, history.zero_shot_accuracy, strict=True)),
+        params=replicated(params),
+        generator=replicated(generator) if generator else None,
+        growth=Growth(sizes, named_routes, similarity),
+        bytes=dict(zip(tasks, history.bytes, strict=True)),
+        seconds=dict(zip(tasks, history.seconds, strict=True)),
     )

@@ -13,17 +13,13 @@ from jaxcl.core import processes
 from jaxcl.core.types import Params, PyTree
 from jaxcl.growth.parameters import partition
 from jaxcl.growth.similarity import Moments
-from jaxcl.learner.state import Learner, Setup, phase_key, schedule, trained_mask
+from jaxcl.learner.state import Setup, phase_key, schedule, trained_mask
 from jaxcl.networks import Pathway
 from jaxcl.training.events import GENERATOR
 from jaxcl.training.generator import GanState, start
+from jaxcl.training.learner_state import History, Learner, Model, Phase, Place
 from jaxcl.training.loop import Totals
 from jaxcl.training.train_step import TrainState
-
-SAME = (
-    "seed", "position", "epoch", "done", "row", "matrix", "similarity", "first", "bytes", "seconds",
-)  # fmt: skip
-"""Fields of a learner that are JSON as they are."""
 
 
 class Snapshot(NamedTuple):
@@ -41,19 +37,19 @@ class Snapshot(NamedTuple):
 def take(learner: Learner) -> Snapshot:
     """Copies a learner whose present task has begun.
 
-    Keys of random numbers are not kept: they follow from the seed and the position.
+    Keys of random numbers are not kept: they follow from the seed and the task_index.
     """
-    state, gan = learner.state, learner.gan
+    state, gan = learner.phase.train, learner.phase.gan
     assert state is not None or gan is not None, "no step was made yet"
     tree = {
-        "params": learner.params,
-        "opt": learner.opt if state is None else state.opt,
+        "params": learner.model.params,
+        "opt": learner.phase.opt if state is None else state.opt,
         "step": None if state is None else state.step,
-        "cl": learner.cl,
+        "transform_state": learner.transform_state,
         "gan": None if gan is None else gan._replace(key=None),
-        "generator": learner.generator,
-        "seen": learner.seen,
-        "totals": learner.totals,
+        "generator": learner.model.generator,
+        "seen": learner.model.seen,
+        "totals": learner.phase.totals,
     }
     leaves = tree_util.tree_leaves_with_path(tree)
     names = [tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
@@ -62,7 +58,8 @@ def take(learner: Learner) -> Snapshot:
             raise ValueError(f"{name}: a key of the state has a slash in it; choose another")
     # A copy: the device's own memory is given away as the run goes on.
     arrays = {name: processes.on_host(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
-    return Snapshot(arrays, {name: getattr(learner, name) for name in (*SAME, "routes")})
+    meta = {**learner.at._asdict(), **learner.history._asdict(), "routes": learner.model.routes}
+    return Snapshot(arrays, meta)
 
 
 def take_all(learners: Sequence[Learner]) -> Snapshot:
@@ -93,33 +90,34 @@ def restore(setup: Setup, snapshot: Snapshot) -> Learner:
         for layer in setup.net.layers
     }
     routes = tuple(Pathway(task, tuple(route), head) for task, route, head in meta["routes"])
-    cl = _rebuild(jax.eval_shape(setup.transform.init, params), tree.get("cl"))
+    transform_state = _rebuild(
+        jax.eval_shape(setup.transform.init, params), tree.get("transform_state")
+    )
     totals = _rebuild(Totals({}, jnp.int32(0)), tree["totals"]) if "totals" in tree else None
+    generator = jax.tree.map(jnp.asarray, tree.get("generator", {}))
     learner = Learner(
-        **{name: meta[name] for name in SAME},
-        params=params,
-        state=None,
-        opt=None,  # that of the task before has served its purpose
-        totals=totals,
-        cl=cl,
-        gan=_gan(setup, tree),
-        generator=jax.tree.map(jnp.asarray, tree.get("generator", {})),
-        seen=moments,
-        routes=routes,
+        at=Place(**{name: meta[name] for name in Place._fields}),
+        model=Model(params, routes, moments, generator),
+        # The optimiser's state of the task before has served its purpose.
+        phase=Phase(train=None, opt=None, totals=totals, gan=_gan(setup, tree)),
+        transform_state=transform_state,
+        history=History(**{name: meta[name] for name in History._fields}),
     )
     # Between epochs the state is still that of the phase of the epoch before.
-    number = learner.epoch if learner.done else learner.epoch - 1
-    epoch = schedule(setup, learner.position)[number]
+    number = learner.at.epoch if learner.at.step else learner.at.epoch - 1
+    epoch = schedule(setup, learner.at.task_index)[number]
     key = phase_key(learner, epoch)
-    if learner.gan is not None:
-        generators = schedule(setup, learner.position)[0]
-        learner = learner._replace(gan=learner.gan._replace(key=phase_key(learner, generators)))
+    if learner.phase.gan is not None:
+        generators = schedule(setup, learner.at.task_index)[0]
+        learner = learner.changed(
+            gan=learner.phase.gan._replace(key=phase_key(learner, generators))
+        )
     if epoch.phase == GENERATOR:
-        return learner._replace(opt=_kept(setup, params, tree.get("opt")))
+        return learner.changed(opt=_kept(setup, params, tree.get("opt")))
     trained, frozen = partition(params, trained_mask(setup, learner, epoch))
     opt = _rebuild(jax.eval_shape(setup.optimizer.init, trained), tree.get("opt"))
     step = jnp.asarray(tree["step"])
-    return learner._replace(state=TrainState(step, trained, frozen, opt, cl, key))
+    return learner.changed(train=TrainState(step, trained, frozen, opt, transform_state, key))
 
 
 def _gan(setup: Setup, tree: dict[str, Any]) -> GanState | None:

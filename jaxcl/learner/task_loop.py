@@ -6,7 +6,7 @@ Each function here takes a :class:`~jaxcl.learner.Learner` and returns the next.
 import math
 import time
 from collections.abc import Iterable
-from functools import cache, partial
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -26,13 +26,10 @@ from jaxcl.growth.heads import (
     view_of,
 )
 from jaxcl.growth.parameters import merge, restarted, task_name
-from jaxcl.growth.routing import Seen, grow, layer_moments
-from jaxcl.growth.task_similarity import SIMILARITIES, Likeness, Look
-from jaxcl.learner.epoch_chunks import Learning, Steps, means, stretches
-from jaxcl.learner.reference_network import second_net
+from jaxcl.growth.routing import grow
 from jaxcl.learner.state import (
     Epoch,
-    Learner,
+    EpochPlan,
     Setup,
     new_task_weight,
     phase_key,
@@ -40,11 +37,13 @@ from jaxcl.learner.state import (
     task_key,
     trained_mask,
 )
+from jaxcl.learner.task_comparison import compared, remembered
 from jaxcl.methods.split import Split
 from jaxcl.networks import Pathway, Routes
-from jaxcl.networks.base import Route
 from jaxcl.training.evaluation import Evaluation, evaluate
 from jaxcl.training.events import TRAIN
+from jaxcl.training.learner_state import Learner
+from jaxcl.training.loop import means
 from jaxcl.training.stream import window_steps, windows
 from jaxcl.training.train_step import (
     Program,
@@ -55,16 +54,8 @@ from jaxcl.training.train_step import (
     run_steps,
     start_phase,
 )
-from jaxcl.training.vectorized import Work
+from jaxcl.training.vectorized import StepRequest
 from jaxcl.transforms import TaskData
-
-
-def _probe(setup: Setup, learner: Learner) -> np.ndarray:
-    """A random sample of the task's training images, without replacement."""
-    images = setup.train[learner.position]["image"]
-    n = min(_branching(setup).probe, len(images))
-    rows = jax.random.permutation(stream(task_key(learner), "probe"), len(images))[:n]
-    return np.asarray(images[np.asarray(rows)])
 
 
 def begin(setup: Setup, learner: Learner, data: Data, generated: Array | None = None) -> Learner:
@@ -76,51 +67,31 @@ def begin(setup: Setup, learner: Learner, data: Data, generated: Array | None = 
       data: what the method trains on.
       generated: images of earlier tasks that a generator made.
     """
-    began, key, task = time.perf_counter(), task_key(learner), task_name(learner.position)
-    probe = cache(partial(_probe, setup, learner))
+    began, key, task = time.perf_counter(), task_key(learner), task_name(learner.at.task_index)
     method = setup.config.method
-    trained = cache(partial(second_net, setup, learner))
-
-    def second(route: Route) -> tuple[Params, Route]:
-        return trained(route if _branching(setup).second == "copy" else None)
-
-    look = Look(setup.net, learner.params, learner.routes, learner.seen, probe, second)
     growth = grow(
         setup.net,
         method.rule(),
-        learner.params,
+        learner.model.params,
         task=task,
-        classes=head_classes(setup.setting, setup.classes, learner.position),
-        likeness=_likeness(setup, look),
+        classes=head_classes(setup.setting, setup.tasks.classes, learner.at.task_index),
+        likeness=compared(setup, learner),
         start="fresh" if method.columns else method.start if isinstance(method, Split) else "copy",
         key=stream(key, "grow"),
     )
     pathway = Pathway(task, growth.route, task_name(0) if setup.setting.shared_head else task)
-    before = whole_task(setup, learner.routes, data)._replace(generated=generated)
-    return learner._replace(
-        params=growth.params,
-        cl=setup.transform.begin_task(learner.cl, growth.params, before, stream(key, "begin")),
-        routes=(*learner.routes, pathway),
-        similarity=[*learner.similarity, growth.similarity],
-        seconds=[*learner.seconds, time.perf_counter() - began],
+    before = whole_task(setup, learner.model.routes, data)._replace(generated=generated)
+    begun = stream(key, "begin")
+    transform_state = setup.transform.begin_task(
+        learner.transform_state, growth.params, before, begun
     )
-
-
-def _branching(setup: Setup) -> Split:
-    """The method, where it is one that compares tasks."""
-    assert isinstance(setup.config.method, Split)
-    return setup.config.method
-
-
-def _likeness(setup: Setup, look: Look) -> Likeness:
-    """How alike the task is to earlier ones."""
-    if not setup.config.method.branches:
-        return _not_asked
-    return SIMILARITIES[_branching(setup).similarity](look)
-
-
-def _not_asked(layer: str, branch: str) -> float:
-    raise AssertionError(f"{layer}, {branch}: a method without branches compares no tasks")
+    return learner.changed(
+        params=growth.params,
+        transform_state=transform_state,
+        routes=(*learner.model.routes, pathway),
+        similarity=[*learner.history.similarity, growth.similarity],
+        seconds=[*learner.history.seconds, time.perf_counter() - began],
+    )
 
 
 def whole_task(setup: Setup, routes: Routes, data: Data) -> TaskData:
@@ -132,49 +103,77 @@ def whole_task(setup: Setup, routes: Routes, data: Data) -> TaskData:
     return TaskData(data, forward(view), judged, gathered_forward(view) if once else None)
 
 
-def train_epoch(setup: Setup, learner: Learner, data: Data, epoch: Epoch) -> Learning:
-    """One epoch; returns the learner and the means of the metrics."""
-    view = view_of(setup.net, learner.routes, setup.setting)
+def plan_epoch(
+    setup: Setup, learner: Learner, data: Data, epoch: Epoch
+) -> tuple[Learner, EpochPlan]:
+    """Prepares an epoch of the network's training.
+
+    Args:
+      setup: of the run.
+      learner: before the epoch, or within it where a run goes on.
+      data: what the method trains on.
+      epoch: an entry of the task's schedule.
+
+    Returns:
+      The learner with the state of the first step, and how the steps are made.
+    """
+    view = view_of(setup.net, learner.model.routes, setup.setting)
     targets = tuple(sorted({place_in(view, int(p)) for p in np.unique(data["task"])}))
     program = Program(view, targets, *setup.compiled)
+    learner = _start_epoch(setup, learner, epoch)
+    assert learner.phase.train is not None
     key = phase_key(learner, epoch)
-    if learner.state is None and setup.config.training.scratch:  # not before: the old solver labels
-        fresh = restarted(setup.net, learner.params, stream(task_key(learner), "scratch"))
-        learner = learner._replace(params=fresh)
-    state, totals = learner.state, learner.totals
-    if state is None or (epoch.number == 0 and learner.done == 0):
-        mask = trained_mask(setup, learner, epoch)
-        opt = learner.opt if state is None else state.opt
-        kept = opt if setup.config.training.keep_optimizer else None
-        state = start_phase(setup.optimizer, learner.params, mask, learner.cl, key, kept)
-    if learner.done == 0:
-        state = state._replace(opt=at_rate(state.opt, _rate(setup, learner, epoch)))
-    state = split_large(state)
     shuffles = [stream(key, "shuffle", number) for number in epoch.passes]
     n, size = examples(data), setup.config.training.batch_size
     order = jnp.concatenate([epoch_order(shuffle, n, size) for shuffle in shuffles])
     streamed, rows, most = (lambda step: data), order, None
     if on_host(data):
         streamed, rows, most = windows(data, order), None, window_steps(data, order)
-    if totals is None:
-        totals = no_totals(program, state, streamed(learner.done), rows)
+    if learner.phase.totals is None:
+        totals = no_totals(program, learner.phase.train, streamed(learner.at.step), rows)
+        learner = learner.changed(totals=totals)
 
-    def ask(learner: Learner, first: np.int32, last: np.int32) -> Work:
-        given = program, learner.state, learner.totals, (streamed(int(first)), rows)
-        return Work(run_steps, *given, first, last)
+    def request(learner: Learner, first: np.int32, last: np.int32) -> StepRequest:
+        given = program, learner.phase.train, learner.phase.totals, (streamed(int(first)), rows)
+        return StepRequest(run_steps, *given, first, last)
 
-    def take(learner: Learner, state: TrainState) -> Learner:
-        params = merge(state.params, state.frozen)
-        return learner._replace(params=params, state=state, cl=state.cl)
+    return learner, EpochPlan(request, _take, partial(_finish_epoch, setup, epoch), most)
 
-    learner = learner._replace(state=state, totals=totals)
-    learner = yield from stretches(setup, learner, Steps(ask, take, most), epoch.steps)
-    assert learner.totals is not None
-    if not _finite(learner.params):
-        where = f"epoch {learner.epoch + 1} of task {setup.names[learner.position]!r}"
-        raise NonFiniteLoss(f"parameters: not finite after {where}; try a smaller --lr or --lam")
-    found = means(learner.totals.sums, epoch.steps)
-    return learner._replace(epoch=learner.epoch + 1, done=0, totals=None), found
+
+def _start_epoch(setup: Setup, learner: Learner, epoch: Epoch) -> Learner:
+    """The learner with the state of the epoch's first step, unless it is within the epoch."""
+    training, before = setup.config.training, learner.phase.train
+    if before is None and training.scratch:  # not before: the old solver labels
+        fresh = restarted(setup.net, learner.model.params, stream(task_key(learner), "scratch"))
+        learner = learner.changed(params=fresh)
+    state = before
+    if state is None or (epoch.number == 0 and learner.at.step == 0):
+        mask = trained_mask(setup, learner, epoch)
+        opt = learner.phase.opt if before is None else before.opt
+        kept = opt if training.keep_optimizer else None
+        params, key = learner.model.params, phase_key(learner, epoch)
+        state = start_phase(setup.optimizer, params, mask, learner.transform_state, key, kept)
+    if learner.at.step == 0:
+        state = state._replace(opt=at_rate(state.opt, _rate(setup, learner, epoch)))
+    return learner.changed(train=split_large(state))
+
+
+def _take(learner: Learner, state: TrainState) -> Learner:
+    params = merge(state.params, state.frozen)
+    return learner.changed(params=params, train=state, transform_state=state.transform_state)
+
+
+def _finish_epoch(setup: Setup, epoch: Epoch, learner: Learner) -> tuple[Learner, dict[str, float]]:
+    """The learner after the epoch, and the means of its metrics."""
+    assert learner.phase.totals is not None
+    if not _finite(learner.model.params):
+        task = setup.tasks.names[learner.at.task_index]
+        raise NonFiniteLoss(
+            f"parameters: not finite after epoch {learner.at.epoch + 1} of task {task!r}; try a"
+            " smaller --lr or --strength"
+        )
+    found = means(learner.phase.totals.sums, epoch.steps)
+    return learner.changed(epoch=learner.at.epoch + 1, step=0, totals=None), found
 
 
 def _rate(setup: Setup, learner: Learner, epoch: Epoch) -> float:
@@ -182,8 +181,8 @@ def _rate(setup: Setup, learner: Learner, epoch: Epoch) -> float:
     lr, later = setup.config.training.lr, setup.config.training.later_lr
     if epoch.phase != TRAIN:
         return lr
-    lr = later if later is not None and learner.position else lr
-    epochs = sum(each.phase == TRAIN for each in schedule(setup, learner.position))
+    lr = later if later is not None and learner.at.task_index else lr
+    epochs = sum(each.phase == TRAIN for each in schedule(setup, learner.at.task_index))
     falling = setup.config.training.schedule == "cosine"
     return lr * (1 + math.cos(math.pi * epoch.number / epochs)) / 2 if falling else lr
 
@@ -201,56 +200,44 @@ def test(setup: Setup, learner: Learner) -> tuple[Learner, float]:
       the new task and ``1 - r`` times the mean over the earlier ones, with the weight
       that the new task has in replay.
     """
-    found = _evaluations(setup, learner, range(learner.position + 1))
+    found = _evaluations(setup, learner, range(learner.at.task_index + 1))
     *past, new = [float(one.loss) for one in found]
-    r = new_task_weight(setup, learner.position)
+    r = new_task_weight(setup, learner.at.task_index)
     loss = r * new + (1 - r) * float(np.mean(past)) if past else new
-    return learner._replace(row=[float(one.accuracy) for one in found]), loss
+    return learner.changed(row=[float(one.accuracy) for one in found]), loss
 
 
 def test_untrained(setup: Setup, learner: Learner) -> Learner:
     """Tests the task that has just begun: what earlier tasks did for it."""
-    (found,) = _evaluations(setup, learner, [learner.position])
-    return learner._replace(first=[*learner.first, float(found.accuracy)])
+    (found,) = _evaluations(setup, learner, [learner.at.task_index])
+    return learner.changed(
+        zero_shot_accuracy=[*learner.history.zero_shot_accuracy, float(found.accuracy)]
+    )
 
 
-def _evaluations(setup: Setup, learner: Learner, positions: Iterable[int]) -> list[Evaluation]:
-    view = view_of(setup.net, learner.routes, setup.setting)
-    return [evaluate(view, p, learner.params, setup.test[p]) for p in positions]
+def _evaluations(setup: Setup, learner: Learner, task_indices: Iterable[int]) -> list[Evaluation]:
+    view = view_of(setup.net, learner.model.routes, setup.setting)
+    return [evaluate(view, p, learner.model.params, setup.tasks.test[p]) for p in task_indices]
 
 
 def end(setup: Setup, learner: Learner, data: Data) -> Learner:
     """Lets the transform and the branches remember the task, and goes to the next."""
     began = time.perf_counter()
-    after = whole_task(setup, learner.routes, data)
+    after = whole_task(setup, learner.model.routes, data)
     key = stream(task_key(learner), "end")
-    later = [None] * (len(setup.names) - len(learner.row))
-    learner = learner._replace(
-        cl=setup.transform.end_task(learner.cl, learner.params, after, key),
-        seen=_remember(setup, learner),
-    )
-    seconds = learner.seconds[-1] + time.perf_counter() - began
-    size = sum(leaf.nbytes for leaf in jax.tree.leaves(learner.cl))
-    assert learner.state is not None
-    return learner._replace(
-        position=learner.position + 1,
+    later = [None] * (len(setup.tasks.names) - len(learner.history.row))
+    params, before = learner.model.params, learner.transform_state
+    transform_state = setup.transform.end_task(before, params, after, key)
+    learner = learner.changed(transform_state=transform_state, seen=remembered(setup, learner))
+    seconds = learner.history.seconds[-1] + time.perf_counter() - began
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(learner.transform_state))
+    assert learner.phase.train is not None
+    return learner.changed(
+        task_index=learner.at.task_index + 1,
         epoch=0,
-        state=None,
-        opt=learner.state.opt if setup.config.training.keep_optimizer else None,
-        bytes=[*learner.bytes, size],
-        matrix=[*learner.matrix, [*learner.row, *later]],
-        seconds=[*learner.seconds[:-1], seconds],
+        train=None,
+        opt=learner.phase.train.opt if setup.config.training.keep_optimizer else None,
+        bytes=[*learner.history.bytes, size],
+        matrix=[*learner.history.matrix, [*learner.history.row, *later]],
+        seconds=[*learner.history.seconds[:-1], seconds],
     )
-
-
-def _remember(setup: Setup, learner: Learner) -> Seen:
-    """The statistics, with those that the task's own new branches saw on it."""
-    task, route, _ = learner.routes[-1]
-    own = {layer for layer, b in zip(setup.net.layers, route, strict=True) if b == task}
-    if not own or not setup.config.method.branches:  # nobody compares
-        return learner.seen
-    found = layer_moments(setup.net, learner.params, route, _probe(setup, learner))
-    return {
-        layer: {**branches, task: found[layer]} if layer in own & found.keys() else branches
-        for layer, branches in learner.seen.items()
-    }

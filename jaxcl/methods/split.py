@@ -21,8 +21,8 @@ class Split(LwF):
 
     similarity: Traced[Similarity] = "frechet"
     """Of channel statistics, or of responses (cka, rsa, svcca)."""
-    second: Traced[Literal["copy", "scratch"]] = "copy"
-    """cka, rsa, svcca: how the second network begins."""
+    reference: Traced[Literal["copy", "scratch"]] = "copy"
+    """cka, rsa, svcca: how the reference begins."""
     start: Traced[Literal["copy", "fresh"]] = "copy"
     """A new branch: the nearest one's copy, or fresh."""
     probe: Positive[int] = 2000
@@ -35,9 +35,9 @@ class Split(LwF):
     def check(self) -> None:
         """Raises a UsageError for a setting that it cannot have."""
         super().check()
-        if self.second != "copy" and self.similarity not in TRAINED:
+        if self.reference != "copy" and self.similarity not in TRAINED:
             raise UsageError(
-                f"second: without --similarity {', '.join(TRAINED)} it means nothing;"
+                f"reference: without --similarity {', '.join(TRAINED)} it means nothing;"
                 " give both, or neither"
             )
 

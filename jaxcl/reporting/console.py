@@ -14,12 +14,12 @@ def make_console() -> "Console":
     from rich.console import Console
 
     # Names of folders are no markup.
-    return Console(soft_wrap=True, markup=False, quiet=not processes.primary())
+    return Console(soft_wrap=True, markup=False, quiet=not processes.is_primary())
 
 
 def fail(message: object, code: int) -> int:
     """Prints a line on standard error and returns the exit code."""
-    who = f" (process {processes.number()})" if processes.several() else ""
+    who = f" (process {processes.number()})" if processes.is_multiprocess() else ""
     sys.stderr.write(f"error{who}: {message}\n")
     return code
 

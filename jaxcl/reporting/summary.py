@@ -59,12 +59,12 @@ def summarise(
         "forgetting": mean_sem([forgetting(m) for m in matrices]),
         "backward_transfer": mean_sem([backward_transfer(m) for m in matrices]),
         "forward_transfer": mean_sem(
-            [forward_transfer(list(r.first.values()), chance) for r in results]
+            [forward_transfer(list(r.zero_shot_accuracy.values()), chance) for r in results]
         ),
         "learning_accuracy": mean_sem([learning_accuracy(m) for m in matrices]),
-        "weights": [result.weights for result in results],
-        "routes": [result.routes for result in results],
-        "similarity": [result.similarity for result in results],
+        "weights": [result.growth.weights for result in results],
+        "routes": [result.growth.routes for result in results],
+        "similarity": [result.growth.similarity for result in results],
         "state_bytes": [result.bytes for result in results],
         "task_seconds": [result.seconds for result in results],
         "config": to_toml(config),
@@ -92,5 +92,5 @@ def curves(
     by_seed = [[event for event in epochs if event.seed == seed] for seed in seeds]
     table = {name: [[e.accuracy.get(name) for e in run] for run in by_seed] for name in names}
     first = by_seed[0]
-    ends = [sum(e.position <= position for e in first) for position in range(len(names))]
+    ends = [sum(e.task_index <= task_index for e in first) for task_index in range(len(names))]
     return table, ends

@@ -68,7 +68,7 @@ def run(
     """
     began = time.perf_counter(), 0.0
     saving = saving_of(commands[0].how)
-    told = processes.first(lambda: [_left(command, console) for command in commands])
+    told = processes.on_primary(lambda: [_left(command, console) for command in commands])
     left = {
         Path(out): (command, from_toml(Config, config), resumes)
         for command, (out, config, resumes) in zip(commands, told, strict=True)
@@ -94,7 +94,7 @@ def run(
             for each, result in zip(part, found, strict=True):
                 if isinstance(result, NonFiniteLoss):
                     diverged[each.out] = result
-                elif len(commands) == 1 and processes.primary():
+                elif len(commands) == 1 and processes.is_primary():
                     session.show(result, each.out, console)
             began = time.perf_counter(), compiling()
     return diverged
@@ -128,7 +128,7 @@ def _opened(
                 run_folder.create(out, config)
         return _last_common([out for out, (_, _, resumes) in left.items() if resumes])
 
-    common = processes.first(take_folders)
+    common = processes.on_primary(take_folders)
     for out, (command, config, resumes) in left.items():
         if runs:
             setup = grouping.set_up_like(runs[0].setup, config)

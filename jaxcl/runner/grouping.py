@@ -15,7 +15,8 @@ from jaxcl.core.fields import traced
 from jaxcl.core.sharding import SEED, size
 from jaxcl.learner.build import check_config, make_optimizer, transform
 from jaxcl.learner.config import Config
-from jaxcl.learner.state import Learner, Setup
+from jaxcl.learner.state import Setup
+from jaxcl.training.learner_state import Learner
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -81,11 +82,11 @@ def set_up_like(setup: Setup, config: Config) -> Setup:
     config = check_config(config)
     return setup._replace(
         config=config,
-        transform=transform(config, sum(setup.classes)),
+        transform=transform(config, sum(setup.tasks.classes)),
         optimizer=make_optimizer(config),
     )
 
 
 def moment(learners: Sequence[Learner]) -> Hashable:
     """Where the seeds of a run are; runs at the same moment can go on side by side."""
-    return tuple((each.seed, each.position, each.epoch, each.done) for each in learners)
+    return tuple(each.at for each in learners)

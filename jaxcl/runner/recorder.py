@@ -16,12 +16,13 @@ from jaxcl.core.errors import OutputError
 from jaxcl.core.types import Params
 from jaxcl.learner import snapshot
 from jaxcl.learner.scholar import pictures
-from jaxcl.learner.state import Learner, Setup, chance, schedule
+from jaxcl.learner.state import Setup, chance, schedule
 from jaxcl.reporting import plots
 from jaxcl.reporting.console import say
 from jaxcl.reporting.summary import curves, summarise
 from jaxcl.runner.resume import Past
-from jaxcl.training.events import GENERATOR, EpochEnded, Event, SeedEnded
+from jaxcl.training.events import GENERATOR, EpochEnded, Event, SeedEnded, as_line
+from jaxcl.training.learner_state import Learner
 
 PICTURES = 64  # in one look at the generator
 
@@ -85,12 +86,12 @@ def recorder(run: Run, console: Console, keep: int, writer: Executor) -> Recorde
             ):
                 if params is not None:
                     writer.submit(_save_params, out / kind / f"seed{event.seed}", params).result()
-            run_folder.append(out, _line("seed", event, setup.names))
+            run_folder.append(out, as_line(event, setup.tasks.names))
 
     def save(learners: Sequence[Learner], spent: Sequence[float]) -> None:
         taken = snapshot.take_all(learners)
         meta = {**run_folder.metrics_mark(out), "spent": total(spent)}
-        meta |= {"config": to_toml(setup.config), "data": setup.data}
+        meta |= {"config": to_toml(setup.config), "data": setup.tasks.checksum}
         write(taken.arrays, {**meta, **taken.meta, "jax": jax.__version__})
 
     def finish(spent: Sequence[float]) -> dict[str, Any]:
@@ -107,6 +108,7 @@ def silent(setup: Setup) -> Recorder:
 
     def take(event: Event) -> None:
         if isinstance(event, EpochEnded) and event.phase == GENERATOR:
+            assert event.learner is not None
             pictures(setup, event.learner, PICTURES)
 
     def save(learners: Sequence[Learner], spent: Sequence[float]) -> None:
@@ -126,23 +128,17 @@ def _save_params(path: Path, params: Params) -> None:
 
 def _write_epoch(setup: Setup, out: Path, event: EpochEnded) -> None:
     """A line, and of a generator a picture of what it makes, named by its iterations."""
-    run_folder.append(out, _line("epoch", event, setup.names))
+    run_folder.append(out, as_line(event, setup.tasks.names))
     if event.phase != GENERATOR:
         return
-    epochs = schedule(setup, event.position)[: event.epoch + 1]
+    epochs = schedule(setup, event.task_index)[: event.epoch + 1]
     done = sum(epoch.steps for epoch in epochs)
-    name = f"seed{event.seed}-{setup.names[event.position]}-{done:06d}.png"
+    name = f"seed{event.seed}-{setup.tasks.names[event.task_index]}-{done:06d}.png"
     folder = out / run_folder.SAMPLES
     folder.mkdir(exist_ok=True)
+    assert event.learner is not None
     picture = plots.image_grid(pictures(setup, event.learner, PICTURES))
     run_folder.write_bytes(folder / name, picture)
-
-
-def _line(kind: str, event: EpochEnded | SeedEnded, names: Sequence[str]) -> dict[str, Any]:
-    fields = {k: v for k, v in event._asdict().items() if k != "learner"}
-    if isinstance(event, SeedEnded):
-        return {"event": kind, **fields, "params": None, "generator": None}
-    return {"event": kind, "task": names[event.position], **fields}
 
 
 def _finish(
@@ -153,13 +149,13 @@ def _finish(
     spent: Sequence[float],
 ) -> dict[str, Any]:
     config = setup.config
-    summary = summarise(config, setup.names, chance(setup), results, *spent)
+    summary = summarise(config, setup.tasks.names, chance(setup), results, *spent)
     summary |= run_folder.metrics_mark(out)
     seeds = "1 seed" if len(results) == 1 else f"{len(results)} seeds"
     what, replay = config.method.name, config.replay_on_top
     what = what if replay is None else f"{what}, {replay} replay"
     title = f"{what}, scenario {config.scenario}, {seeds}"
-    picture = plots.accuracy_curves(*curves(epochs, setup.names), title)
+    picture = plots.accuracy_curves(*curves(epochs, setup.tasks.names), title)
     run_folder.write_bytes(out / run_folder.PLOT, picture)
     run_folder.write_bytes(out / run_folder.SUMMARY, json.dumps(summary, indent=1).encode())
     return summary

@@ -12,10 +12,11 @@ from jaxcl.checkpointing.config_file import to_toml
 from jaxcl.core import processes
 from jaxcl.core.errors import UsageError
 from jaxcl.learner import snapshot
-from jaxcl.learner.state import Learner, Setup
-from jaxcl.reporting import report
+from jaxcl.learner.state import Setup
+from jaxcl.reporting import progress
 from jaxcl.reporting.console import say
 from jaxcl.training.events import EpochEnded, SeedEnded, events_of
+from jaxcl.training.learner_state import Learner
 
 
 class Past(NamedTuple):
@@ -56,7 +57,7 @@ class Found(NamedTuple):
 def find_past(setup: Setup, out: Path, console: Console, most: int | None = None) -> Past:
     """What the folder of a run says it did, as far as it is whole.
 
-    The first process looks; the others get arrays and positions from it.
+    The first process looks; the others get arrays and task_indices from it.
 
     Args:
       setup: of the run.
@@ -75,13 +76,14 @@ def find_past(setup: Setup, out: Path, console: Console, most: int | None = None
         found = _look(setup, out, console, most)
         return found.checkpoint.meta if found else None
 
-    meta = processes.first(look)
+    meta = processes.on_primary(look)
     if meta is None:
         return NOTHING
     arrays = processes.arrays(found.checkpoint.arrays if found else None)
     learners = snapshot.restore_all(setup, snapshot.Snapshot(arrays, meta))
-    first, seeds = learners[0], report.seeds_text([learner.seed for learner in learners])
-    where = f"{setup.names[first.position]}, {first.epoch} epochs and {first.done} steps"
+    first, seeds = learners[0].at, progress.seeds_text([learner.at.seed for learner in learners])
+    task = setup.tasks.names[first.task_index]
+    where = f"{task}, {first.epoch} epochs and {first.step} steps"
     spent = tuple(meta["spent"])
     if found is None:
         return Past(learners, [], [], 0, spent)
@@ -124,7 +126,7 @@ def _look(setup: Setup, out: Path, console: Console, most: int | None) -> Found 
             f"resume: {out / run_folder.CONFIG} was changed since checkpoint {found.number} was"
             " written; restore it, or begin anew with --overwrite"
         )
-    if found.meta["data"] != setup.data:
+    if found.meta["data"] != setup.tasks.checksum:
         raise UsageError(
             f"resume: the images in {setup.config.data.data_dir or 'the data folder'} are not those"
             f" that the run in {out} began with; restore them, or begin anew with --overwrite"

@@ -13,9 +13,11 @@ from jaxcl.core.errors import NonFiniteLoss, OutputError
 from jaxcl.learner.seed_loop import Happened, rounds
 from jaxcl.reporting import report
 from jaxcl.reporting.console import say
+from jaxcl.reporting.progress import watching
 from jaxcl.runner.interrupt import Interrupted, catching
 from jaxcl.runner.recorder import Recorder, Run, recorder, silent
 from jaxcl.training.events import Diverged, EpochEnded, StepsDone
+from jaxcl.training.learner_state import Learner
 
 
 class Saving(NamedTuple):
@@ -59,41 +61,64 @@ def record(
         return [seconds / len(runs) for seconds in clock()]
 
     writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-    first = processes.primary()
+    first = processes.is_primary()
     recorders = [
         recorder(r, console, saving.keep, writer) if first else silent(r.setup) for r in runs
     ]
     failed: dict[int, NonFiniteLoss] = {}
-    saved = time.perf_counter()
-    happenings = rounds([run.setup for run in runs], [run.past.learners for run in runs])
-    names = runs[0].setup.names
-    with catching(lambda text: say(console, text)) as stopping:
-        for happened in report.watch(happenings, names, console, explain=explain):
-            for (place, _), event in happened.items():
-                if isinstance(event, Diverged):
-                    failed.setdefault(place, event.error)
-                elif place not in failed:
-                    recorders[place].take(event)
+    saved, names = time.perf_counter(), runs[0].setup.tasks.names
+    with (
+        catching(lambda text: say(console, text)) as stopping,
+        watching(names, console, explain=explain) as show_events,
+    ):
+        for happened in rounds([r.setup for r in runs], [r.past.learners for r in runs]):
+            show_events(happened)
+            _take(happened, recorders, failed)
             if len(failed) == len(runs):
                 break
             at_rest = _at_rest(happened, failed.keys())
-            if not at_rest:
-                continue
-            event = next(iter(at_rest.values()))[0]
-            due = _due(saving, event, time.perf_counter() - saved)
-            stop, due = processes.any_of([stopping(), due])
-            if stop or due:
+            due = bool(at_rest) and _due(saving, happened, time.perf_counter() - saved)
+            if at_rest and _save(at_rest, recorders, stopping(), due, spent):
                 saved = time.perf_counter()
-                for place, events in at_rest.items():
-                    recorders[place].save([each.learner for each in events], spent())
-            if stop:
-                processes.first(lambda: _saved(recorders))
-                raise Interrupted
     # In one, so that no process leaves while the first one writes.
-    done = processes.first(
+    done = processes.on_primary(
         lambda: [{} if i in failed else r.finish(spent()) for i, r in enumerate(recorders)]
     )
     return [failed.get(i) or summary for i, summary in enumerate(done)]
+
+
+def _take(
+    happened: Happened, recorders: Sequence[Recorder], failed: dict[int, NonFiniteLoss]
+) -> None:
+    """Notes what happened to each run; one that diverged has no part any more."""
+    for (place, _), event in happened.items():
+        if isinstance(event, Diverged):
+            failed.setdefault(place, event.error)
+        elif place not in failed:
+            recorders[place].take(event)
+
+
+def _save(
+    at_rest: dict[int, list[Learner]],
+    recorders: Sequence[Recorder],
+    stopping: bool,
+    due: bool,
+    spent: Callable[[], list[float]],
+) -> bool:
+    """Saves if it is time, or if any process is to stop; returns whether it did.
+
+    Raises:
+      Interrupted: a process is to stop, and everything is on disk.
+    """
+    stop, due = processes.any_of([stopping, due])
+    if not (stop or due):
+        return False
+    for place, learners in at_rest.items():
+        recorders[place].save(learners, spent())
+    if stop:
+        processes.on_primary(lambda: _saved(recorders))
+        raise Interrupted
+    return True
 
 
 def _saved(recorders: Sequence[Recorder]) -> None:
@@ -102,22 +127,22 @@ def _saved(recorders: Sequence[Recorder]) -> None:
         raise OutputError("interrupted, and the last checkpoint was not written")
 
 
-def _at_rest(
-    happened: Happened, failed: Collection[int]
-) -> dict[int, list[StepsDone | EpochEnded]]:
-    """The events of each run whose learners can be saved now."""
-    found: dict[int, list[StepsDone | EpochEnded]] = {}
+def _at_rest(happened: Happened, failed: Collection[int]) -> dict[int, list[Learner]]:
+    """The learners of each run, where they can be saved now."""
+    found: dict[int, list[Learner]] = {}
     for (place, _), event in happened.items():
         if isinstance(event, StepsDone | EpochEnded) and place not in failed:
-            found.setdefault(place, []).append(event)
+            assert event.learner is not None
+            found.setdefault(place, []).append(event.learner)
     return found
 
 
-def _due(saving: Saving, event: StepsDone | EpochEnded, seconds: float) -> bool:
+def _due(saving: Saving, happened: Happened, seconds: float) -> bool:
+    """Whether it is time to save: after so many seconds, or as so many epochs have ended."""
     if saving.seconds is not None:
         return seconds >= saving.seconds
-    ended = isinstance(event, EpochEnded)
-    return ended and saving.epochs is not None and event.learner.epoch % saving.epochs == 0
+    ended = [event for event in happened.values() if isinstance(event, EpochEnded)]
+    return bool(ended) and saving.epochs is not None and (ended[0].epoch + 1) % saving.epochs == 0
 
 
 def show(summary: dict[str, Any], out: Path, console: Console) -> None:

@@ -90,7 +90,7 @@ def _checked(how: How, configs: Mapping[str, Config], out: Path) -> dict[str, Ru
     """The commands of all runs, if their options can be used."""
     if out == Path():
         raise UsageError("out: empty; name a folder of its own")
-    processes.first(lambda: run_folder.check_free(out, overwrite=False))
+    processes.on_primary(lambda: run_folder.check_free(out, overwrite=False))
     execute.saving_of(how)
     return {
         name: RunCommand(config, how, Place(out / name, resume=out / name))

@@ -171,15 +171,15 @@ def hold_out(task: Task, part: float) -> Task:
 
 
 def as_batch(
-    images: ndarray, labels: ndarray, position: int, first_label: int, *, stream: bool
+    images: ndarray, labels: ndarray, task_index: int, first_label: int, *, stream: bool
 ) -> Data:
-    """Images, labels and the task's position, on the device; streamed images are not."""
+    """Images, labels and the task's task_index, on the device; streamed images are not."""
     if images.dtype != np.uint8:
         images = images.astype(np.float32)
     return {
         "image": images if stream else jnp.asarray(images),
         "label": jnp.asarray(labels, jnp.int32) + first_label,
-        "task": jnp.full(len(labels), position, jnp.int32),
+        "task": jnp.full(len(labels), task_index, jnp.int32),
     }
 
 

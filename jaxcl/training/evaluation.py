@@ -27,19 +27,19 @@ class Evaluation(NamedTuple):
     loss: Float[Array, ""]
 
 
-def evaluate(view: View, position: int, params: Params, data: Data) -> Evaluation:
+def evaluate(view: View, task_index: int, params: Params, data: Data) -> Evaluation:
     """Accuracy and loss of one task.
 
     Tasks that differ in the name of their head alone share a compiled program.
 
     Args:
       view: the network and the pathways of the tasks so far.
-      position: of that task.
+      task_index: of that task.
       params: the whole tree.
       data: ``image`` (bytes), ``label`` and ``task``.
     """
     _, shared, joined = view.setting
-    path = view.routes[place_in(view, position)]
+    path = view.routes[place_in(view, task_index)]
     if joined and not shared:  # the classes of all heads compete
         return _evaluate(view, params, data)
     alone = path._replace(task=task_name(0), head=task_name(0))

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 from jaxcl.core.errors import NonFiniteLoss
 from jaxcl.core.types import Params
 from jaxcl.networks.base import Route
+from jaxcl.training.learner_state import Learner
 
-GENERATOR, TRAIN = "generator", "train"
-"""Phases of a task: its generator learns, then its solver; a warm-up may lie between them."""
+GENERATOR, WARMUP, TRAIN = "generator", "warmup", "train"
+"""Phases of a task: its generator learns, what is new trains alone, everything trains."""
 
 
 class TaskBegan(NamedTuple):
@@ -16,14 +17,14 @@ class TaskBegan(NamedTuple):
 
     Attributes:
       seed: of the run.
-      position: of the task, from 0.
+      task_index: of the task, from 0.
       route: the branches it runs through.
       similarity: layer -> branch -> similarity, as far as it was measured.
       steps: of each epoch that will be trained, warm-up included.
     """
 
     seed: int
-    position: int
+    task_index: int
     route: Route
     similarity: dict[str, dict[str, float]]
     steps: list[int]
@@ -33,17 +34,19 @@ class StepsDone(NamedTuple):
     """Some steps of an epoch are done: for a progress bar.
 
     Attributes:
-      learner: the whole of the run at this moment, a ``jaxcl.learner.state.Learner``; its
-        arrays are gone once the run goes on, so what is to be kept must be copied.
+      learner: the whole of the run at this moment; its arrays are gone once the run goes on,
+        so what is to be kept must be copied.
+      seed: of the run.
+      task_index: of the task, from 0.
       epoch: of this task, from 0.
       step: steps of the epoch that are done.
       loss: mean over the epoch so far.
       rate: steps a second of the latest ones.
     """
 
-    learner: Any
+    learner: Learner
     seed: int
-    position: int
+    task_index: int
     epoch: int
     step: int
     loss: float
@@ -51,10 +54,13 @@ class StepsDone(NamedTuple):
 
 
 class EpochEnded(NamedTuple):
-    """An epoch is over and every task so far was tested.
+    """An epoch is done and every task so far was tested.
 
     Attributes:
-      learner: as in :class:`StepsDone`.
+      learner: the whole of the run at this moment, as in :class:`StepsDone`; None in an event
+        that was read from a file.
+      seed: of the run.
+      task_index: of the task, from 0.
       epoch: of this task, from 0.
       phase: ``"generator"``, ``"warmup"`` or ``"train"``.
       metrics: means over the epoch's steps, under dotted names; ``test_loss``; after the
@@ -63,9 +69,9 @@ class EpochEnded(NamedTuple):
       seconds: training time of the epoch, compilation included.
     """
 
-    learner: Any
+    learner: Learner | None
     seed: int
-    position: int
+    task_index: int
     epoch: int
     phase: str
     metrics: dict[str, float]
@@ -73,32 +79,44 @@ class EpochEnded(NamedTuple):
     seconds: float
 
 
-class SeedEnded(NamedTuple):
-    """All tasks were learned.
+class Growth(NamedTuple):
+    """How the network grew in a run.
 
     Attributes:
-      matrix: [trained up to task][task], percent; None before a task is seen.
-      first: task -> accuracy in percent before its first step.
-      params: the final tree.
-      weights: numbers of parameters: ``total``, ``added``, ``heads``; beside them, where there
-        is one, those of the ``generator``.
-      routes: task -> layer -> the task whose branch it runs through.
-      similarity: task -> layer -> branch's task -> similarity.
-      bytes: task -> size of the loss transform's state as the task ended.
-      seconds: task -> wall time, growth and evaluation included.
-      generator: parameters of what draws images of all tasks; None for a method without one.
+      weights: how many there are: ``total``, ``heads``, ``added`` in branches and columns, and
+        those of a ``generator`` if there is one.
+      routes: task -> layer -> task that the branch was made for.
+      similarity: task -> layer -> task of a branch -> similarity, as far as it was measured.
+    """
+
+    weights: dict[str, int]
+    routes: dict[str, dict[str, str]]
+    similarity: dict[str, dict[str, dict[str, float]]]
+
+
+class SeedEnded(NamedTuple):
+    """All tasks are learned.
+
+    Attributes:
+      seed: of the run.
+      matrix: ``[trained up to task][task]`` accuracies in percent, None before a task
+        was seen.
+      zero_shot_accuracy: task -> accuracy in percent before the first step on it.
+      params: final parameters; None in an event that was read from a file.
+      generator: final parameters of the generator, if there is one.
+      growth: how the network grew.
+      bytes: task -> bytes of the transform's state as it ended.
+      seconds: task -> seconds.
     """
 
     seed: int
     matrix: list[list[float | None]]
-    first: dict[str, float]
-    params: Params
-    weights: dict[str, int]
-    routes: dict[str, dict[str, str]]
-    similarity: dict[str, Any]
+    zero_shot_accuracy: dict[str, float]
+    params: Params | None
+    generator: Params | None
+    growth: Growth
     bytes: dict[str, int]
     seconds: dict[str, float]
-    generator: Params | None = None
 
 
 class Diverged(NamedTuple):
@@ -116,13 +134,27 @@ class Diverged(NamedTuple):
 Event = TaskBegan | StepsDone | EpochEnded | SeedEnded | Diverged
 
 
+def as_line(event: EpochEnded | SeedEnded, names: list[str]) -> dict[str, Any]:
+    """Returns an event as a line of ``metrics.jsonl``, without arrays.
+
+    Args:
+      event: to write down.
+      names: of the tasks.
+    """
+    if isinstance(event, EpochEnded):
+        fields = {name: value for name, value in event._asdict().items() if name != "learner"}
+        return {"event": "epoch", "task": names[event.task_index], **fields}
+    fields = event._replace(params=None, generator=None)._asdict()
+    return {"event": "seed", **fields, "growth": event.growth._asdict()}
+
+
 def events_of(lines: str) -> tuple[list[EpochEnded], list[SeedEnded]]:
-    """The events that the lines of ``metrics.jsonl`` tell of."""
+    """Returns the events that the lines of ``metrics.jsonl`` tell of."""
     epochs, results = [], []
     for line in map(json.loads, lines.splitlines()):
         fields = {name: value for name, value in line.items() if name not in ("event", "task")}
         if line["event"] == "epoch":
             epochs.append(EpochEnded(learner=None, **fields))
         else:
-            results.append(SeedEnded(**fields))
+            results.append(SeedEnded(**{**fields, "growth": Growth(**fields["growth"])}))
     return epochs, results

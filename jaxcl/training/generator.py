@@ -51,7 +51,7 @@ class GanState(NamedTuple):
       average: the running average of the generator's parameters.
       generator_opt: the optimiser's state.
       critic_opt: the optimiser's state.
-      cl: the state of the critic's loss transform.
+      transform_state: the state of the critic's loss transform.
       key: the key of this phase.
     """
 
@@ -61,7 +61,7 @@ class GanState(NamedTuple):
     average: Params
     generator_opt: PyTree
     critic_opt: PyTree
-    cl: PyTree
+    transform_state: PyTree
     key: PRNGKey
 
 
@@ -118,11 +118,11 @@ def make_iteration(program: GanProgram) -> Iteration:
     def scores(critic: Params, batch: Batch) -> Array:
         return gan.criticise(critic, batch[REAL])
 
-    def total(critic: Params, cl: PyTree, batch: Batch, key: PRNGKey):
+    def total(critic: Params, transform_state: PyTree, batch: Batch, key: PRNGKey):
         both = gan.criticise(critic, jnp.concatenate([batch[REAL], batch[FAKE]]))
         loss = critic_loss(both[:n], both[n:])
         context = Context(critic, both[:n], batch, stream(key, "transform"), scores)
-        whole, metrics = program.transform.apply(loss, cl, context)
+        whole, metrics = program.transform.apply(loss, transform_state, context)
         return whole, {"critic": whole, "wasserstein": -loss, **metrics}
 
     def improve(params: Params, opt: PyTree, gradient: Params) -> tuple[Params, PyTree]:
@@ -140,7 +140,9 @@ def make_iteration(program: GanProgram) -> Iteration:
         def critic_step(carry, own_and_fake):
             (critic, opt), (own, fake) = carry, own_and_fake
             batch = {REAL: draw(mixture, stream(own, "draw"), n), FAKE: fake}
-            gradient, metrics = jax.grad(total, has_aux=True)(critic, state.cl, batch, own)
+            gradient, metrics = jax.grad(total, has_aux=True)(
+                critic, state.transform_state, batch, own
+            )
             return improve(critic, opt, gradient), metrics
 
         (critic, critic_opt), metrics = jax.lax.scan(
@@ -156,7 +158,7 @@ def make_iteration(program: GanProgram) -> Iteration:
         average = jax.tree.map(lambda a, g: decay * a + (1 - decay) * g, state.average, generator)
         metrics = jax.tree.map(lambda values: values[-1], metrics)
         done = state.step + 1, generator, critic, average, generator_opt, critic_opt
-        return GanState(*done, state.cl, state.key), {"loss": loss, **metrics}
+        return GanState(*done, state.transform_state, state.key), {"loss": loss, **metrics}
 
     return iteration
 

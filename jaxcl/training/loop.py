@@ -5,8 +5,9 @@ from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax import tree_util
 
-from jaxcl.core.types import Array, Int, Metrics
+from jaxcl.core.types import Array, Int, Metrics, PyTree
 
 State = TypeVar("State")
 OneStep = Callable[[State, Array], tuple[State, Metrics]]
@@ -54,3 +55,10 @@ def run_loop(
         return state, Totals(jax.tree.map(jnp.add, totals.sums, metrics), bad)
 
     return jax.lax.fori_loop(first, last, body, (state, totals))
+
+
+def means(sums: PyTree, steps: int) -> dict[str, float]:
+    """Sums of nested metrics as means under dotted names."""
+    leaves = tree_util.tree_leaves_with_path(sums)
+    name = {"simple": True, "separator": "."}
+    return {tree_util.keystr(path, **name): float(x) / steps for path, x in leaves}

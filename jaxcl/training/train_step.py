@@ -48,7 +48,7 @@ class TrainState(NamedTuple):
       params: the leaves that train, None elsewhere.
       frozen: the others, None where ``params`` has a leaf.
       opt: the optimiser's state.
-      cl: the loss transform's state.
+      transform_state: the loss transform's state.
       key: the key of this phase.
     """
 
@@ -56,7 +56,7 @@ class TrainState(NamedTuple):
     params: Params
     frozen: Params
     opt: PyTree
-    cl: PyTree
+    transform_state: PyTree
     key: PRNGKey
 
 
@@ -83,7 +83,7 @@ def start_phase(
     optimizer: optax.GradientTransformation,
     params: Params,
     mask: PyTree,
-    cl: PyTree,
+    transform_state: PyTree,
     key: PRNGKey,
     kept: PyTree | None = None,
 ) -> TrainState:
@@ -93,7 +93,7 @@ def start_phase(
       optimizer: an optax transformation.
       params: the whole tree.
       mask: Python booleans, which leaves train.
-      cl: the transform's state.
+      transform_state: the transform's state.
       key: randomness of the phase.
       kept: an earlier state of the optimiser to go on with; a fresh one if None.
     """
@@ -101,7 +101,7 @@ def start_phase(
     zero = jnp.zeros((), jnp.int32)
     opt = optimizer.init(trained)
     opt = opt if kept is None else regrow(kept, opt)
-    return TrainState(zero, trained, frozen, opt, cl, key)
+    return TrainState(zero, trained, frozen, opt, transform_state, key)
 
 
 def make_step(program: Program) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
@@ -124,7 +124,7 @@ def make_step(program: Program) -> Callable[[TrainState, Batch], tuple[TrainStat
 
         def transformed(loss: Scalar, outputs: Outputs, trained: Params):
             here = context._replace(params=merge(trained, state.frozen), outputs=outputs)
-            return program.transform.apply(loss, state.cl, here)
+            return program.transform.apply(loss, state.transform_state, here)
 
         # The network is differentiated once: its pullback is linear, and where a
         # transform adds a function of the weights alone, both pulls are the same.
@@ -140,9 +140,11 @@ def make_step(program: Program) -> Callable[[TrainState, Batch], tuple[TrainStat
         params = optax.apply_updates(state.params, change)
         context = context._replace(outputs=outputs)
         done = Step(state.params, params, gradient, pull(slope)[0], context)
-        cl = program.transform.update(state.cl, done)
+        transform_state = program.transform.update(state.transform_state, done)
         metrics = {"loss": total, "new_loss": loss, **metrics}
-        return TrainState(state.step + 1, params, state.frozen, opt, cl, state.key), metrics
+        return TrainState(
+            state.step + 1, params, state.frozen, opt, transform_state, state.key
+        ), metrics
 
     return step
 

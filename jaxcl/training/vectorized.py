@@ -18,14 +18,13 @@ import numpy as np
 from jaxcl.core import processes
 from jaxcl.core.sharding import SEED, along, replicated, size
 from jaxcl.core.types import Array, Int, PyTree
-from jaxcl.training.events import Event
 from jaxcl.training.loop import Totals
 
 Run = Callable[..., tuple[PyTree, Totals]]
 """(program, state, totals, *data, first, last) -> (state, totals), compiled."""
 
 
-class Work(NamedTuple):
+class StepRequest(NamedTuple):
     """Steps ``first`` to ``last - 1`` of an epoch, as a network asks for them.
 
     Attributes:
@@ -47,7 +46,7 @@ class Work(NamedTuple):
     last: np.int32
 
 
-class Done(NamedTuple):
+class StepResult(NamedTuple):
     """The answer.
 
     Attributes:
@@ -63,12 +62,12 @@ class Done(NamedTuple):
     share: float
 
 
-Asking = Generator[Event | Work, Done | None, Any]
-"""What a network is here: it says what happens, and asks for steps."""
+Lane = Generator[Any, StepResult | None, Any]
+"""What a network is here: it yields events, and requests for steps."""
 Name = TypeVar("Name", bound=Hashable)
 
 
-def in_lockstep(lanes: Mapping[Name, Asking]) -> Iterator[dict[Name, Event]]:
+def run_vectorized(lanes: Mapping[Name, Lane]) -> Iterator[dict[Name, Any]]:
     """Trains networks that have as many epochs and steps side by side.
 
     Args:
@@ -80,8 +79,8 @@ def in_lockstep(lanes: Mapping[Name, Asking]) -> Iterator[dict[Name, Event]]:
     """
     found = {name: _next(lane) for name, lane in lanes.items()}
     while any(each is not None for each in found.values()):
-        works = {name: each for name, each in found.items() if isinstance(each, Work)}
-        events = {n: x for n, x in found.items() if not (x is None or isinstance(x, Work))}
+        works = {name: each for name, each in found.items() if isinstance(each, StepRequest)}
+        events = {n: x for n, x in found.items() if not (x is None or isinstance(x, StepRequest))}
         if events:
             yield events
         answers = dict.fromkeys(events) if events else _made(works)
@@ -89,14 +88,14 @@ def in_lockstep(lanes: Mapping[Name, Asking]) -> Iterator[dict[Name, Event]]:
             found[name] = _next(lanes[name], answer)
 
 
-def _next(lane: Asking, answer: Done | None = None) -> Event | Work | None:
+def _next(lane: Lane, answer: StepResult | None = None) -> Any:
     try:
         return lane.send(answer)
     except StopIteration:
         return None
 
 
-def _made(works: Mapping[Name, Work]) -> dict[Name, Done]:
+def _made(works: Mapping[Name, StepRequest]) -> dict[Name, StepResult]:
     """The answers; networks on the same route with the same shapes are one program."""
     groups: dict[Any, list[Name]] = {}
     for name, work in works.items():
@@ -108,13 +107,14 @@ def _made(works: Mapping[Name, Work]) -> dict[Name, Done]:
     for names in groups.values():
         made |= dict(zip(names, _together([works[n] for n in names]), strict=True))
     jax.block_until_ready(made)
-    seconds = processes.of_first(time.perf_counter() - began)  # it decides what is asked next
+    seconds = processes.broadcast(time.perf_counter() - began)  # it decides what is asked next
     return {
-        n: Done(state, totals, seconds, seconds / len(works)) for n, (state, totals) in made.items()
+        n: StepResult(state, totals, seconds, seconds / len(works))
+        for n, (state, totals) in made.items()
     }
 
 
-def _together(works: Sequence[Work]) -> Sequence[tuple[PyTree, Totals]]:
+def _together(works: Sequence[StepRequest]) -> Sequence[tuple[PyTree, Totals]]:
     """What a group of networks that differ in nothing but numbers has made."""
     run, program, _, _, _, first, last = works[0]
     if len(works) == 1:
@@ -151,8 +151,8 @@ def run_stacked(
     Along the mesh's axis ``seed`` networks are dealt out: no device waits for another.
 
     Args:
-      run: as in :class:`Work`.
-      program: as in :class:`Work`.
+      run: as in :class:`StepRequest`.
+      program: as in :class:`StepRequest`.
       tree: structure of the data.
       shared: which of its leaves is one array for all of them.
       states: of each network.

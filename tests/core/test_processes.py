@@ -148,8 +148,8 @@ def test_an_environment_that_says_half_of_it_is_refused(monkeypatch):
 
 
 def test_one_process_agrees_with_itself():
-    assert processes.primary()
-    assert not processes.several()
-    assert processes.first(lambda: ("anything", 1)) == ("anything", 1)
+    assert processes.is_primary()
+    assert not processes.is_multiprocess()
+    assert processes.on_primary(lambda: ("anything", 1)) == ("anything", 1)
     assert processes.any_of([True, False]) == [True, False]
-    assert processes.of_first(0.1) == 0.1
+    assert processes.broadcast(0.1) == 0.1

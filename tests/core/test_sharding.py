@@ -44,7 +44,11 @@ def test_sharing_a_batch_changes_nothing(method, tasks):
     (alone,) = ended(tasks, method=method)
     (shared,) = ended(tasks, "data=8", method=method)
     chex.assert_trees_all_close(alone.params, shared.params, rtol=0, atol=1e-5)
-    assert (alone.matrix, alone.routes, alone.bytes) == (shared.matrix, shared.routes, shared.bytes)
+    assert (alone.matrix, alone.growth.routes, alone.bytes) == (
+        shared.matrix,
+        shared.growth.routes,
+        shared.bytes,
+    )
 
 
 @pytest.mark.slow
@@ -104,7 +108,7 @@ def test_large_parameters_are_split_where_the_mesh_says_so(tasks):
     with sharding.on_mesh("model=4,data=2", 1):
         for event in run(configured(**SETTINGS | settings), tasks):
             if isinstance(event, StepsDone):
-                state = event.learner.state
+                state = event.learner.phase.train
                 places = {k: state.params["fc1"][k].sharding.spec for k in ("w", "b")}
             if isinstance(event, SeedEnded):
                 split = event
@@ -127,7 +131,9 @@ def test_a_run_goes_on_with_another_number_of_devices(before, after, tasks):
     setting = configured(**SETTINGS | settings)
     with sharding.on_mesh(before, 1):
         events = run(setting, tasks)
-        cut = next(e for e in events if isinstance(e, StepsDone) and (e.position, e.step) == (1, 1))
+        cut = next(
+            e for e in events if isinstance(e, StepsDone) and (e.task_index, e.step) == (1, 1)
+        )
         saved = take_all([cut.learner])
     with sharding.on_mesh(after, 1):
         setup = set_up(setting, tasks)

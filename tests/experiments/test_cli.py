@@ -8,7 +8,7 @@ import pytest
 
 from jaxcl.core.errors import UsageError
 from jaxcl.experiments.cli import ranges
-from jaxcl.experiments.options import run_tyro
+from jaxcl.experiments.words import run_tyro
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from given import configured
 from jaxcl.growth import task_similarity
 from jaxcl.growth.task_similarity import SIMILARITIES, images_as_rows, positions_as_rows
 from jaxcl.learner.build import set_up
-from jaxcl.learner.reference_network import second_net
 from jaxcl.learner.seed_loop import run
 from jaxcl.learner.state import new_learner, task_data
+from jaxcl.learner.task_comparison import train_reference
 from jaxcl.learner.task_loop import begin
 from jaxcl.training.events import SeedEnded, TaskBegan
 
@@ -36,7 +36,9 @@ def test_each_similarity_decides_what_is_shared(name, tasks):
         config = configured(**SETTINGS, similarity=name, threshold=threshold)
         events = list(run(config, tasks))
         began[threshold] = [e for e in events if isinstance(e, TaskBegan)][1]
-        routes[threshold] = next(e for e in events if isinstance(e, SeedEnded)).routes["sides"]
+        routes[threshold] = next(e for e in events if isinstance(e, SeedEnded)).growth.routes[
+            "sides"
+        ]
     measured = began[0.0].similarity
     assert set(measured) == {"conv1", "conv2"}
     assert measured == began[1.0].similarity
@@ -60,15 +62,15 @@ def test_moments_of_the_same_images_are_fully_alike(tasks):
 def test_a_second_network_learns_the_new_task_alone(how, tasks):
     setup = set_up(configured(**SETTINGS), tasks)
     learner = begin(setup, new_learner(setup, 0), task_data(setup, 0))
-    later = learner._replace(position=1)
-    before = jax.tree.map(np.array, learner.params)
-    begins = learner.routes[0].route if how == "copy" else None
-    params, route = second_net(setup, later, begins)
-    chex.assert_trees_all_equal(learner.params, before)  # the run's own weights stay
+    later = learner.changed(task_index=1)
+    before = jax.tree.map(np.array, learner.model.params)
+    begins = learner.model.routes[0].route if how == "copy" else None
+    params, route = train_reference(setup, later, begins)
+    chex.assert_trees_all_equal(learner.model.params, before)  # the run's own weights stay
     assert list(params["heads"]) == ["t01"]
     assert params["heads"]["t01"]["w"].shape[1] == 4
     assert route == (("t00",) * 2 if how == "copy" else ("t01",) * 2)
-    again, _ = second_net(setup, later, begins)
+    again, _ = train_reference(setup, later, begins)
     chex.assert_trees_all_equal(params, again)
     kept = np.asarray(before["conv1"]["t00"]["w"])
     moved = np.abs(np.asarray(params["conv1"][route[0]]["w"]) - kept).max()

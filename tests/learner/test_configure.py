@@ -82,7 +82,7 @@ def test_a_setting_that_nothing_here_has_is_refused(settings, message):
     ("settings", "message"),
     [
         ({"method": "er", "storage": "ring"}, "storage: without --buffer it means nothing"),
-        ({"method": "select", "second": "scratch"}, "second: without --similarity cka, rsa"),
+        ({"method": "select", "reference": "scratch"}, "reference: without --similarity cka, rsa"),
         ({"method": "lwf", "heads": "full"}, "heads: the task setting has no --heads"),
         ({"method": "pnn", "net": "mlp", "initial": "uniform"}, "initial: pnn starts from he"),
         ({"method": "split", "scenario": "split-digits"}, "net: mlp has no layer"),

@@ -156,13 +156,13 @@ def test_generator_and_solver_learn_from_the_same_images(scratch, tasks):
     setup = set_up(configured(method="dgr", **settings), tasks[:2])
     before, compared = None, 0
     for event in go_on(setup):
-        if isinstance(event, StepsDone) and event.position == 1 and event.epoch == 0:
-            again = scholar.imagine(setup, event.learner._replace(generator=before))
-            given = event.learner.cl["replay"].memory["image"]
+        if isinstance(event, StepsDone) and event.task_index == 1 and event.epoch == 0:
+            again = scholar.imagine(setup, event.learner.changed(generator=before))
+            given = event.learner.transform_state["replay"].memory["image"]
             np.testing.assert_array_equal(again, given)
             compared += 1
-        elif isinstance(event, EpochEnded) and event.position == 0:
-            before = jax.tree.map(jnp.copy, event.learner.generator)
+        elif isinstance(event, EpochEnded) and event.task_index == 0:
+            before = jax.tree.map(jnp.copy, event.learner.model.generator)
     assert compared
 
 

@@ -64,21 +64,26 @@ def test_every_method_learns_what_can_be_learned(method, net, pair, make_task):
     kinds = [type(event) for event in events if not isinstance(event, StepsDone)]
     epochs = kinds.count(EpochEnded) // 2
     assert kinds == [*[TaskBegan, *[EpochEnded] * epochs] * 2, SeedEnded]
-    assert set(ended.routes) == set(ended.similarity) == set(ended.seconds) == {"bars", "sides"}
+    assert (
+        set(ended.growth.routes)
+        == set(ended.growth.similarity)
+        == set(ended.seconds)
+        == {"bars", "sides"}
+    )
     layers = {"conv1": "bars", "conv2": "bars"} if net == "cnn" else {}
     if METHODS[method].columns:
-        assert ended.routes == {name: {"column": name} for name in ("bars", "sides")}
+        assert ended.growth.routes == {name: {"column": name} for name in ("bars", "sides")}
         return
-    assert ended.routes["bars"] == layers
+    assert ended.growth.routes["bars"] == layers
     if method == "split":
-        assert ended.routes["sides"] == {"conv1": "sides", "conv2": "sides"}
-        assert ended.weights["added"] == 19_392
+        assert ended.growth.routes["sides"] == {"conv1": "sides", "conv2": "sides"}
+        assert ended.growth.weights["added"] == 19_392
     elif method != "select":
-        assert ended.routes["sides"] == layers
-        assert ended.weights["added"] == 0
+        assert ended.growth.routes["sides"] == layers
+        assert ended.growth.weights["added"] == 0
     generator = {} if ended.generator is None else {"generator": count(ended.generator)}
     made = set_up(configured(method=method, **SETTINGS | settings), pair).net
-    assert ended.weights == {**weights(made, ended.params), **generator}
+    assert ended.growth.weights == {**weights(made, ended.params), **generator}
     assert bool(generator) == (configured(method=method).generator is not None)
 
 
@@ -86,7 +91,7 @@ def test_every_method_learns_what_can_be_learned(method, net, pair, make_task):
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(pair):
     a, b = (result(pair, method="select") for _ in range(2))
     chex.assert_trees_all_equal(a.params, b.params)
-    assert (a.matrix, a.similarity) == (b.matrix, b.similarity)
+    assert (a.matrix, a.growth.similarity) == (b.matrix, b.growth.similarity)
     both = [e for e in finish(pair, method="select", seeds=(1, 0)) if isinstance(e, SeedEnded)]
     chex.assert_trees_all_equal(both[1].params, a.params)
     assert np.any(both[0].params["fc1"]["w"] != a.params["fc1"]["w"])
@@ -155,7 +160,7 @@ def test_strength_zero_is_fine_tuning(pair):
 
 def test_nothing_old_moves_in_a_warm_up(pair):
     events = finish(pair, method="lwf", warmup_epochs=3, epochs=1, **PLAIN)
-    phases = [(e.position, e.phase) for e in events if isinstance(e, EpochEnded)]
+    phases = [(e.task_index, e.phase) for e in events if isinstance(e, EpochEnded)]
     assert phases == [(0, "train"), *[(1, "warmup")] * 3, (1, "train")]
     accuracies = [e.accuracy["bars"] for e in events if isinstance(e, EpochEnded)]
     assert accuracies[0] == accuracies[1] == accuracies[3]
@@ -170,7 +175,7 @@ def test_warm_up_trains_what_is_new_alone(pair):
         configured(**SETTINGS | {"method": "split", "warmup_epochs": 1, "epochs": 1}), pair
     )
     taken = [
-        (event.phase, jax.tree.map(np.array, event.learner.params))
+        (event.phase, jax.tree.map(np.array, event.learner.model.params))
         for event in events
         if isinstance(event, EpochEnded)
     ]
@@ -192,8 +197,8 @@ def test_later_tasks_have_a_rate_of_their_own(kept, pair):
     taken = {}
     for event in run(configured(**SETTINGS | settings), pair):
         if isinstance(event, EpochEnded):
-            copied = jax.tree.map(np.array, event.learner.params)
-            taken[event.position, event.epoch] = copied
+            copied = jax.tree.map(np.array, event.learner.model.params)
+            taken[event.task_index, event.epoch] = copied
     shared = {at: params["fc1"]["w"] for at, params in taken.items()}
     heads = {at: params["heads"]["t01"]["w"] for at, params in taken.items() if at[0]}
     assert np.abs(shared[0, 1] - shared[0, 0]).max() > 1e-3
@@ -208,8 +213,8 @@ def test_the_rate_falls_like_half_a_cosine_after_the_warm_up(pair):
     rates: dict[int, list[float]] = {}
     for event in run(configured(**SETTINGS | settings), pair):
         if isinstance(event, EpochEnded):
-            rate = event.learner.state.opt.hyperparams["learning_rate"]
-            rates.setdefault(event.position, []).append(float(rate))
+            rate = event.learner.phase.train.opt.hyperparams["learning_rate"]
+            rates.setdefault(event.task_index, []).append(float(rate))
     falling = np.array([1, (2 + 2**0.5) / 4, 0.5, (2 - 2**0.5) / 4])
     np.testing.assert_allclose(rates[0], 8e-3 * falling, rtol=1e-6)
     np.testing.assert_allclose(rates[1], [8e-3, *(4e-3 * falling)], rtol=1e-6)
@@ -223,7 +228,7 @@ def test_joint_trains_on_all_tasks(pair):
 @pytest.mark.usefixtures("small_cnn")
 def test_select_at_the_ends_of_the_threshold(pair):
     shared = result(pair, method="select", threshold=0.0)
-    assert shared.weights["added"] == 0
+    assert shared.growth.weights["added"] == 0
     chex.assert_trees_all_equal(shared.params, result(pair, method="lwf").params)
     apart = result(pair, method="select", threshold=1.0)
     chex.assert_trees_all_equal(apart.params, result(pair, method="split").params)

@@ -64,7 +64,11 @@ def test_going_on_from_any_moment_gives_the_same_bits(method, net, tasks):
         assert [e.seed for e in again] == [e.seed for e in left]
         for a, b in zip(again, left, strict=True):
             chex.assert_trees_all_equal(a.params, b.params)
-            assert (a.matrix, a.routes, a.similarity) == (b.matrix, b.routes, b.similarity)
+            assert (a.matrix, a.growth.routes, a.growth.similarity) == (
+                b.matrix,
+                b.growth.routes,
+                b.growth.similarity,
+            )
 
 
 @pytest.mark.slow
@@ -78,9 +82,9 @@ def test_going_on_from_any_moment_of_a_generator(keep, tasks, monkeypatch):
         events.append(event)
         if isinstance(event, StepsDone | EpochEnded):
             taken.append(host(snapshot.take(event.learner)))
-            found = jax.tree.map(np.array, event.learner.gan._replace(key=None))
+            found = jax.tree.map(np.array, event.learner.phase.gan._replace(key=None))
             again = snapshot.restore(setup, taken[-1])
-            chex.assert_trees_all_equal(found, again.gan._replace(key=None))
+            chex.assert_trees_all_equal(found, again.phase.gan._replace(key=None))
     for snap in taken[::3]:
         ended = list(go_on(setup, [snapshot.restore(setup, snap)]))[-1]
         chex.assert_trees_all_equal(ended.params, events[-1].params)
@@ -90,16 +94,16 @@ def test_going_on_from_any_moment_of_a_generator(keep, tasks, monkeypatch):
 @pytest.mark.usefixtures("small_cnn")
 def test_taking_and_restoring_are_inverse(tasks):
     setup = set_up(configured(method="split", **SETTINGS), tasks)
-    second = (e for e in go_on(setup) if isinstance(e, StepsDone) and e.position == 1)
+    second = (e for e in go_on(setup) if isinstance(e, StepsDone) and e.task_index == 1)
     present = next(second).learner
     last = snapshot.take(present)
     assert last.arrays["seen/conv2/t00/covariance"].dtype == np.float64
-    assert last.arrays["cl/distill/responses/t00"].shape == (60, 3)
+    assert last.arrays["transform_state/distill/responses/t00"].shape == (60, 3)
     restored = snapshot.restore(setup, host(last))
     # Keys are derived again, not stored.
-    keys = (jax.random.key_data(x.state.key).tolist() for x in (restored, present))
+    keys = (jax.random.key_data(x.phase.train.key).tolist() for x in (restored, present))
     assert next(keys) == next(keys)
-    assert int(restored.state.step) == int(present.state.step) > 0
+    assert int(restored.phase.train.step) == int(present.phase.train.step) > 0
     again = snapshot.take(restored)
     assert json.dumps(again.meta) == json.dumps(last.meta)
     chex.assert_trees_all_equal(again.arrays, last.arrays)
@@ -131,8 +135,10 @@ def test_rebuild_finds_every_container_again():
 def test_what_a_penalty_knows_is_kept(tasks):
     settings = SETTINGS | {"net": "mlp", "hidden": (4,), "setting": "task", "epochs": 1}
     setup = set_up(configured(method="ewc", **settings), tasks)
-    present = next(e for e in go_on(setup) if isinstance(e, EpochEnded) and e.position == 1).learner
+    present = next(
+        e for e in go_on(setup) if isinstance(e, EpochEnded) and e.task_index == 1
+    ).learner
     restored = snapshot.restore(setup, host(snapshot.take(present)))
-    assert float(restored.cl["ewc"].importance["fc1"]["w"].max()) > 0
-    chex.assert_trees_all_equal(restored.cl, present.cl)
-    chex.assert_trees_all_equal(restored.state.cl, present.cl)
+    assert float(restored.transform_state["ewc"].importance["fc1"]["w"].max()) > 0
+    chex.assert_trees_all_equal(restored.transform_state, present.transform_state)
+    chex.assert_trees_all_equal(restored.phase.train.transform_state, present.transform_state)

@@ -97,9 +97,9 @@ def test_the_new_task_has_an_equal_share_or_that_which_is_given(tasks):
 def test_a_seed_decides_the_first_weights_and_the_keys_of_every_task(tasks):
     setup = made(tasks)
     one, again, other = (new_learner(setup, seed) for seed in (0, 0, 1))
-    chex.assert_trees_all_equal(one.params, again.params)
-    assert np.all(one.params["fc1"]["w"] != other.params["fc1"]["w"])
-    keys = [task_key(x._replace(position=k)) for x in (one, other) for k in range(3)]
+    chex.assert_trees_all_equal(one.model.params, again.model.params)
+    assert np.all(one.model.params["fc1"]["w"] != other.model.params["fc1"]["w"])
+    keys = [task_key(x.changed(task_index=k)) for x in (one, other) for k in range(3)]
     assert len({tuple(jax.random.key_data(key).tolist()) for key in keys}) == 6
 
 
@@ -119,19 +119,21 @@ def test_rows_come_in_another_order_in_every_epoch_of_every_task(tasks, monkeypa
 def test_steps_of_adam_are_counted_on_where_its_state_is_kept(keep, counts, tasks):
     config = configured(method="finetune", keep_optimizer=keep, **SETTINGS)
     ended = (event for event in run(config, tasks) if isinstance(event, EpochEnded))
-    found = [int(event.learner.state.opt.inner_state[0].count) for event in ended]
+    found = [int(event.learner.phase.train.opt.inner_state[0].count) for event in ended]
     assert found == counts
 
 
 def test_responses_are_those_of_the_network_before_the_task(tasks):
     setup = made(tasks, method="lwf")
     first = begin(setup, new_learner(setup, 0), task_data(setup, 0))
-    assert first.cl["distill"].responses == {}
+    assert first.transform_state["distill"].responses == {}
     data = task_data(setup, 1)
-    second = begin(setup, first._replace(position=1), data)
-    assert list(second.params["heads"]) == ["t00", "t01"]
-    expected = forward(View(setup.net, first.routes, setup.setting))(first.params, data)
-    chex.assert_trees_all_close(second.cl["distill"].responses, expected, rtol=1e-5, atol=1e-6)
+    second = begin(setup, first.changed(task_index=1), data)
+    assert list(second.model.params["heads"]) == ["t00", "t01"]
+    expected = forward(View(setup.net, first.model.routes, setup.setting))(first.model.params, data)
+    chex.assert_trees_all_close(
+        second.transform_state["distill"].responses, expected, rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(("given", "factor"), [(False, 1), (True, 9)])

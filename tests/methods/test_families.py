@@ -66,7 +66,7 @@ def test_an_older_column_is_not_touched(net, tasks):
     chex.assert_trees_all_equal(one.params["column"]["t00"], two.params["column"]["t00"])
     chex.assert_trees_all_equal(one.params["heads"]["t00"], two.params["heads"]["t00"])
     assert two.matrix[1][0] == two.matrix[0][0] == one.matrix[0][0]
-    assert two.weights["added"] + two.weights["heads"] > one.weights["total"]
+    assert two.growth.weights["added"] + two.growth.weights["heads"] > one.growth.weights["total"]
     assert "side" in two.params["heads"]["t01"]
 
 
@@ -96,7 +96,7 @@ def test_so_many_iterations_are_so_many_steps(tasks):
     )
     assert events[0].steps == [51, 51, 8]  # three a pass; 17 passes are the fewest with 50 steps
     steps = [event for event in events if type(event).__name__ == "StepsDone"]
-    assert int(steps[-1].learner.state.step) == 110
+    assert int(steps[-1].learner.phase.train.step) == 110
 
 
 def test_the_state_of_a_penalty_does_not_grow_with_the_tasks(tasks):
@@ -108,7 +108,7 @@ def test_accuracy_before_the_first_step(tasks):
     ended = result(
         [*tasks[:1], tasks[0]._replace(name="again")], "finetune", setting="domain", epochs=6
     )
-    assert ended.first["again"] == ended.matrix[0][0] >= 95
+    assert ended.zero_shot_accuracy["again"] == ended.matrix[0][0] >= 95
 
 
 @pytest.mark.parametrize("settings", [{"method": "der"}, {"method": "er", "buffer": 9}])

@@ -58,7 +58,7 @@ def test_what_trains_is_one_of_the_rules():
         ("lwf", {"temperature": float("nan")}, "temperature: nan is not positive"),
         ("lwf", {"strength": float("inf")}, "strength: too large"),
         ("select", {"threshold": 1.1}, r"threshold: 1.1 is outside \[0, 1\]"),
-        ("split", {"second": "scratch"}, "second: without --similarity cka, rsa"),
+        ("split", {"reference": "scratch"}, "reference: without --similarity cka, rsa"),
     ],
 )
 def test_ranges_stand_where_a_field_is_declared(kind, settings, message):

@@ -117,7 +117,7 @@ def test_branches_may_differ_between_points(tasks):
     settings = {"net": "cnn", "method": "select", "epochs": 1, "batch_size": 30}
     configs = [configured(**settings, together=1, threshold=t) for t in (0.0, 1.0)]
     found = side_by_side(configs, tasks)
-    shared, split = (found[place, 0].routes["sides"] for place in (0, 1))
+    shared, split = (found[place, 0].growth.routes["sides"] for place in (0, 1))
     assert set(shared.values()) == {"bars"}
     assert set(split.values()) == {"sides"}
 

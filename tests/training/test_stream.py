@@ -68,7 +68,7 @@ def test_a_run_goes_on_to_the_bit(tasks, small):
     setup = set_up(configured(**SETTINGS, method="lwf"), tasks, stream=True)
     cuts = []
     for event in go_on(setup):
-        if isinstance(event, StepsDone) and event.position == 1 and event.step % 4:
+        if isinstance(event, StepsDone) and event.task_index == 1 and event.step % 4:
             cuts.append(take_all([event.learner]))
         elif isinstance(event, SeedEnded):
             whole = event

@@ -54,9 +54,11 @@ def second_task(transform, params, data, mask=trains_second, optimizer=None, rou
     program = Program(view(routes), (1,), transform, optimizer or adam(1e-2))
     params = jax.tree.map(jnp.copy, params)
     task = TaskData(data, forward(view(OLD)))
-    cl = transform.end_task(transform.init(params), params, task, key)
-    cl = transform.begin_task(cl, params, task, key)
-    return program, start_phase(program.optimizer, params, leaf_mask(params, mask), cl, key)
+    transform_state = transform.end_task(transform.init(params), params, task, key)
+    transform_state = transform.begin_task(transform_state, params, task, key)
+    return program, start_phase(
+        program.optimizer, params, leaf_mask(params, mask), transform_state, key
+    )
 
 
 def steps(program, state, data, bounds=((0, 6),), batch=4):
@@ -146,10 +148,12 @@ def test_update_sees_every_step(params, data):
     start = jax.tree.map(jnp.copy, state.params)
     one, _ = steps(program, state, data, bounds=((0, 1),))
     distance = jax.tree.map(lambda a, b: jnp.sum((a - b) ** 2), one.params, start)
-    assert int(one.cl["path"]["count"]) == 1
-    np.testing.assert_allclose(one.cl["path"]["moved"], sum(jax.tree.leaves(distance)), rtol=1e-5)
+    assert int(one.transform_state["path"]["count"]) == 1
+    np.testing.assert_allclose(
+        one.transform_state["path"]["moved"], sum(jax.tree.leaves(distance)), rtol=1e-5
+    )
     program, state = second_task(chain(path=path), params, data, optimizer=optax.sgd(0.1))
-    assert int(steps(program, state, data)[0].cl["path"]["count"]) == 6
+    assert int(steps(program, state, data)[0].transform_state["path"]["count"]) == 6
 
 
 def test_the_loss_uses_each_examples_own_head():
@@ -250,7 +254,7 @@ def test_a_step_tells_the_gradient_of_the_plain_loss_from_that_of_the_whole(key)
 
     plain = jax.jit(jax.grad(loss))(params)
     total = jax.tree.map(jnp.add, plain, params)
-    chex.assert_trees_all_close(after.cl, (plain, total), rtol=1e-4, atol=1e-6)
+    chex.assert_trees_all_close(after.transform_state, (plain, total), rtol=1e-4, atol=1e-6)
     moved = jax.tree.map(lambda w, g: w - 0.1 * g, params, total)
     chex.assert_trees_all_close(after.params, moved, rtol=1e-4, atol=1e-6)
 

@@ -15,7 +15,7 @@ from jaxcl.learner.seed_loop import go_on, rounds, run
 from jaxcl.training import vectorized
 from jaxcl.training.events import EpochEnded, SeedEnded, StepsDone, TaskBegan
 from jaxcl.training.loop import Totals
-from jaxcl.training.vectorized import Work, in_lockstep
+from jaxcl.training.vectorized import StepRequest, run_vectorized
 
 SETTINGS = {"epochs": 1, "batch_size": 20, "lr": 2e-2, "optimizer": "sgd", "probe": 40}
 SETTINGS |= {"generator_steps": 3, "generator_batch": 8, "generated": 40, "net": "mlp"}
@@ -44,7 +44,12 @@ def test_seeds_that_run_together_end_as_they_do_alone(method, tasks):
     assert [e.seed for e in together] == [3, 0, 7]
     for a, b in zip(alone, together, strict=True):
         chex.assert_trees_all_close(a.params, b.params, rtol=0, atol=1e-5)
-        assert (a.seed, a.matrix, a.routes, a.bytes) == (b.seed, b.matrix, b.routes, b.bytes)
+        assert (a.seed, a.matrix, a.growth.routes, a.bytes) == (
+            b.seed,
+            b.matrix,
+            b.growth.routes,
+            b.bytes,
+        )
     assert np.any(together[0].params["fc1"]["w"] != together[1].params["fc1"]["w"])
 
 
@@ -55,7 +60,7 @@ def test_seeds_with_adam_take_the_same_first_steps(tasks):
     for together in (1, 3):
         events = run(configured(**settings, together=together), tasks)
         steps = (event for event in events if isinstance(event, StepsDone))
-        found.append(jax.tree.map(np.array, next(steps).learner.params))
+        found.append(jax.tree.map(np.array, next(steps).learner.model.params))
     chex.assert_trees_all_close(found[0], found[1], rtol=0, atol=1e-5)
 
 
@@ -65,7 +70,7 @@ def test_seeds_with_a_network_that_grows_take_the_same_routes(tasks):
     settings = {"net": "cnn", "method": "select", "epochs": 1, "threshold": 0.99}
     alone, together = (ended(tasks, **settings, together=n) for n in (1, 3))
     for a, b in zip(alone, together, strict=True):
-        assert a.routes == b.routes
+        assert a.growth.routes == b.growth.routes
         chex.assert_trees_all_close(a.params, b.params, rtol=0, atol=1e-4)
 
 
@@ -79,7 +84,7 @@ def test_seeds_run_so_many_at_a_time(tasks):
         kinds = {type(event) for event in happened}
         assert len(kinds) == 1
         if isinstance(happened[0], StepsDone | EpochEnded):
-            at = {(e.position, e.epoch, getattr(e, "step", None)) for e in happened}
+            at = {(e.task_index, e.epoch, getattr(e, "step", None)) for e in happened}
             assert len(at) == 1
 
 
@@ -112,7 +117,9 @@ def asking(seed: int, program: int, data, stretches: int) -> Iterator:
     yield TaskBegan(seed, 0, (), {}, [stretches])
     for i in range(stretches):
         own = jnp.float32(seed)
-        done = yield Work(add, program, state, totals, (data, own), np.int32(i), np.int32(i + 1))
+        done = yield StepRequest(
+            add, program, state, totals, (data, own), np.int32(i), np.int32(i + 1)
+        )
         assert 0 < done.share <= done.seconds
         state, totals = done.state, done.totals
         yield StepsDone(float(state), seed, 0, 0, i, 0.0, 1.0)
@@ -129,7 +136,7 @@ def test_what_is_alike_is_one_program_and_common_data_is_not_copied(monkeypatch)
     monkeypatch.setattr(vectorized, "run_together", noting)
     data = jnp.ones(4)
     seeds = [asking(s, program, data, 2) for s, program in [(1, 1), (2, 5), (3, 1), (4, 1)]]
-    happened = [list(each.values()) for each in in_lockstep(dict(enumerate(seeds)))]
+    happened = [list(each.values()) for each in run_vectorized(dict(enumerate(seeds)))]
     assert calls == [(1, (True, False), 3)] * 2  # program 5 is one seed's alone
     assert [[type(event) for event in each] for each in happened] == [
         [TaskBegan] * 4,
@@ -141,6 +148,6 @@ def test_what_is_alike_is_one_program_and_common_data_is_not_copied(monkeypatch)
 
 def test_seeds_that_are_ahead_wait():
     data = jnp.ones(4)
-    happened = list(in_lockstep({"a": asking(0, 1, data, 1), "b": asking(1, 1, data, 3)}))
+    happened = list(run_vectorized({"a": asking(0, 1, data, 1), "b": asking(1, 1, data, 3)}))
     assert [list(each) for each in happened] == [["a", "b"], ["a", "b"], ["b"], ["b"]]
     assert happened[-1]["b"].learner == 15.0
