@@ -35,6 +35,7 @@ def digests(out: Path) -> Parts:
         at = str(file.parent.relative_to(out))
         summary = json.loads(file.read_text())
         lines = [json.loads(x) for x in (file.parent / "metrics.jsonl").read_text().splitlines()]
+        lines = [line | line.pop("growth", {}) for line in lines]
         for kind in ("params", "generator"):
             for folder in sorted((file.parent / kind).glob("seed*")):
                 params |= {f"{at}/{kind}/{folder.name}/{n}": x for n, x in arrays(folder)}

@@ -35,12 +35,12 @@ L2 = "jaxcl/transforms/l2.py"
 LEARN = "jaxcl/learner/task_loop.py"
 LEARNER = "jaxcl/learner/state.py"
 LOSSES = "jaxcl/transforms/losses.py"
-METHODS = "jaxcl/methods/table.py"
+TRAINABLE = "jaxcl/growth/trainable.py"
 METRICS = "jaxcl/reporting/metrics.py"
 PATH = "jaxcl/transforms/si.py"
 QUADRATIC = "jaxcl/transforms/quadratic.py"
 RANDOM = "jaxcl/core/random.py"
-REMEDIES = "jaxcl/methods/remedies.py"
+LWF = "jaxcl/methods/lwf.py"
 REPLAY = "jaxcl/transforms/rehearsal/replay.py"
 ROUTING = "jaxcl/growth/routing.py"
 SCHOLAR = "jaxcl/learner/scholar.py"
@@ -97,7 +97,7 @@ MUTANTS = [
     Mutant("si-total-gradient", PATH,
         'step.loss_gradient if gradient == "loss" else step.gradient', "step.gradient", OF_PATH),
     Mutant("si-total-gradient-from-the-step", TRAIN,
-        "gradient, pull(slope)[0], context", "gradient, gradient, context",
+        "gradient, pull(slope)[0], outputs", "gradient, gradient, outputs",
         f"{OF_TRAIN}::test_a_step_tells_the_gradient_of_the_plain_loss_from_that_of_the_whole"),
     Mutant("si-wrong-sign", PATH, "path - g * (after", "path + g * (after", OF_PATH),
     Mutant("si-unclipped", PATH, "jax.nn.relu(path /", "(path /", OF_PATH),
@@ -120,12 +120,12 @@ MUTANTS = [
     Mutant("distillation-of-a-sharp-teacher", LOSSES,
         "softmax(teacher_logits / temperature)", "softmax(teacher_logits)",
         "tests/transforms/test_losses.py"),
-    Mutant("t-squared-always", DISTILL, "if t_squared:", "if True:", OF_DISTILL),
-    Mutant("t-squared-never", DISTILL, "if t_squared:", "if False:", OF_DISTILL),
+    Mutant("t-squared-always", DISTILL, "if chosen.t_squared:", "if True:", OF_DISTILL),
+    Mutant("t-squared-never", DISTILL, "if chosen.t_squared:", "if False:", OF_DISTILL),
     Mutant("t-squared-missing-in-replay", REPLAY,
         "state.temperature**2 * softened", "softened", "tests/transforms/rehearsal/test_memory.py::test_soft_responses_by_hand_where_classes_are_new"),
-    Mutant("t-squared-whatever-the-settings", REMEDIES,
-        "bool(config.t_squared)", "True", OF_LEARNER),
+    Mutant("t-squared-whatever-the-settings", LWF,
+        "t_squared=self.t_squared", "t_squared=True", OF_LEARNER),
     Mutant("responses-of-the-training-network", DISTILL,
         "old[rows], state", "compared, state", OF_DISTILL),
     Mutant("responses-recorded-after-growth", LEARN,
@@ -139,7 +139,7 @@ MUTANTS = [
     Mutant("replay-one-over-k-plus-one", REPLAY,
         "1 / (state.tasks + 1)", "1 / (state.tasks + 2)", OF_REPLAY),
     Mutant("new-task-one-over-k-plus-one", LEARNER,
-        "1 / (position + 1)", "1 / (position + 2)", OF_LEARNER),
+        "1 / (task_index + 1)", "1 / (task_index + 2)", OF_LEARNER),
     Mutant("reservoir-always-replaces", BUFFERS,
         "(key, (), 0, buffer.seen[0])", "(key, (), 0, capacity)",
         f"{OF_BUFFERS}::test_a_reservoir_keeps_every_example_equally_often"),
@@ -183,25 +183,25 @@ MUTANTS = [
         f"{OF_TRAIN}::test_a_phase_splits_the_tree_and_may_go_on_with_an_optimiser"),
     Mutant("branches-of-other-routes-train", GROWTH,
         "path[1] == route[net.layers.index(layer)]", "True", OF_LEARNER),
-    Mutant("old-heads-train", METHODS, "or path[1] in heads)", "or bool(heads))", OF_LEARNER),
-    Mutant("old-columns-train", METHODS,
+    Mutant("old-heads-train", TRAINABLE, "or path[1] in heads)", "or bool(heads))", OF_LEARNER),
+    Mutant("old-columns-train", TRAINABLE,
         "path[0] in net.layers and path[1] == pathway.task", "path[0] in net.layers", OF_LEARNER),
     Mutant("warm-up-trains-shared-layers", LEARNER,
         "* warmup, new_parts)", "* warmup, trains)", OF_LEARNER),
     Mutant("optimizer-never-kept", LEARN,
-        "kept = opt if setup.config.keep_optimizer else None", "kept = None", OF_LEARNER),
+        "kept = opt if training.keep_optimizer else None", "kept = None", OF_LEARNER),
     Mutant("kept-optimizer-forgotten", TRAIN, "opt if kept is None else regrow(kept, opt)", "opt",
         f"{OF_TRAIN}::test_a_phase_splits_the_tree_and_may_go_on_with_an_optimiser"),
     # Settings, routes and tests.
     Mutant("first-label-off-by-one-task", SETTINGS,
-        "sum(classes[:position])", "sum(classes[: position + 1])", OF_SETTINGS),
+        "sum(classes[:task_index])", "sum(classes[: task_index + 1])", OF_SETTINGS),
     Mutant("head-of-the-task-before", SETTINGS,
         '(batch["task"] == t)', '(batch["task"] == t - 1)', OF_SETTINGS),
     Mutant("absent-classes-have-a-say", SETTINGS, "constant_values=NEVER", "constant_values=0.0",
         OF_SETTINGS),
     Mutant("classes-in-another-order", SETTINGS,
         "for path in routes], -1", "for path in routes[::-1]], -1", OF_SETTINGS),
-    Mutant("tested-on-the-first-route", EVALUATION, "view.routes[place_in(view, position)]", "view.routes[0]",
+    Mutant("tested-on-the-first-route", EVALUATION, "view.routes[place_in(view, task_index)]", "view.routes[0]",
         f"{OF_TRAIN}::test_a_task_is_tested_along_its_own_route_by_its_own_head"),
     Mutant("similarity-is-a-distance", SIMILARITY,
         "1.0 - frechet_distance(a, b) / float(size)", "frechet_distance(a, b) / float(size)",
@@ -236,10 +236,10 @@ MUTANTS = [
         "tests/scenarios/test_derive.py"),
     Mutant("test-images-held-out", TASK,
         "test_images=task.train_images[held]", "test_images=task.test_images[: len(held)]",
-        "tests/scenarios/test_protocols.py::test_what_is_held_out_is_no_longer_trained_on"),
+        "tests/learner/test_protocols.py::test_what_is_held_out_is_no_longer_trained_on"),
     Mutant("held-out-images-train", TASK,
         "np.split(rows, [round(part * len(rows))])", "(rows[: round(part * len(rows))], rows)",
-        "tests/scenarios/test_protocols.py::test_what_is_held_out_is_no_longer_trained_on"),
+        "tests/learner/test_protocols.py::test_what_is_held_out_is_no_longer_trained_on"),
     Mutant("epoch-repeats-rows", TRAIN,
         "jax.random.permutation(key, n)[: steps * batch_size]",
         "jax.random.randint(key, (steps * batch_size,), 0, n)",
@@ -255,7 +255,7 @@ MUTANTS = [
         "zlib.crc32(name.encode())", "0", "tests/core/test_random.py"),
     # Checkpoints.
     Mutant("restored-without-the-losses", SNAPSHOT,
-        '_rebuild(jax.eval_shape(setup.transform.init, params), tree.get("transform_state"))',
+        '_rebuild(like, tree.get("transform_state"))',
         "setup.transform.init(params)", "tests/learner/test_snapshot.py::test_what_a_penalty_knows_is_kept"),
     Mutant("manifest-not-checked", CHECKPOINT,
         "if _digest(_text(stored)) != checksum:", "if False:",

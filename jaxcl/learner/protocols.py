@@ -247,5 +247,4 @@ SCENARIOS = {
         2,
     ),
 }
-"""``builtin``; the six scenarios of the LwF path-selection paper (1-6); the usual ones
-of the literature, and beside each a small one that needs no download."""
+"""``builtin``; scenarios 1-6 of the LwF path-selection paper; the usual ones of the literature."""

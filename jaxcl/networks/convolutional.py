@@ -10,6 +10,8 @@ shared, and every task has a head of its own.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import jax
 
@@ -44,65 +46,94 @@ def cnn(
       ``conv1, conv2, ...``.
     """
     names = tuple(f"conv{i + 1}" for i in range(len(filters)))
-    inputs = (channels, *filters[:-1])
-    depths = dict(zip(names, zip(inputs, filters, strict=True), strict=True))
     side = (size - 2 * len(filters)) // 2
+    made = _CNN(names, (channels, *filters), side * side * filters[-1], hidden, formulation)
+    functions = (_init, _new_branch, _new_head, _apply, _activations)
+    return Net(names, *(partial(function, made) for function in functions), gathers=True)
 
-    def init(key: PRNGKey) -> Params:
-        empty = {layer: {} for layer in names}
-        return {**empty, "fc1": weights(key, (side * side * filters[-1], hidden)), "heads": {}}
 
-    def new_branch(key: PRNGKey, layer: str, earlier: Sequence[str]) -> Params:
-        del earlier
-        return weights(key, (3, 3, *depths[layer]))
+class _CNN(NamedTuple):
+    """A network of :func:`cnn`.
 
-    def new_head(key: PRNGKey, classes: int, earlier: Sequence[str]) -> Params:
-        del earlier
-        return weights(key, (hidden, classes))
+    Attributes:
+      names: of the convolution layers.
+      widths: channels of the images, then output channels of each convolution.
+      flat: inputs of FC1.
+      hidden: units of FC1.
+      formulation: of the convolution; None: what suits the platform.
+    """
 
-    def convolutions(
-        params: Params, images: Array, routes: Iterable[Route], how: Formulation, layers: Layers
-    ) -> dict[Route, Array]:
-        """Values before the nonlinearity, by (part of a) route; each part once."""
-        before: dict[Route, Array] = {}
-        for route in routes:
-            for depth, layer in enumerate(names[: len(route)]):
-                part = route[: depth + 1]
-                if part in before:
-                    continue
-                x = jax.nn.relu(before[part[:-1]]) if depth else images
-                branch = params[layer][part[-1]]
-                before[part] = save_for_backward(layers.conv(x, branch, how))
-        return before
+    names: tuple[str, ...]
+    widths: tuple[int, ...]
+    flat: int
+    hidden: int
+    formulation: Formulation | None
 
-    def apply(
-        params: Params, images: Array, routes: Routes, layers: Layers = PLAIN
-    ) -> dict[str, Array]:
-        how = formulation or default_formulation()
-        paths = sorted({pathway.route for pathway in routes})
 
-        def pooled(images: Array) -> list[Array]:
-            inner = convolutions(params, images, [path[:-1] for path in paths], how, layers)
-            found = []
-            for *part, last in paths:
-                x = jax.nn.relu(inner[tuple(part)]) if part else images
-                # ReLU after pooling gives the same values for a quarter of the work.
-                y = save_for_backward(layers.conv_pool(x, params[names[-1]][last], how))
-                found.append(jax.nn.relu(y).reshape(len(x), -1))
-            return found
+def _init(made: _CNN, key: PRNGKey) -> Params:
+    empty = {layer: {} for layer in made.names}
+    return {**empty, "fc1": weights(key, (made.flat, made.hidden)), "heads": {}}
 
-        features = in_chunks(pooled, images) if how == "patches" else pooled(images)
-        units = {
-            path: jax.nn.relu(layers.dense(x, params["fc1"]))
-            for path, x in zip(paths, features, strict=True)
-        }
-        return {
-            task: layers.dense(units[route], params["heads"][head]) for task, route, head in routes
-        }
 
-    def activations(params: Params, images: Array, route: Route) -> dict[str, Array]:
-        how = formulation or default_formulation()
-        before = convolutions(params, images, [route], how, PLAIN)
-        return {layer: jax.nn.relu(before[route[: depth + 1]]) for depth, layer in enumerate(names)}
+def _new_branch(made: _CNN, key: PRNGKey, layer: str, earlier: Sequence[str]) -> Params:
+    del earlier
+    depth = made.names.index(layer)
+    return weights(key, (3, 3, *made.widths[depth : depth + 2]))
 
-    return Net(names, init, new_branch, new_head, apply, activations, gathers=True)
+
+def _new_head(made: _CNN, key: PRNGKey, classes: int, earlier: Sequence[str]) -> Params:
+    del earlier
+    return weights(key, (made.hidden, classes))
+
+
+def _convolutions(
+    made: _CNN,
+    params: Params,
+    images: Array,
+    routes: Iterable[Route],
+    how: Formulation,
+    layers: Layers,
+) -> dict[Route, Array]:
+    """Values before the nonlinearity, by (part of a) route; each part once."""
+    before: dict[Route, Array] = {}
+    for route in routes:
+        for depth, layer in enumerate(made.names[: len(route)]):
+            part = route[: depth + 1]
+            if part in before:
+                continue
+            x = jax.nn.relu(before[part[:-1]]) if depth else images
+            branch = params[layer][part[-1]]
+            before[part] = save_for_backward(layers.conv(x, branch, how))
+    return before
+
+
+def _apply(
+    made: _CNN, params: Params, images: Array, routes: Routes, layers: Layers = PLAIN
+) -> dict[str, Array]:
+    how = made.formulation or default_formulation()
+    paths = sorted({pathway.route for pathway in routes})
+
+    def pooled(images: Array) -> list[Array]:
+        inner = _convolutions(made, params, images, [path[:-1] for path in paths], how, layers)
+        found = []
+        for *part, last in paths:
+            x = jax.nn.relu(inner[tuple(part)]) if part else images
+            # ReLU after pooling gives the same values for a quarter of the work.
+            y = save_for_backward(layers.conv_pool(x, params[made.names[-1]][last], how))
+            found.append(jax.nn.relu(y).reshape(len(x), -1))
+        return found
+
+    features = in_chunks(pooled, images) if how == "patches" else pooled(images)
+    units = {
+        path: jax.nn.relu(layers.dense(x, params["fc1"]))
+        for path, x in zip(paths, features, strict=True)
+    }
+    return {task: layers.dense(units[route], params["heads"][head]) for task, route, head in routes}
+
+
+def _activations(made: _CNN, params: Params, images: Array, route: Route) -> dict[str, Array]:
+    how = made.formulation or default_formulation()
+    before = _convolutions(made, params, images, [route], how, PLAIN)
+    return {
+        layer: jax.nn.relu(before[route[: depth + 1]]) for depth, layer in enumerate(made.names)
+    }

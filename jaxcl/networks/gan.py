@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -127,37 +128,63 @@ def conv_gan(
     if height % times or width % times:
         raise ValueError(f"shape: {height}x{width} cannot be halved {len(filters)} times")
     base = (height // times, width // times, filters[-1])
-    pairs = tuple(pairwise((channels, *filters)))
-    names = [f"conv{i + 1}" for i in range(len(filters))]
+    made = _ConvGan(latent, base, (channels, *filters), formulation)
+    functions = (_init_generator, _init_critic, _generate, _criticise)
+    return Gan(latent, *(partial(function, made) for function in functions))
 
-    def conv(x: Array, layer: Params) -> Array:
+
+class _ConvGan(NamedTuple):
+    """Networks of :func:`conv_gan`.
+
+    Attributes:
+      latent: values of a code.
+      base: shape of what lies between the dense layer and the convolutions.
+      widths: channels of an image, then output channels of the critic's convolutions.
+      formulation: of the convolutions; None: what suits the platform.
+    """
+
+    latent: int
+    base: tuple[int, int, int]
+    widths: tuple[int, ...]
+    formulation: Formulation | None
+
+    def names(self) -> list[str]:
+        """Returns the names of the convolutions."""
+        return [f"conv{i}" for i in range(1, len(self.widths))]
+
+    def conv(self, x: Array, layer: Params) -> Array:
+        """Convolves images with a margin of zeros."""
         x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-        return conv2d(x, layer["w"], formulation or default_formulation()) + layer["b"]
+        return conv2d(x, layer["w"], self.formulation or default_formulation()) + layer["b"]
 
-    def layers(key: PRNGKey, depths: Iterable[tuple[int, int]]) -> Params:
-        named = zip(names, depths, strict=True)
+    def layers(self, key: PRNGKey, depths: Iterable[tuple[int, int]]) -> Params:
+        """Makes weights of the convolutions."""
+        named = zip(self.names(), depths, strict=True)
         return {name: weights(stream(key, name), (3, 3, *depth)) for name, depth in named}
 
-    def init_generator(key: PRNGKey) -> Params:
-        depths = [(outputs, 4 * inputs) for inputs, outputs in reversed(pairs)]
-        first = weights(stream(key, "fc1"), (latent, math.prod(base)))
-        return {"fc1": first, **layers(key, depths)}
 
-    def init_critic(key: PRNGKey) -> Params:
-        depths = [(4 * inputs, outputs) for inputs, outputs in pairs]
-        last = weights(stream(key, "fc1"), (math.prod(base), 1))
-        return {"fc1": last, **layers(key, depths)}
+def _init_generator(made: _ConvGan, key: PRNGKey) -> Params:
+    pairs = tuple(pairwise(made.widths))
+    depths = [(outputs, 4 * inputs) for inputs, outputs in reversed(pairs)]
+    first = weights(stream(key, "fc1"), (made.latent, math.prod(made.base)))
+    return {"fc1": first, **made.layers(key, depths)}
 
-    def generate(params: Params, z: Array) -> Array:
-        x = dense(z, params["fc1"]).reshape(len(z), *base)
-        for name in names:
-            x = _doubled(conv(jax.nn.relu(x), params[name]))
-        return jax.nn.sigmoid(x)
 
-    def criticise(params: Params, images: Array) -> Array:
-        x = images
-        for name in names:
-            x = _leaky(conv(_halved(x), params[name]))
-        return dense(x.reshape(len(x), -1), params["fc1"])[:, 0]
+def _init_critic(made: _ConvGan, key: PRNGKey) -> Params:
+    depths = [(4 * inputs, outputs) for inputs, outputs in pairwise(made.widths)]
+    last = weights(stream(key, "fc1"), (math.prod(made.base), 1))
+    return {"fc1": last, **made.layers(key, depths)}
 
-    return Gan(latent, init_generator, init_critic, generate, criticise)
+
+def _generate(made: _ConvGan, params: Params, z: Array) -> Array:
+    x = dense(z, params["fc1"]).reshape(len(z), *made.base)
+    for name in made.names():
+        x = _doubled(made.conv(jax.nn.relu(x), params[name]))
+    return jax.nn.sigmoid(x)
+
+
+def _criticise(made: _ConvGan, params: Params, images: Array) -> Array:
+    x = images
+    for name in made.names():
+        x = _leaky(made.conv(_halved(x), params[name]))
+    return dense(x.reshape(len(x), -1), params["fc1"])[:, 0]

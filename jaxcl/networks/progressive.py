@@ -11,6 +11,8 @@ own; nothing flows back, so older tasks' outputs stay as they were to the bit.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -62,89 +64,130 @@ def columns(
     References:
       Rusu et al., Progressive neural networks, 2016 (arXiv 1606.04671), eq. 2.
     """
-    convolutions = tuple(f"conv{i + 1}" for i in range(len(filters)))
-    dense_layers = tuple(f"fc{i + 1}" for i in range(len(hidden)))
     side = (size - 2 * len(filters)) // 2 if filters else size
     widths = (channels, *filters)
     area = side * side  # a dense layer's input is so many positions of the last width
     flat = (area * widths[-1], *hidden)
+    made = _Columns(
+        convolutions=tuple(f"conv{i + 1}" for i in range(len(filters))),
+        dense=tuple(f"fc{i + 1}" for i in range(len(hidden))),
+        widths=widths,
+        area=area,
+        flat=flat,
+        formulation=formulation,
+    )
+    apply = partial(_apply, made)
+    branch, head = partial(_new_branch, made), partial(_new_head, made)
+    return Net(("column",), _init, branch, head, apply, _activations)
 
-    def adapter(key: PRNGKey, width: int, earlier: int, positions: int, out: tuple) -> Params:
-        small = max(1, width // REDUCED)
-        return {
-            "scale": jnp.ones(earlier, jnp.float32),
-            "reduce": weights(stream(key, "reduce"), (width * earlier, small)),
-            "expand": weights(stream(key, "expand"), (*out[:-2], small * positions, out[-1]))["w"],
-        }
 
-    def layer(key: PRNGKey, shape: tuple, width: int, positions: int, earlier: int) -> Params:
-        """Weights of a shape, with an adapter if there is a column to look at."""
-        own = weights(key, shape)
-        if not earlier:
-            return own
-        return {**own, "side": adapter(stream(key, "side"), width, earlier, positions, shape)}
+class _Columns(NamedTuple):
+    """A network of :func:`columns`.
 
-    def new_branch(key: PRNGKey, name: str, earlier: Sequence[str]) -> Params:
-        del name
-        n, made = len(earlier), {}
-        for i, conv in enumerate(convolutions):
-            shape = (3, 3, *widths[i : i + 2])
-            made[conv] = layer(stream(key, conv), shape, widths[i], 1, n if i else 0)
-        for i, dense in enumerate(dense_layers):
-            width, positions = (hidden[i - 1], 1) if i else (widths[-1], area)
-            seen = n if i or filters else 0
-            made[dense] = layer(stream(key, dense), flat[i : i + 2], width, positions, seen)
-        return made
+    Attributes:
+      convolutions: names of these layers.
+      dense: names of the dense layers.
+      widths: channels of the images, then output channels of each convolution.
+      area: positions of the last convolution's output.
+      flat: inputs of the first dense layer, then units of each dense layer.
+      formulation: of the convolutions; None: what suits the platform.
+    """
 
-    def new_head(key: PRNGKey, classes: int, earlier: Sequence[str]) -> Params:
-        width, positions = (hidden[-1], 1) if hidden else (widths[-1], area)
-        seen = len(earlier) if hidden or filters else 0
-        return layer(key, (flat[-1], classes), width, positions, seen)
+    convolutions: tuple[str, ...]
+    dense: tuple[str, ...]
+    widths: tuple[int, ...]
+    area: int
+    flat: tuple[int, ...]
+    formulation: Formulation | None
 
-    def apply(
-        params: Params, images: Array, routes: Routes, layers: Layers = PLAIN
-    ) -> dict[str, Array]:
-        del layers
-        how = formulation or default_formulation()
-        last = max(path.route[0] for path in routes)
-        names = [name for name in sorted(params["column"]) if name <= last]
+    def below(self, i: int) -> tuple[int, int]:
+        """Returns width and positions of what dense layer ``i`` sees of another column."""
+        return (self.flat[i], 1) if i else (self.widths[-1], self.area)
 
-        def convolve(x: Array, w: Array) -> Array:
-            return conv2d(x, w, how)
 
-        def pooled(x: Array) -> list[Array]:
-            maps = [x] * len(names)
-            for conv in convolutions:
-                before = [
-                    _units(params["column"][name][conv], maps, i, convolve)
-                    for i, name in enumerate(names)
-                ]
-                last = conv == convolutions[-1]
-                maps = [jax.nn.relu(max_pool(b) if last else b) for b in before]
-            return maps
+def _adapter(key: PRNGKey, width: int, earlier: int, positions: int, out: tuple) -> Params:
+    small = max(1, width // REDUCED)
+    return {
+        "scale": jnp.ones(earlier, jnp.float32),
+        "reduce": weights(stream(key, "reduce"), (width * earlier, small)),
+        "expand": weights(stream(key, "expand"), (*out[:-2], small * positions, out[-1]))["w"],
+    }
 
-        units = in_chunks(pooled, images) if filters and how == "patches" else pooled(images)
-        for dense in dense_layers:
-            weights_of = [params["column"][name][dense] for name in names]
-            units = [
-                jax.nn.relu(_units(w, units, i, _flat_product)) for i, w in enumerate(weights_of)
-            ]
-        places = {name: i for i, name in enumerate(names)}
-        return {
-            task: _units(params["heads"][head], units, places[route[0]], _flat_product)
-            for task, route, head in routes
-        }
 
-    def activations(params: Params, images: Array, route: Route) -> dict[str, Array]:
-        """Nothing: a column is always new, so nobody asks how alike it is."""
-        del params, images, route
-        return {}
+def _layer(key: PRNGKey, shape: tuple, width: int, positions: int, earlier: int) -> Params:
+    """Weights of a shape, with an adapter if there is a column to look at."""
+    own = weights(key, shape)
+    if not earlier:
+        return own
+    return {**own, "side": _adapter(stream(key, "side"), width, earlier, positions, shape)}
 
-    def init(key: PRNGKey) -> Params:
-        del key
-        return {"column": {}, "heads": {}}
 
-    return Net(("column",), init, new_branch, new_head, apply, activations)
+def _init(key: PRNGKey) -> Params:
+    del key
+    return {"column": {}, "heads": {}}
+
+
+def _new_branch(made: _Columns, key: PRNGKey, name: str, earlier: Sequence[str]) -> Params:
+    del name
+    n, found, widths = len(earlier), {}, made.widths
+    for i, conv in enumerate(made.convolutions):
+        shape = (3, 3, *widths[i : i + 2])
+        found[conv] = _layer(stream(key, conv), shape, widths[i], 1, n if i else 0)
+    for i, dense in enumerate(made.dense):
+        seen = n if i or made.convolutions else 0
+        found[dense] = _layer(stream(key, dense), made.flat[i : i + 2], *made.below(i), seen)
+    return found
+
+
+def _new_head(made: _Columns, key: PRNGKey, classes: int, earlier: Sequence[str]) -> Params:
+    seen = len(earlier) if made.dense or made.convolutions else 0
+    return _layer(key, (made.flat[-1], classes), *made.below(len(made.dense)), seen)
+
+
+def _apply(
+    made: _Columns, params: Params, images: Array, routes: Routes, layers: Layers = PLAIN
+) -> dict[str, Array]:
+    del layers
+    how = made.formulation or default_formulation()
+    last = max(path.route[0] for path in routes)
+    names = [name for name in sorted(params["column"]) if name <= last]
+    columns = [params["column"][name] for name in names]
+
+    def pooled(x: Array) -> list[Array]:
+        return _convolved(made, columns, x, how)
+
+    chunked = made.convolutions and how == "patches"
+    units = in_chunks(pooled, images) if chunked else pooled(images)
+    for dense in made.dense:
+        weights_of = [column[dense] for column in columns]
+        units = [jax.nn.relu(_units(w, units, i, _flat_product)) for i, w in enumerate(weights_of)]
+    places = {name: i for i, name in enumerate(names)}
+    return {
+        task: _units(params["heads"][head], units, places[route[0]], _flat_product)
+        for task, route, head in routes
+    }
+
+
+def _convolved(
+    made: _Columns, columns: Sequence[Params], x: Array, how: Formulation
+) -> list[Array]:
+    """What the convolutions and the pooling make of images, by column."""
+
+    def convolve(x: Array, w: Array) -> Array:
+        return conv2d(x, w, how)
+
+    maps = [x] * len(columns)
+    for conv in made.convolutions:
+        before = [_units(each[conv], maps, i, convolve) for i, each in enumerate(columns)]
+        last = conv == made.convolutions[-1]
+        maps = [jax.nn.relu(max_pool(b) if last else b) for b in before]
+    return maps
+
+
+def _activations(params: Params, images: Array, route: Route) -> dict[str, Array]:
+    """Nothing: a column is always new, so nobody asks how alike it is."""
+    del params, images, route
+    return {}
 
 
 def _flat_product(x: Array, w: Array) -> Array:

@@ -121,16 +121,7 @@ def _look(setup: Setup, out: Path, console: Console, most: int | None) -> Found 
         run_folder.cut_metrics(out, 0)
         say(console, "no checkpoint yet: the run begins anew")
         return None
-    if found.meta["config"] != to_toml(setup.config):
-        raise UsageError(
-            f"resume: {out / run_folder.CONFIG} was changed since checkpoint {found.number} was"
-            " written; restore it, or begin anew with --overwrite"
-        )
-    if found.meta["data"] != setup.tasks.checksum:
-        raise UsageError(
-            f"resume: the images in {setup.config.data.data_dir or 'the data folder'} are not those"
-            f" that the run in {out} began with; restore them, or begin anew with --overwrite"
-        )
+    _check_same_run(found.meta, found.number, setup, out)
     if found.meta["jax"] != jax.__version__:
         say(console, f"saved with JAX {found.meta['jax']}, now {jax.__version__}: bits may differ")
     try:
@@ -141,3 +132,17 @@ def _look(setup: Setup, out: Path, console: Console, most: int | None) -> Found 
         ) from error
     checkpoint.clean(folder, {found.number})
     return Found(found, epochs, results)
+
+
+def _check_same_run(meta: dict[str, Any], number: int, setup: Setup, out: Path) -> None:
+    """Raises a UsageError if settings or images are not those that a checkpoint was made with."""
+    if meta["config"] != to_toml(setup.config):
+        raise UsageError(
+            f"resume: {out / run_folder.CONFIG} was changed since checkpoint {number} was"
+            " written; restore it, or begin anew with --overwrite"
+        )
+    if meta["data"] != setup.tasks.checksum:
+        raise UsageError(
+            f"resume: the images in {setup.config.data.data_dir or 'the data folder'} are not those"
+            f" that the run in {out} began with; restore them, or begin anew with --overwrite"
+        )

@@ -109,58 +109,73 @@ Iteration = Callable[[GanState, Mixture], tuple[GanState, Metrics]]
 
 
 def make_iteration(program: GanProgram) -> Iteration:
-    """Steps of the critic and one of the generator, not yet compiled."""
-    gan, n = program.gan, program.batch_size
-
-    def some_codes(key: PRNGKey) -> Array:
-        return along(DATA, codes(stream(key, "codes"), n, gan.latent))
-
-    def scores(critic: Params, batch: Batch) -> Array:
-        return gan.criticise(critic, batch[REAL])
-
-    def total(critic: Params, transform_state: PyTree, batch: Batch, key: PRNGKey):
-        both = gan.criticise(critic, jnp.concatenate([batch[REAL], batch[FAKE]]))
-        loss = critic_loss(both[:n], both[n:])
-        context = Context(critic, both[:n], batch, stream(key, "transform"), scores)
-        whole, metrics = program.transform.apply(loss, transform_state, context)
-        return whole, {"critic": whole, "wasserstein": -loss, **metrics}
-
-    def improve(params: Params, opt: PyTree, gradient: Params) -> tuple[Params, PyTree]:
-        change, opt = program.optimizer.update(gradient, opt, params)
-        return optax.apply_updates(params, change), opt
+    """Makes steps of the critic and one of the generator, not yet compiled."""
+    gan = program.gan
 
     def iteration(state: GanState, mixture: Mixture) -> tuple[GanState, Metrics]:
         key = stream(state.key, "step", state.step)
-        keys = jax.vmap(partial(stream, key, "critic"))(jnp.arange(program.critic_steps))
-        # While the critic learns the generator stands still: one large batch for all steps.
-        z = jax.vmap(some_codes)(keys)
-        images = gan.generate(state.generator, z.reshape(-1, gan.latent))
-        fakes = images.reshape(len(keys), n, *images.shape[1:])
-
-        def critic_step(carry, own_and_fake):
-            (critic, opt), (own, fake) = carry, own_and_fake
-            batch = {REAL: draw(mixture, stream(own, "draw"), n), FAKE: fake}
-            gradient, metrics = jax.grad(total, has_aux=True)(
-                critic, state.transform_state, batch, own
-            )
-            return improve(critic, opt, gradient), metrics
-
-        (critic, critic_opt), metrics = jax.lax.scan(
-            critic_step, (state.critic, state.critic_opt), (keys, fakes)
-        )
-        last = some_codes(stream(key, "generator"))
+        critic, critic_opt, metrics = _critic_steps(program, state, mixture, key)
+        last = _some_codes(program, stream(key, "generator"))
         loss, gradient = jax.value_and_grad(
             lambda g: generator_loss(gan.criticise(critic, gan.generate(g, last)))
         )(state.generator)
-        generator, generator_opt = improve(state.generator, state.generator_opt, gradient)
+        generator, generator_opt = _improve(program, state.generator, state.generator_opt, gradient)
         # Early on the average follows closely, so that first weights do not linger.
         decay = jnp.minimum(program.decay, (1 + state.step) / (10 + state.step))
         average = jax.tree.map(lambda a, g: decay * a + (1 - decay) * g, state.average, generator)
-        metrics = jax.tree.map(lambda values: values[-1], metrics)
         done = state.step + 1, generator, critic, average, generator_opt, critic_opt
         return GanState(*done, state.transform_state, state.key), {"loss": loss, **metrics}
 
     return iteration
+
+
+def _critic_steps(
+    program: GanProgram, state: GanState, mixture: Mixture, key: PRNGKey
+) -> tuple[Params, PyTree, Metrics]:
+    """The critic and its optimiser after some steps, and the metrics of the last one."""
+    gan, n = program.gan, program.batch_size
+    keys = jax.vmap(partial(stream, key, "critic"))(jnp.arange(program.critic_steps))
+    # While the critic learns the generator stands still: one large batch for all steps.
+    z = jax.vmap(partial(_some_codes, program))(keys)
+    images = gan.generate(state.generator, z.reshape(-1, gan.latent))
+    fakes = images.reshape(len(keys), n, *images.shape[1:])
+
+    def step(carry: tuple[Params, PyTree], own_and_fake: tuple[PRNGKey, Array]):
+        (critic, opt), (own, fake) = carry, own_and_fake
+        batch = {REAL: draw(mixture, stream(own, "draw"), n), FAKE: fake}
+        slope = jax.grad(partial(_total, program), has_aux=True)
+        gradient, metrics = slope(critic, state.transform_state, batch, own)
+        return _improve(program, critic, opt, gradient), metrics
+
+    (critic, opt), metrics = jax.lax.scan(step, (state.critic, state.critic_opt), (keys, fakes))
+    return critic, opt, jax.tree.map(lambda values: values[-1], metrics)
+
+
+def _some_codes(program: GanProgram, key: PRNGKey) -> Array:
+    return along(DATA, codes(stream(key, "codes"), program.batch_size, program.gan.latent))
+
+
+def _total(
+    program: GanProgram, critic: Params, transform_state: PyTree, batch: Batch, key: PRNGKey
+):
+    """The critic's loss with what the transforms add to it."""
+    gan, n = program.gan, program.batch_size
+
+    def scores(critic: Params, batch: Batch) -> Array:
+        return gan.criticise(critic, batch[REAL])
+
+    both = gan.criticise(critic, jnp.concatenate([batch[REAL], batch[FAKE]]))
+    loss = critic_loss(both[:n], both[n:])
+    context = Context(critic, both[:n], batch, stream(key, "transform"), scores)
+    whole, metrics = program.transform.apply(loss, transform_state, context)
+    return whole, {"critic": whole, "wasserstein": -loss, **metrics}
+
+
+def _improve(
+    program: GanProgram, params: Params, opt: PyTree, gradient: Params
+) -> tuple[Params, PyTree]:
+    change, opt = program.optimizer.update(gradient, opt, params)
+    return optax.apply_updates(params, change), opt
 
 
 def _one_step(program: GanProgram, mixture: Mixture) -> OneStep[GanState]:

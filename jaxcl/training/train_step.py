@@ -105,9 +105,8 @@ def start_phase(
 
 
 def make_step(program: Program) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """One optimiser step, not yet compiled: ``(state, batch) -> (state, metrics)``."""
+    """Makes one optimiser step, not yet compiled: ``(state, batch) -> (state, metrics)``."""
     outputs_of = forward(program.view)
-    logits_of = own_logits(program.view, program.targets)
     # What a transform replays may belong to any task so far.
     any_logits_of = own_logits(program.view, tuple(range(len(program.view.routes))))
 
@@ -115,38 +114,45 @@ def make_step(program: Program) -> Callable[[TrainState, Batch], tuple[TrainStat
         key = stream(state.key, "step", state.step)
         context = Context(merge(state.params, state.frozen), {}, batch, key)
         context = context._replace(forward=outputs_of, logits=any_logits_of)
-
-        def run(trained: Params) -> Outputs:
-            return outputs_of(merge(trained, state.frozen), batch)
-
-        def plain(outputs: Outputs) -> Scalar:
-            return mean_cross_entropy(logits_of(outputs, batch), batch["label"])
-
-        def transformed(loss: Scalar, outputs: Outputs, trained: Params):
-            here = context._replace(params=merge(trained, state.frozen), outputs=outputs)
-            return program.transform.apply(loss, state.transform_state, here)
-
-        # The network is differentiated once: its pullback is linear, and where a
-        # transform adds a function of the weights alone, both pulls are the same.
-        outputs, pull = jax.vjp(run, state.params)
-        loss, slope = jax.value_and_grad(plain)(outputs)
-        transformed_grad = jax.value_and_grad(transformed, argnums=(0, 1, 2), has_aux=True)
-        (total, metrics), (of_loss, of_outputs, direct) = transformed_grad(
-            loss, outputs, state.params
-        )
-        combined = jax.tree.map(lambda s, o: of_loss * s + o, slope, of_outputs)
-        gradient = jax.tree.map(jnp.add, pull(combined)[0], direct)
+        gradient, plain, outputs, metrics = _gradients(program, state, context)
         change, opt = program.optimizer.update(gradient, state.opt, state.params)
         params = optax.apply_updates(state.params, change)
-        context = context._replace(outputs=outputs)
-        done = Step(state.params, params, gradient, pull(slope)[0], context)
+        done = Step(state.params, params, gradient, plain, context._replace(outputs=outputs))
         transform_state = program.transform.update(state.transform_state, done)
-        metrics = {"loss": total, "new_loss": loss, **metrics}
-        return TrainState(
-            state.step + 1, params, state.frozen, opt, transform_state, state.key
-        ), metrics
+        new = state._replace(
+            step=state.step + 1, params=params, opt=opt, transform_state=transform_state
+        )
+        return new, metrics
 
     return step
+
+
+def _gradients(
+    program: Program, state: TrainState, context: Context
+) -> tuple[Params, Params, Outputs, Metrics]:
+    """Gradients of the whole loss and of the plain one, the outputs, and metrics."""
+    batch, outputs_of = context.batch, forward(program.view)
+    logits_of = own_logits(program.view, program.targets)
+
+    def run(trained: Params) -> Outputs:
+        return outputs_of(merge(trained, state.frozen), batch)
+
+    def plain(outputs: Outputs) -> Scalar:
+        return mean_cross_entropy(logits_of(outputs, batch), batch["label"])
+
+    def transformed(loss: Scalar, outputs: Outputs, trained: Params):
+        here = context._replace(params=merge(trained, state.frozen), outputs=outputs)
+        return program.transform.apply(loss, state.transform_state, here)
+
+    # The network is differentiated once: its pullback is linear, and where a
+    # transform adds a function of the weights alone, both pulls are the same.
+    outputs, pull = jax.vjp(run, state.params)
+    loss, slope = jax.value_and_grad(plain)(outputs)
+    transformed_grad = jax.value_and_grad(transformed, argnums=(0, 1, 2), has_aux=True)
+    (total, metrics), (of_loss, of_outputs, direct) = transformed_grad(loss, outputs, state.params)
+    combined = jax.tree.map(lambda s, o: of_loss * s + o, slope, of_outputs)
+    gradient = jax.tree.map(jnp.add, pull(combined)[0], direct)
+    return gradient, pull(slope)[0], outputs, {"loss": total, "new_loss": loss, **metrics}
 
 
 def epoch_order(key: PRNGKey, n: int, batch_size: int) -> Int[Array, "steps batch"]:

@@ -111,68 +111,96 @@ def distill(
     check_not_negative("strength", strength)
     if not temperature > 0:
         raise ValueError(f"temperature: {temperature} is not positive; pass 2, say")
+    chosen = _Distill(
+        strength, temperature, t_squared, weighting, padded, generated, image, record_batch
+    )
+    return LossTransform(
+        partial(_init, chosen), partial(_apply, chosen), partial(_begin, chosen), end_task=_end
+    )
 
-    def init(params: Params) -> DistillState:
-        del params
-        return DistillState(
-            jnp.asarray(strength, jnp.float32),
-            jnp.asarray(temperature, jnp.float32),
-            jnp.zeros((), jnp.int32),
-            {},
-            {},
-        )
 
-    def begin_task(
-        state: DistillState, params: Params, task: TaskData, key: PRNGKey
-    ) -> DistillState:
-        del key
+class _Distill(NamedTuple):
+    """The arguments of :func:`distill`."""
 
-        def outputs(params: Params, batch: Batch) -> Outputs:
-            found = task.forward(params, batch)
-            check_outputs(found)
-            return found
+    strength: float
+    temperature: float
+    t_squared: bool
+    weighting: Literal["one", "tasks"]
+    padded: bool
+    generated: bool
+    image: str
+    record_batch: int
 
-        @jax.jit
-        def responses(params: Params, data: Batch) -> Outputs:
-            return map_batches(partial(outputs, params), data, record_batch)
 
-        def record(params: Params, data: Data) -> Outputs:
-            return in_portions(partial(responses, params), data)
+def _init(chosen: _Distill, params: Params) -> DistillState:
+    del params
+    return DistillState(
+        jnp.asarray(chosen.strength, jnp.float32),
+        jnp.asarray(chosen.temperature, jnp.float32),
+        jnp.zeros((), jnp.int32),
+        {},
+        {},
+    )
 
-        if not generated:
-            return state._replace(responses=record(params, task.data))
-        if int(state.tasks) == 0:
-            return state
-        inputs = {image: drawn_images(task)}
-        return state._replace(responses=record(params, inputs), inputs=inputs)
 
-    def apply(loss: Scalar, state: DistillState, context: Context) -> tuple[Scalar, Metrics]:
-        rows, outputs = context.batch.get("index"), context.outputs
-        if generated:
-            if not state.inputs:  # no earlier task
-                return loss, {"kd": jnp.zeros((), jnp.float32)}
-            key, forward = required(context)
-            n = examples(context.batch)
-            rows = jax.random.randint(stream(key, "distill"), (n,), 0, examples(state.inputs))
-            inputs = {name: leaf[rows] for name, leaf in state.inputs.items()}
-            outputs = forward(context.params, inputs)
-        if rows is None:
-            raise KeyError('batch["index"] is missing; give the rows of the task\'s data')
-        chosen = jax.tree.leaves(_select(outputs, state.responses))
-        pairs = list(zip(chosen, jax.tree.leaves(state.responses), strict=True))
-        kd = jnp.zeros((), jnp.float32)
-        for new, old in pairs:
-            compared = new if padded else new[:, : old.shape[-1]]
-            kd += mean_distillation(compared, old[rows], state.temperature)
-        if weighting == "tasks" and pairs:
-            kd *= state.tasks.astype(jnp.float32) / len(pairs)
-        if t_squared:
-            kd *= state.temperature**2
-        weight = jnp.where(state.tasks > 0, state.strength, 0.0)
-        return loss + weight * kd, {"kd": kd}
+def _begin(
+    chosen: _Distill, state: DistillState, params: Params, task: TaskData, key: PRNGKey
+) -> DistillState:
+    del key
 
-    def end_task(state: DistillState, params: Params, task: TaskData, key: PRNGKey) -> DistillState:
-        del params, task, key
-        return state._replace(tasks=state.tasks + 1)
+    def outputs(params: Params, batch: Batch) -> Outputs:
+        found = task.forward(params, batch)
+        check_outputs(found)
+        return found
 
-    return LossTransform(init, apply, begin_task, end_task=end_task)
+    @jax.jit
+    def responses(params: Params, data: Batch) -> Outputs:
+        return map_batches(partial(outputs, params), data, chosen.record_batch)
+
+    def record(params: Params, data: Data) -> Outputs:
+        return in_portions(partial(responses, params), data)
+
+    if not chosen.generated:
+        return state._replace(responses=record(params, task.data))
+    if int(state.tasks) == 0:
+        return state
+    inputs = {chosen.image: drawn_images(task)}
+    return state._replace(responses=record(params, inputs), inputs=inputs)
+
+
+def _apply(
+    chosen: _Distill, loss: Scalar, state: DistillState, context: Context
+) -> tuple[Scalar, Metrics]:
+    rows, outputs = context.batch.get("index"), context.outputs
+    if chosen.generated:
+        if not state.inputs:  # no earlier task
+            return loss, {"kd": jnp.zeros((), jnp.float32)}
+        rows, outputs = _drawn(state, context)
+    if rows is None:
+        raise KeyError('batch["index"] is missing; give the rows of the task\'s data')
+    selected = jax.tree.leaves(_select(outputs, state.responses))
+    pairs = list(zip(selected, jax.tree.leaves(state.responses), strict=True))
+    kd = jnp.zeros((), jnp.float32)
+    for new, old in pairs:
+        compared = new if chosen.padded else new[:, : old.shape[-1]]
+        kd += mean_distillation(compared, old[rows], state.temperature)
+    if chosen.weighting == "tasks" and pairs:
+        kd *= state.tasks.astype(jnp.float32) / len(pairs)
+    if chosen.t_squared:
+        kd *= state.temperature**2
+    weight = jnp.where(state.tasks > 0, state.strength, 0.0)
+    return loss + weight * kd, {"kd": kd}
+
+
+def _drawn(state: DistillState, context: Context) -> tuple[Int[Array, "batch"], Outputs]:
+    """Rows of the generated inputs, as many as the batch has examples, and the outputs there."""
+    key, forward = required(context)
+    n = examples(context.batch)
+    rows = jax.random.randint(stream(key, "distill"), (n,), 0, examples(state.inputs))
+    inputs = {name: leaf[rows] for name, leaf in state.inputs.items()}
+    return rows, forward(context.params, inputs)
+
+
+def _end(state: DistillState, params: Params, task: TaskData, key: PRNGKey) -> DistillState:
+    del params, task, key
+    return state._replace(tasks=state.tasks + 1)

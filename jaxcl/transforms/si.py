@@ -1,5 +1,6 @@
 """Synaptic intelligence: importance from what each weight did for the loss."""
 
+from functools import partial
 from typing import Literal, NamedTuple
 
 import jax
@@ -10,6 +11,8 @@ from jaxcl.core.types import Array, Int, Metrics, Params, PRNGKey, PyTree, Scala
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData
 from jaxcl.transforms.checks import check_not_negative, check_params, check_updated
 from jaxcl.transforms.quadratic import distance
+
+Gradient = Literal["loss", "total"]
 
 
 class SIState(NamedTuple):
@@ -34,9 +37,7 @@ class SIState(NamedTuple):
     updates: Int[Array, ""]
 
 
-def si(
-    strength: float, *, xi: float = 0.1, gradient: Literal["loss", "total"] = "loss"
-) -> LossTransform:
+def si(strength: float, *, xi: float = 0.1, gradient: Gradient = "loss") -> LossTransform:
     """Adds ``c * sum_i Omega_i (theta~_i - theta_i)^2``.
 
     In every step ``omega_i -= g_i * (change of theta_i)``, with g the gradient of the
@@ -77,48 +78,55 @@ def si(
     if not xi > 0:
         raise ValueError(f"xi: {xi} is not positive; pass 0.1, say")
 
-    def init(params: Params) -> SIState:
-        check_params(params)
-        scalars = jnp.asarray(strength, jnp.float32), jnp.asarray(xi, jnp.float32)
-        zeros = zeros_like(params), zeros_like(params)
-        none = jnp.zeros((), jnp.int32)
-        return SIState(*scalars, zeros[0], copy(params), zeros[1], copy(params), none)
+    return LossTransform(
+        partial(_init, strength, xi), _apply, _begin, partial(_update, gradient), _end
+    )
 
-    def begin_task(state: SIState, params: Params, task: TaskData, key: PRNGKey) -> SIState:
-        del task, key
-        return state._replace(
-            importance=regrow(state.importance, zeros_like(params)),
-            anchor=regrow(state.anchor, copy(params)),
-            path=zeros_like(params),
-            start=copy(params),
-        )
 
-    def apply(loss: Scalar, state: SIState, context: Context) -> tuple[Scalar, Metrics]:
-        far = distance(state.importance, state.anchor, context.params)
-        return loss + state.strength * far, {"penalty": far}
+def _init(strength: float, xi: float, params: Params) -> SIState:
+    check_params(params)
+    scalars = jnp.asarray(strength, jnp.float32), jnp.asarray(xi, jnp.float32)
+    zeros = zeros_like(params), zeros_like(params)
+    none = jnp.zeros((), jnp.int32)
+    return SIState(*scalars, zeros[0], copy(params), zeros[1], copy(params), none)
 
-    def update(state: SIState, step: Step) -> SIState:
-        slope = step.loss_gradient if gradient == "loss" else step.gradient
-        if slope is None:
-            raise ValueError("loss_gradient: missing; give Step the gradient of the plain loss")
 
-        def add(path, g, before, after):
-            return path if g is None else path - g * (after - before)
+def _begin(state: SIState, params: Params, task: TaskData, key: PRNGKey) -> SIState:
+    del task, key
+    return state._replace(
+        importance=regrow(state.importance, zeros_like(params)),
+        anchor=regrow(state.anchor, copy(params)),
+        path=zeros_like(params),
+        start=copy(params),
+    )
 
-        # A weight that does not train is None in the step's trees.
-        leaves, tree = jax.tree.flatten(state.path)
-        parts = (tree.flatten_up_to(part) for part in (slope, step.before, step.after))
-        path = tree.unflatten(map(add, leaves, *parts))
-        return state._replace(path=path, updates=state.updates + 1)
 
-    def end_task(state: SIState, params: Params, task: TaskData, key: PRNGKey) -> SIState:
-        del task, key
-        check_updated("si", state.updates)
-        none = jnp.zeros((), jnp.int32)
-        found = _importance(state, params)
-        return state._replace(importance=found, anchor=copy(params), updates=none)
+def _apply(loss: Scalar, state: SIState, context: Context) -> tuple[Scalar, Metrics]:
+    far = distance(state.importance, state.anchor, context.params)
+    return loss + state.strength * far, {"penalty": far}
 
-    return LossTransform(init, apply, begin_task, update, end_task)
+
+def _update(gradient: Gradient, state: SIState, step: Step) -> SIState:
+    slope = step.loss_gradient if gradient == "loss" else step.gradient
+    if slope is None:
+        raise ValueError("loss_gradient: missing; give Step the gradient of the plain loss")
+
+    def add(path, g, before, after):
+        return path if g is None else path - g * (after - before)
+
+    # A weight that does not train is None in the step's trees.
+    leaves, tree = jax.tree.flatten(state.path)
+    parts = (tree.flatten_up_to(part) for part in (slope, step.before, step.after))
+    path = tree.unflatten(map(add, leaves, *parts))
+    return state._replace(path=path, updates=state.updates + 1)
+
+
+def _end(state: SIState, params: Params, task: TaskData, key: PRNGKey) -> SIState:
+    del task, key
+    check_updated("si", state.updates)
+    none = jnp.zeros((), jnp.int32)
+    found = _importance(state, params)
+    return state._replace(importance=found, anchor=copy(params), updates=none)
 
 
 @jax.jit

@@ -1,5 +1,6 @@
 """Dark experience replay: remembered examples with the logits they had."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -11,7 +12,7 @@ from jaxcl.core.types import Array, Batch, Int, Metrics, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData, required
 from jaxcl.transforms.checks import check_label, check_not_negative, check_updated
 from jaxcl.transforms.losses import mean_cross_entropy
-from jaxcl.transforms.rehearsal.buffers import Buffer, reservoir, sample
+from jaxcl.transforms.rehearsal.buffers import Buffer, Storage, reservoir, sample
 
 LOGITS = "der_logits"
 NO_OUTPUT = -1e8  # a logit below stands for a class that the example's head does not have
@@ -76,62 +77,86 @@ def der(
     """
     check_not_negative("alpha", alpha)
     check_not_negative("beta", beta)
-    storage = reservoir(capacity)
+    chosen = _DER(reservoir(capacity), classes, alpha, beta, name, label)
+    return LossTransform(
+        partial(_init, chosen), partial(_apply, chosen), partial(_begin, chosen),
+        partial(_update, chosen), _end,
+    )  # fmt: skip
 
-    def init(params: Params) -> DarkState:
-        del params
-        logits, labels = (jnp.asarray(value, jnp.float32) for value in (alpha, beta))
-        return DarkState(logits, labels, storage.nothing(), jnp.zeros((), jnp.int32))
 
-    def begin_task(state: DarkState, params: Params, task: TaskData, key: PRNGKey) -> DarkState:
-        del params, key
-        check_label(task.data, label)
-        if state.buffer.data:
-            return state
-        one = {name: jnp.asarray(leaf[:1]) for name, leaf in task.data.items()}
-        one |= {LOGITS: jnp.zeros((1, classes))}
-        return state._replace(buffer=storage.init(one))
+class _DER(NamedTuple):
+    """The arguments of :func:`der`."""
 
-    def padded(logits: Array) -> Array:
-        known = jnp.where(logits < NO_OUTPUT, jnp.nan, logits)
-        missing = ((0, 0), (0, classes - logits.shape[-1]))
-        return jnp.pad(known, missing, constant_values=jnp.nan)
+    storage: Storage
+    classes: int
+    alpha: float
+    beta: float
+    name: str
+    label: str
 
-    def apply(loss: Scalar, state: DarkState, context: Context) -> tuple[Scalar, Metrics]:
-        if not state.buffer.data:
-            return loss, {"dark": jnp.float32(0), "replayed": jnp.float32(0)}
-        key, forward = required(context)
 
-        def drawn(turn: int) -> tuple[Batch, Array]:
-            batch = sample(state.buffer, stream(key, name, turn), examples(context.batch))
-            return batch, context.logits(forward(context.params, batch), batch)
+def _init(chosen: _DER, params: Params) -> DarkState:
+    del params
+    logits, labels = (jnp.asarray(value, jnp.float32) for value in (chosen.alpha, chosen.beta))
+    return DarkState(logits, labels, chosen.storage.nothing(), jnp.zeros((), jnp.int32))
 
-        batch, logits = drawn(0)
-        width = logits.shape[-1]  # the head may have grown, never shrunk
-        known = ~jnp.isnan(batch[LOGITS][:, :width])
-        target = jnp.where(known, batch[LOGITS][:, :width], 0.0)
-        square = jnp.where(known, logits - target, 0.0) ** 2
-        dark = (square.sum(-1) / jnp.maximum(known.sum(-1), 1).astype(jnp.float32)).mean()
-        batch, logits = drawn(1)
-        replayed = mean_cross_entropy(logits, batch[label])
-        begun = (state.buffer.filled > 0).astype(jnp.float32)
-        penalty = begun * (state.alpha * dark + state.beta * replayed)
-        return loss + penalty, {"dark": dark, "replayed": replayed}
 
-    def update(state: DarkState, step: Step) -> DarkState:
-        if not state.buffer.data:
-            return state
-        if step.context is None or step.context.key is None:
-            raise ValueError("context: missing; give Step the context of the step")
-        batch = step.context.batch
-        logits = jax.lax.stop_gradient(step.context.logits(step.context.outputs, batch))
-        offered = {**batch, LOGITS: padded(logits)}
-        added = storage.add(state.buffer, offered, stream(step.context.key, name, 2))
-        return state._replace(buffer=added, updates=state.updates + 1)
+def _begin(
+    chosen: _DER, state: DarkState, params: Params, task: TaskData, key: PRNGKey
+) -> DarkState:
+    del params, key
+    check_label(task.data, chosen.label)
+    if state.buffer.data:
+        return state
+    one = {name: jnp.asarray(leaf[:1]) for name, leaf in task.data.items()}
+    one |= {LOGITS: jnp.zeros((1, chosen.classes))}
+    return state._replace(buffer=chosen.storage.init(one))
 
-    def end_task(state: DarkState, params: Params, task: TaskData, key: PRNGKey) -> DarkState:
-        del params, task, key
-        check_updated("der", state.updates)
-        return state._replace(updates=jnp.zeros((), jnp.int32))
 
-    return LossTransform(init, apply, begin_task, update, end_task)
+def _padded(logits: Array, classes: int) -> Array:
+    """Logits of all classes that there will ever be; NaN stands for those not there yet."""
+    known = jnp.where(logits < NO_OUTPUT, jnp.nan, logits)
+    missing = ((0, 0), (0, classes - logits.shape[-1]))
+    return jnp.pad(known, missing, constant_values=jnp.nan)
+
+
+def _apply(
+    chosen: _DER, loss: Scalar, state: DarkState, context: Context
+) -> tuple[Scalar, Metrics]:
+    if not state.buffer.data:
+        return loss, {"dark": jnp.float32(0), "replayed": jnp.float32(0)}
+    key, forward = required(context)
+
+    def drawn(turn: int) -> tuple[Batch, Array]:
+        batch = sample(state.buffer, stream(key, chosen.name, turn), examples(context.batch))
+        return batch, context.logits(forward(context.params, batch), batch)
+
+    batch, logits = drawn(0)
+    width = logits.shape[-1]  # the head may have grown, never shrunk
+    known = ~jnp.isnan(batch[LOGITS][:, :width])
+    target = jnp.where(known, batch[LOGITS][:, :width], 0.0)
+    square = jnp.where(known, logits - target, 0.0) ** 2
+    dark = (square.sum(-1) / jnp.maximum(known.sum(-1), 1).astype(jnp.float32)).mean()
+    batch, logits = drawn(1)
+    replayed = mean_cross_entropy(logits, batch[chosen.label])
+    begun = (state.buffer.filled > 0).astype(jnp.float32)
+    penalty = begun * (state.alpha * dark + state.beta * replayed)
+    return loss + penalty, {"dark": dark, "replayed": replayed}
+
+
+def _update(chosen: _DER, state: DarkState, step: Step) -> DarkState:
+    if not state.buffer.data:
+        return state
+    if step.context is None or step.context.key is None:
+        raise ValueError("context: missing; give Step the context of the step")
+    batch = step.context.batch
+    logits = jax.lax.stop_gradient(step.context.logits(step.context.outputs, batch))
+    offered = {**batch, LOGITS: _padded(logits, chosen.classes)}
+    added = chosen.storage.add(state.buffer, offered, stream(step.context.key, chosen.name, 2))
+    return state._replace(buffer=added, updates=state.updates + 1)
+
+
+def _end(state: DarkState, params: Params, task: TaskData, key: PRNGKey) -> DarkState:
+    del params, task, key
+    check_updated("der", state.updates)
+    return state._replace(updates=jnp.zeros((), jnp.int32))

@@ -1,5 +1,6 @@
 """Replay: train on earlier examples, or what stands for them, beside the new ones."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -83,38 +84,61 @@ def replay(
     if not temperature > 0:
         raise ValueError(f"temperature: {temperature} is not positive; pass 2, say")
 
-    def init(params: Params) -> ReplayState:
-        del params
-        given = jnp.asarray(-1.0 if weight is None else weight, jnp.float32)
-        softness = jnp.asarray(temperature, jnp.float32)
-        return ReplayState(jnp.zeros((), jnp.int32), given, softness, memory.nothing())
+    chosen = _Replay(memory, weight, temperature, name, label)
+    return LossTransform(
+        partial(_init, chosen), partial(_apply, chosen), partial(_begin, chosen),
+        end_task=partial(_end, chosen),
+    )  # fmt: skip
 
-    def begin_task(state: ReplayState, params: Params, task: TaskData, key: PRNGKey) -> ReplayState:
-        if memory.own_labels:
-            check_label(task.data, label)
-        tasks = int(state.tasks)
-        recalled = memory.recall(state.memory, params, task, tasks, stream(key, name))
-        return state._replace(memory=recalled)
 
-    def apply(loss: Scalar, state: ReplayState, context: Context) -> tuple[Scalar, Metrics]:
-        if not jax.tree.leaves(_data(state.memory)):  # no earlier task
-            return loss, {"replayed": jnp.zeros((), jnp.float32)}
-        key, forward = required(context)
-        n = examples(context.batch)
-        batch = drawn(state.memory, stream(key, name), n)
-        logits = context.logits(forward(context.params, batch), batch)
-        if LOGITS in batch:
-            softened = mean_distillation(logits, batch[LOGITS], state.temperature)
-            replayed = state.temperature**2 * softened
-        else:
-            replayed = mean_cross_entropy(logits, batch[label])
-        even = 1 / (state.tasks + 1).astype(jnp.float32)
-        r = jnp.where(state.weight < 0, even, state.weight)
-        return r * loss + (1 - r) * replayed, {"replayed": replayed}
+class _Replay(NamedTuple):
+    """The arguments of :func:`replay`."""
 
-    def end_task(state: ReplayState, params: Params, task: TaskData, key: PRNGKey) -> ReplayState:
-        del params
-        remembered = memory.remember(state.memory, task, stream(key, name))
-        return state._replace(tasks=state.tasks + 1, memory=remembered)
+    memory: Memory
+    weight: float | None
+    temperature: float
+    name: str
+    label: str
 
-    return LossTransform(init, apply, begin_task, end_task=end_task)
+
+def _init(chosen: _Replay, params: Params) -> ReplayState:
+    del params
+    given = jnp.asarray(-1.0 if chosen.weight is None else chosen.weight, jnp.float32)
+    softness = jnp.asarray(chosen.temperature, jnp.float32)
+    return ReplayState(jnp.zeros((), jnp.int32), given, softness, chosen.memory.nothing())
+
+
+def _begin(
+    chosen: _Replay, state: ReplayState, params: Params, task: TaskData, key: PRNGKey
+) -> ReplayState:
+    if chosen.memory.own_labels:
+        check_label(task.data, chosen.label)
+    tasks, own = int(state.tasks), stream(key, chosen.name)
+    return state._replace(memory=chosen.memory.recall(state.memory, params, task, tasks, own))
+
+
+def _apply(
+    chosen: _Replay, loss: Scalar, state: ReplayState, context: Context
+) -> tuple[Scalar, Metrics]:
+    if not jax.tree.leaves(_data(state.memory)):  # no earlier task
+        return loss, {"replayed": jnp.zeros((), jnp.float32)}
+    key, forward = required(context)
+    n = examples(context.batch)
+    batch = drawn(state.memory, stream(key, chosen.name), n)
+    logits = context.logits(forward(context.params, batch), batch)
+    if LOGITS in batch:
+        softened = mean_distillation(logits, batch[LOGITS], state.temperature)
+        replayed = state.temperature**2 * softened
+    else:
+        replayed = mean_cross_entropy(logits, batch[chosen.label])
+    even = 1 / (state.tasks + 1).astype(jnp.float32)
+    r = jnp.where(state.weight < 0, even, state.weight)
+    return r * loss + (1 - r) * replayed, {"replayed": replayed}
+
+
+def _end(
+    chosen: _Replay, state: ReplayState, params: Params, task: TaskData, key: PRNGKey
+) -> ReplayState:
+    del params
+    remembered = chosen.memory.remember(state.memory, task, stream(key, chosen.name))
+    return state._replace(tasks=state.tasks + 1, memory=remembered)
