@@ -90,9 +90,8 @@ def restore(setup: Setup, snapshot: Snapshot) -> Learner:
         for layer in setup.net.layers
     }
     routes = tuple(Pathway(task, tuple(route), head) for task, route, head in meta["routes"])
-    transform_state = _rebuild(
-        jax.eval_shape(setup.transform.init, params), tree.get("transform_state")
-    )
+    began = jax.eval_shape(setup.transform.init, params)
+    transform_state = _rebuild(began, tree.get("transform_state"))
     totals = _rebuild(Totals({}, jnp.int32(0)), tree["totals"]) if "totals" in tree else None
     generator = jax.tree.map(jnp.asarray, tree.get("generator", {}))
     learner = Learner(
