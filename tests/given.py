@@ -3,7 +3,7 @@
 from typing import Any
 
 from jaxcl.learner.config import Config, known_settings
-from jaxcl.learner.configure import CHOICES, configure
+from jaxcl.learner.configuration import CHOICES, configure
 
 
 def configured(**settings: Any) -> Config:

@@ -25,7 +25,7 @@ from jaxcl.checkpointing.saver import saver
 from jaxcl.learner import snapshot
 from jaxcl.learner.build import load_tasks, set_up
 from jaxcl.learner.config import Config
-from jaxcl.learner.configure import configure
+from jaxcl.learner.configuration import configure
 from jaxcl.learner.seed_loop import go_on, run
 from jaxcl.training.events import EpochEnded, TaskBegan
 

@@ -16,7 +16,7 @@ from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import shown
 from jaxcl.experiments.words import groups, run_tyro
 from jaxcl.learner.config import SYNONYMS, Config, known_settings, option, unknown
-from jaxcl.learner.configure import CHOICES, configure
+from jaxcl.learner.configuration import CHOICES, configure
 from jaxcl.methods.replay import Replay
 from jaxcl.networks.choices import NETWORKS
 

@@ -14,7 +14,7 @@ from jaxcl.core.fields import shown
 from jaxcl.experiments import cli
 from jaxcl.experiments.options import Parsed, choices, parse
 from jaxcl.learner.config import Config
-from jaxcl.learner.configure import configure
+from jaxcl.learner.configuration import configure
 from jaxcl.reporting.console import fail, make_console
 from jaxcl.runner.commands import How, Place, RunCommand
 

@@ -13,7 +13,7 @@ from jaxcl.core.fields import shown
 from jaxcl.experiments import cli
 from jaxcl.experiments.options import Parsed, choices, parse
 from jaxcl.experiments.words import groups
-from jaxcl.learner.configure import configure
+from jaxcl.learner.configuration import configure
 from jaxcl.reporting.console import make_console
 from jaxcl.runner.commands import How
 

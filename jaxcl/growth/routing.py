@@ -15,25 +15,25 @@ from jaxcl.growth.similarity import Moments, moments_from_sums
 from jaxcl.networks.base import Net, Route
 from jaxcl.scenarios.images import to_float
 
-Likeness = Callable[[str], float]
+TaskSimilarity = Callable[[str], float]
 """The similarity of the new task to a branch; measured when it is asked for."""
 
-Rule = Callable[[Sequence[str], Likeness], str | None]
-"""(branches of a layer, likeness) -> the branch to share, or None for a new one."""
+Rule = Callable[[Sequence[str], TaskSimilarity], str | None]
+"""(branches of a layer, similarity) -> the branch to share, or None for a new one."""
 
 Seen = dict[str, dict[str, Moments]]
 """layer -> branch -> the channel statistics the branch saw on its own task."""
 
 
-def share(branches: Sequence[str], likeness: Likeness) -> str | None:
+def share(branches: Sequence[str], similarity: TaskSimilarity) -> str | None:
     """Every task runs through the first branch (LwF, Algorithm 1)."""
-    del likeness
+    del similarity
     return branches[0]
 
 
-def split(branches: Sequence[str], likeness: Likeness) -> str | None:
+def split(branches: Sequence[str], similarity: TaskSimilarity) -> str | None:
     """Every task gets a branch of its own (Algorithm 2)."""
-    del branches, likeness
+    del branches, similarity
     return None
 
 
@@ -45,10 +45,10 @@ def select(threshold: float, candidates: Literal["all", "latest", "first"] = "al
       candidates: which branches may be shared: all that there are, or one alone.
     """
 
-    def choose(branches: Sequence[str], likeness: Likeness) -> str | None:
+    def choose(branches: Sequence[str], similarity: TaskSimilarity) -> str | None:
         wanted = {"all": branches, "latest": branches[-1:], "first": branches[:1]}[candidates]
-        best = max(wanted, key=likeness)
-        return best if likeness(best) >= threshold else None
+        best = max(wanted, key=similarity)
+        return best if similarity(best) >= threshold else None
 
     return choose
 
@@ -113,7 +113,7 @@ def grow(
     *,
     task: str,
     classes: int | None,
-    likeness: Callable[[str, str], float],
+    similarity: Callable[[str, str], float],
     start: Literal["copy", "fresh"],
     key: PRNGKey,
 ) -> Growth:
@@ -125,7 +125,7 @@ def grow(
       params: the tree to grow.
       task: name of the new task.
       classes: outputs of the new task's head; None if it uses one that is there.
-      likeness: ``(layer, branch) -> similarity`` of the new task to what the branch was
+      similarity: ``(layer, branch) -> similarity`` of the new task to what the branch was
         made for (:mod:`jaxcl.growth.task_similarity`); measured where the rule asks for it.
       start: a new branch is a copy of the nearest one, or fresh.
       key: for initial weights.
@@ -134,7 +134,7 @@ def grow(
 
     def known(layer: str, branch: str) -> float:
         if branch not in measured[layer]:
-            measured[layer][branch] = likeness(layer, branch)
+            measured[layer][branch] = similarity(layer, branch)
         return measured[layer][branch]
 
     grown, route = params, []
@@ -152,5 +152,5 @@ def grow(
     return Growth(grown, tuple(route), measured)
 
 
-def _nearest(branches: Sequence[str], likeness: Likeness) -> str:
-    return branches[0] if len(branches) == 1 else max(branches, key=likeness)
+def _nearest(branches: Sequence[str], similarity: TaskSimilarity) -> str:
+    return branches[0] if len(branches) == 1 else max(branches, key=similarity)

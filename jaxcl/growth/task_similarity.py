@@ -23,11 +23,11 @@ from jaxcl.scenarios.images import to_float
 
 COMPARED = 500  # images whose responses are compared; all their pairs are
 POSITIONS = 20_000  # of all images together, where each is an example
-Likeness = Callable[[str, str], float]
+TaskSimilarity = Callable[[str, str], float]
 """(layer, branch) -> the similarity of the new task to what the branch was made for."""
 
 
-class Look(NamedTuple):
+class Compared(NamedTuple):
     """What there is to look at as a task comes.
 
     Attributes:
@@ -48,52 +48,56 @@ class Look(NamedTuple):
     second: Callable[[Route], tuple[Params, Route]]
 
 
-def _route(look: Look, branch: str) -> Route:
+def _route(compared: Compared, branch: str) -> Route:
     """Of the task that the branch was made for."""
-    return next(pathway.route for pathway in look.routes if pathway.task == branch)
+    return next(pathway.route for pathway in compared.routes if pathway.task == branch)
 
 
-def by_moments(compare: Callable[[Moments, Moments], float]) -> Callable[[Look], Likeness]:
+def by_moments(
+    compare: Callable[[Moments, Moments], float],
+) -> Callable[[Compared], TaskSimilarity]:
     """A similarity of channel statistics."""
 
-    def make(look: Look) -> Likeness:
+    def make(compared: Compared) -> TaskSimilarity:
         probes: dict[str, dict[str, Moments]] = {}
 
-        def likeness(layer: str, branch: str) -> float:
+        def similarity(layer: str, branch: str) -> float:
             if branch not in probes:
-                route = _route(look, branch)
-                probes[branch] = layer_moments(look.net, look.params, route, look.images())
-            return compare(probes[branch][layer], look.seen[layer][branch])
+                route = _route(compared, branch)
+                probes[branch] = layer_moments(
+                    compared.net, compared.params, route, compared.images()
+                )
+            return compare(probes[branch][layer], compared.seen[layer][branch])
 
-        return likeness
+        return similarity
 
     return make
 
 
 def by_responses(
     compare: Callable[[np.ndarray, np.ndarray], float], rows: Callable[[np.ndarray], np.ndarray]
-) -> Callable[[Look], Likeness]:
+) -> Callable[[Compared], TaskSimilarity]:
     """A similarity of two networks' responses to the new task's images."""
 
-    def make(look: Look) -> Likeness:
+    def make(compared: Compared) -> TaskSimilarity:
         found: dict[str, tuple[dict[str, np.ndarray], ...]] = {}
 
-        def likeness(layer: str, branch: str) -> float:
+        def similarity(layer: str, branch: str) -> float:
             if branch not in found:
-                route = _route(look, branch)
-                both = (look.params, route), look.second(route)
-                found[branch] = tuple(_responses(look, *each) for each in both)
+                route = _route(compared, branch)
+                both = (compared.params, route), compared.second(route)
+                found[branch] = tuple(_responses(compared, *each) for each in both)
             x, y = (rows(each[layer]) for each in found[branch])
             return compare(x, y)
 
-        return likeness
+        return similarity
 
     return make
 
 
-def _responses(look: Look, params: Params, route: Route) -> dict[str, np.ndarray]:
-    images = look.images()[:COMPARED]
-    found = look.net.activations(params, to_float(jnp.asarray(images)), route)
+def _responses(compared: Compared, params: Params, route: Route) -> dict[str, np.ndarray]:
+    images = compared.images()[:COMPARED]
+    found = compared.net.activations(params, to_float(jnp.asarray(images)), route)
     found = {layer: np.asarray(x) for layer, x in found.items()}
     if not all(np.isfinite(x).all() for x in found.values()):
         raise NonFiniteLoss("activations: not finite on the images of a task; try a smaller --lr")
@@ -111,7 +115,7 @@ def positions_as_rows(x: np.ndarray) -> np.ndarray:
     return x[:: -(-len(x) // POSITIONS)]
 
 
-SIMILARITIES: dict[str, Callable[[Look], Likeness]] = {
+SIMILARITIES: dict[str, Callable[[Compared], TaskSimilarity]] = {
     "frechet": by_moments(frechet_similarity),
     "bures": by_moments(bures_similarity),
     "cosine": by_moments(cosine_similarity),

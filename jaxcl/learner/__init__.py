@@ -1,1 +1,27 @@
 """One learner that goes from task to task."""
+
+from typing import TYPE_CHECKING
+
+from jaxcl import public
+
+if TYPE_CHECKING:
+    from jaxcl.learner.build import load_tasks, set_up
+    from jaxcl.learner.config import Config
+    from jaxcl.learner.configuration import configure
+    from jaxcl.learner.protocols import SCENARIOS
+    from jaxcl.learner.seed_loop import go_on, run
+
+__all__ = ["SCENARIOS", "Config", "configure", "go_on", "load_tasks", "run", "set_up"]
+
+__getattr__ = public(
+    __name__,
+    {
+        "Config": "config",
+        "SCENARIOS": "protocols",
+        "configure": "configuration",
+        "go_on": "seed_loop",
+        "load_tasks": "build",
+        "run": "seed_loop",
+        "set_up": "build",
+    },
+)

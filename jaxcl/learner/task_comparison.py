@@ -16,7 +16,7 @@ from jaxcl.core.types import Params
 from jaxcl.growth.heads import SETTINGS, View, first_label
 from jaxcl.growth.parameters import add_branch, add_head, leaf_mask, merge, on_route, task_name
 from jaxcl.growth.routing import Seen, layer_moments
-from jaxcl.growth.task_similarity import SIMILARITIES, Likeness, Look
+from jaxcl.growth.task_similarity import SIMILARITIES, Compared, TaskSimilarity
 from jaxcl.learner.state import Setup, task_key
 from jaxcl.methods.split import Split
 from jaxcl.networks import Pathway
@@ -26,7 +26,7 @@ from jaxcl.training.train_step import Program, epoch_order, no_totals, run_steps
 from jaxcl.transforms import chain
 
 
-def compared(setup: Setup, learner: Learner) -> Likeness:
+def compared(setup: Setup, learner: Learner) -> TaskSimilarity:
     """Returns how alike a branch's task and the new one are: ``(layer, branch) -> similarity``."""
     method = setup.config.method
     if not isinstance(method, Split):
@@ -38,7 +38,9 @@ def compared(setup: Setup, learner: Learner) -> Likeness:
 
     params, routes, seen, _ = learner.model
     probe = cache(partial(_probe, setup, learner, method.probe))
-    return SIMILARITIES[method.similarity](Look(setup.net, params, routes, seen, probe, reference))
+    return SIMILARITIES[method.similarity](
+        Compared(setup.net, params, routes, seen, probe, reference)
+    )
 
 
 def _not_asked(layer: str, branch: str) -> float:

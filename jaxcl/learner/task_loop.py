@@ -75,7 +75,7 @@ def begin(setup: Setup, learner: Learner, data: Data, generated: Array | None = 
         learner.model.params,
         task=task,
         classes=head_classes(setup.setting, setup.tasks.classes, learner.at.task_index),
-        likeness=compared(setup, learner),
+        similarity=compared(setup, learner),
         start="fresh" if method.columns else method.start if isinstance(method, Split) else "copy",
         key=stream(key, "grow"),
     )

@@ -8,7 +8,9 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 
-from jaxcl.methods.base import Method
+from jaxcl.methods.base import Method, StreamInfo
+
+__all__ = ["METHODS", "Method", "StreamInfo"]
 
 
 def _found() -> dict[str, type[Method]]:

@@ -83,7 +83,7 @@ class Method:
         return {}
 
     def rule(self) -> "Rule":
-        """Returns which branches a new task shares: ``(likeness, layer, branches) -> branch``."""
+        """Returns which branches a new task shares: ``(similarity, layer, branches) -> branch``."""
         from jaxcl.growth import routing
 
         return routing.share

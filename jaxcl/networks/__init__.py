@@ -4,8 +4,9 @@ What is named here is imported when it is asked for: the names of the networks t
 chosen are known without JAX.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jaxcl import public
 
 if TYPE_CHECKING:
     from jaxcl.networks.base import Net, Pathway, Route, Routes
@@ -15,15 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Net", "Pathway", "Route", "Routes", "cnn", "columns", "mlp"]
 
-_WHERE = {
-    **dict.fromkeys(("Net", "Pathway", "Route", "Routes"), "base"),
-    "cnn": "convolutional",
-    "columns": "progressive",
-    "mlp": "dense",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+__getattr__ = public(
+    __name__,
+    {
+        **dict.fromkeys(("Net", "Pathway", "Route", "Routes"), "base"),
+        "cnn": "convolutional",
+        "columns": "progressive",
+        "mlp": "dense",
+    },
+)

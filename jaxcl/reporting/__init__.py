@@ -1,1 +1,36 @@
 """Metrics, tables and plots of what runs found."""
+
+from typing import TYPE_CHECKING
+
+from jaxcl import public
+
+if TYPE_CHECKING:
+    from jaxcl.reporting.metrics import (
+        average_accuracy,
+        backward_transfer,
+        forgetting,
+        forward_transfer,
+        learning_accuracy,
+    )
+    from jaxcl.reporting.summary import summarise
+
+__all__ = [
+    "average_accuracy",
+    "backward_transfer",
+    "forgetting",
+    "forward_transfer",
+    "learning_accuracy",
+    "summarise",
+]
+
+__getattr__ = public(
+    __name__,
+    {
+        "average_accuracy": "metrics",
+        "backward_transfer": "metrics",
+        "forgetting": "metrics",
+        "forward_transfer": "metrics",
+        "learning_accuracy": "metrics",
+        "summarise": "summary",
+    },
+)

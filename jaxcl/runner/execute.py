@@ -134,7 +134,9 @@ def _opened(
             setup = grouping.set_up_like(runs[0].setup, config)
         else:
             setup = set_up(config, tasks, stream=command.how.data == "stream")
-        before = resume.find_past(setup, out, console, common) if resumes else resume.NOTHING
+        before = (
+            resume.find_progress(setup, out, console, common) if resumes else resume.NO_PROGRESS
+        )
         runs.append(Run(setup, out, before))
     return runs
 
@@ -151,7 +153,7 @@ def _side_by_side(runs: Sequence[Run]) -> list[list[Run]]:
     """Runs that are at the same moment, and so can go on side by side."""
     found: dict[Hashable, list[Run]] = {}
     for each in runs:
-        at = each.setup.config.together, grouping.moment(each.past.learners)
+        at = each.setup.config.together, grouping.moment(each.progress.learners)
         found.setdefault(at, []).append(each)
     return list(found.values())
 

@@ -36,7 +36,7 @@ def parts(points: int, factor: int) -> list[int]:
 def shortened(config: Config, part: int) -> Config:
     """The configuration with so many times fewer steps a task, at least one.
 
-    >>> from jaxcl.learner.configure import configure
+    >>> from jaxcl.learner.configuration import configure
     >>> shortened(configure(epochs=6), 4).training.epochs
     1
     """

@@ -20,7 +20,7 @@ from jaxcl.learner.state import Setup, chance, schedule
 from jaxcl.reporting import plots
 from jaxcl.reporting.console import say
 from jaxcl.reporting.summary import curves, summarise
-from jaxcl.runner.resume import Past
+from jaxcl.runner.resume import Progress
 from jaxcl.training.events import GENERATOR, EpochEnded, Event, SeedEnded, as_line
 from jaxcl.training.learner_state import Learner
 
@@ -33,12 +33,12 @@ class Run(NamedTuple):
     Attributes:
       setup: of the run.
       out: its folder.
-      past: what was done before.
+      progress: what was done before.
     """
 
     setup: Setup
     out: Path
-    past: Past
+    progress: Progress
 
 
 class Recorder(NamedTuple):
@@ -66,13 +66,13 @@ def recorder(run: Run, console: Console, keep: int, writer: Executor) -> Recorde
       keep: checkpoints to keep.
       writer: the one thread that writes arrays, for all runs.
     """
-    setup, out, past = run
-    epochs, results = list(past.epochs), list(past.results)
+    setup, out, progress = run
+    epochs, results = list(progress.epochs), list(progress.results)
     folder = out / run_folder.CHECKPOINTS
-    write, wait = saver(folder, past.number, keep, lambda text: say(console, text), writer)
+    write, wait = saver(folder, progress.number, keep, lambda text: say(console, text), writer)
 
     def total(spent: Sequence[float]) -> list[float]:
-        return [before + now for before, now in zip(past.spent, spent, strict=True)]
+        return [before + now for before, now in zip(progress.spent, spent, strict=True)]
 
     def take(event: Event) -> None:
         if isinstance(event, EpochEnded):

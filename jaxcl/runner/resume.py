@@ -19,7 +19,7 @@ from jaxcl.training.events import EpochEnded, SeedEnded, events_of
 from jaxcl.training.learner_state import Learner
 
 
-class Past(NamedTuple):
+class Progress(NamedTuple):
     """What an earlier process did.
 
     Attributes:
@@ -37,7 +37,7 @@ class Past(NamedTuple):
     spent: tuple[float, ...]
 
 
-NOTHING = Past((), [], [], 0, (0.0, 0.0))
+NO_PROGRESS = Progress((), [], [], 0, (0.0, 0.0))
 
 
 class Found(NamedTuple):
@@ -54,7 +54,7 @@ class Found(NamedTuple):
     results: list[SeedEnded]
 
 
-def find_past(setup: Setup, out: Path, console: Console, most: int | None = None) -> Past:
+def find_progress(setup: Setup, out: Path, console: Console, most: int | None = None) -> Progress:
     """What the folder of a run says it did, as far as it is whole.
 
     The first process looks; the others get arrays and task_indices from it.
@@ -78,7 +78,7 @@ def find_past(setup: Setup, out: Path, console: Console, most: int | None = None
 
     meta = processes.on_primary(look)
     if meta is None:
-        return NOTHING
+        return NO_PROGRESS
     arrays = processes.arrays(found.checkpoint.arrays if found else None)
     learners = snapshot.restore_all(setup, snapshot.Snapshot(arrays, meta))
     first, seeds = learners[0].at, progress.seeds_text([learner.at.seed for learner in learners])
@@ -86,10 +86,10 @@ def find_past(setup: Setup, out: Path, console: Console, most: int | None = None
     where = f"{task}, {first.epoch} epochs and {first.step} steps"
     spent = tuple(meta["spent"])
     if found is None:
-        return Past(learners, [], [], 0, spent)
+        return Progress(learners, [], [], 0, spent)
     number = found.checkpoint.number
     say(console, f"resumed from checkpoint {number}: {seeds}, {where} done")
-    return Past(learners, found.epochs, found.results, number, spent)
+    return Progress(learners, found.epochs, found.results, number, spent)
 
 
 def _look(setup: Setup, out: Path, console: Console, most: int | None) -> Found | None:

@@ -71,7 +71,7 @@ def record(
         catching(lambda text: say(console, text)) as stopping,
         watching(names, console, explain=explain) as show_events,
     ):
-        for happened in rounds([r.setup for r in runs], [r.past.learners for r in runs]):
+        for happened in rounds([r.setup for r in runs], [r.progress.learners for r in runs]):
             show_events(happened)
             _take(happened, recorders, failed)
             if len(failed) == len(runs):

@@ -7,9 +7,10 @@ training loop, whatever the network library.
 from jaxcl.core.pytree import copy, regrow
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData, chain
 from jaxcl.transforms.distill import DistillState, distill
+from jaxcl.transforms.ewc import ewc, online_ewc
 from jaxcl.transforms.importance import diagonal_fisher, output_sensitivity
 from jaxcl.transforms.l2 import l2
-from jaxcl.transforms.quadratic import ewc, mas, online_ewc
+from jaxcl.transforms.mas import mas
 from jaxcl.transforms.rehearsal.der import der
 from jaxcl.transforms.rehearsal.memory import fraction, generated, noise, per_class, stored
 from jaxcl.transforms.rehearsal.replay import replay

@@ -10,7 +10,7 @@ from jaxcl.core.pytree import copy, regrow, zeros_like
 from jaxcl.core.types import Array, Int, Metrics, Params, PRNGKey, PyTree, Scalar
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData
 from jaxcl.transforms.checks import check_not_negative, check_params, check_updated
-from jaxcl.transforms.quadratic import distance
+from jaxcl.transforms.ewc import distance
 
 Gradient = Literal["loss", "total"]
 

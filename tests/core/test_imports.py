@@ -1,5 +1,6 @@
 """What an import pulls in, measured in processes of their own."""
 
+import importlib
 import subprocess
 import sys
 
@@ -28,3 +29,25 @@ def test_transforms_need_jax_optax_chex_and_jaxtyping_only():
 def test_help_does_not_wait_for_jax(command):
     code = f"import jaxcl.experiments.{command}, tyro"
     assert not loaded(code) & {"jax", "jaxlib", "tensorflow_datasets", "matplotlib"}
+
+
+ROOMS = (
+    "core", "transforms", "transforms.rehearsal", "networks", "scenarios", "checkpointing",
+    "growth", "methods", "training", "learner", "reporting", "runner",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_public_name_is_there_and_no_other(room):
+    module = importlib.import_module(f"jaxcl.{room}")
+    assert module.__doc__
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    with pytest.raises(AttributeError, match="no_such_name"):
+        module.no_such_name  # noqa: B018
+
+
+def test_a_room_that_is_light_stays_light():
+    assert "jax" not in loaded(
+        "import jaxcl, jaxcl.learner, jaxcl.methods, jaxcl.training.settings"
+    )

@@ -20,7 +20,7 @@ from jaxcl.core import cache
 from jaxcl.core.errors import DataError, UsageError
 from jaxcl.experiments import scenario
 from jaxcl.learner.config import known_settings
-from jaxcl.learner.configure import CHOICES
+from jaxcl.learner.configuration import CHOICES
 from jaxcl.scenarios import tfds
 
 NAMES = sorted(known_settings() | set(CHOICES))

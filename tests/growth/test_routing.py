@@ -7,7 +7,7 @@ import pytest
 from jaxcl.growth import routing
 from jaxcl.growth.routing import grow, layer_moments
 from jaxcl.growth.similarity import moments
-from jaxcl.growth.task_similarity import SIMILARITIES, Look
+from jaxcl.growth.task_similarity import SIMILARITIES, Compared
 from jaxcl.networks import Pathway, cnn
 from jaxcl.scenarios.images import to_float
 
@@ -41,11 +41,11 @@ def test_moments_of_a_layer_do_not_depend_on_the_batch_size(key):
 
 def grow_task(key, position, rule, params=None, routes=(), seen=None, images=IMAGES, **options):
     params = NET.init(key) if params is None else params
-    look = Look(NET, params, routes, seen or {}, lambda: images, lambda route: (params, route))
+    look = Compared(NET, params, routes, seen or {}, lambda: images, lambda route: (params, route))
     arguments = {
         "task": f"t{position:02d}",
         "classes": 3,
-        "likeness": SIMILARITIES["frechet"](look),
+        "similarity": SIMILARITIES["frechet"](look),
         "start": "copy",
         "key": jax.random.fold_in(key, position),
     }
@@ -101,7 +101,7 @@ def test_layers_decide_on_their_own_and_the_nearest_branch_is_copied(first, key)
     routes = (*routes, Pathway("t01", second.route, "t01"))
     third = grow_task(
         key, 2, routing.select(0.9), second.params, routes, seen,
-        likeness=lambda layer, branch: scores.get((layer, branch), 0.1),
+        similarity=lambda layer, branch: scores.get((layer, branch), 0.1),
     )  # fmt: skip
     assert third.route == ("t00", "t02")
     assert third.similarity["conv2"] == {"t00": 0.2, "t01": 0.6}

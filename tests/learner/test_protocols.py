@@ -3,7 +3,7 @@ import pytest
 from jaxcl.core.errors import UsageError
 from jaxcl.experiments.inspect import image_shape
 from jaxcl.learner.build import check_config, load_tasks
-from jaxcl.learner.configure import configure
+from jaxcl.learner.configuration import configure
 from jaxcl.learner.protocols import SCENARIOS
 from jaxcl.methods import METHODS
 from jaxcl.networks.choices import MLP

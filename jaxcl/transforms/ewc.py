@@ -1,4 +1,4 @@
-"""Penalties that hold important weights where they were: EWC, online EWC, MAS."""
+"""Elastic weight consolidation: quadratic penalties weighted by the Fisher information."""
 
 from typing import NamedTuple
 
@@ -9,11 +9,11 @@ from jaxcl.core.pytree import copy, regrow, zeros_like
 from jaxcl.core.types import Metrics, Params, PRNGKey, PyTree, Scalar
 from jaxcl.transforms.base import Context, LossTransform, TaskData
 from jaxcl.transforms.checks import check_label, check_not_negative, check_params
-from jaxcl.transforms.importance import Labels, diagonal_fisher, output_sensitivity
+from jaxcl.transforms.importance import Labels, diagonal_fisher
 
 
 class QuadraticState(NamedTuple):
-    """State of :func:`ewc`, :func:`online_ewc` and :func:`mas`.
+    """State of :func:`ewc`, :func:`online_ewc` and :func:`~jaxcl.transforms.mas.mas`.
 
     Attributes:
       strength: lambda, float32 scalar.
@@ -101,7 +101,7 @@ def ewc(
         new = diagonal_fisher(params, task, key, labels=fisher, examples=n, label=label)
         return _merged(state, new, params)
 
-    return _penalty(strength, 0.5, end_task, label if fisher == "empirical" else None)
+    return quadratic_penalty(strength, 0.5, end_task, label if fisher == "empirical" else None)
 
 
 @jax.jit
@@ -153,42 +153,20 @@ def online_ewc(
         total = jax.tree.map(lambda old, f: decay * old + f, state.importance, new)
         return state._replace(importance=total, anchor=copy(params))
 
-    return _penalty(strength, 0.5, end_task, label if fisher == "empirical" else None)
+    return quadratic_penalty(strength, 0.5, end_task, label if fisher == "empirical" else None)
 
 
-def mas(strength: float, *, n: int | None = None) -> LossTransform:
-    """Memory aware synapses: what the outputs are sensitive to is held.
-
-    Adds ``lambda * sum_i Omega_i (theta_i - theta*_i)^2``; as a task ends, the mean
-    over its examples of ``|d (|logits|^2) / d theta|`` is added to Omega, and
-    ``theta*`` are the present weights.
+def quadratic_penalty(
+    strength: float, factor: float, end_task, label: str | None = None
+) -> LossTransform:
+    """Makes a transform that adds ``strength * factor`` times the distance from the anchor.
 
     Args:
-      strength: lambda, at least 0.
-      n: examples the importance is taken over; all of the task by default.
-
-    Raises:
-      ValueError: a negative strength.
-
-    References:
-      Aljundi et al., Memory aware synapses, 2018 (arXiv 1711.09601).
-    """
-    check_not_negative("strength", strength)
-
-    def end_task(
-        state: QuadraticState, params: Params, task: TaskData, key: PRNGKey
-    ) -> QuadraticState:
-        new = output_sensitivity(params, task, key, examples=n)
-        total = jax.tree.map(jnp.add, state.importance, new)
-        return state._replace(importance=total, anchor=copy(params))
-
-    return _penalty(strength, 1.0, end_task)
-
-
-def _penalty(strength: float, factor: float, end_task, label: str | None = None) -> LossTransform:
-    """``strength * factor`` times the distance from the anchor, and what a task's end does.
-
-    Labels that the end of a task needs are missed at its beginning, before it is trained.
+      strength: lambda.
+      factor: 1/2 for EWC.
+      end_task: as in :class:`LossTransform`: where importance and anchor are renewed.
+      label: name of the labels that the end of a task needs; they are asked for at its
+        beginning, before it is trained.
     """
 
     def init(params: Params) -> QuadraticState:

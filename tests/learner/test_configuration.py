@@ -11,7 +11,7 @@ from jaxcl.core.errors import UsageError
 from jaxcl.experiments.compare import read
 from jaxcl.learner.build import check_config
 from jaxcl.learner.config import Config
-from jaxcl.learner.configure import configure
+from jaxcl.learner.configuration import configure
 from jaxcl.learner.protocols import SCENARIOS
 from jaxcl.methods import METHODS
 

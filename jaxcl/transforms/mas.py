@@ -1,0 +1,40 @@
+"""Memory aware synapses: a quadratic penalty weighted by the sensitivity of the outputs."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxcl.core.pytree import copy
+from jaxcl.core.types import Params, PRNGKey
+from jaxcl.transforms.base import LossTransform, TaskData
+from jaxcl.transforms.checks import check_not_negative
+from jaxcl.transforms.ewc import QuadraticState, quadratic_penalty
+from jaxcl.transforms.importance import output_sensitivity
+
+
+def mas(strength: float, *, n: int | None = None) -> LossTransform:
+    """Memory aware synapses: what the outputs are sensitive to is held.
+
+    Adds ``lambda * sum_i Omega_i (theta_i - theta*_i)^2``; as a task ends, the mean
+    over its examples of ``|d (|logits|^2) / d theta|`` is added to Omega, and
+    ``theta*`` are the present weights.
+
+    Args:
+      strength: lambda, at least 0.
+      n: examples the importance is taken over; all of the task by default.
+
+    Raises:
+      ValueError: a negative strength.
+
+    References:
+      Aljundi et al., Memory aware synapses, 2018 (arXiv 1711.09601).
+    """
+    check_not_negative("strength", strength)
+
+    def end_task(
+        state: QuadraticState, params: Params, task: TaskData, key: PRNGKey
+    ) -> QuadraticState:
+        new = output_sensitivity(params, task, key, examples=n)
+        total = jax.tree.map(jnp.add, state.importance, new)
+        return state._replace(importance=total, anchor=copy(params))
+
+    return quadratic_penalty(strength, 1.0, end_task)
