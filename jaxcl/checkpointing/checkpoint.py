@@ -26,7 +26,7 @@ from jaxcl.core import processes
 from jaxcl.core.errors import UsageError
 from jaxcl.core.types import Params, PyTree
 
-FORMAT = 6
+FORMAT = 7
 OURS = re.compile(r"[0-9]{6}(\.json)?")
 CUT_OFF = re.compile(r"\.?[0-9]{6}\..*tmp.*")
 Arrays = Mapping[str, ndarray]
@@ -80,7 +80,7 @@ def _reading_alone():
 
 
 def load_params(path: Path, like: Params | None = None) -> Params:
-    """The tree that :func:`save_params` wrote, on the first device.
+    """Returns the tree that :func:`save_params` wrote, on the first device.
 
     Args:
       path: the folder.
@@ -185,7 +185,7 @@ def read(folder: Path, number: int) -> Checkpoint:
 
 
 def numbers(folder: Path) -> list[int]:
-    """Numbers of the checkpoints that have a manifest, oldest first."""
+    """Returns the numbers of the checkpoints that have a manifest, oldest first."""
     return sorted(int(path.stem) for path in folder.glob("*.json") if OURS.fullmatch(path.name))
 
 
@@ -195,7 +195,7 @@ def newest(
     say: Callable[[str], None],
     most: int | None = None,
 ) -> Checkpoint | None:
-    """The newest checkpoint that is whole and usable; None if there is none.
+    """Returns the newest checkpoint that is whole and usable; None if there is none.
 
     Args:
       folder: of all checkpoints of a run.

@@ -17,12 +17,12 @@ FILES = CONFIG, METRICS, SUMMARY, PLOT, SAMPLES, PARAMS, GENERATOR, CHECKPOINTS 
 
 
 def holds_run(folder: Path) -> bool:
-    """Whether a run was begun in a folder."""
+    """Returns whether a run was begun in a folder."""
     return any((folder / name).exists() for name in FILES)
 
 
 def finished(folder: Path) -> bool:
-    """Whether the run in a folder is done: its summary is written last."""
+    """Returns whether the run in a folder is done: its summary is written last."""
     return (folder / SUMMARY).exists()
 
 
@@ -98,7 +98,7 @@ def cut_metrics(folder: Path, size: int) -> str:
 
 
 def metrics_mark(folder: Path, size: int | None = None) -> dict[str, Any]:
-    """What tells whether ``metrics.jsonl`` is as it was: its size and its SHA-256.
+    """Returns what tells whether ``metrics.jsonl`` is as it was: its size and its SHA-256.
 
     Args:
       folder: of the run.

@@ -24,7 +24,7 @@ class Saver(NamedTuple):
 def saver(
     folder: Path, after: int, keep: int, say: Callable[[str], None], writer: Executor
 ) -> Saver:
-    """A :class:`Saver` that keeps the last few checkpoints.
+    """Makes a :class:`Saver` that keeps the last few checkpoints.
 
     A checkpoint that cannot be written (a full disk) is reported and removed; the
     one before it stays and the run goes on.

@@ -12,7 +12,7 @@ from jaxcl.core.types import Batch, Data, PyTree
 
 
 def examples(data: PyTree) -> int:
-    """The number of examples: the length of the common leading axis."""
+    """Returns the number of examples: the length of the common leading axis."""
     lengths = {len(leaf) for leaf in jax.tree.leaves(data)}
     if len(lengths) != 1:
         raise ValueError(f"data: leading axes differ ({sorted(lengths)}); make them equal")
@@ -23,24 +23,24 @@ PORTION_BYTES = 2**28
 
 
 def on_host(data: PyTree) -> bool:
-    """Whether a part of the data stays on the host, since it does not fit the device."""
+    """Returns whether a part of the data stays on the host, since it does not fit the device."""
     return any(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(data))
 
 
 def resident(data: Data) -> Batch:
-    """The data, all of it on the device."""
+    """Returns the data, all of it on the device."""
     return {name: jnp.asarray(x) for name, x in data.items()}
 
 
 def portions(data: Data, rows: np.ndarray) -> Iterator[Batch]:
-    """Rows of data on the host, so many at a time as the device can hold at once."""
+    """Returns the rows of data on the host, so many at a time as the device can hold at once."""
     each = sum(math.prod(x.shape[1:]) * x.dtype.itemsize for x in data.values())
     for part in np.array_split(rows, -(-len(rows) * each // PORTION_BYTES)):
         yield {name: jnp.asarray(x[part]) for name, x in data.items()}
 
 
 def in_portions(f: Callable[[Batch], PyTree], data: Data) -> PyTree:
-    """``f(data)`` for an ``f`` that treats examples alone, wherever the data lies."""
+    """Returns ``f(data)`` for an ``f`` that treats examples alone, wherever the data lies."""
     if not on_host(data):
         return f(resident(data))
     found = [f(part) for part in portions(data, np.arange(examples(data)))]
@@ -48,7 +48,7 @@ def in_portions(f: Callable[[Batch], PyTree], data: Data) -> PyTree:
 
 
 def map_batches(f: Callable[[Batch], PyTree], data: Batch, size: int) -> PyTree:
-    """``f(data)`` in batches of ``size``, for an ``f`` that treats examples alone.
+    """Returns ``f(data)`` in batches of ``size``, for an ``f`` that treats examples alone.
 
     The last batch is filled up by repeating the last example and its results
     are cut off again, so every batch has the same shape and ``f`` is compiled

@@ -16,12 +16,12 @@ from numpy import ndarray
 
 
 def folder() -> Path:
-    """``$XDG_CACHE_HOME/jaxcl``, by default ``~/.cache/jaxcl``."""
+    """Returns ``$XDG_CACHE_HOME/jaxcl``, by default ``~/.cache/jaxcl``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxcl"
 
 
 def cached(path: Path, make: Callable[[], Mapping[str, ndarray]]) -> dict[str, ndarray]:
-    """The arrays stored at a path, made and stored there if they are not.
+    """Returns the arrays stored at a path, made and stored there if they are not.
 
     A file that is damaged is made again.  A cache that cannot be written (read
     only, full, a folder in its place) is not needed for the result and is left out with

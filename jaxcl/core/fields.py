@@ -73,7 +73,7 @@ def hints(kind: type) -> Mapping[str, Any]:
 
 
 def marks(hint: Any) -> tuple[Any, ...]:
-    """All marks of a type, those within a union too.
+    """Returns all marks of a type, those within a union too.
 
     >>> marks(Traced[Positive[int] | None])
     ('traced', Range(low=0, high=inf, open=True, most=100000000))
@@ -87,7 +87,7 @@ def marks(hint: Any) -> tuple[Any, ...]:
 
 
 def plain(hint: Any) -> Any:
-    """A type without its marks and without None.
+    """Returns a type without its marks and without None.
 
     >>> plain(Traced[Positive[int] | None])
     <class 'int'>
@@ -101,7 +101,7 @@ def plain(hint: Any) -> Any:
 
 
 def traced(kind: type) -> frozenset[str]:
-    """Names of the fields that are marked :data:`Traced`."""
+    """Returns the names of the fields that are marked :data:`Traced`."""
     return frozenset(name for name, hint in hints(kind).items() if TRACED in marks(hint))
 
 

@@ -73,7 +73,7 @@ def start() -> None:
 
 
 def is_lost(error: Exception) -> bool:
-    """Whether an error says that another process cannot be reached."""
+    """Returns whether an error says that another process cannot be reached."""
     import jax
 
     # Gloo's, of CPUs, come as ValueError; what else the runtime reports may be a full device.
@@ -89,24 +89,24 @@ def leave(code: int) -> NoReturn:
 
 
 def number() -> int:
-    """Which process this is, from 0."""
+    """Returns which process this is, from 0."""
     jax = sys.modules.get("jax")  # not imported: there is no other process
     return jax.process_index() if jax and jax.distributed.is_initialized() else 0
 
 
 def is_multiprocess() -> bool:
-    """Whether there are others."""
+    """Returns whether there are others."""
     jax = sys.modules.get("jax")
     return bool(jax and jax.distributed.is_initialized() and jax.process_count() > 1)
 
 
 def is_primary() -> bool:
-    """Whether this is the process that writes and speaks."""
+    """Returns whether this is the process that writes and speaks."""
     return number() == 0
 
 
 def on_primary(make: Callable[[], Value]) -> Value:
-    """What the first process makes, as JSON, in all of them.
+    """Returns what the first process makes, as JSON, in all of them.
 
     Raises:
       Elsewhere: in the others, where ``make`` raised an error in the first.
@@ -141,7 +141,7 @@ def arrays(found: Mapping[str, ndarray] | None) -> dict[str, ndarray]:
 
 
 def any_of(flags: Sequence[bool]) -> list[bool]:
-    """Each flag: whether it is set in any process."""
+    """Returns each flag: whether it is set in any process."""
     if not is_multiprocess():
         return list(flags)
     from jax.experimental import multihost_utils
@@ -151,7 +151,7 @@ def any_of(flags: Sequence[bool]) -> list[bool]:
 
 
 def broadcast(value: float) -> float:
-    """A number as the first process has it."""
+    """Returns a number as the first process has it."""
     if not is_multiprocess():
         return value
     from jax.experimental import multihost_utils
@@ -160,7 +160,7 @@ def broadcast(value: float) -> float:
 
 
 def on_host(x: Any) -> ndarray:
-    """A copy of an array, wherever its parts lie; all processes ask for it."""
+    """Returns a copy of an array, wherever its parts lie; all processes ask for it."""
     if is_multiprocess() and not x.is_fully_replicated:
         from jax.experimental import multihost_utils
 

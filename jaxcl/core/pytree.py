@@ -7,7 +7,7 @@ from jaxcl.core.types import Array, PyTree
 
 
 def regrow(old: PyTree, like: PyTree) -> PyTree:
-    """The tree ``like`` with the values of ``old`` wherever there are any.
+    """Returns the tree ``like`` with the values of ``old`` wherever there are any.
 
     Leaves are matched by the path of their keys.  A leaf that has become larger
     keeps its old values in the first rows and columns.  Leaves that ``old`` has
@@ -42,10 +42,10 @@ def regrow(old: PyTree, like: PyTree) -> PyTree:
 
 
 def zeros_like(params: PyTree) -> PyTree:
-    """A tree of zeros, in memory of its own."""
+    """Makes a tree of zeros, in memory of its own."""
     return jax.tree.map(jnp.zeros_like, params)
 
 
 def copy(params: PyTree) -> PyTree:
-    """A copy in memory of its own: the original may be donated to a train step."""
+    """Returns a copy in memory of its own: the original may be donated to a train step."""
     return jax.tree.map(jnp.copy, params)

@@ -12,7 +12,7 @@ from jaxcl.core.types import PRNGKey
 
 
 def stream(key: PRNGKey, name: str, *positions) -> PRNGKey:
-    """The key of a named purpose, at a position of it (task, epoch, step...).
+    """Derives the key of a named purpose, at an index of it (task, epoch, step...).
 
     Args:
       key: a typed key (``jax.random.key``).

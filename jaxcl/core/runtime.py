@@ -54,7 +54,7 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """The checkout's commit, with ``+`` if files were changed since; None outside git."""
+    """Returns the checkout's commit, with ``+`` if files were changed since; None outside git."""
     import subprocess
 
     here = Path(__file__).parent

@@ -25,7 +25,7 @@ LARGE = 2**16  # elements from which on a parameter is split along ``model``
 
 
 def on_mesh(text: str | None, networks: int) -> AbstractContextManager[object]:
-    """The context in which a run uses many devices.
+    """Enters the context in which a run uses many devices.
 
     Args:
       text: sizes of the axes, such as ``"seed=4,data=2"``; None for what suits the
@@ -69,7 +69,7 @@ def parse(text: str) -> dict[str, int]:
 
 
 def usual_sizes(networks: int) -> dict[str, int]:
-    """As many devices along ``seed`` as networks can be dealt out to evenly.
+    """Returns as many devices along ``seed`` as networks can be dealt out to evenly.
 
     The others stay idle: a small network on several devices is slower than on one.  With
     several processes they are used along ``data``, since each has to take part.
@@ -95,7 +95,7 @@ def along(axis: str, tree: PyTree) -> PyTree:
 
 
 def along_all(x: Array) -> Array:
-    """An array whose leading axis is dealt out to all devices."""
+    """Returns an array whose leading axis is dealt out to all devices."""
     return _placed(x, PartitionSpec(get_abstract_mesh().axis_names)) if devices() > 1 else x
 
 
@@ -105,7 +105,7 @@ def replicated(tree: PyTree) -> PyTree:
 
 
 def split_large(tree: PyTree) -> PyTree:
-    """Large arrays split along ``model``: on their longest axis that can be split evenly."""
+    """Splits large arrays along ``model``: on their longest axis that can be split evenly."""
     parts = size(MODEL)
 
     def place(x: Array) -> Array:

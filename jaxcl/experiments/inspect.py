@@ -66,7 +66,7 @@ def dry_run(console: Console, config: Config, out: Path) -> None:
 
 
 def image_shape(config: Config) -> tuple[int, int, int]:
-    """Height, width and channels of the images that the network would see."""
+    """Returns the height, width and channels of the images that the network would see."""
     scenario = SCENARIOS[config.scenario]
     shapes = {IMAGES.get(name, RGB) for name in scenario.tasks}
     if scenario.made == "permuted32":

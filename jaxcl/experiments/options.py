@@ -42,7 +42,7 @@ class Parsed(Generic[Extra]):
 
 
 def choices(args: Sequence[str]) -> dict[str, str]:
-    """What is said of the settings that others hang on.
+    """Returns what is said of the settings that others hang on.
 
     Raises:
       UsageError: one of them without a value.

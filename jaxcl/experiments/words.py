@@ -32,7 +32,7 @@ def groups(args: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 def words_of(args: Sequence[str], name: str, usual: Sequence[str]) -> list[str]:
-    """The words after an option; those that are usual where it is not given.
+    """Returns the words after an option; those that are usual where it is not given.
 
     >>> words_of(["--methods", "ewc", "si", "--lr", "1"], "methods", ["er"])
     ['ewc', 'si']

@@ -42,13 +42,13 @@ FULL_HEAD = Setting("all classes must be told apart: one head from the start", T
 
 
 def setting(name: str | None, heads: str | None) -> Setting:
-    """The setting of a name; ``heads="full"`` has all classes from the start."""
+    """Returns the setting of a name; ``heads="full"`` has all classes from the start."""
     assert name is not None
     return FULL_HEAD if name == "class" and heads == "full" else SETTINGS[name]
 
 
 def head_classes(setting: Setting, classes: Sequence[int], task_index: int) -> int | None:
-    """Outputs of the head that is made as a task comes; None if none is made."""
+    """Returns outputs of the head that is made as a task comes; None if none is made."""
     if not setting.shared_head:
         return classes[task_index]
     if task_index:
@@ -57,7 +57,7 @@ def head_classes(setting: Setting, classes: Sequence[int], task_index: int) -> i
 
 
 def first_label(setting: Setting, classes: Sequence[int], task_index: int) -> int:
-    """Where a task's classes begin among the outputs."""
+    """Returns where a task's classes begin among the outputs."""
     return sum(classes[:task_index]) if setting.joined else 0
 
 
@@ -70,7 +70,7 @@ class View(NamedTuple):
 
 
 def view_of(net: Net, routes: Routes, setting: Setting) -> View:
-    """The view of some tasks, the same one for as long as tasks bring nothing new.
+    """Returns the view of some tasks, the same one for as long as tasks bring nothing new.
 
     Where all tasks share one head, they share one pathway: that of the first task.
     """
@@ -78,13 +78,13 @@ def view_of(net: Net, routes: Routes, setting: Setting) -> View:
 
 
 def place_in(view: View, task_index: int) -> int:
-    """Where a task's pathway is among those of a view."""
+    """Returns where a task's pathway is among those of a view."""
     return 0 if view.setting.shared_head else task_index
 
 
 @cache
 def forward(view: View, layers: Layers = PLAIN) -> Callable[[Params, Batch], dict[str, Array]]:
-    """``forward(params, batch) -> {task: logits}``, or ``{"all": logits}`` where joined.
+    """Returns ``forward(params, batch) -> {task: logits}``, or ``{"all": logits}`` where joined.
 
     Images are bytes.  Before the first task there is no output.
     """
@@ -104,13 +104,13 @@ def forward(view: View, layers: Layers = PLAIN) -> Callable[[Params, Batch], dic
 
 @cache
 def gathered_forward(view: View) -> Callable[[Entrywise], Callable[[Params, Batch], Outputs]]:
-    """``f -> forward`` with weight gradients ``sum_n f(g_n)`` over a batch's examples."""
+    """Returns ``f -> forward`` with weight gradients ``sum_n f(g_n)`` over a batch's examples."""
     return lambda f: forward(view, gathering(f))
 
 
 @cache
 def own_logits(view: View, targets: tuple[int, ...]) -> Callable[[Outputs, Batch], Array]:
-    """``(outputs, batch) -> [b, classes]``: the logits that each example is judged by.
+    """Returns ``(outputs, batch) -> [b, classes]``: the logits that each example is judged by.
 
     Args:
       view: of the network.

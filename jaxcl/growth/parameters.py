@@ -19,7 +19,7 @@ LETTERS = string.ascii_lowercase
 
 
 def task_name(index: int) -> str:
-    """The name of a task's branches and head; names sort as text in the order of tasks.
+    """Returns the name of a task's branches and head; names sort as text in the order of tasks.
 
     JAX sorts the keys of a dict, so the order of names must be that of tasks.  A letter
     that grows with the number of digits stands before numbers of three digits or more.
@@ -32,7 +32,7 @@ def task_name(index: int) -> str:
 
 
 def task_index(name: str) -> int:
-    """The task that :func:`task_name` named.
+    """Returns the task that :func:`task_name` named.
 
     >>> task_index("ta100")
     100
@@ -47,7 +47,7 @@ def _insert(params: Params, group: str, name: str, value: Params) -> Params:
 
 
 def add_head(net: Net, params: Params, task: str, classes: int, key: PRNGKey) -> Params:
-    """A tree with a new output layer for a task.
+    """Returns a tree with a new output layer for a task.
 
     Args:
       net: the network that the tree belongs to.
@@ -74,7 +74,7 @@ def add_branch(
     key: PRNGKey,
     source: str | None = None,
 ) -> Params:
-    """A tree with a new branch of one layer.
+    """Returns a tree with a new branch of one layer.
 
     Args:
       net: the network that the tree belongs to.
@@ -99,7 +99,7 @@ def add_branch(
 
 
 def restarted(net: Net, params: Params, key: PRNGKey) -> Params:
-    """A tree of the same shapes with fresh weights everywhere."""
+    """Makes a tree of the same shapes with fresh weights everywhere."""
     fresh = net.init(stream(key, "init"))
     for layer in net.layers:
         for i, name in enumerate(sorted(params[layer])):
@@ -111,7 +111,7 @@ def restarted(net: Net, params: Params, key: PRNGKey) -> Params:
 
 
 def leaf_mask(params: Params, chosen: Callable[[Path], bool]) -> PyTree:
-    """A tree of Python booleans: which leaves a predicate on the path chooses."""
+    """Returns a tree of Python booleans: which leaves a predicate on the path chooses."""
     return jax.tree.map_with_path(lambda path, _: chosen(tuple(k.key for k in path)), params)
 
 
@@ -127,25 +127,25 @@ def partition(params: Params, mask: PyTree) -> tuple[Params, Params]:
 
 
 def merge(chosen: Params, rest: Params) -> Params:
-    """The tree that :func:`partition` split."""
+    """Returns the tree that :func:`partition` split."""
     return jax.tree.map(
         lambda a, b: b if a is None else a, chosen, rest, is_leaf=lambda x: x is None
     )
 
 
 def on_route(net: Net, route: Route, path: Path) -> bool:
-    """False for a leaf of a branch that a task does not run through."""
+    """Returns False for a leaf of a branch that a task does not run through."""
     layer = path[0]
     return layer not in net.layers or path[1] == route[net.layers.index(layer)]
 
 
 def count(params: PyTree) -> int:
-    """Number of scalar parameters in a tree."""
+    """Returns the number of scalar parameters in a tree."""
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
 def weights(net: Net, params: Params) -> Mapping[str, int]:
-    """Number of parameters: ``total``, ``added`` and ``heads``.
+    """Returns the number of parameters: ``total``, ``added`` and ``heads``.
 
     ``added`` counts every branch of a layer but its first.
     """

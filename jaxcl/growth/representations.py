@@ -24,7 +24,7 @@ def _hsic(k: Float[ndarray, "n n"], m: Float[ndarray, "n n"]) -> float:
 
 
 def cka(x: Float[ndarray, "n p"], y: Float[ndarray, "n q"]) -> float:
-    """Linear centred kernel alignment, unbiased.
+    """Measures linear centred kernel alignment, unbiased.
 
     ``HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L))`` with ``K = X X^T``, ``L = Y Y^T`` and the
     estimate of HSIC that is 0 on average for independent rows.  Rotating the units of
@@ -61,7 +61,7 @@ def _dissimilarity(x: Float[ndarray, "n p"]) -> Float[ndarray, "m"]:
 
 
 def rsa(x: Float[ndarray, "n p"], y: Float[ndarray, "n q"]) -> float:
-    """Representational similarity analysis.
+    """Measures likeness by representational similarity analysis.
 
     Spearman's rank correlation between the two matrices of ``1 - Pearson correlation`` of
     every pair of examples, of which each pair counts once.  Scaling and shifting the
@@ -98,7 +98,7 @@ def _basis(x: Float[ndarray, "n p"], kept: float) -> Float[ndarray, "n r"]:
 
 
 def svcca(x: Float[ndarray, "n p"], y: Float[ndarray, "n q"], kept: float = 0.99) -> float:
-    """Singular vector canonical correlation analysis.
+    """Measures likeness by singular vector canonical correlation analysis.
 
     Each side is reduced to the directions that hold 99 % of its variance; the similarity
     is the mean of the canonical correlations between these.  Rotating, scaling or shifting

@@ -26,7 +26,7 @@ Seen = dict[str, dict[str, Moments]]
 
 
 def share(branches: Sequence[str], similarity: TaskSimilarity) -> str | None:
-    """Every task runs through the first branch (LwF, Algorithm 1)."""
+    """Chooses the first branch, for every task (LwF, Algorithm 1)."""
     del similarity
     return branches[0]
 
@@ -38,7 +38,7 @@ def split(branches: Sequence[str], similarity: TaskSimilarity) -> str | None:
 
 
 def select(threshold: float, candidates: Literal["all", "latest", "first"] = "all") -> Rule:
-    """Share the most similar branch if it reaches the threshold (Algorithm 3).
+    """Shares the most similar branch if it reaches the threshold (Algorithm 3).
 
     Args:
       threshold: from this similarity on.
@@ -56,7 +56,7 @@ def select(threshold: float, candidates: Literal["all", "latest", "first"] = "al
 def layer_moments(
     net: Net, params: Params, route: Route, images: np.ndarray, batch: int = 100
 ) -> dict[str, Moments]:
-    """Channel statistics of images along a route, over images and positions.
+    """Returns channel statistics of images along a route, over images and positions.
 
     Args:
       net: the network.

@@ -24,7 +24,7 @@ class Moments(NamedTuple):
 def moments_from_sums(
     count: int, total: Float[ndarray, "c"], outer: Float[ndarray, "c c"]
 ) -> Moments:
-    """The moments of ``count`` rows ``x`` from ``sum x`` and ``sum x x^T``.
+    """Returns the moments of ``count`` rows ``x`` from ``sum x`` and ``sum x x^T``.
 
     The covariance is divided by the count.
     """
@@ -33,7 +33,7 @@ def moments_from_sums(
 
 
 def moments(activations: Float[ndarray, "n c"]) -> Moments:
-    """The moments of activations: one row for each image and position.
+    """Returns the moments of activations: one row for each image and position.
 
     >>> import numpy as np
     >>> moments(np.array([[0.0, 2.0], [2.0, 2.0]])).covariance
@@ -51,7 +51,7 @@ def _sqrt(matrix: Float[ndarray, "c c"]) -> Float[ndarray, "c c"]:
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:
-    """Squared Frechet (2-Wasserstein) distance of two Gaussians with these moments.
+    """Returns the squared Frechet (2-Wasserstein) distance of two Gaussians with these moments.
 
     ``|m1 - m2|^2 + tr(C1 + C2 - 2 (C1^1/2 C2 C1^1/2)^1/2)``; at least 0.
 
@@ -67,7 +67,7 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 
 
 def frechet_similarity(a: Moments, b: Moments) -> float:
-    """``1 - FD / (|m1|^2 + tr C1 + |m2|^2 + tr C2)``: 1 for equal moments.
+    """Returns ``1 - FD / (|m1|^2 + tr C1 + |m2|^2 + tr C2)``: 1 for equal moments.
 
     FD is :func:`frechet_distance`.  For activations that are not negative, such
     as those after a ReLU, the value lies in [0, 1].  It is symmetric and does not
@@ -104,7 +104,7 @@ def bures_similarity(a: Moments, b: Moments) -> float:
 
 
 def cosine_similarity(a: Moments, b: Moments) -> float:
-    """Cosine of the angle between the second moments ``A`` and ``B``, means of ``x x^T``.
+    """Returns the cosine between the second moments ``A`` and ``B``, means of ``x x^T``.
 
     ``tr(A B) / (|A| |B|)`` with Frobenius norms, in [0, 1]: 1 where one is a multiple of the
     other.  Invariances as of :func:`bures_similarity`.

@@ -56,7 +56,7 @@ def _route(compared: Compared, branch: str) -> Route:
 def by_moments(
     compare: Callable[[Moments, Moments], float],
 ) -> Callable[[Compared], TaskSimilarity]:
-    """A similarity of channel statistics."""
+    """Makes a similarity of channel statistics."""
 
     def make(compared: Compared) -> TaskSimilarity:
         probes: dict[str, dict[str, Moments]] = {}
@@ -77,7 +77,7 @@ def by_moments(
 def by_responses(
     compare: Callable[[np.ndarray, np.ndarray], float], rows: Callable[[np.ndarray], np.ndarray]
 ) -> Callable[[Compared], TaskSimilarity]:
-    """A similarity of two networks' responses to the new task's images."""
+    """Makes a similarity of two networks' responses to the new task's images."""
 
     def make(compared: Compared) -> TaskSimilarity:
         found: dict[str, tuple[dict[str, np.ndarray], ...]] = {}
@@ -105,12 +105,12 @@ def _responses(compared: Compared, params: Params, route: Route) -> dict[str, np
 
 
 def images_as_rows(x: np.ndarray) -> np.ndarray:
-    """An image is an example, all channels at all positions its units."""
+    """Takes an image for an example, all channels at all positions for its units."""
     return x.reshape(len(x), -1)
 
 
 def positions_as_rows(x: np.ndarray) -> np.ndarray:
-    """A position of an image is an example, the channels its units; at most so many."""
+    """Takes a position of an image for an example, the channels for its units; so many."""
     x = x.reshape(-1, x.shape[-1])
     return x[:: -(-len(x) // POSITIONS)]
 

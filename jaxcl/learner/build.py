@@ -57,7 +57,7 @@ def check_config(config: Config) -> Config:
 
 
 def load_tasks(config: Config, progress: Callable[[str], None] = lambda text: None) -> list[Task]:
-    """The scenario's tasks in host memory, checked.
+    """Returns the scenario's tasks in host memory, checked.
 
     Args:
       config: names the scenario and says where the data is.
@@ -79,7 +79,7 @@ def load_tasks(config: Config, progress: Callable[[str], None] = lambda text: No
 
 
 def fit(config: Config, tasks: Sequence[Task]) -> list[Task]:
-    """The tasks if the configuration can be run on them; raises DataError if not."""
+    """Returns the tasks if the configuration can be run on them; raises DataError if not."""
     tasks = check_all(tasks, config.training.batch_size)
     classes = {task.classes for task in tasks}
     if config.data.setting == "domain" and len(classes) > 1:

@@ -46,12 +46,12 @@ class Config:
 
     @property
     def replays(self) -> bool:
-        """Whether anything is replayed."""
+        """Returns whether anything is replayed."""
         return self.replay is not None and type(self.replay) is not Replay
 
     @property
     def replay_on_top(self) -> str | None:
-        """Name of what is replayed on top of a method that replays nothing itself, if anything."""
+        """Returns the name of what is replayed on top of a method that has no replay, if any."""
         if self.replay is None or type(self.replay) is self.method.replay:
             return None
         return self.replay.name
@@ -128,19 +128,19 @@ def _excluding(part: Any, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def option(name: str) -> str:
-    """A setting as it is given on a command line."""
+    """Returns a setting as it is given on a command line."""
     return f"--{name.replace('_', '-')}"
 
 
 def known_settings() -> frozenset[str]:
-    """Names of all settings that any method, network or scenario has."""
+    """Returns the names of all settings that any method, network or scenario has."""
     kinds = [*METHODS.values(), *NETWORKS.values(), Training, GeneratorSettings]
     kinds += [*Replay.kinds().values(), *DataSettings.kinds().values()]
     return frozenset(name for kind in kinds for name in hints(kind)) | {"seeds", "together"}
 
 
 def unknown(name: str, config: Config) -> UsageError:
-    """What is wrong with a setting that no part of a configuration has."""
+    """Returns what is wrong with a setting that no part of a configuration has."""
     if name == "tasks":
         text = f"scenario {config.scenario!r} has its own; leave the option out"
         return UsageError(f"tasks: {text}")

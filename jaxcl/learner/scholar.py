@@ -41,7 +41,7 @@ JUDGED_IMAGES = 5000
 
 @partial(jax.jit, static_argnames="view")
 def classify(view: View, params: Params, images: UInt8[Array, "n h w c"]) -> Int[Array, "n"]:
-    """The class that the network finds most probable, where all tasks share one output."""
+    """Returns the class that the network finds most probable, where all tasks share one output."""
     logits_of, outputs_of = own_logits(view, tuple(range(len(view.routes)))), forward(view)
 
     def one(batch: Batch) -> Array:
@@ -51,14 +51,14 @@ def classify(view: View, params: Params, images: UInt8[Array, "n h w c"]) -> Int
 
 
 def balanced(key: PRNGKey, labels: Int[Array, "m"], n: int) -> Int[Array, "n"]:
-    """``n`` rows drawn with replacement so that every label that occurs is as frequent."""
+    """Returns ``n`` rows drawn with replacement so that every label that occurs is as frequent."""
     counts = jnp.zeros(len(labels), jnp.int32).at[labels].add(1)
     chances = 1 / counts[labels]
     return jax.random.choice(key, len(labels), (n,), p=chances / chances.sum())
 
 
 def imagine(setup: Setup, learner: Learner) -> UInt8[Array, "n h w c"] | None:
-    """Images of the tasks before; None if there is no generator that has learned any.
+    """Returns images of the tasks before; None if there is no generator that has learned any.
 
     They are the same whenever they are asked for in a task before its solver trains.
     """
@@ -151,7 +151,7 @@ def _quality(setup: Setup, learner: Learner) -> dict[str, float]:
 
 
 def pictures(setup: Setup, learner: Learner, n: int) -> UInt8[np.ndarray, "n h w c"]:
-    """Images of the generator as it stands, of the same codes whenever they are asked for."""
+    """Draws images of the generator as it stands, of the same codes at any time."""
     assert setup.scholar is not None
     assert learner.phase.gan is not None
     key = stream(jax.random.key(learner.at.seed), "pictures")

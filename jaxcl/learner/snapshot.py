@@ -70,7 +70,7 @@ def take_all(learners: Sequence[Learner]) -> Snapshot:
 
 
 def restore_all(setup: Setup, snapshot: Snapshot) -> list[Learner]:
-    """The learners that :func:`take_all` copied, to the bit."""
+    """Returns the learners that :func:`take_all` copied, to the bit."""
     parts: dict[str, dict[str, ndarray]] = {}
     for name, array in snapshot.arrays.items():
         seed, rest = name.split("/", 1)
@@ -80,7 +80,7 @@ def restore_all(setup: Setup, snapshot: Snapshot) -> list[Learner]:
 
 
 def restore(setup: Setup, snapshot: Snapshot) -> Learner:
-    """The learner that :func:`take` copied, to the bit."""
+    """Returns the learner that :func:`take` copied, to the bit."""
     meta, tree = snapshot.meta, _nested(snapshot.arrays)
     params = jax.tree.map(jnp.asarray, tree["params"])
     moments = {

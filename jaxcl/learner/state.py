@@ -133,7 +133,7 @@ def new_learner(setup: Setup, seed: int) -> Learner:
 
 
 def schedule(setup: Setup, task_index: int) -> list[Epoch]:
-    """The epochs of a task: generator, what is new, everything; the first has no warm-up."""
+    """Lists the epochs of a task: generator, what is new, everything."""
     training, settings = setup.config.training, setup.config.generator
     shapes = jax.eval_shape(partial(_joined, setup), setup.tasks.train[: task_index + 1])
     full = examples(shapes) // training.batch_size
@@ -169,25 +169,25 @@ def _parts(steps: int, most: int) -> list[int]:
 
 
 def new_task_weight(setup: Setup, task_index: int) -> float:
-    """r, the new task's share in what is replayed: as given, or 1/k in task k."""
+    """Returns r, the new task's share in what is replayed: as given, or 1/k in task k."""
     replay = setup.config.replay
     given = None if replay is None else replay.replay_weight
     return 1 / (task_index + 1) if given is None or task_index == 0 else given
 
 
 def grows(setup: Setup, task_index: int) -> bool:
-    """Whether the network may grow as a task comes: by a head, branches or a column."""
+    """Returns whether the network may grow as a task comes: by a head, branches or a column."""
     head = head_classes(setup.setting, setup.tasks.classes, task_index)
     return head is not None or setup.config.method.branches or setup.config.method.columns
 
 
 def task_key(learner: Learner) -> PRNGKey:
-    """The key of the task that is being learned."""
+    """Returns the key of the task that is being learned."""
     return stream(jax.random.key(learner.at.seed), "task", learner.at.task_index)
 
 
 def task_data(setup: Setup, task_index: int) -> Data:
-    """What the method trains on as a task comes."""
+    """Returns what the method trains on as a task comes."""
     return _joined(setup, setup.tasks.train[: task_index + 1])
 
 
@@ -199,18 +199,18 @@ def _joined(setup: Setup, tasks: Sequence[Data]) -> Data:
 
 
 def later_trains(config: Config) -> Trains:
-    """Which leaves train in later tasks; heads of tasks that are replayed do."""
+    """Returns which leaves train in later tasks; heads of tasks that are replayed do."""
     own = config.method.trains()
     return all_on_route if own is shared_and_own_heads and config.replays else own
 
 
 def phase_key(learner: Learner, epoch: Epoch) -> PRNGKey:
-    """The key of the phase that an epoch belongs to."""
+    """Returns the key of the phase that an epoch belongs to."""
     return stream(task_key(learner), epoch.phase)
 
 
 def trained_mask(setup: Setup, learner: Learner, epoch: Epoch) -> PyTree:
-    """Which leaves train in an epoch, as Python booleans."""
+    """Returns which leaves train in an epoch, as Python booleans."""
     pathway, joined = learner.model.routes[-1], setup.setting.joined
     heads = sorted({p.head for p in learner.model.routes} if joined else {pathway.head})
     return leaf_mask(
@@ -219,7 +219,7 @@ def trained_mask(setup: Setup, learner: Learner, epoch: Epoch) -> PyTree:
 
 
 def chance(setup: Setup) -> list[float]:
-    """Accuracy that can be expected of a random network as each task comes, percent."""
+    """Returns the accuracy that can be expected of a random network as each task comes, percent."""
     classes, (_, shared, joined) = setup.tasks.classes, setup.setting
     so_far = [sum(classes[: i + 1]) for i in range(len(classes))] if joined else classes
     return [100 / (sum(classes) if joined and shared else n) for n in so_far]

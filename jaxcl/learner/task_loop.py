@@ -95,7 +95,7 @@ def begin(setup: Setup, learner: Learner, data: Data, generated: Array | None = 
 
 
 def whole_task(setup: Setup, routes: Routes, data: Data) -> TaskData:
-    """A task as a transform sees it, with the outputs of the tasks so far."""
+    """Returns a task as a transform sees it, with the outputs of the tasks so far."""
     view = view_of(setup.net, routes, setup.setting)
     judged = own_logits(view, tuple(range(len(view.routes))))
     # Gathered gradients are right where no weight is used twice for an example.

@@ -70,7 +70,7 @@ class Method:
 
     @property
     def name(self) -> str:
-        """Name of the method: that of its file."""
+        """Returns the name of the method: that of its file."""
         return method_name(type(self))
 
     def check(self) -> None:
@@ -114,5 +114,5 @@ class Penalty(Method):
 
 
 def method_name(kind: type[Method]) -> str:
-    """Name of a method: that of the file that defines it."""
+    """Returns the name of a method: that of the file that defines it."""
     return kind.__module__.rpartition(".")[2]

@@ -36,7 +36,7 @@ class Replay:
 
     @property
     def name(self) -> str:
-        """Name of the kind."""
+        """Returns the name of the kind."""
         return next(name for name, kind in self.kinds().items() if kind is type(self))
 
     def check(self) -> None:
@@ -123,7 +123,7 @@ class GenerativeReplay(Replay):
 
     @property
     def temperature(self) -> float:
-        """Temperature of the old responses."""
+        """Returns the temperature of the old responses."""
         return self.replay_temperature
 
     def memory(self, classes: int) -> "Memory":

@@ -40,7 +40,7 @@ class Network:
 
     @property
     def name(self) -> str:
-        """Name of the network."""
+        """Returns the name of the network."""
         return next(name for name, kind in NETWORKS.items() if kind is type(self))
 
     def check(self) -> None:

@@ -26,7 +26,7 @@ SAVED = "before_nonlinearity"
 
 
 def default_formulation() -> Formulation:
-    """``"patches"`` where JAX's default backend is the CPU, else ``"native"``."""
+    """Returns ``"patches"`` where JAX's default backend is the CPU, else ``"native"``."""
     return "patches" if jax.default_backend() == "cpu" else "native"
 
 
@@ -35,7 +35,7 @@ def conv2d(
     weights: Float[Array, "rows columns channels features"],
     formulation: Formulation,
 ) -> Float[Array, "n rest_height rest_width features"]:
-    """A convolution (cross-correlation) with stride 1 and no padding.
+    """Returns a convolution (cross-correlation) with stride 1 and no padding.
 
     Args:
       x: images or activations, channels last.
@@ -53,14 +53,14 @@ def conv2d(
 
 
 def image_patches(x: ImageBatch, rows: int, columns: int) -> Float[Array, "n positions values"]:
-    """What each position of a filter sees: ``rows * columns * channels`` values."""
+    """Returns what each position of a filter sees: ``rows * columns * channels`` values."""
     height, width = x.shape[1] - rows + 1, x.shape[2] - columns + 1
     shifts = [x[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
     return jnp.concatenate(shifts, axis=-1).reshape(len(x), height * width, -1)
 
 
 def max_pool(x: ImageBatch) -> Float[Array, "n half_height half_width channels"]:
-    """2x2 maximum, stride 2; an odd last row or column is left out.
+    """Returns 2x2 maximum, stride 2; an odd last row or column is left out.
 
     Written as the maximum of four strided slices, whose gradient is much faster
     on a CPU than that of a window reduction.
@@ -76,7 +76,7 @@ def save_for_backward(x: Array) -> Array:
 
 
 def in_chunks(f: Callable[[Array], PyTree], x: Array, size: int = CHUNK) -> PyTree:
-    """``f(x)`` a few examples at a time; differentiable in what ``f`` closes over.
+    """Returns ``f(x)`` a few examples at a time; differentiable in what ``f`` closes over.
 
     Only values marked with :func:`save_for_backward` are kept for the backward
     pass; patches are made again, which is cheaper than to fetch them from memory.

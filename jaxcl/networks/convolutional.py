@@ -29,7 +29,7 @@ def cnn(
     hidden: int = 128,
     formulation: Formulation | None = None,
 ) -> Net:
-    """Conv 3x3 valid + ReLU for each of ``filters``, max-pool 2x2, FC + ReLU, heads.
+    """Makes a network: conv 3x3 valid + ReLU for each filter, max-pool 2x2, FC + ReLU, heads.
 
     With the defaults: Conv1 896 weights, Conv2 18,496, FC1 1,605,760, and
     ``128 C + C`` for a head of C classes (1,290 for ten).

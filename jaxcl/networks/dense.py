@@ -17,7 +17,7 @@ def mlp(
     *,
     initial: Literal["he", "uniform"] = "he",
 ) -> Net:
-    """Dense layers with ReLU, and heads: ``{"fc1": {"w", "b"}, ..., "heads": {...}}``.
+    """Makes dense layers with ReLU, and heads: ``{"fc1": {"w", "b"}, ..., "heads": {...}}``.
 
     No layer of it branches: tasks share all but the heads.
 

@@ -37,7 +37,7 @@ class Gan(NamedTuple):
 
 
 def codes(key: PRNGKey, n: int, latent: int) -> Array:
-    """``n`` codes from a standard normal distribution, float32 ``[n, latent]``."""
+    """Returns ``n`` codes from a standard normal distribution, float32 ``[n, latent]``."""
     return jax.random.normal(key, (n, latent), jnp.float32)
 
 
@@ -55,7 +55,7 @@ def _stack(key: PRNGKey, sizes: tuple[int, ...]) -> Params:
 def mlp_gan(
     shape: tuple[int, ...], *, latent: int = 100, hidden: tuple[int, ...] = (400, 400)
 ) -> Gan:
-    """Dense layers: ReLU in the generator, leaky ReLU (0.2) in the critic.
+    """Makes dense layers: ReLU in the generator, leaky ReLU (0.2) in the critic.
 
     Args:
       shape: of an image, ``(height, width, channels)``.

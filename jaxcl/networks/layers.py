@@ -38,17 +38,17 @@ class Layers(NamedTuple):
 
 
 def dense(x: Array, params: Params) -> Array:
-    """``x @ w + b``."""
+    """Returns ``x @ w + b``."""
     return x @ params["w"] + params["b"]
 
 
 def conv(x: Array, params: Params, how: Formulation) -> Array:
-    """A convolution with a bias, stride 1, no padding."""
+    """Returns a convolution with a bias, stride 1, no padding."""
     return conv2d(x, params["w"], how) + params["b"]
 
 
 def conv_pool(x: Array, params: Params, how: Formulation) -> Array:
-    """A convolution with a bias, and pooling; the largest value does not depend on the bias."""
+    """Convolves with a bias, and pools; which value is the largest does not depend on it."""
     if how == "patches":
         return winograd.conv_pool(x, params["w"]) + params["b"]
     return max_pool(conv(x, params, how))
@@ -107,13 +107,13 @@ def gathering(f: Entrywise) -> Layers:
 
 
 def weights(key: PRNGKey, shape: tuple[int, ...]) -> Params:
-    """He-normal weights (He et al. 2015) and zero biases, float32."""
+    """Returns He-normal weights (He et al. 2015) and zero biases, float32."""
     w = jax.nn.initializers.he_normal()(key, shape, jnp.float32)
     return {"w": w, "b": jnp.zeros(shape[-1], jnp.float32)}
 
 
 def uniform_weights(key: PRNGKey, shape: tuple[int, ...]) -> Params:
-    """Weights and biases even on ``+-1 / sqrt(inputs)``, float32: PyTorch's dense layers."""
+    """Draws weights and biases, even on ``+-1 / sqrt(inputs)``, float32, as PyTorch does."""
     bound, (of_weights, of_biases) = shape[0] ** -0.5, jax.random.split(key)
     w = jax.random.uniform(of_weights, shape, jnp.float32, -bound, bound)
     return {"w": w, "b": jax.random.uniform(of_biases, shape[-1:], jnp.float32, -bound, bound)}

@@ -43,7 +43,7 @@ def columns(
     hidden: tuple[int, ...] = (128,),
     formulation: Formulation | None = None,
 ) -> Net:
-    """A progressive network of convolutions, a pooling, dense layers, and heads.
+    """Makes a progressive network of convolutions, a pooling, dense layers, and heads.
 
     Each layer but a column's first computes, with h the activations below,
 

@@ -49,7 +49,7 @@ def _combined(matrix: np.ndarray, parts: list[Array]) -> list[Array]:
 def conv_pool(
     x: Float[Array, "n height width channels"], weights: Float[Array, "3 3 channels features"]
 ) -> Float[Array, "n half_height half_width features"]:
-    """``max_pool(conv2d(x, weights))``: stride 1 without padding, then 2x2 with stride 2.
+    """Returns ``max_pool(conv2d(x, weights))``: stride 1 without padding, then 2x2 with stride 2.
 
     Of equal outputs, the first of the four receives the gradient.
     """

@@ -48,7 +48,7 @@ def table(summaries: Sequence[Summary]) -> Table:
 
 
 def expectations(summaries: Sequence[Summary]) -> list[str]:
-    """One line for each method that cannot be expected to do well here, and why."""
+    """Returns one line for each method that cannot be expected to do well here, and why."""
     lines = []
     for summary in summaries:
         why = METHODS[summary["method"]].fails.get(summary["setting"])
@@ -71,7 +71,7 @@ def write(summaries: Sequence[Summary], folder: Path) -> None:
 
 
 def average_so_far(matrices: Sequence[Matrix]) -> np.ndarray:
-    """[seed][tasks learned] -> mean accuracy over the tasks learned so far, percent."""
+    """Returns [seed][tasks learned] -> mean accuracy over the tasks learned so far, percent."""
     return np.array([[_mean(row[: i + 1]) for i, row in enumerate(m)] for m in matrices])
 
 

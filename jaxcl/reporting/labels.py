@@ -4,7 +4,7 @@ from typing import Any
 
 
 def label(point: dict[str, Any]) -> str:
-    """A point as text, which can be the name of a folder.
+    """Writes a point as text, which can be the name of a folder.
 
     >>> label({"strength": 1000.0, "start": "copy"})
     'strength=1000,start=copy'
@@ -13,6 +13,6 @@ def label(point: dict[str, Any]) -> str:
 
 
 def value_text(value: Any) -> str:
-    """A value as short as it can be told from others."""
+    """Writes a value as short as it can be told from others."""
     short = f"{value:.6g}" if isinstance(value, float) else str(value)
     return short if not isinstance(value, float) or float(short) == value else repr(value)

@@ -10,7 +10,7 @@ Matrix = Sequence[Sequence[float | None]]
 
 
 def average_accuracy(matrix: Matrix) -> float:
-    """Mean accuracy over all tasks after the last one, percent.
+    """Returns the mean accuracy over all tasks after the last one, percent.
 
     References:
       Lopez-Paz & Ranzato, Gradient episodic memory, 2017 (arXiv 1706.08840).
@@ -19,7 +19,7 @@ def average_accuracy(matrix: Matrix) -> float:
 
 
 def forgetting(matrix: Matrix) -> float | None:
-    """Mean over all tasks but the last of (best before the end - at the end).
+    """Returns the mean over all tasks but the last of (best before the end - at the end).
 
     In percentage points; None for a single task, for which it is not defined.
 
@@ -37,7 +37,7 @@ def forgetting(matrix: Matrix) -> float | None:
 
 
 def backward_transfer(matrix: Matrix) -> float | None:
-    """Mean over all tasks but the last of (at the end - just after learning it).
+    """Returns the mean over all tasks but the last of (at the end - just after learning it).
 
     In percentage points; negative where tasks are forgotten; None for a single task.
 
@@ -54,7 +54,7 @@ def backward_transfer(matrix: Matrix) -> float | None:
 
 
 def forward_transfer(first: Sequence[float], chance: Sequence[float]) -> float | None:
-    """Mean over all tasks but the first of (before its first step - by chance).
+    """Returns the mean over all tasks but the first of (before its first step - by chance).
 
     In percentage points; None for a single task.
 
@@ -74,7 +74,7 @@ def forward_transfer(first: Sequence[float], chance: Sequence[float]) -> float |
 
 
 def learning_accuracy(matrix: Matrix) -> float:
-    """Mean over tasks of the accuracy just after learning them, percent.
+    """Returns the mean over tasks of the accuracy just after learning them, percent.
 
     References:
       Riemer et al., Learning to learn without forgetting, 2019 (arXiv 1810.11910).
@@ -86,7 +86,7 @@ def learning_accuracy(matrix: Matrix) -> float:
 
 
 def mean_sem(values: Sequence[float | None]) -> dict[str, float | None]:
-    """Mean and standard error of the mean; the error of one value is None.
+    """Returns the mean and standard error of the mean; the error of one value is None.
 
     >>> mean_sem([1.0, 3.0])
     {'mean': 2.0, 'sem': 1.0}

@@ -19,7 +19,7 @@ Curves = Mapping[str, Sequence[Sequence[float | None]] | np.ndarray]
 
 
 def accuracy_curves(curves: Curves, boundaries: Sequence[int], title: str) -> bytes:
-    """Test accuracy of every task while training goes on, as a PNG.
+    """Draws the test accuracy of every task while training goes on, as a PNG.
 
     Lines are means over seeds, bands go from the lowest to the highest seed.
 
@@ -67,7 +67,7 @@ def _in_short(curves: Curves, boundaries: Sequence[int]) -> Curves:
 
 
 def accuracy_panels(panels: Mapping[str, tuple[Mapping[str, Curves], Sequence[int]]]) -> bytes:
-    """Test accuracy of every task while training goes on, methods side by side, as a PNG.
+    """Draws the test accuracy of every task while training goes on, methods side by side, as a PNG.
 
     A colour is a task, a style of line a method; lines are means over seeds.
 
@@ -94,7 +94,7 @@ def accuracy_panels(panels: Mapping[str, tuple[Mapping[str, Curves], Sequence[in
 
 
 def average_curves(methods: Mapping[str, np.ndarray], title: str) -> bytes:
-    """Mean accuracy over the tasks so far as tasks are learned, a line a method, as a PNG.
+    """Draws the mean accuracy over the tasks so far, a line a method, as a PNG.
 
     Args:
       methods: method -> [seed, tasks learned], percent; bands are standard errors.
@@ -127,7 +127,7 @@ def value_curves(
     lines: Mapping[str, Sequence[tuple[float, float]]],
     title: str,
 ) -> bytes:
-    """Figures against the values of a setting, as a PNG.
+    """Draws figures against the values of a setting, as a PNG.
 
     Args:
       name: of the setting.
@@ -162,7 +162,7 @@ def value_curves(
 
 
 def heat_map(varied: Mapping[str, Sequence[Any]], scores: np.ndarray, title: str) -> bytes:
-    """Average accuracy over the values of two settings, as a PNG.
+    """Draws the average accuracy over the values of two settings, as a PNG.
 
     Args:
       varied: the settings, rows first, and their values.
@@ -189,7 +189,7 @@ def heat_map(varied: Mapping[str, Sequence[Any]], scores: np.ndarray, title: str
 
 
 def image_grid(images: np.ndarray, columns: int = 8, scale: int = 2) -> bytes:
-    """Images side by side, as a PNG.
+    """Puts images side by side, as a PNG.
 
     Args:
       images: bytes ``[n, height, width, 1 or 3]``; n is a multiple of ``columns``.

@@ -88,7 +88,7 @@ class _Shown:
 
 
 def seeds_text(seeds: Sequence[int]) -> str:
-    """Which seeds, or how many; of several settings, how many networks."""
+    """Returns which seeds, or how many; of several settings, how many networks."""
     if len(set(seeds)) < len(seeds):
         return f"{len(seeds)} networks"
     return f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"

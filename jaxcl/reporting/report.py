@@ -10,7 +10,7 @@ from jaxcl.reporting.progress import SHOWN
 
 
 def mean_text(value: dict[str, float | None], digits: int = 1) -> str:
-    """A mean and its standard error, as far as there are any."""
+    """Returns a mean and its standard error, as far as there are any."""
     if value["mean"] is None:
         return "-"
     error = f" ± {value['sem']:.{digits}f}" if value["sem"] is not None else ""
@@ -18,12 +18,12 @@ def mean_text(value: dict[str, float | None], digits: int = 1) -> str:
 
 
 def markdown_row(cells: Sequence[str]) -> str:
-    """A row of a table in Markdown."""
+    """Makes a row of a table in Markdown."""
     return f"| {' | '.join(cells)} |"
 
 
 def accuracy_table(summary: dict[str, Any]) -> Table:
-    """Tasks against accuracy after each task, means over seeds."""
+    """Makes a table of tasks against accuracy after each task, means over seeds."""
     from jaxcl.reporting.metrics import mean_sem
 
     tasks, seeds = summary["tasks"], summary["accuracy"]
@@ -53,7 +53,7 @@ def accuracy_table(summary: dict[str, Any]) -> Table:
 
 
 def facts_table(summary: dict[str, Any]) -> Table:
-    """Average accuracy, forgetting, transfer, weights, routes and time."""
+    """Makes a table of average accuracy, forgetting, transfer, weights, routes and time."""
     table = Table(show_header=False)
     table.add_column("what")
     table.add_column("value", overflow="fold")

@@ -26,7 +26,7 @@ def summarise(
     seconds: float,
     compile_seconds: float = 0.0,
 ) -> dict[str, Any]:
-    """What ``summary.json`` holds.
+    """Returns what ``summary.json`` holds.
 
     Args:
       config: of the run.
@@ -77,7 +77,7 @@ def summarise(
 
 
 def portable(summary: dict[str, Any]) -> dict[str, Any]:
-    """A summary without the folders of one machine, its configuration as lines."""
+    """Returns a summary without the folders of one machine, its configuration as lines."""
     kept = {name: value for name, value in summary.items() if name != "argv"}
     lines = summary["config"].splitlines()
     return {**kept, "config": [text for text in lines if not text.startswith("data_dir")]}
@@ -86,7 +86,7 @@ def portable(summary: dict[str, Any]) -> dict[str, Any]:
 def curves(
     epochs: Sequence[EpochEnded], names: Sequence[str]
 ) -> tuple[dict[str, list[list[float | None]]], list[int]]:
-    """Accuracy of each task by seed and epoch, and the epochs at which tasks ended."""
+    """Returns accuracy of each task by seed and epoch, and the epochs at which tasks ended."""
     epochs = [event for event in epochs if event.phase != GENERATOR]  # the solver stands still
     seeds = list(dict.fromkeys(event.seed for event in epochs))
     by_seed = [[event for event in epochs if event.seed == seed] for seed in seeds]

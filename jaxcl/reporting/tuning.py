@@ -36,7 +36,7 @@ class Tried(NamedTuple):
 
 
 def best(tried: Sequence[Tried]) -> Tried:
-    """The point with the highest mean of the average accuracy, the first of equals.
+    """Returns the point with the highest mean of the average accuracy, the first of equals.
 
     Of those that were trained to the end.
 
@@ -47,12 +47,12 @@ def best(tried: Sequence[Tried]) -> Tried:
 
 
 def score(each: Tried) -> float:
-    """The mean of the average accuracy, percent; nan where the loss was not finite."""
+    """Returns the mean of the average accuracy, percent; nan where the loss was not finite."""
     return np.nan if each.summary is None else each.summary["average_accuracy"]["mean"]
 
 
 def table(tried: Sequence[Tried]) -> Table:
-    """Points against their figures, means and standard errors over the seeds."""
+    """Makes a table of points against their figures, means and standard errors over the seeds."""
     first = next(each.summary for each in tried if each.summary is not None)
     n = len(first["seeds"])
     seeds = "1 seed" if n == 1 else f"mean ± standard error of {n} seeds"
@@ -82,7 +82,7 @@ def _shown(each: Tried) -> tuple[float, ...]:
 
 
 def best_text(tried: Sequence[Tried]) -> str:
-    """One line: the best point, its average accuracy, and what is within its error."""
+    """Returns one line: the best point, its average accuracy, and what is within its error."""
     chosen = best(tried)
     assert chosen.summary is not None
     ended = [each for each in tried if each.summary is not None and each.part == 1]

@@ -25,7 +25,7 @@ from jaxcl.scenarios.task import Task
 
 
 def settled(command: RunCommand) -> tuple[Config, Path]:
-    """The whole configuration, checked, and the output folder."""
+    """Returns the whole configuration, checked, and the output folder."""
     config, place = command.config, command.place
     if config.data.data_dir is not None:  # a run can be resumed from another folder
         config = config.changed(data_dir=tfds.data_dir(config.data.data_dir).absolute())
@@ -45,7 +45,7 @@ def settled(command: RunCommand) -> tuple[Config, Path]:
 
 
 def load(config: Config, console: Console) -> list[Task]:
-    """The scenario's tasks; says that they are being read."""
+    """Returns the scenario's tasks; says that they are being read."""
     with console.status("loading data"):
         return load_tasks(config, lambda text: console.print(text, style="dim"))
 
@@ -176,7 +176,7 @@ def _resumes(command: RunCommand, config: Config, out: Path) -> bool | None:
 
 
 def saving_of(how: How) -> session.Saving:
-    """When to save; UsageError if the options do not say."""
+    """Returns when to save; UsageError if the options do not say."""
     text = how.checkpoint_every
     if not re.fullmatch("[1-9][0-9]{0,8}s?", text):
         raise UsageError(f"checkpoint_every: {text!r} is neither epochs (2) nor seconds (30s)")

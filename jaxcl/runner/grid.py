@@ -22,7 +22,7 @@ MEASURED = {"setting", "tasks", "order", "limit", "validation"}
 
 
 def axes(texts: Sequence[str], config: Config) -> dict[str, list[Any]]:
-    """Setting -> its values, in the order they were given.
+    """Returns setting -> its values, in the order they were given.
 
     ``name=a,b,c`` lists values; ``name=first:last:n`` are ``n`` values from the first to
     the last, each the same multiple of the one before.  ``method.name`` is ``name``.
@@ -64,7 +64,7 @@ def _types(config: Config) -> dict[str, Any]:
 
 
 def points(varied: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    """All combinations; the last setting changes fastest.
+    """Returns all combinations; the last setting changes fastest.
 
     Raises:
       UsageError: so many settings that a folder cannot be named after them.

@@ -22,7 +22,7 @@ Name = TypeVar("Name", bound=Hashable)
 
 
 def untraced(config: Config) -> Config:
-    """The configuration with the usual values of all settings that one program can vary."""
+    """Returns the configuration with the usual values of all settings that one program can vary."""
     usual: dict[str, Any] = {}
     for name, part in config.parts():
         default = type(part)()
@@ -32,7 +32,7 @@ def untraced(config: Config) -> Config:
 
 
 def groups(configs: Mapping[Name, Config]) -> list[dict[Name, Config]]:
-    """Which configurations are trained side by side, in their order, and with which settings.
+    """Groups configurations that are trained side by side, with the settings to do so.
 
     Args:
       configs: ``together`` is how many networks are trained at once, all seeds of a
@@ -61,7 +61,7 @@ def groups(configs: Mapping[Name, Config]) -> list[dict[Name, Config]]:
 
 
 def at_once(configs: Mapping[Name, Config]) -> int:
-    """How many networks every program of :func:`groups` can be dealt out as, evenly."""
+    """Returns how many networks every program of :func:`groups` can be dealt out as, evenly."""
     many = {
         name: dataclasses.replace(
             config, together=config.together or len(configs) * len(config.seeds)
@@ -75,7 +75,7 @@ def at_once(configs: Mapping[Name, Config]) -> int:
 
 
 def set_up_like(setup: Setup, config: Config) -> Setup:
-    """A setup for settings that differ from those of another in numbers alone.
+    """Makes a setup for settings that differ from those of another in numbers alone.
 
     Data and networks are shared, and so is what is compiled.
     """
@@ -88,5 +88,5 @@ def set_up_like(setup: Setup, config: Config) -> Setup:
 
 
 def moment(learners: Sequence[Learner]) -> Hashable:
-    """Where the seeds of a run are; runs at the same moment can go on side by side."""
+    """Returns where the seeds of a run are; runs at the same moment can go on side by side."""
     return tuple(each.at for each in learners)

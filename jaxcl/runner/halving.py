@@ -13,7 +13,7 @@ from jaxcl.reporting import tuning
 
 
 def parts(points: int, factor: int) -> list[int]:
-    """By what the length of training is divided in each round; 1 in the last.
+    """Returns by how much the length of training is divided in each round; 1 in the last.
 
     Args:
       points: of the grid.
@@ -34,7 +34,7 @@ def parts(points: int, factor: int) -> list[int]:
 
 
 def shortened(config: Config, part: int) -> Config:
-    """The configuration with so many times fewer steps a task, at least one.
+    """Returns the configuration with so many times fewer steps a task, at least one.
 
     >>> from jaxcl.learner.configuration import configure
     >>> shortened(configure(epochs=6), 4).training.epochs
@@ -48,7 +48,7 @@ def shortened(config: Config, part: int) -> Config:
 
 
 def best(tried: Sequence[tuning.Tried], factor: int) -> list[dict[str, Any]]:
-    """One in so many of the points, those that did best, in the order of the grid."""
+    """Returns one in so many of the points, those that did best, in the order of the grid."""
     ended = [each for each in tried if each.summary is not None]
     ranked = sorted(ended, key=tuning.score, reverse=True)
     chosen = ranked[: max(1, len(tried) // factor)]

@@ -27,7 +27,7 @@ class Interrupted(Exception):
 
 @contextlib.contextmanager
 def catching(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
-    """Within it, the first signal is noted and a second one stops the process at once.
+    """Notes the first signal while the block lasts; a second one stops the process at once.
 
     Signals within a second are one: a scheduler may send several, a terminal sends Ctrl-C to
     a launcher and its child.  A process that is stopped at once ends with the exit code of

@@ -58,7 +58,7 @@ class Recorder(NamedTuple):
 
 
 def recorder(run: Run, console: Console, keep: int, writer: Executor) -> Recorder:
-    """A :class:`Recorder` of a run.
+    """Makes a :class:`Recorder` of a run.
 
     Args:
       run: what to keep.
@@ -104,7 +104,7 @@ def recorder(run: Run, console: Console, keep: int, writer: Executor) -> Recorde
 
 
 def silent(setup: Setup) -> Recorder:
-    """The recorder of a process that is not the first: no file, but a part in what is made."""
+    """Makes the recorder of a process that is not the first: it writes no file."""
 
     def take(event: Event) -> None:
         if isinstance(event, EpochEnded) and event.phase == GENERATOR:

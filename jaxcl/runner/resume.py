@@ -55,7 +55,7 @@ class Found(NamedTuple):
 
 
 def find_progress(setup: Setup, out: Path, console: Console, most: int | None = None) -> Progress:
-    """What the folder of a run says it did, as far as it is whole.
+    """Reads what the folder of a run says that it did, as far as it is whole.
 
     The first process looks; the others get arrays and task_indices from it.
 

@@ -22,7 +22,7 @@ from jaxcl.scenarios.task import Task
 
 
 def new_folder(*parts: str) -> Path:
-    """A folder under ``runs`` that is named after the moment."""
+    """Makes a folder under ``runs`` that is named after the moment."""
     return Path("runs", *parts, datetime.now().strftime("%Y%m%d-%H%M%S"))
 
 

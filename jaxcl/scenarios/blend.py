@@ -10,7 +10,7 @@ PART = 5000  # images blended at a time, so that the wider integers stay few
 
 
 def blended(figures: Task, photos: Task, name: str) -> Task:
-    """Figures as the difference to random crops of photographs, ``|crop - figure|``.
+    """Draws figures as the difference to random crops of photographs, ``|crop - figure|``.
 
     Each image is a crop of its own of a random photograph, less the figure's grey value
     in every channel; training images take photographs for training, test images those

@@ -49,7 +49,7 @@ def _task(name: str, train: list[list[ndarray]], test: list[list[ndarray]], seed
 
 
 def digits() -> Task:
-    """Handwritten digits, 10 classes, grey: real."""
+    """Reads handwritten digits, 10 classes, grey: real."""
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)  # 0 to 16
@@ -62,7 +62,7 @@ def digits() -> Task:
 
 
 def letters() -> Task:
-    """Capital letters A to Z, 26 classes, white on black: rendered."""
+    """Renders capital letters A to Z, 26 classes, white on black."""
     import matplotlib
 
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"

@@ -27,7 +27,7 @@ def split(task: Task, n: int) -> list[Task]:
 
 
 def shuffled_classes(task: Task, seed: int) -> Task:
-    """The data set with its classes numbered in an order that a seed decides."""
+    """Returns the data set with its classes numbered in an order that a seed decides."""
     order = np.random.default_rng(seed).permutation(task.classes).astype(np.int32)
     return task._replace(
         name=f"{task.name}-order-{seed}",
@@ -47,7 +47,7 @@ def _classes(task: Task, first: int, size: int) -> Task:
 
 
 def permuted(task: Task, n: int) -> list[Task]:
-    """The data set with its pixels in n orders, the first as they are."""
+    """Returns the data set with its pixels in n orders, the first as they are."""
     rng = np.random.default_rng(SEED)
     height, width = task.train_images.shape[1:3]
     orders = [np.arange(height * width)]
@@ -68,7 +68,7 @@ def permuted(task: Task, n: int) -> list[Task]:
 
 
 def permuted32(task: Task, n: int) -> list[Task]:
-    """As :func:`permuted`, of images with a dark border that makes them 32x32.
+    """Permutes as :func:`permuted`, of images with a dark border that makes them 32x32.
 
     So the published runs have it (van de Ven & Tolias 2019, arXiv 1904.07734); tasks are
     then in each other's way less, since a pixel in use in one is more often dark in another.
@@ -80,7 +80,7 @@ def permuted32(task: Task, n: int) -> list[Task]:
 
 
 def rotated(task: Task, n: int) -> list[Task]:
-    """The data set turned by n angles, evenly from 0 to under 180 degrees."""
+    """Returns the data set turned by n angles, evenly from 0 to under 180 degrees."""
     return [
         task._replace(
             name=f"{task.name}-rotated-{angle:g}",
@@ -92,7 +92,7 @@ def rotated(task: Task, n: int) -> list[Task]:
 
 
 def repeated(task: Task, n: int) -> list[Task]:
-    """The same data set n times."""
+    """Returns the same data set n times."""
     return [task._replace(name=f"{task.name}-{i + 1}") for i in range(n)]
 
 

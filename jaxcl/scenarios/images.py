@@ -37,7 +37,7 @@ def to_float(
 def to_rgb32(
     images: AnyImages, how: Literal["bilinear", "pad"]
 ) -> UInt8[ndarray, "n 32 32 3"] | Float[ndarray, "n 32 32 3"]:
-    """Grey or colour images of at most 32x32 as 32x32x3.
+    """Returns grey or colour images of at most 32x32 as 32x32x3.
 
     Args:
       images: bytes or floats, which they stay; one channel is repeated three times.
@@ -62,7 +62,7 @@ def to_rgb32(
 def pad32(
     images: AnyImages,
 ) -> UInt8[ndarray, "n 32 32 channels"] | Float[ndarray, "n 32 32 channels"]:
-    """Images of at most 32x32 in the middle of 32x32, zeros around."""
+    """Returns images of at most 32x32 in the middle of 32x32, zeros around."""
     around = [((SIDE - side) // 2, (SIDE - side + 1) // 2) for side in images.shape[1:3]]
     return np.pad(images, ((0, 0), *around, (0, 0)))
 

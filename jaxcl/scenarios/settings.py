@@ -38,7 +38,7 @@ class DataSettings:
 
     @property
     def name(self) -> str:
-        """Name of the kind."""
+        """Returns the name of the kind."""
         return next(name for name, kind in self.kinds().items() if kind is type(self))
 
     def check(self) -> None:

@@ -15,7 +15,7 @@ NAMES = (*builtin.TASKS, *tfds.SOURCES, *BLENDED)
 
 
 def load(name: str, data_dir: Path | None, progress: Callable[[str], None]) -> Task:
-    """The task of a data set, all of it, in host memory.
+    """Returns the task of a data set, all of it, in host memory.
 
     Raises:
       UsageError: an unknown name.
@@ -32,11 +32,11 @@ def load(name: str, data_dir: Path | None, progress: Callable[[str], None]) -> T
 
 
 def sources(name: str) -> tuple[str, ...]:
-    """What must be there for a data set: itself, or what it is made of."""
+    """Returns what must be there for a data set: itself, or what it is made of."""
     return BLENDED.get(name, (name,))
 
 
 def available(name: str, data_dir: Path | None) -> bool:
-    """Whether :func:`load` would find the data set."""
+    """Returns whether :func:`load` would find the data set."""
     where = tfds.data_dir(data_dir)
     return all(part in builtin.TASKS or tfds.prepared(part, where) for part in sources(name))

@@ -112,7 +112,7 @@ def _check_labels(where: str, labels: Any, classes: int) -> None:
 
 
 def check_all(tasks: Sequence[Task], batch_size: int) -> list[Task]:
-    """The tasks, if a network can be trained on them one after the other.
+    """Returns the tasks, if a network can be trained on them one after the other.
 
     Raises:
       DataError: none, two of one name, or one that :func:`check` refuses.
@@ -129,7 +129,7 @@ def check_all(tasks: Sequence[Task], batch_size: int) -> list[Task]:
 
 
 def checksum(tasks: Sequence[Task]) -> str:
-    """CRC-32 of all images and labels, to tell whether data are the same."""
+    """Returns the CRC-32 of all images and labels, to tell whether data are the same."""
     total = 0
     for task in tasks:
         for array in (task.train_images, task.train_labels, task.test_images, task.test_labels):
@@ -138,7 +138,7 @@ def checksum(tasks: Sequence[Task]) -> str:
 
 
 def limit(task: Task, images: int | None) -> Task:
-    """The task with at most so many training and test images: the first ones."""
+    """Returns the task with at most so many training and test images: the first ones."""
     return task._replace(
         train_images=task.train_images[:images],
         train_labels=task.train_labels[:images],
@@ -148,7 +148,7 @@ def limit(task: Task, images: int | None) -> Task:
 
 
 def hold_out(task: Task, part: float) -> Task:
-    """The task with a part of its training images in place of the test images.
+    """Returns the task with a part of its training images in place of the test images.
 
     Which ones depends on their number alone; the test images are not looked at.
 
@@ -173,7 +173,7 @@ def hold_out(task: Task, part: float) -> Task:
 def as_batch(
     images: ndarray, labels: ndarray, task_index: int, first_label: int, *, stream: bool
 ) -> Data:
-    """Images, labels and the task's task_index, on the device; streamed images are not."""
+    """Brings images, labels and the index of the task to the device; streamed images stay."""
     if images.dtype != np.uint8:
         images = images.astype(np.float32)
     return {
@@ -184,7 +184,7 @@ def as_batch(
 
 
 def rgb32(task: Task, how: Literal["bilinear", "pad"]) -> Task:
-    """The task with images 32x32x3.
+    """Returns the task with images 32x32x3.
 
     Raises:
       DataError: images that are larger, or have other than 1 or 3 channels.

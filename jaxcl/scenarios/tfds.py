@@ -47,7 +47,7 @@ SOURCES = {
 
 
 def data_dir(given: Path | None) -> Path:
-    """The folder of prepared data: as given, else as TFDS has it."""
+    """Returns the folder of prepared data: as given, else as TFDS has it."""
     default = os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets"
     try:
         return Path(given or default).expanduser()
@@ -56,17 +56,17 @@ def data_dir(given: Path | None) -> Path:
 
 
 def remedy(source: Source, where: Path) -> str:
-    """The command that prepares a data set."""
+    """Returns the command that prepares a data set."""
     return f"run: python -m jaxcl.experiments.prepare {source.tfds_name} --data-dir {where}"
 
 
 def prepared(name: str, where: Path) -> bool:
-    """Whether some version of a data set lies in a TFDS folder."""
+    """Returns whether some version of a data set lies in a TFDS folder."""
     return any((where / SOURCES[name].tfds_name).glob("*/dataset_info.json"))
 
 
 def load(name: str, where: Path, progress: Callable[[str], None] = lambda text: None) -> Arrays:
-    """All images and labels of a data set.
+    """Returns all images and labels of a data set.
 
     Args:
       name: a key of :data:`SOURCES`.

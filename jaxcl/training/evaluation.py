@@ -28,7 +28,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(view: View, task_index: int, params: Params, data: Data) -> Evaluation:
-    """Accuracy and loss of one task.
+    """Measures accuracy and loss of one task.
 
     Tasks that differ in the name of their head alone share a compiled program.
 

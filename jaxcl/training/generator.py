@@ -80,7 +80,7 @@ class Mixture(NamedTuple):
 
 
 def start(program: GanProgram, key: PRNGKey) -> GanState:
-    """Fresh weights; the key becomes a part of the state, and is given away with it."""
+    """Returns fresh weights; the key becomes a part of the state, and is given away with it."""
     generator = program.gan.init_generator(stream(key, "generator"))
     critic = program.gan.init_critic(stream(key, "critic"))
     return GanState(
@@ -96,7 +96,7 @@ def start(program: GanProgram, key: PRNGKey) -> GanState:
 
 
 def draw(mixture: Mixture, key: PRNGKey, n: int) -> Array:
-    """``n`` images as float32 in [0, 1], each a real one with the mixture's probability."""
+    """Draws ``n`` images as float32 in [0, 1], each real with the mixture's probability."""
     which, real, replayed = jax.random.split(key, 3)
     own = jax.random.bernoulli(which, mixture.share, (n, 1, 1, 1))
     rows = jax.random.randint(real, (n,), 0, len(mixture.real))
@@ -185,7 +185,7 @@ def _one_step(program: GanProgram, mixture: Mixture) -> OneStep[GanState]:
 
 @partial(jax.jit, static_argnames="program")  # so that it is traced once, not in each epoch
 def no_totals(program: GanProgram, state: GanState, mixture: Mixture) -> Totals:
-    """Totals before the first iteration."""
+    """Returns the totals before the first iteration."""
     return zero_totals(_one_step(program, mixture), state)
 
 
@@ -198,7 +198,7 @@ def run_iterations(
     first: Int[Array, ""],
     last: Int[Array, ""],
 ) -> tuple[GanState, Totals]:
-    """Iterations ``first`` to ``last - 1``, in one loop on the device.
+    """Makes the iterations ``first`` to ``last - 1``, in one loop on the device.
 
     Args:
       program: what is compiled.
@@ -215,7 +215,7 @@ def run_iterations(
 def sample_images(
     gan: Gan, generator: Params, key: PRNGKey, n: int
 ) -> UInt8[Array, "n height width channels"]:
-    """``n`` generated images as bytes."""
+    """Returns ``n`` generated images as bytes."""
     batches = -(-n // DRAW_BATCH)
 
     def one(i: Array) -> Array:

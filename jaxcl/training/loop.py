@@ -28,7 +28,7 @@ class Totals(NamedTuple):
 
 
 def zero_totals(step: OneStep[State], state: State) -> Totals:
-    """Totals before the first step."""
+    """Returns the totals before the first step."""
     _, shapes = jax.eval_shape(step, state, jnp.int32(0))
     sums = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     return Totals(sums, jnp.full((), -1, jnp.int32))
@@ -41,7 +41,7 @@ def run_loop(
     first: Int[Array, ""],
     last: Int[Array, ""],
 ) -> tuple[State, Totals]:
-    """Steps ``first`` to ``last - 1``.
+    """Makes the steps ``first`` to ``last - 1``.
 
     The bounds are data, so one compilation serves every stretch of an epoch, and
     the result does not depend on where an epoch is cut.

@@ -70,7 +70,7 @@ def train_judge(key: PRNGKey, tasks: Sequence[Batch]) -> Judge:
 
 
 def quality(judge: Judge, images: UInt8[Array, "n h w c"]) -> dict[str, float]:
-    """Figures of generated images.
+    """Returns figures of generated images.
 
     Args:
       judge: of the real images.

@@ -22,7 +22,7 @@ AHEAD = 2  # windows that are fetched before they are needed
 
 
 def window_steps(data: Data, order: Int[Array, "steps batch"]) -> int:
-    """Steps whose batches make a window."""
+    """Returns steps whose batches make a window."""
     each = sum(math.prod(x.shape[1:]) * x.dtype.itemsize for x in data.values())
     steps, batch = order.shape
     return min(steps, max(1, WINDOW_BYTES // (each * batch)))
@@ -33,7 +33,7 @@ Window = Callable[[int], Batch]
 
 
 def windows(data: Data, order: Int[Array, "steps batch"]) -> Window:
-    """The windows of an epoch, to be asked for in order, from any step on.
+    """Returns the windows of an epoch, to be asked for in order, from any step on.
 
     Args:
       data: on the host; ``index``, the row, is added.

@@ -61,17 +61,17 @@ class TrainState(NamedTuple):
 
 
 def adam(lr: float) -> optax.GradientTransformationExtraArgs:
-    """Adam whose learning rate is a leaf of its state."""
+    """Makes Adam whose learning rate is a leaf of its state."""
     return optax.inject_hyperparams(optax.adam)(learning_rate=lr)
 
 
 def sgd(lr: float) -> optax.GradientTransformationExtraArgs:
-    """Stochastic gradient descent whose learning rate is a leaf of its state."""
+    """Makes stochastic gradient descent whose learning rate is a leaf of its state."""
     return optax.inject_hyperparams(optax.sgd)(learning_rate=lr)
 
 
 def at_rate(opt: PyTree, lr: float) -> PyTree:
-    """The state of such an optimiser with another learning rate."""
+    """Returns the state of such an optimiser with another learning rate."""
     rate = jnp.asarray(lr, opt.hyperparams["learning_rate"].dtype)
     return opt._replace(hyperparams={**opt.hyperparams, "learning_rate": rate})
 
@@ -87,7 +87,7 @@ def start_phase(
     key: PRNGKey,
     kept: PyTree | None = None,
 ) -> TrainState:
-    """The state before the first step of a phase.
+    """Returns the state before the first step of a phase.
 
     Args:
       optimizer: an optax transformation.
@@ -156,7 +156,7 @@ def _gradients(
 
 
 def epoch_order(key: PRNGKey, n: int, batch_size: int) -> Int[Array, "steps batch"]:
-    """A shuffle of ``n`` rows in batches; the remainder sits out."""
+    """Returns a shuffle of ``n`` rows in batches; the remainder sits out."""
     steps = n // batch_size
     rows = jax.random.permutation(key, n)[: steps * batch_size]
     return rows.reshape(steps, batch_size).astype(jnp.int32)
@@ -177,7 +177,7 @@ def _one_step(program: Program, data: Batch, order: Array | None) -> OneStep[Tra
 
 @partial(jax.jit, static_argnames="program")  # so that it is traced once, not in each epoch
 def no_totals(program: Program, state: TrainState, data: Batch, order: Array | None) -> Totals:
-    """Totals of an epoch before its first step."""
+    """Returns the totals of an epoch before its first step."""
     return zero_totals(_one_step(program, data, order), state)
 
 
@@ -191,7 +191,7 @@ def run_steps(
     first: Int[Array, ""],
     last: Int[Array, ""],
 ) -> tuple[TrainState, Totals]:
-    """Steps ``first`` to ``last - 1`` of an epoch, in one loop on the device.
+    """Makes the steps ``first`` to ``last - 1`` of an epoch, in one loop on the device.
 
     Args:
       program: what is compiled.

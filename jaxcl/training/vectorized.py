@@ -146,7 +146,7 @@ def run_stacked(
     first: Int[Array, ""],
     last: Int[Array, ""],
 ) -> tuple[PyTree, Totals]:
-    """The steps of several networks as one program; arrays have them as their first axis.
+    """Makes the steps of several networks as one program; arrays have them as first axis.
 
     Along the mesh's axis ``seed`` networks are dealt out: no device waits for another.
 
@@ -179,7 +179,7 @@ def _stack(trees: Sequence[PyTree]) -> PyTree:
 
 @partial(jax.jit, static_argnames="n")
 def unstack(made: PyTree, n: int) -> list[PyTree]:
-    """The trees of ``n`` networks, each on every device."""
+    """Returns the trees of ``n`` networks, each on every device."""
     return replicated([jax.tree.map(lambda x, i=i: x[i], made) for i in range(n)])
 
 

@@ -14,7 +14,7 @@ from jaxcl.transforms.checks import check_outputs, check_owned
 
 
 def first_output(outputs: Outputs, batch: Batch) -> Array:
-    """The logits, where the outputs are one array of them: the default of ``logits``."""
+    """Returns the logits, where the outputs are one array of them: the default of ``logits``."""
     del batch
     if isinstance(outputs, Mapping):
         raise TypeError("outputs: a dict; say with `logits` which of them an example is judged by")
@@ -94,7 +94,7 @@ class Step(NamedTuple):
 
 
 def required(context: Context) -> tuple[PRNGKey, Callable]:
-    """The key and the forward function of a context that must have them."""
+    """Returns the key and the forward function of a context that must have them."""
     if context.key is None or context.forward is None:
         raise ValueError("context: this transform needs key and forward; give both to Context")
     return context.key, context.forward

@@ -54,7 +54,7 @@ def distill(
     image: str = "image",
     record_batch: int = 500,
 ) -> LossTransform:
-    """Knowledge distillation from the network as it stood before the task.
+    """Distils knowledge from the network as it stood before the task.
 
     Before training, the old network's responses to the *new* task's inputs are
     recorded once.  In every step

@@ -30,7 +30,7 @@ class QuadraticState(NamedTuple):
 
 
 def start(strength: float, params: Params) -> QuadraticState:
-    """The state before the first task; an importance of 0 pulls nowhere."""
+    """Returns the state before the first task; an importance of 0 pulls nowhere."""
     check_params(params)
     zero = jnp.zeros((), jnp.float32)
     strength_ = jnp.asarray(strength, jnp.float32)
@@ -38,7 +38,7 @@ def start(strength: float, params: Params) -> QuadraticState:
 
 
 def grown(state: QuadraticState, params: Params) -> QuadraticState:
-    """The state for a tree that may have grown; new weights are free."""
+    """Returns the state for a tree that may have grown; new weights are free."""
     return state._replace(
         importance=regrow(state.importance, zeros_like(params)),
         anchor=regrow(state.anchor, copy(params)),
@@ -46,7 +46,7 @@ def grown(state: QuadraticState, params: Params) -> QuadraticState:
 
 
 def distance(importance: PyTree, anchor: PyTree, params: Params) -> Scalar:
-    """``sum importance * (theta - anchor)^2`` over all weights."""
+    """Returns ``sum importance * (theta - anchor)^2`` over all weights."""
     terms = jax.tree.map(lambda i, a, w: jnp.vdot(i, (w - a) ** 2), importance, anchor, params)
     return jnp.asarray(sum(jax.tree.leaves(terms)), jnp.float32)
 
@@ -58,7 +58,7 @@ def ewc(
     n: int | None = None,
     label: str = "label",
 ) -> LossTransform:
-    """Elastic weight consolidation, with one penalty for each task before.
+    """Makes elastic weight consolidation, with one penalty for each task before.
 
     Adds ``lambda / 2 * sum over tasks k and weights i of F_ki (theta_i - theta*_ki)^2``,
     with ``F_k`` the diagonal Fisher information at the end of task k.  The sum over
@@ -124,7 +124,7 @@ def online_ewc(
     n: int | None = None,
     label: str = "label",
 ) -> LossTransform:
-    """Elastic weight consolidation with one running Fisher and the latest anchor.
+    """Makes elastic weight consolidation with one running Fisher and the latest anchor.
 
     Adds ``lambda / 2 * sum_i F_i (theta_i - theta*_i)^2``; as a task ends,
     ``F <- decay * F + F_task`` and ``theta*`` are the present weights.

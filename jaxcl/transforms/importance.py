@@ -42,7 +42,7 @@ def diagonal_fisher(
     examples: int | None = None,
     label: str = "label",
 ) -> PyTree:
-    """The diagonal of the Fisher information of the predicted distribution.
+    """Returns the diagonal of the Fisher information of the predicted distribution.
 
     With ``p = softmax(logits)``, for each weight
 
@@ -89,7 +89,7 @@ def _of_labels(labels: Labels, label: str) -> Directions:
 def output_sensitivity(
     params: Params, task: TaskData, key: PRNGKey, *, examples: int | None = None
 ) -> PyTree:
-    """The importance of Memory Aware Synapses.
+    """Returns the importance of Memory Aware Synapses.
 
     ``1/N sum_n |d (|logits_n|^2) / d theta|``, with the squared Euclidean norm of
     the logits.  Labels are not needed.
@@ -120,7 +120,7 @@ def mean_importance(
     examples: int | None = None,
     chunk: int | None = None,
 ) -> PyTree:
-    """``1/N sum_n sum_m f(J_n^T d_nm)`` with ``J_n`` the Jacobian of example n's logits.
+    """Returns ``1/N sum_n sum_m f(J_n^T d_nm)`` with ``J_n`` the Jacobian of example n's logits.
 
     Where the task knows its layers, a backward pass serves a chunk of examples.
     Elsewhere there is one for each example: one at a time on a CPU, where a
@@ -167,7 +167,7 @@ def mean_importance(
 
 @lru_cache(KEPT)
 def compiled_mean(forward, logits, gathered, directions: Directions, f: Entrywise, chunk: int):
-    """``(params, data, rows, keys) -> mean``, for a network."""
+    """Returns ``(params, data, rows, keys) -> mean``, for a network."""
     of_chunk = _of_chunk(TaskData({}, forward, logits, gathered), directions, f)
     return jax.jit(partial(_mean, of_chunk, chunk))
 

@@ -26,12 +26,12 @@ def cross_entropy(logits: Logits, label: Int[Array, ""]) -> Scalar:
 
 
 def mean_cross_entropy(logits: Float[Array, "b classes"], labels: Int[Array, "b"]) -> Scalar:
-    """The mean of :func:`cross_entropy` over a batch."""
+    """Returns the mean of :func:`cross_entropy` over a batch."""
     return jax.vmap(cross_entropy)(logits, labels).mean()
 
 
 def soft_cross_entropy(logits: Logits, target: Float[Array, "classes"]) -> Scalar:
-    """Cross-entropy against a distribution: ``-sum(target * log softmax(logits))``.
+    """Returns cross-entropy against a distribution: ``-sum(target * log softmax(logits))``.
 
     Args:
       logits: unnormalised log-probabilities of one example, floating point.
@@ -43,7 +43,7 @@ def soft_cross_entropy(logits: Logits, target: Float[Array, "classes"]) -> Scala
 
 
 def distillation(logits: Logits, teacher_logits: Logits, temperature: Scalar) -> Scalar:
-    """Knowledge distillation as in Learning without Forgetting.
+    """Returns knowledge distillation as in Learning without Forgetting.
 
     Both responses are softened, ``p_i^(1/T) / sum_j p_j^(1/T)``, which is
     ``softmax(logits / T)``; the loss is the cross-entropy of the softened
@@ -66,7 +66,7 @@ def distillation(logits: Logits, teacher_logits: Logits, temperature: Scalar) ->
 def mean_distillation(
     logits: Float[Array, "b new"], teacher_logits: Float[Array, "b old"], temperature: Scalar
 ) -> Scalar:
-    """The mean of :func:`distillation` over a batch.
+    """Returns the mean of :func:`distillation` over a batch.
 
     Classes that the teacher has not are the student's last ones; they had probability 0.
     """

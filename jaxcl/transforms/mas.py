@@ -12,7 +12,7 @@ from jaxcl.transforms.importance import output_sensitivity
 
 
 def mas(strength: float, *, n: int | None = None) -> LossTransform:
-    """Memory aware synapses: what the outputs are sensitive to is held.
+    """Makes memory aware synapses: what the outputs are sensitive to is held.
 
     Adds ``lambda * sum_i Omega_i (theta_i - theta*_i)^2``; as a task ends, the mean
     over its examples of ``|d (|logits|^2) / d theta|`` is added to Omega, and

@@ -11,7 +11,7 @@ REAL, FAKE = "image", "fake"  # names of the inputs in a critic's batch
 
 
 def critic_loss(real: Float[Array, "n"], fake: Float[Array, "m"]) -> Scalar:
-    """``mean D(fake) - mean D(real)``: minus the critic's estimate of the distance.
+    """Returns ``mean D(fake) - mean D(real)``: minus the critic's estimate of the distance.
 
     Args:
       real: scores D of real examples.
@@ -28,12 +28,12 @@ def critic_loss(real: Float[Array, "n"], fake: Float[Array, "m"]) -> Scalar:
 
 
 def generator_loss(fake: Float[Array, "m"]) -> Scalar:
-    """``-mean D(fake)``, with the scores D of generated examples."""
+    """Returns ``-mean D(fake)``, with the scores D of generated examples."""
     return -fake.mean()
 
 
 def mixed(key: PRNGKey, real: Array, fake: Array) -> Array:
-    """``e real + (1 - e) fake`` with an e of its own, even on [0, 1], for each example."""
+    """Returns ``e real + (1 - e) fake`` with an e of its own, even on [0, 1], for each example."""
     shape = (len(real), *(1 for _ in real.shape[1:]))
     e = jax.random.uniform(key, shape, real.dtype)
     return e * real + (1 - e) * fake

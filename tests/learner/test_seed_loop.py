@@ -59,6 +59,7 @@ def test_every_method_learns_what_can_be_learned(method, net, pair, make_task):
     ended = events[-1]
     assert isinstance(ended, SeedEnded)
     assert ended.matrix[0][0] >= 95
+    chex.assert_tree_all_finite(ended.params)
     assert ended.matrix[0][1] is None
     assert ended.matrix[1][1] >= (80 if method == "feature_extraction" else 95)
     kinds = [type(event) for event in events if not isinstance(event, StepsDone)]

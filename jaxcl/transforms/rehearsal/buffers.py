@@ -45,7 +45,7 @@ class Storage(NamedTuple):
 
 
 def sample(buffer: Buffer, key: PRNGKey, n: int) -> Batch:
-    """``n`` examples drawn evenly, with replacement, from the rows in use."""
+    """Returns ``n`` examples drawn evenly, with replacement, from the rows in use."""
     rows = jax.random.randint(key, (n,), 0, jnp.maximum(buffer.filled, 1))
     return {name: leaf[rows] for name, leaf in buffer.data.items()}
 
@@ -96,7 +96,7 @@ def _storage(
 
 
 def reservoir(capacity: int) -> Storage:
-    """An even sample of all examples offered: each is kept with probability M / n.
+    """Keeps an even sample of all examples offered: each with probability M / n.
 
     References:
       Vitter, Random sampling with a reservoir, 1985 (Algorithm R).
@@ -117,7 +117,7 @@ def reservoir(capacity: int) -> Storage:
 
 
 def ring(capacity: int) -> Storage:
-    """The latest M examples: each new one takes the place of the oldest.
+    """Keeps the latest M examples: each new one takes the place of the oldest.
 
     >>> import jax, jax.numpy as jnp
     >>> storage, batch = ring(2), {"x": jnp.arange(5.0)}
@@ -133,7 +133,7 @@ def ring(capacity: int) -> Storage:
 
 
 def class_balanced(capacity: int, classes: int, label: str = "label") -> Storage:
-    """As even over classes as what was offered allows, and a reservoir within a class.
+    """Keeps as even a sample over classes as can be, and a reservoir within a class.
 
     A full buffer gives up a random example of a class that has the most for one of a
     class that has at least two fewer, or none.  With fewer slots than classes, a class has

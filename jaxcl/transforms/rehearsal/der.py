@@ -44,7 +44,7 @@ def der(
     name: str = "der",
     label: str = "label",
 ) -> LossTransform:
-    """Dark experience replay ++.
+    """Makes dark experience replay ++.
 
     Every example that the network is trained on is offered to a reservoir together
     with its logits at that moment.  The loss becomes

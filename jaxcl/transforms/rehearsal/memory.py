@@ -34,7 +34,7 @@ class Memory(NamedTuple):
 
 
 def per_class(n: int, label: str = "label") -> Memory:
-    """``n`` random examples of every class of every task (all, where there are fewer)."""
+    """Keeps ``n`` random examples of every class of every task (all, where there are fewer)."""
     _positive("n", n)
 
     def remember(memory, task: TaskData, key: PRNGKey) -> Batch:
@@ -47,7 +47,7 @@ def per_class(n: int, label: str = "label") -> Memory:
 
 
 def fraction(ratio: float) -> Memory:
-    """A random part of every task; with ``ratio=1`` all earlier data (exact replay)."""
+    """Keeps a random part of every task; with ``ratio=1`` all earlier data (exact replay)."""
     if not 0 < ratio <= 1:
         raise ValueError(f"ratio: {ratio} is outside (0, 1]; give 0.1, say")
 
@@ -62,7 +62,7 @@ def fraction(ratio: float) -> Memory:
 
 
 def stored(storage: Storage) -> Memory:
-    """A buffer of fixed size for all tasks together, such as a reservoir."""
+    """Keeps a buffer of fixed size for all tasks together, such as a reservoir."""
     add = jax.jit(storage.add_each)
 
     def remember(memory, task: TaskData, key: PRNGKey) -> Buffer:
@@ -84,7 +84,7 @@ def stored(storage: Storage) -> Memory:
 
 
 def noise(n: int = 10_000, image: str = "image", label: str = "label") -> Memory:
-    """Gaussian noise, labelled by the network as it stood before the task.
+    """Remembers nothing: Gaussian noise, labelled by the network before the task.
 
     The control of Shin et al. (2017): it holds the old network's responses where no
     data lies.  Pixels have mean 0.5 and standard deviation 0.25, cut to [0, 1];
@@ -113,7 +113,7 @@ def noise(n: int = 10_000, image: str = "image", label: str = "label") -> Memory
 
 
 def generated(*, soft: bool = True, image: str = "image", label: str = "label") -> Memory:
-    """Images of a generator, ``task.generated``, with responses of the network before.
+    """Remembers nothing: images of a generator, with responses of the network before.
 
     The scholar of Shin et al. (2017).  ``batch["task"]``, where there is one, is an
     earlier task drawn evenly, whose head then responds.
@@ -144,7 +144,7 @@ def generated(*, soft: bool = True, image: str = "image", label: str = "label") 
 
 
 def drawn_images(task: TaskData) -> Array:
-    """The images of a generator that a task was given, in memory of their own.
+    """Returns the images of a generator that a task was given, in memory of their own.
 
     A train step may be given the state for good, and two transforms may keep them.
 

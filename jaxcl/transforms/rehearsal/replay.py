@@ -21,7 +21,7 @@ def _data(memory: Batch | Buffer) -> Batch:
 
 
 def drawn(memory: Batch | Buffer, key: PRNGKey, n: int) -> Batch:
-    """``n`` examples drawn evenly, with replacement."""
+    """Returns ``n`` examples drawn evenly, with replacement."""
     if isinstance(memory, Buffer):
         return sample(memory, key, n)
     rows = jax.random.randint(key, (n,), 0, examples(memory))
