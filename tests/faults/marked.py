@@ -8,7 +8,6 @@ killed.  Each byte is a position in ``MOMENTS``.
 """
 
 import functools
-import inspect
 import mmap
 import sys
 from pathlib import Path
@@ -30,38 +29,28 @@ def main() -> None:
         marks = mmap.mmap(opened.fileno(), 2)
 
     def mark(module, name: str, moment: str, slot: int = RUN) -> None:
-        """Says so while a function runs (a generator, while it is not done)."""
+        """Says so while a function runs."""
         inner = getattr(module, name)
-
-        def begin() -> int:
-            before, marks[slot] = marks[slot], MOMENTS.index(moment)
-            return before
 
         @functools.wraps(inner)
         def call(*args, **kwargs):
-            before = begin()
+            before, marks[slot] = marks[slot], MOMENTS.index(moment)
             try:
                 return inner(*args, **kwargs)
             finally:
                 marks[slot] = before
 
-        @functools.wraps(inner)
-        def generate(*args, **kwargs):
-            before = begin()
-            try:
-                return (yield from inner(*args, **kwargs))
-            finally:
-                marks[slot] = before
-
-        setattr(module, name, generate if inspect.isgeneratorfunction(inner) else call)
+        setattr(module, name, call)
 
     from jaxcl.checkpointing import checkpoint
     from jaxcl.experiments import scenario
     from jaxcl.learner import seed_loop
     from jaxcl.runner import recorder
+    from jaxcl.training import vectorized
 
     mark(seed_loop, "begin", "growth")
-    mark(seed_loop, "train_epoch", "training")
+    mark(seed_loop, "plan_epoch", "training")
+    mark(vectorized, "_made", "training")
     mark(seed_loop, "test", "evaluation")
     mark(seed_loop, "end", "end of a task")
     mark(recorder, "_finish", "finishing")

@@ -123,7 +123,7 @@ def test_every_generator_learns_and_is_handed_over(generator, tasks):
     settings = SETTINGS | {"generator": generator, "setting": "class"}
     ended = [result(tasks[:n], method="dgr", **settings) for n in (1, 2)]
     one, two = (each.generator for each in ended)
-    assert ended[1].weights["generator"] == sum(x.size for x in jax.tree.leaves(two))
+    assert ended[1].growth.weights["generator"] == sum(x.size for x in jax.tree.leaves(two))
     setup = set_up(configured(method="dgr", **settings), tasks[:2])
     key = jax.random.key(0)
     before, after = (np.asarray(sample_images(setup.scholar.gan, g, key, 4)) for g in (one, two))
