@@ -211,9 +211,9 @@ MUTANTS = [
     Mutant("covariance-uncentred", SIMILARITY,
         " / count - np.outer(mean, mean)", " / count", OF_SIMILARITY),
     Mutant("unlike-tasks-share", ROUTING,
-        "likeness(best) >= threshold", "likeness(best) <= threshold", "tests/growth/test_routing.py"),
+        "similarity(best) >= threshold", "similarity(best) <= threshold", "tests/growth/test_routing.py"),
     Mutant("branch-copied-from-the-least-alike", ROUTING,
-        "max(branches, key=likeness)", "min(branches, key=likeness)", "tests/growth/test_routing.py"),
+        "max(branches, key=similarity)", "min(branches, key=similarity)", "tests/growth/test_routing.py"),
     # Figures.
     Mutant("forgetting-of-the-row-before", METRICS,
         "- table[-1, task] for", "- table[-2, task] for", OF_METRICS),
