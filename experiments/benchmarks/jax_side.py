@@ -30,9 +30,9 @@ CHECKED = 5  # steps whose losses are compared
 KEY = jax.random.key(0)
 
 
-def task_of(problem: problems.Problem, position: int = 0) -> Batch:
-    """The problem's data on the device, as the task at a position."""
-    task = np.full(len(problem.labels), position, np.int32)
+def task_of(problem: problems.Problem, index: int = 0) -> Batch:
+    """The problem's data on the device, as the task of an index."""
+    task = np.full(len(problem.labels), index, np.int32)
     return jax.device_put({"image": problem.images, "label": problem.labels, "task": task})
 
 
@@ -48,12 +48,12 @@ class Training:
         self.params = jax.device_put(problem.weights)
         self.data, self.order = task_of(problem, self.task_index), jnp.asarray(problem.order)
         transform_state = transform.init(self.params)
-        for position in range(self.task_index):  # tasks before
-            before = self.view._replace(routes=routes[: position + 1])
-            judged = own_logits(before, tuple(range(position + 1)))
-            task = TaskData(task_of(problem, position), forward(before), judged)
+        for index in range(self.task_index):  # tasks before
+            before = self.view._replace(routes=routes[: index + 1])
+            judged = own_logits(before, tuple(range(index + 1)))
+            task = TaskData(task_of(problem, index), forward(before), judged)
             transform_state = transform.end_task(
-                transform_state, self.params, task, stream(KEY, "end", position)
+                transform_state, self.params, task, stream(KEY, "end", index)
             )
         old = TaskData(self.data, forward(self.view._replace(routes=routes[:-1])))
         self.transform_state = transform.begin_task(

@@ -24,7 +24,7 @@ for name in ${@:-$all}; do
     case $name in
         # (a) Five solvers, each but the first taught by the scholar before it alone.
         chain) compare chain --scenario mnist-chain --methods dgr --schedule cosine \
-            --batch-size 64 --iterations 5000 --temperature 15 --no-balance --generated 240000 \
+            --batch-size 64 --iterations 5000 --replay-temperature 15 --balance False --generated 240000 \
             --generator-lr 5e-4 --generator-steps 12000 ;;
         # (b) The pixels in another order in each task.
         permuted-*) compare $name --scenario permuted-mnist --tasks ${name#*-} $fewer $methods ;;

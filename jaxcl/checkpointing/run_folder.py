@@ -83,8 +83,19 @@ def check_same(folder: Path, config: Any) -> None:
     saved, given = saved_config(type(config), folder).flat(), config.flat()
     differ = [name for name in (saved | given) if saved.get(name) != given.get(name)]
     if differ:
-        parts = (f"{name} is {saved.get(name)}, not {given.get(name)}" for name in differ)
+        parts = (f"{n} is {text_of(saved.get(n))}, not {text_of(given.get(n))}" for n in differ)
         raise UsageError(f"resume: in {folder}, {'; '.join(parts)}; leave these options out")
+
+
+def text_of(value: Any) -> str:
+    """Writes a setting as a person would.
+
+    >>> text_of(None), text_of((0, 1)), text_of(0.5)
+    ('not set', '0 1', '0.5')
+    """
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return "not set" if value is None else str(value)
 
 
 def cut_metrics(folder: Path, size: int) -> str:

@@ -116,6 +116,8 @@ def check_ranges(settings: Any) -> None:
 
 def _check_range(name: str, value: float | int, allowed: Range) -> None:
     low, high, is_open, most = allowed
+    if value != value:
+        raise UsageError(f"{name}: {value} is no number; give one")
     if high < math.inf and not low <= value <= high:
         raise UsageError(f"{name}: {value} is outside [{low}, {high}]")
     if is_open and not value > low:

@@ -43,7 +43,9 @@ class Comparison(NamedTuple):
 def read(args: Sequence[str]) -> Comparison:
     """Reads the command line."""
     methods = words_of(args, "methods", USUAL)
-    if not methods or len(set(methods)) < len(methods):
+    if not methods:
+        raise UsageError("methods: none given; give at least one, such as ewc")
+    if len(set(methods)) < len(methods):
         raise UsageError(f"methods: {' '.join(methods)}; give each method once")
     configs, options = for_methods(PROG, Options, args, methods)
     return Comparison(configs, options)

@@ -3,9 +3,11 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
+from jaxcl.core.fields import shown
 from jaxcl.experiments import cli
 from jaxcl.experiments.words import run_tyro
 
@@ -16,8 +18,8 @@ class Command:
 
     names: tyro.conf.Positional[tuple[str, ...]]
     """mnist, fashion_mnist, cifar10, emnist/letters, emnist/byclass, svhn_cropped."""
-    data_dir: Path | None = None
-    """Where to write them; default: TFDS_DATA_DIR or ~/tensorflow_datasets."""
+    data_dir: Annotated[Path | None, shown("TFDS_DATA_DIR", "PATH")] = None
+    """Where to write them."""
     overwrite: bool = False
     """Make a data set anew where it exists."""
 

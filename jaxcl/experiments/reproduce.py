@@ -41,8 +41,8 @@ class Options(How):
     """Folder of the runs; what it holds is gone on with."""
     report: Path = Path("experiments", "lwf-select")
     """Folder of the tables, the figure and results.json, whose runs count as done."""
-    runs: bool = True
-    """Run what is missing; --no-runs: only write the tables."""
+    no_runs: bool = False
+    """Only write the tables, of the runs that there are."""
 
 
 class Tables(NamedTuple):
@@ -55,7 +55,7 @@ class Tables(NamedTuple):
 def read(args: Sequence[str]) -> Tables:
     """Reads the command line."""
     args = list(args)
-    if args and not args[0].startswith("--"):
+    if args and not args[0].startswith("-"):
         check_name("paper", args[0], PAPERS)
         args[0] = f"--paper={args[0]}"
     methods, names = (words_of(args, n, u) for n, u in (("methods", METHODS), ("scenarios", USUAL)))
@@ -95,7 +95,7 @@ def main(tables: Tables) -> None:
     folders = {run: command.out.joinpath(run[0], run[1], f"seed{run[2]}") for run in configs}
     missing = {run: config for run, config in configs.items() if run not in done}
     try:
-        if command.runs:
+        if not command.no_runs:
             _run(command, missing, folders, console)
     finally:  # also what there is when a signal comes
         new = [each for folder in folders.values() if (each := reproduction.result(folder))]

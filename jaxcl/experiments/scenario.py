@@ -58,7 +58,7 @@ def read(args: Sequence[str]) -> Parsed[Options]:
     now = saved.flat() | {"replay": saved.replay_on_top}
     differ = {name: value for name, value in chosen.items() if now[name] != value}
     if differ:
-        parts = (f"{name} is {now[name]}, not {value}" for name, value in differ.items())
+        parts = (f"{n} is {run_folder.text_of(now[n])}, not {v}" for n, v in differ.items())
         raise UsageError(f"resume: in {folder}, {'; '.join(parts)}; leave these options out")
     return parse(PROG, Options, args, saved)
 

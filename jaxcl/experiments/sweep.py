@@ -13,8 +13,10 @@ from jaxcl.core.fields import shown
 from jaxcl.experiments import cli
 from jaxcl.experiments.options import Parsed, choices, parse
 from jaxcl.experiments.words import groups
+from jaxcl.learner.config import Config
 from jaxcl.learner.configuration import configure
 from jaxcl.reporting.console import make_console
+from jaxcl.reporting.labels import label
 from jaxcl.runner.commands import How
 
 PROG = "python -m jaxcl.experiments.sweep"
@@ -37,7 +39,8 @@ def read(args: Sequence[str]) -> Parsed[Options]:
     """Reads the command line."""
     if [name for name, _ in groups(args)].count("grid") > 1:
         raise UsageError("grid: given twice; give all settings after one --grid")
-    return parse(PROG, Options, args, configure(**choices(args), validation=HELD_OUT))
+    assumed: dict[str, Any] = {"validation": HELD_OUT}
+    return parse(PROG, Options, args, configure(**choices(args), **assumed), assumed=assumed)
 
 
 def main(parsed: Parsed[Options]) -> None:
@@ -49,7 +52,7 @@ def main(parsed: Parsed[Options]) -> None:
     console, config, options = make_console(), parsed.config, parsed.extra
     varied = grid.axes(options.grid, config)
     for name in varied:
-        if name in parsed.given:
+        if name in parsed.said:
             raise UsageError(f"{name}: given, and in the grid as well; give one of the two")
     points = grid.points(varied)
     out = options.out or several.new_folder("sweep", config.scenario, config.method.name)
@@ -65,7 +68,6 @@ def _run(parsed: Parsed[Options], points: list[dict[str, Any]], out: Path, conso
     """Each point as far as it was trained, and all of them after the first round."""
     from jaxcl.checkpointing import run_folder
     from jaxcl.core import processes
-    from jaxcl.reporting.labels import label
     from jaxcl.reporting.tuning import Tried
     from jaxcl.runner import halving, several
 
@@ -75,7 +77,7 @@ def _run(parsed: Parsed[Options], points: list[dict[str, Any]], out: Path, conso
     first: list[Tried] = []
     for part in parts:
         names = {f"1-{part}/{label(p)}" if part > 1 else label(p): p for p in points}
-        configs = {name: parsed.build(**point) for name, point in names.items()}
+        configs = {name: _at(parsed, point) for name, point in names.items()}
         if part > 1:
             console.print(f"1/{part} of the training", highlight=False)
             configs = {n: halving.shortened(config, part) for n, config in configs.items()}
@@ -92,6 +94,14 @@ def _run(parsed: Parsed[Options], points: list[dict[str, Any]], out: Path, conso
         tried |= {label(each.point): each for each in now}
         points = halving.best(now, factor) if factor else points
     return list(tried.values()), first
+
+
+def _at(parsed: Parsed[Options], point: dict[str, Any]) -> Config:
+    """The configuration at a point; an option that it does not have names the point."""
+    try:
+        return parsed.build(**point)
+    except UsageError as error:
+        raise UsageError(f"grid, {label(point)}: {error}") from error
 
 
 def run() -> None:

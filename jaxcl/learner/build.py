@@ -7,11 +7,12 @@ import jax
 import numpy as np
 import optax
 
-from jaxcl.core.errors import DataError, UsageError
+from jaxcl.core.errors import DataError, UsageError, check_name
 from jaxcl.core.sharding import DATA, SEED, size
 from jaxcl.core.types import Data
 from jaxcl.growth.heads import first_label, setting
 from jaxcl.learner.config import Config
+from jaxcl.learner.configuration import data_kind
 from jaxcl.learner.protocols import SCENARIOS
 from jaxcl.learner.state import Setup, Tasks
 from jaxcl.methods import METHODS
@@ -32,6 +33,9 @@ from jaxcl.transforms.wgan_gp import gradient_penalty
 def check_config(config: Config) -> Config:
     """Returns the whole configuration if it can be run; raises UsageError if not."""
     method, network, data = config.check().method, config.network, config.data
+    check_name("scenario", config.scenario, SCENARIOS)
+    if type(data) is not data_kind(SCENARIOS[config.scenario]):
+        raise UsageError(f"data: its settings are not those of scenario {config.scenario!r}")
     branches, columns = method.branches, method.columns
     if branches and not network.has_branches:
         others = ", ".join(name for name, each in METHODS.items() if not each.branches)

@@ -12,7 +12,7 @@ from jaxcl.core.errors import UsageError, check_name
 from jaxcl.core.fields import hints
 from jaxcl.methods import METHODS
 from jaxcl.methods.base import Method
-from jaxcl.methods.replay import Replay
+from jaxcl.methods.replay import REPLAYS, Replay
 from jaxcl.networks.choices import NETWORKS, Network
 from jaxcl.scenarios.settings import DataSettings
 from jaxcl.training.settings import GeneratorSettings, Training
@@ -70,6 +70,10 @@ class Config:
         """
         for _, part in self.parts():
             part.check()
+            for group in part.exclusive:
+                if all(getattr(part, name) is None for name in group):
+                    options = " or ".join(option(name) for name in group)
+                    raise UsageError(f"{group[0]}: not set, nor what it excludes; give {options}")
         if not self.seeds:
             raise UsageError("seeds: none given; give at least one, such as 0")
         if len(set(self.seeds)) < len(self.seeds):
@@ -110,7 +114,7 @@ class Config:
 PARTS = ("method", "replay", "network", "training", "data", "generator")
 NAMED = {"method": "method", "replay": "replay", "network": "net"}
 """Parts that come in several kinds -> the setting that says which."""
-SYNONYMS = {"ratio": "per_class", "lam": "strength"}
+SYNONYMS = {"ratio": "per_class", "lam": "strength", "second": "reference"}
 """A setting that is asked for -> the one that does the same elsewhere."""
 
 
@@ -167,5 +171,9 @@ def _remedy(name: str, config: Config) -> str:
     near = difflib.get_close_matches(name, own, n=1, cutoff=0.7)
     if near:
         return f"did you mean {option(near[0])}?"
+    kinds = [each for each, kind in REPLAYS.items() if name in hints(kind)]
+    kinds = ["generative"] if name in hints(GeneratorSettings) else kinds
+    if kinds and config.replay is None and not config.method.on_all_data:
+        return f"give --replay {' or '.join(kinds)} with it"
     has = ", ".join(option(each) for each in hints(type(config.method)))
     return f"it has {has}" if has else "leave it out"

@@ -64,13 +64,30 @@ def configure(
     return config.changed(**given)
 
 
+def takes_replay(kind: type[Method], name: str | None = None) -> bool:
+    """Returns whether something can be replayed on top of a method.
+
+    Args:
+      kind: the method.
+      name: of what is replayed; None: anything. A kind with a setting that the method has too
+        would be a second thing under its name.
+    """
+    if kind.replay not in (None, Replay) or kind.on_all_data:
+        return False
+    if name is None or name not in REPLAYS:
+        return True
+    return not hints(REPLAYS[name]).keys() & hints(kind).keys()
+
+
 def _replay_kind(method: Method, name: str | None) -> type[Replay] | None:
     if name is None:
         return method.replay
     check_name("replay", name, REPLAYS)
-    if method.replay not in (None, Replay) or method.on_all_data:
+    if not takes_replay(type(method), name):
+        able = [each for each in REPLAYS if takes_replay(type(method), each)]
+        remedy = f"give {', '.join(able)}, or leave it out" if able else "leave it out"
         raise UsageError(
-            f"replay: {method.name} has its own earlier images and has no --replay; leave it out"
+            f"replay: {method.name} has its own earlier images and has no --replay {name}; {remedy}"
         )
     return REPLAYS[name]
 
@@ -93,10 +110,16 @@ def _network(name: str | None, protocol: Protocol, method: Method) -> Network:
     return kind(**{each: getattr(usual, each) for each in common})
 
 
+def data_kind(entry: Scenario) -> type[DataSettings]:
+    """Returns the kind of data settings that a scenario's tasks have."""
+    return DataSettings.kinds()[
+        "split" if entry.made == "split" else "made" if entry.made else "given"
+    ]
+
+
 def _data(entry: Scenario, setting: str) -> DataSettings:
     """The protocol's data settings, of the kind that the scenario's tasks have."""
-    kinds = DataSettings.kinds()
-    kind: Any = kinds["split" if entry.made == "split" else "made" if entry.made else "given"]
+    kind: Any = data_kind(entry)
     usual = {name: getattr(entry.protocol.data, name) for name in hints(DataSettings)}
     usual |= {"setting": setting} | ({} if setting == "class" else {"heads": "growing"})
     return kind(**usual, **({"tasks": entry.count} if entry.made else {}))

@@ -37,7 +37,7 @@ class Snapshot(NamedTuple):
 def take(learner: Learner) -> Snapshot:
     """Copies a learner whose present task has begun.
 
-    Keys of random numbers are not kept: they follow from the seed and the task_index.
+    Keys of random numbers are not kept: they follow from the seed and the task.
     """
     state, gan = learner.phase.train, learner.phase.gan
     assert state is not None or gan is not None, "no step was made yet"

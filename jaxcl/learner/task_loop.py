@@ -1,6 +1,6 @@
 """Learning one task: grow, train epoch by epoch, remember.
 
-Each function here takes a :class:`~jaxcl.learner.Learner` and returns the next.
+Each function here takes a :class:`~jaxcl.training.learner_state.Learner` and returns the next.
 """
 
 import math

@@ -17,7 +17,7 @@ class EWC(Penalty):
     strength: Traced[NonNegative[float]] = 1e4
     """lambda, weight of the penalty."""
     fisher: Traced[Literal["exact", "sampled", "empirical"]] = "exact"
-    """Over which labels."""
+    """Labels of the Fisher."""
     fisher_examples: Annotated[Traced[Positive[int] | None], shown("all", "INT")] = None
     """Examples it is taken from."""
 
@@ -25,7 +25,11 @@ class EWC(Penalty):
     paper = "Kirkpatrick et al. 2017"
 
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
-        """Returns the penalty; the Fisher is computed as a task ends."""
+        """Returns the penalty.
+
+        The Fisher is computed as a task ends (:func:`jaxcl.learner.task_loop.end`), by
+        :func:`jaxcl.transforms.importance.diagonal_fisher`.
+        """
         from jaxcl.transforms import ewc
 
         del stream

@@ -93,7 +93,8 @@ def _values(name: str, text: str, hint: Any) -> list[Any]:
     elif hint in (int, float):
         found = [_number(name, part, hint) for part in parts]
     else:
-        known = {"true": True, "false": False} if hint is bool else None
+        known = {"true": True, "false": False, "True": True, "False": False}
+        known = known if hint is bool else None
         known = known or {choice: choice for choice in typing.get_args(hint)}
         for part in parts:
             check_name(f"grid, {name}", part, known)

@@ -57,7 +57,7 @@ class Found(NamedTuple):
 def find_progress(setup: Setup, out: Path, console: Console, most: int | None = None) -> Progress:
     """Reads what the folder of a run says that it did, as far as it is whole.
 
-    The first process looks; the others get arrays and task_indices from it.
+    The first process looks; the others get arrays and all else from it.
 
     Args:
       setup: of the run.

@@ -19,7 +19,7 @@ class DataSettings:
     setting: Literal["task", "domain", "class"] = "task"
     """What is told apart."""
     heads: Literal["growing", "full"] = "growing"
-    """Of the class setting."""
+    """class: one that grows, or whole."""
     resize: Literal["bilinear", "pad", "keep"] = "bilinear"
     """To 32x32x3, for the cnn."""
     limit: Annotated[Positive[int] | None, shown("all", "INT")] = None

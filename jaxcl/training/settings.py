@@ -30,21 +30,21 @@ class Training:
     batch_size: Positive[int] = 100
     """Examples in a step."""
     optimizer: Literal["adam", "sgd"] = "adam"
-    """Of the network."""
+    """Adam, or gradient descent."""
     keep_optimizer: Bool = False
-    """Its state goes on with a new task."""
+    """Keep its state for the next task."""
     lr: Traced[Positive[float]] = 1e-3
     """Learning rate."""
     later_lr: Annotated[Traced[Positive[float] | None], shown("as --lr", "FLOAT")] = None
-    """The same in later tasks."""
+    """Of later tasks."""
     schedule: Traced[Literal["constant", "cosine"]] = "constant"
-    """Of the rate over a task."""
+    """The rate over a task."""
     l2: Traced[NonNegative[float]] = 1e-4
-    """Of half the sum of squares."""
+    """Weight of the L2 term."""
     later_l2: Annotated[Traced[NonNegative[float] | None], shown("as --l2", "FLOAT")] = None
-    """The same in later tasks."""
+    """Of later tasks."""
     warmup_epochs: Epochs[int] = 0
-    """In which new parts train alone."""
+    """New parts train alone in them."""
     scratch: Bool = False
     """Fresh weights for each task."""
 

@@ -27,9 +27,9 @@ class Program(NamedTuple):
     """What a step is compiled from: static, hashable, the same for every seed.
 
     Attributes:
-      view: the network and the pathways of the tasks so far; ``batch["task"]`` is a
-        position among these.
-      targets: positions of the tasks that the data belongs to.
+      view: the network and the pathways of the tasks so far; ``batch["task"]`` is an
+        index among these.
+      targets: indices of the tasks that the data belongs to.
       transform: what is done to the loss.
       optimizer: an optax transformation.
     """

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from jaxcl.checkpointing.config_file import from_toml
+from jaxcl.learner.config import Config
+
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 
@@ -35,3 +38,20 @@ def test_a_page_is_made_from_its_figures(program, figures, page, monkeypatch):
     found = json.loads((folder / figures).read_text())
     made = module(EXPERIMENTS / program, monkeypatch).page(found)
     assert (folder / page).read_text() == made
+
+
+SUMMARIES = [
+    *EXPERIMENTS.glob("*/summaries/**/*.json"),
+    *EXPERIMENTS.glob("builtin/*/summary.json"),
+]
+
+
+def test_recorded_settings_are_those_of_the_run():
+    """They can be read, and say what the summary itself says."""
+    assert len(SUMMARIES) > 60
+    for path in SUMMARIES:
+        summary = json.loads(path.read_text())
+        text = summary["config"]
+        config = from_toml(Config, text if isinstance(text, str) else "\n".join(text))
+        said = config.method.name, config.scenario, config.data.setting, list(config.seeds)
+        assert said == tuple(summary[n] for n in ("method", "scenario", "setting", "seeds")), path

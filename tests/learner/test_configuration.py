@@ -54,7 +54,10 @@ def test_a_file_has_a_table_for_each_part():
         ({"method": "finetune", "strength": 1.0}, "strength: finetune has no --strength; leave it"),
         ({"method": "ewc", "threshold": 0.5}, "it has --strength, --fisher, --fisher-examples"),
         ({"method": "split", "threshold": 0.5}, "threshold: split has no --threshold"),
-        ({"method": "finetune", "buffer": 10}, "buffer: finetune has no --buffer; leave it out"),
+        (
+            {"method": "finetune", "buffer": 10},
+            "buffer: finetune has no --buffer; give --replay buffer",
+        ),
         ({"method": "der", "storage": "ring", "buffer": 9}, "storage: der has no --storage"),
         ({"method": "er", "generated": 10}, "generated: er has no --generated"),
         ({"method": "er", "alpha": 1.0}, "alpha: er has no --alpha"),
