@@ -185,7 +185,7 @@ def gan_case(folder: Path) -> Case:
 
     def begin():
         weights = jax.device_put(problem.weights)
-        state = generator.start(program, copy(KEY))
+        state = generator.new_gan_state(program, copy(KEY))
         state = state._replace(average=copy(weights["generator"]), **weights)
         return state, generator.no_totals(program, state, mixture)
 

@@ -27,7 +27,7 @@ class Elsewhere(Exception):
     """The first process met an error, and says so itself."""
 
 
-def start() -> None:
+def join() -> None:
     """Joins the other processes if the environment names them.
 
     In a SLURM step of several tasks or under Open MPI they are found by JAX; elsewhere

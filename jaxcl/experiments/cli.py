@@ -32,7 +32,7 @@ def main(parse: Callable[[list[str]], Parsed], body: Callable[[Parsed], None]) -
     try:
         _check_text(sys.argv[1:])
         parsed = parse(ranges(sys.argv[1:]))
-        processes.start()
+        processes.join()
         body(parsed)
     except processes.Elsewhere:
         sys.exit(1)

@@ -99,7 +99,7 @@ def main(parsed: Parsed[Options]) -> None:
     try:
         at_once = math.gcd(len(config.seeds), config.together or len(config.seeds))
         with on_mesh(options.mesh, at_once):
-            for error in execute.run([command], console).values():
+            for error in execute.execute([command], console).values():
                 raise error
     except Interrupted as stopped:
         again = " ".join([f"{PROG} --resume={shlex.quote(str(stopped))}", *_how(options)])

@@ -24,10 +24,10 @@ from jaxcl.learner.state import Epoch, EpochPlan, Setup, new_task_weight, phase_
 from jaxcl.training.generator import (
     GanState,
     Mixture,
+    new_gan_state,
     no_totals,
     run_iterations,
     sample_images,
-    start,
 )
 from jaxcl.training.learner_state import Learner
 from jaxcl.training.loop import means
@@ -104,7 +104,7 @@ def plan_generator(
     if epoch.number == 0 and learner.at.step == 0:
         key = phase_key(learner, epoch)
         if gan is None or setup.config.training.scratch:
-            gan = start(program, key)
+            gan = new_gan_state(program, key)
         gan = gan._replace(step=jnp.int32(0), key=key)
     assert gan is not None
     mixture, totals = _mixture(setup, learner, imagined), learner.phase.totals

@@ -16,7 +16,7 @@ from jaxcl.growth.similarity import Moments
 from jaxcl.learner.state import Setup, phase_key, schedule, trained_mask
 from jaxcl.networks import Pathway
 from jaxcl.training.events import GENERATOR
-from jaxcl.training.generator import GanState, start
+from jaxcl.training.generator import GanState, new_gan_state
 from jaxcl.training.learner_state import History, Learner, Model, Phase, Place
 from jaxcl.training.loop import Totals
 from jaxcl.training.train_step import TrainState
@@ -123,7 +123,7 @@ def _gan(setup: Setup, tree: dict[str, Any]) -> GanState | None:
     """The generator's training, as far as there is any, without its key."""
     if "gan" not in tree or setup.scholar is None:
         return None
-    like = jax.eval_shape(partial(start, setup.scholar), jax.random.key(0))
+    like = jax.eval_shape(partial(new_gan_state, setup.scholar), jax.random.key(0))
     return _rebuild(like._replace(key=None), tree["gan"])
 
 

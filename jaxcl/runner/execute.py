@@ -19,7 +19,7 @@ from jaxcl.learner.config import Config
 from jaxcl.runner import grouping, resume, session
 from jaxcl.runner.commands import How, RunCommand
 from jaxcl.runner.interrupt import Interrupted
-from jaxcl.runner.recorder import Run
+from jaxcl.runner.recorder import Recording
 from jaxcl.scenarios import tfds
 from jaxcl.scenarios.task import Task
 
@@ -44,13 +44,13 @@ def settled(command: RunCommand) -> tuple[Config, Path]:
     return config, place.resume or place.out or usual
 
 
-def load(config: Config, console: Console) -> list[Task]:
+def read_tasks(config: Config, console: Console) -> list[Task]:
     """Returns the scenario's tasks; says that they are being read."""
     with console.status("loading data"):
         return load_tasks(config, lambda text: console.print(text, style="dim"))
 
 
-def run(
+def execute(
     commands: Sequence[RunCommand], console: Console, tasks: Sequence[Task] | None = None
 ) -> dict[Path, NonFiniteLoss]:
     """Runs what is left of one run, or of several that differ in numbers alone.
@@ -77,7 +77,7 @@ def run(
     if not left:
         return {}
     runtime.use_compilation_cache()
-    tasks = load(next(iter(left.values()))[1], console) if tasks is None else tasks
+    tasks = read_tasks(next(iter(left.values()))[1], console) if tasks is None else tasks
     diverged: dict[Path, NonFiniteLoss] = {}
     with contextlib.ExitStack() as held:
         compiling = held.enter_context(runtime.compile_clock())
@@ -114,9 +114,9 @@ def _opened(
     tasks: Sequence[Task],
     console: Console,
     held: contextlib.ExitStack,
-) -> list[Run]:
+) -> list[Recording]:
     """The runs, whose folders are this process's until it is done with all of them."""
-    runs: list[Run] = []
+    runs: list[Recording] = []
 
     def take_folders() -> int | None:
         for out, (command, config, resumes) in left.items():
@@ -137,7 +137,7 @@ def _opened(
         before = (
             resume.find_progress(setup, out, console, common) if resumes else resume.NO_PROGRESS
         )
-        runs.append(Run(setup, out, before))
+        runs.append(Recording(setup, out, before))
     return runs
 
 
@@ -149,9 +149,9 @@ def _last_common(folders: Sequence[Path]) -> int | None:
     return None
 
 
-def _side_by_side(runs: Sequence[Run]) -> list[list[Run]]:
+def _side_by_side(runs: Sequence[Recording]) -> list[list[Recording]]:
     """Runs that are at the same moment, and so can go on side by side."""
-    found: dict[Hashable, list[Run]] = {}
+    found: dict[Hashable, list[Recording]] = {}
     for each in runs:
         at = each.setup.config.together, grouping.moment(each.progress.learners)
         found.setdefault(at, []).append(each)

@@ -27,7 +27,7 @@ from jaxcl.training.learner_state import Learner
 PICTURES = 64  # in one look at the generator
 
 
-class Run(NamedTuple):
+class Recording(NamedTuple):
     """A run that is recorded, alone or beside others.
 
     Attributes:
@@ -57,7 +57,7 @@ class Recorder(NamedTuple):
     finish: Callable[[Sequence[float]], dict[str, Any]]
 
 
-def recorder(run: Run, console: Console, keep: int, writer: Executor) -> Recorder:
+def recorder(run: Recording, console: Console, keep: int, writer: Executor) -> Recorder:
     """Makes a :class:`Recorder` of a run.
 
     Args:

@@ -15,7 +15,7 @@ from jaxcl.reporting import report
 from jaxcl.reporting.console import say
 from jaxcl.reporting.progress import watching
 from jaxcl.runner.interrupt import Interrupted, catching
-from jaxcl.runner.recorder import Recorder, Run, recorder, silent
+from jaxcl.runner.recorder import Recorder, Recording, recorder, silent
 from jaxcl.training.events import Diverged, EpochEnded, StepsDone
 from jaxcl.training.learner_state import Learner
 
@@ -38,7 +38,12 @@ Clock = Callable[[], tuple[float, float]]
 
 
 def record(
-    runs: Sequence[Run], console: Console, saving: Saving, clock: Clock, *, explain: bool = False
+    runs: Sequence[Recording],
+    console: Console,
+    saving: Saving,
+    clock: Clock,
+    *,
+    explain: bool = False,
 ) -> list[dict[str, Any] | NonFiniteLoss]:
     """Shows runs, saves them, writes their files as they go on, and returns their summaries.
 

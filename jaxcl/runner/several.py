@@ -80,7 +80,7 @@ def _say_which(names: Sequence[str], begun: int, of: int, console: Console) -> N
 def _run(
     commands: Sequence[RunCommand], console: Console, tasks: Sequence[Task], *, go_on: bool
 ) -> None:
-    for error in execute.run(commands, console, tasks).values():
+    for error in execute.execute(commands, console, tasks).values():
         if not go_on:
             raise error
         console.print(f"diverged: {error}", highlight=False)
@@ -100,7 +100,7 @@ def _checked(how: How, configs: Mapping[str, Config], out: Path) -> dict[str, Ru
 
 def _tasks(configs: Sequence[Config], console: Console) -> list[Task]:
     """The tasks, which are those of all runs, if each can be run on them."""
-    tasks = execute.load(configs[0], console)
+    tasks = execute.read_tasks(configs[0], console)
     for config in configs:
         fit(check_config(config), tasks)
     return tasks

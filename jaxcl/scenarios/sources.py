@@ -27,7 +27,7 @@ def load(name: str, data_dir: Path | None, progress: Callable[[str], None]) -> T
         return blended(figures, photos, name)
     if name in builtin.TASKS:
         return builtin.TASKS[name]()
-    arrays = tfds.load(name, tfds.data_dir(data_dir), progress)
+    arrays = tfds.read(name, tfds.data_dir(data_dir), progress)
     return Task(name, tfds.SOURCES[name].classes, **arrays)
 
 

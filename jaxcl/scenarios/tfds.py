@@ -65,7 +65,7 @@ def prepared(name: str, where: Path) -> bool:
     return any((where / SOURCES[name].tfds_name).glob("*/dataset_info.json"))
 
 
-def load(name: str, where: Path, progress: Callable[[str], None] = lambda text: None) -> Arrays:
+def read(name: str, where: Path, progress: Callable[[str], None] = lambda text: None) -> Arrays:
     """Returns all images and labels of a data set.
 
     Args:

@@ -79,7 +79,7 @@ class Mixture(NamedTuple):
     share: Scalar
 
 
-def start(program: GanProgram, key: PRNGKey) -> GanState:
+def new_gan_state(program: GanProgram, key: PRNGKey) -> GanState:
     """Returns fresh weights; the key becomes a part of the state, and is given away with it."""
     generator = program.gan.init_generator(stream(key, "generator"))
     critic = program.gan.init_critic(stream(key, "critic"))

@@ -20,7 +20,7 @@ from jaxcl.core.sharding import SEED, along, replicated, size
 from jaxcl.core.types import Array, Int, PyTree
 from jaxcl.training.loop import Totals
 
-Run = Callable[..., tuple[PyTree, Totals]]
+RunSteps = Callable[..., tuple[PyTree, Totals]]
 """(program, state, totals, *data, first, last) -> (state, totals), compiled."""
 
 
@@ -37,7 +37,7 @@ class StepRequest(NamedTuple):
       last: position after the last step.
     """
 
-    run: Run
+    run: RunSteps
     program: Any
     state: PyTree
     totals: Totals | None
@@ -136,7 +136,7 @@ STATIC = ("run", "program", "tree", "shared")
 
 @partial(jax.jit, static_argnames=STATIC)
 def run_stacked(
-    run: Run,
+    run: RunSteps,
     program: Any,
     tree: Any,
     shared: tuple[bool, ...],

@@ -29,7 +29,7 @@ class QuadraticState(NamedTuple):
     constant: Scalar
 
 
-def start(strength: float, params: Params) -> QuadraticState:
+def new_state(strength: float, params: Params) -> QuadraticState:
     """Returns the state before the first task; an importance of 0 pulls nowhere."""
     check_params(params)
     zero = jnp.zeros((), jnp.float32)
@@ -170,7 +170,7 @@ def quadratic_penalty(
     """
 
     def init(params: Params) -> QuadraticState:
-        return start(strength, params)
+        return new_state(strength, params)
 
     def apply(loss: Scalar, state: QuadraticState, context: Context) -> tuple[Scalar, Metrics]:
         far = distance(state.importance, state.anchor, context.params)

@@ -141,10 +141,10 @@ def test_an_environment_that_says_half_of_it_is_refused(monkeypatch):
     monkeypatch.setenv("JAX_NUM_PROCESSES", "2")
     monkeypatch.delenv("JAX_PROCESS_ID", raising=False)
     with pytest.raises(UsageError, match="give JAX_PROCESS_ID"):
-        processes.start()
+        processes.join()
     monkeypatch.setenv("JAX_NUM_PROCESSES", "two")
     with pytest.raises(UsageError, match="JAX_NUM_PROCESSES: two, but"):
-        processes.start()
+        processes.join()
 
 
 def test_one_process_agrees_with_itself():

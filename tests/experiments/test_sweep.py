@@ -194,7 +194,7 @@ def test_a_grid_of_which_nothing_ends_is_an_error(run):
 
 
 def test_an_interruption_before_there_is_anything_to_save_says_how_to_go_on(run):
-    with mock.patch("jaxcl.runner.execute.run", side_effect=KeyboardInterrupt):
+    with mock.patch("jaxcl.runner.execute.execute", side_effect=KeyboardInterrupt):
         code, out, err = run(*QUICK, *SMALL, "--grid", "lr=1e-3,1e-2")
     assert code == 130
     folder = out.split("2 runs in ")[1].split("\n")[0]

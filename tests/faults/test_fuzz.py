@@ -155,7 +155,7 @@ def test_data_folder(content, tmp_path):
         (folder / name).write_bytes(content)
     os.environ.pop("TFDS_DATA_DIR", None)
     with pytest.raises(DataError, match=r"mnist is damaged .*run: python -m jaxcl"):
-        tfds.load("mnist", tmp_path, lambda text: None)
+        tfds.read("mnist", tmp_path, lambda text: None)
     cache.store(tmp_path / "c.npz", {"x": np.arange(3)})
     (tmp_path / "c.npz").write_bytes(content)
     found = cache.cached(tmp_path / "c.npz", lambda: {"x": np.arange(3)})

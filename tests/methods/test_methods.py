@@ -55,7 +55,7 @@ def test_what_trains_is_one_of_the_rules():
         ("si", {"xi": 0.0}, "xi: 0.0 is not positive"),
         ("mas", {"fisher_examples": 0}, "fisher_examples: 0 is not positive"),
         ("der", {"buffer": 10**9}, "buffer: more than 100000000"),
-        ("lwf", {"temperature": float("nan")}, "temperature: nan is not positive"),
+        ("lwf", {"temperature": float("nan")}, "temperature: nan is no number"),
         ("lwf", {"strength": float("inf")}, "strength: too large"),
         ("select", {"threshold": 1.1}, r"threshold: 1.1 is outside \[0, 1\]"),
         ("split", {"reference": "scratch"}, "reference: without --similarity cka, rsa"),

@@ -12,10 +12,10 @@ from jaxcl.training.generator import (
     Mixture,
     draw,
     make_iteration,
+    new_gan_state,
     no_totals,
     run_iterations,
     sample_images,
-    start,
 )
 from jaxcl.transforms import LossTransform, chain, gradient_penalty
 
@@ -36,7 +36,11 @@ def mixture(share=1.0, real=None, replayed=None):
 
 def trained(program, data, bounds, seed=0, state=None):
     """State and totals after stretches of iterations; what is given is not donated."""
-    state = start(program, jax.random.key(seed)) if state is None else jax.tree.map(jnp.copy, state)
+    state = (
+        new_gan_state(program, jax.random.key(seed))
+        if state is None
+        else jax.tree.map(jnp.copy, state)
+    )
     totals = no_totals(program, state, data)
     for first, last in bounds:
         state, totals = run_iterations(
@@ -114,7 +118,7 @@ def test_iterations_by_hand(critic_steps):
     lr, a, w, b = 0.1, 0.6, -0.5, 0.3
     program = GanProgram(SINGLE, chain(), optax.sgd(lr), critic_steps, 4, 0.0)
     data = mixture(1.0, constant(153, shape=ONE), constant(0, shape=ONE))
-    state = start(program, jax.random.key(0))
+    state = new_gan_state(program, jax.random.key(0))
     iterate = jax.jit(make_iteration(program))
     for k in range(4):
         assert int(state.step) == k
@@ -133,7 +137,7 @@ def test_the_critic_sees_replayed_images_in_their_share():
     """It climbs by the mean of what is real to it, here 1 in a quarter of all images."""
     program = GanProgram(SINGLE, chain(), optax.sgd(1.0), 1, 2000, 0.0)
     data = mixture(0.25, constant(255, shape=ONE), constant(0, shape=ONE))
-    state, _ = jax.jit(make_iteration(program))(start(program, jax.random.key(0)), data)
+    state, _ = jax.jit(make_iteration(program))(new_gan_state(program, jax.random.key(0)), data)
     share = float(state.critic["w"]) + 0.5 + 0.3
     assert abs(share - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 2000)
 
@@ -154,7 +158,7 @@ def test_every_step_of_the_critic_has_codes_of_its_own():
 
         return jax.lax.scan(one, state, length=iterations)[1]
 
-    moves = np.diff(np.asarray(walk(start(program, jax.random.key(0))), np.float64))
+    moves = np.diff(np.asarray(walk(new_gan_state(program, jax.random.key(0))), np.float64))
     assert len(set(moves)) > 0.98 * len(moves)
     np.testing.assert_allclose(moves.var(), k / n, rtol=5 * np.sqrt(2 / iterations))
     assert abs(np.corrcoef(moves[1:], moves[:-1])[0, 1]) < 4 / np.sqrt(iterations)
@@ -179,7 +183,7 @@ def test_against_a_frozen_generator_the_critic_falls_to_the_best_loss_there_is()
     gan, slow = gan._replace(generate=generate), optax.adam(1e-3, b1=0.5, b2=0.9)
     program = GanProgram(gan, gradient_penalty(strength), slow, 5, 16, 0.9)
     data = mixture(1.0, jnp.asarray([[[[204, 51]]]], jnp.uint8))
-    state = start(program, jax.random.key(0))
+    state = new_gan_state(program, jax.random.key(0))
     first, losses = kept(state.generator), []
     for _ in range(8):
         state, totals = trained(program, data, [(0, 20)], state=state)
@@ -210,7 +214,7 @@ def test_it_does_not_matter_where_iterations_are_cut(cuts):
 
 def test_the_loop_is_iterations_one_after_the_other():
     data, iterate = mixture(0.5, images(5, ONE)), jax.jit(make_iteration(QUICK))
-    state, sums = start(QUICK, jax.random.key(0)), {}
+    state, sums = new_gan_state(QUICK, jax.random.key(0)), {}
     for _ in range(3):
         state, metrics = iterate(state, data)
         sums = {name: value + sums.get(name, 0) for name, value in metrics.items()}
@@ -222,7 +226,7 @@ def test_the_loop_is_iterations_one_after_the_other():
 
 
 def test_totals_begin_at_nothing():
-    totals = no_totals(PROGRAM, start(PROGRAM, jax.random.key(0)), mixture())
+    totals = no_totals(PROGRAM, new_gan_state(PROGRAM, jax.random.key(0)), mixture())
     assert set(totals.sums) == {"loss", "critic", "wasserstein", "penalty"}
     chex.assert_trees_all_equal(totals.sums, jax.tree.map(jnp.zeros_like, totals.sums))
     assert int(totals.bad_step) == -1
@@ -231,7 +235,7 @@ def test_totals_begin_at_nothing():
 def test_one_compilation_serves_all_stretches_shares_and_seeds():
     traced = chex.assert_max_traces(run_iterations.__wrapped__, n=1)
     compiled = jax.jit(traced, static_argnames="program")
-    state = start(QUICK, jax.random.key(0))
+    state = new_gan_state(QUICK, jax.random.key(0))
     for seed, (share, bounds) in enumerate([(0.5, (0, 1)), (0.25, (1, 3)), (1.0, (3, 6))]):
         data = mixture(share, images(5, ONE))
         again = state._replace(key=jax.random.key(seed))
@@ -250,7 +254,7 @@ def test_the_critic_makes_its_steps_for_each_of_the_generator(critic_steps):
 def test_the_running_average_by_hand(decay):
     """Kept is the decay, or (1 + k) / (10 + k) in iteration k if that is less."""
     program, data = QUICK._replace(decay=decay), mixture(0.5, images(5, ONE))
-    state, iterate = start(program, jax.random.key(0)), jax.jit(make_iteration(program))
+    state, iterate = new_gan_state(program, jax.random.key(0)), jax.jit(make_iteration(program))
     chex.assert_trees_all_equal(state.average, state.generator)
     average, numbers = 0.3, []
     for keeps in [min(decay, early) for early in (1 / 10, 2 / 11, 3 / 12, 4 / 13)]:
@@ -272,7 +276,7 @@ def test_the_average_has_no_say_in_training():
 
 def test_the_key_of_the_phase_decides():
     data = mixture(0.5)
-    begun = start(PROGRAM, jax.random.key(0))
+    begun = new_gan_state(PROGRAM, jax.random.key(0))
     one, again, other = (
         trained(PROGRAM, data, [(0, 2)], state=begun._replace(key=jax.random.key(i)))[0].generator
         for i in (1, 1, 2)
@@ -282,7 +286,7 @@ def test_the_key_of_the_phase_decides():
 
 
 def test_fresh_networks_depend_on_the_key_and_share_no_memory():
-    one, again, other = (start(PROGRAM, jax.random.key(i)) for i in (0, 0, 1))
+    one, again, other = (new_gan_state(PROGRAM, jax.random.key(i)) for i in (0, 0, 1))
     chex.assert_trees_all_equal(one._replace(key=None), again._replace(key=None))
     for name in ("generator", "critic"):
         for layer, values in getattr(one, name).items():
@@ -317,7 +321,7 @@ def test_the_first_loss_that_is_not_finite_is_found():
 
 
 def test_samples_are_bytes_that_the_key_decides(key):
-    generator = start(PROGRAM, key).generator
+    generator = new_gan_state(PROGRAM, key).generator
     found, again, other = (
         np.asarray(sample_images(GAN, generator, jax.random.key(i), 7)) for i in (0, 0, 1)
     )
@@ -329,7 +333,7 @@ def test_samples_are_bytes_that_the_key_decides(key):
 
 
 def test_more_samples_than_are_drawn_at_once_are_all_different(key):
-    generator = start(PROGRAM, key).generator
+    generator = new_gan_state(PROGRAM, key).generator
     n = 2 * DRAW_BATCH + 3
     many = np.asarray(sample_images(GAN, generator, key, n))
     assert many.shape == (n, *SHAPE)
