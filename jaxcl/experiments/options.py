@@ -18,6 +18,7 @@ from jaxcl.experiments.words import groups, run_tyro
 from jaxcl.learner.config import SYNONYMS, Config, known_settings, option, unknown
 from jaxcl.learner.configuration import CHOICES, configure, takes_replay
 from jaxcl.methods import METHODS
+from jaxcl.methods.replay import REPLAYS
 from jaxcl.networks.choices import NETWORKS
 
 Extra = TypeVar("Extra")
@@ -170,7 +171,7 @@ def _command(extra: type, usual: Config, without: Collection[str]) -> Any:
         ("together", _told(TOGETHER, "Networks trained at once."), usual.together),
     ]
     if takes_replay(type(usual.method)):
-        fields.append(("replay", _told(ON_TOP, KINDS), usual.replay_on_top))
+        fields.append(("replay", _told(ON_TOP, REPLAYED), usual.replay_on_top))
     fields = [each for each in fields if each[0] not in without]
     for name, part in usual.parts():
         if dataclasses.fields(part):
@@ -182,9 +183,10 @@ def _command(extra: type, usual: Config, without: Collection[str]) -> Any:
 
 
 TOGETHER = Annotated[int | None, shown("all; CPU: 1", "INT")]
-KINDS = "buffer, exact, noise or generative."
+REPLAYED = f"{', '.join(REPLAYS)}."
 ON_TOP = Annotated[
-    Literal["buffer", "exact", "noise", "generative"] | None, shown("nothing", "KIND")
+    Literal[tuple(REPLAYS)] | None,  # pyright: ignore[reportOperatorIssue]
+    shown("nothing", "KIND"),
 ]
 
 

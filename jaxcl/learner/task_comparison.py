@@ -4,6 +4,7 @@ Similarities of responses need a reference network, which has learned the new ta
 """
 
 from functools import cache, partial
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from jaxcl.growth.parameters import add_branch, add_head, leaf_mask, merge, on_r
 from jaxcl.growth.routing import Seen, layer_moments
 from jaxcl.growth.task_similarity import SIMILARITIES, Compared, TaskSimilarity
 from jaxcl.learner.state import Setup, task_key
+from jaxcl.methods.base import Method
 from jaxcl.methods.split import Split
 from jaxcl.networks import Pathway
 from jaxcl.networks.base import Route
@@ -53,6 +55,13 @@ def _probe(setup: Setup, learner: Learner, most: int) -> np.ndarray:
     n = min(most, len(images))
     rows = jax.random.permutation(stream(task_key(learner), "probe"), len(images))[:n]
     return np.asarray(images[np.asarray(rows)])
+
+
+def first_weights(method: Method) -> Literal["copy", "fresh"]:
+    """Returns how a new branch starts; where none stands beside it, that makes no difference."""
+    if isinstance(method, Split):
+        return method.start
+    return "fresh" if method.columns else "copy"
 
 
 def remembered(setup: Setup, learner: Learner) -> Seen:

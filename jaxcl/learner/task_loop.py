@@ -37,8 +37,7 @@ from jaxcl.learner.state import (
     task_key,
     trained_mask,
 )
-from jaxcl.learner.task_comparison import compared, remembered
-from jaxcl.methods.split import Split
+from jaxcl.learner.task_comparison import compared, first_weights, remembered
 from jaxcl.networks import Pathway, Routes
 from jaxcl.training.evaluation import Evaluation, evaluate
 from jaxcl.training.events import TRAIN
@@ -76,7 +75,7 @@ def begin(setup: Setup, learner: Learner, data: Data, generated: Array | None = 
         task=task,
         classes=head_classes(setup.setting, setup.tasks.classes, learner.at.task_index),
         similarity=compared(setup, learner),
-        start="fresh" if method.columns else method.start if isinstance(method, Split) else "copy",
+        start=first_weights(method),
         key=stream(key, "grow"),
     )
     pathway = Pathway(task, growth.route, task_name(0) if setup.setting.shared_head else task)

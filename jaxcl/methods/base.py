@@ -46,7 +46,8 @@ class Method:
       replay: the kind of replay that it has of its own, if any.
       generates: whether a generator learns the tasks too.
       on_all_data: whether it trains on the data of all tasks so far.
-      branches: whether its rule can make new branches of a layer.
+      branches: whether its rule can make new branches of a layer; such a method is a kind of
+        ``Split``, whose settings say how tasks are compared.
       columns: whether the network is one of columns.
       fails: setting -> why the method cannot be expected to work there.
     """
@@ -83,7 +84,7 @@ class Method:
         return {}
 
     def rule(self) -> "Rule":
-        """Returns which branches a new task shares: ``(similarity, layer, branches) -> branch``."""
+        """Returns the rule ``(branches of a layer, similarity) -> branch to share, or None``."""
         from jaxcl.growth import routing
 
         return routing.share
