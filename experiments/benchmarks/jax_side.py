@@ -52,7 +52,7 @@ class Training:
             before = self.view._replace(routes=routes[: index + 1])
             judged = own_logits(before, tuple(range(index + 1)))
             task = TaskData(task_of(problem, index), forward(before), judged)
-            transform_state = transform.end_task(
+            transform_state, _ = transform.end_task(
                 transform_state, self.params, task, stream(KEY, "end", index)
             )
         old = TaskData(self.data, forward(self.view._replace(routes=routes[:-1])))

@@ -226,8 +226,9 @@ def end(setup: Setup, learner: Learner, data: Data) -> Learner:
     key = stream(task_key(learner), "end")
     later = [None] * (len(setup.tasks.names) - len(learner.history.row))
     params, before = learner.model.params, learner.transform_state
-    transform_state = setup.transform.end_task(before, params, after, key)
-    learner = learner.changed(transform_state=transform_state, seen=remembered(setup, learner))
+    transform_state, params = setup.transform.end_task(before, params, after, key)
+    learner = learner.changed(transform_state=transform_state, params=params)
+    learner = learner.changed(seen=remembered(setup, learner))
     seconds = learner.history.seconds[-1] + time.perf_counter() - began
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(learner.transform_state))
     assert learner.phase.train is not None

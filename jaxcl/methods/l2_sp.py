@@ -35,5 +35,5 @@ class L2SP(Penalty):
 
         init = lambda params: (jnp.float32(self.strength), nowhere(params))  # noqa: E731
         begin = lambda s, params, task, key: (s[0], regrow(s[1], nowhere(params)))  # noqa: E731
-        end = lambda s, params, task, key: (s[0], copy(params))  # noqa: E731
+        end = lambda s, params, task, key: ((s[0], copy(params)), params)  # noqa: E731
         return {"l2_sp": LossTransform(init, apply, begin, end_task=end)}

@@ -36,6 +36,11 @@ class Context(NamedTuple):
         where no transform asks for it (replay does).
       logits: ``(outputs, batch) -> [b, classes]``, those that each example is
         judged by; by default the outputs themselves.
+      features: what the heads are given, ``[b, ...]``; None where nobody gives them.
+        A transform may differentiate through them.
+      teacher: ``(params, stats, batch) -> outputs`` of the network as it stood before the task,
+        at the parameters and statistics of that time, in evaluation mode, on inputs that are
+        augmented as those of ``outputs`` are; None: ``forward`` serves.
     """
 
     params: Params
@@ -44,6 +49,8 @@ class Context(NamedTuple):
     key: PRNGKey | None = None
     forward: Callable[[Params, Batch], Outputs] | None = None
     logits: Callable[[Outputs, Batch], Array] = first_output
+    features: PyTree = None
+    teacher: Callable[[Params, PyTree, Batch], Outputs] | None = None
 
 
 class TaskData(NamedTuple):
@@ -62,6 +69,12 @@ class TaskData(NamedTuple):
         (:mod:`jaxcl.networks.layers`); None for any other network.
       generated: inputs like those of earlier tasks, made by a generator, for
         ``begin_task``; None where there is none.
+      features: ``(params, batch) -> [b, ...]``: what the heads are given; None where nobody
+        gives them.
+      stats: statistics of the network (those of batch normalisation) that ``forward`` holds
+        beside the parameters; what is to ask ``Context.teacher`` later keeps a copy.
+      augmented: whether steps see other inputs than ``data`` has, so that what is recorded
+        for an example does not hold for what they see of it.
     """
 
     data: Data
@@ -69,6 +82,9 @@ class TaskData(NamedTuple):
     logits: Callable[[Outputs, Batch], Array] = first_output
     gathered: Callable[[Callable[[Array], Array]], Callable[[Params, Batch], Outputs]] | None = None
     generated: Array | None = None
+    features: Callable[[Params, Batch], PyTree] | None = None
+    stats: PyTree = ()
+    augmented: bool = False
 
 
 class Step(NamedTuple):
@@ -106,6 +122,12 @@ def keep(state: Any, *unused: Any) -> Any:
     return state
 
 
+def keep_both(state: Any, params: Params, *unused: Any) -> tuple[Any, Params]:
+    """Returns the state and the parameters as they are: the default of ``end_task``."""
+    del unused
+    return state, params
+
+
 class LossTransform(NamedTuple):
     """Pure functions that turn one loss into another.
 
@@ -118,7 +140,12 @@ class LossTransform(NamedTuple):
         place to record responses or to snapshot a teacher.
       update: ``(state, step) -> state`` after each optimiser step, inside the
         compiled loop; keeps the state's structure and shapes.
-      end_task: ``(state, params, task, key) -> state``, after training.
+      end_task: ``(state, params, task, key) -> (state, params)``, after training; most
+        transforms return the parameters as they are.
+      gradient: ``(gradient, state, context) -> gradient``: changes the gradient that the
+        optimiser is given, where frozen leaves are None; None where nothing is changed.
+      predict: ``(state, context) -> [b, classes]``: scores by which examples are classified
+        when they are tested, in place of the logits; None where the logits serve.
 
     ``begin_task`` and ``end_task`` run outside ``jit`` and may change the
     state's shapes.  Three rules hold for the state:
@@ -134,18 +161,20 @@ class LossTransform(NamedTuple):
     apply: Callable[[Scalar, PyTree, Context], tuple[Scalar, Metrics]]
     begin_task: Callable[[PyTree, Params, TaskData, PRNGKey], PyTree] = keep
     update: Callable[[PyTree, Step], PyTree] = keep
-    end_task: Callable[[PyTree, Params, TaskData, PRNGKey], PyTree] = keep
+    end_task: Callable[[PyTree, Params, TaskData, PRNGKey], tuple[PyTree, Params]] = keep_both
+    gradient: Callable[[Params, PyTree, Context], Params] | None = None
+    predict: Callable[[PyTree, Context], Array] | None = None
 
 
 def chain(**transforms: LossTransform) -> LossTransform:
     """Applies transforms one after the other, in the order they are written.
 
     The order has meaning: a penalty adds to the loss it is given, a replay
-    weighs it.  State and metrics are dicts under the given names.  ``chain()``
-    is the identity.
+    weighs it, and what changes the parameters as a task ends changes them for those after it.
+    State and metrics are dicts under the given names.  ``chain()`` is the identity.
 
     Raises:
-      ValueError: from ``init``, ``begin_task`` and ``end_task``, where the state of a
+      ValueError: two transforms that predict; from ``init``, ``begin_task`` and ``end_task``, where the state of a
         transform holds the parameters' own arrays.
 
     >>> import jax.numpy as jnp
@@ -181,7 +210,35 @@ def chain(**transforms: LossTransform) -> LossTransform:
         return {n: t.update(state[n], step) for n, t in transforms.items()}
 
     def end_task(state, params, task, key):
-        ended = {n: t.end_task(state[n], params, task, key) for n, t in transforms.items()}
-        return owned(ended, params)
+        ended = {}
+        for name, t in transforms.items():
+            ended[name], params = t.end_task(state[name], params, task, key)
+        return owned(ended, params), params
 
-    return LossTransform(init, apply, begin_task, update, end_task)
+    hooks = _gradient(transforms), _predict(transforms)
+    return LossTransform(init, apply, begin_task, update, end_task, *hooks)
+
+
+def _gradient(transforms: Mapping[str, LossTransform]):
+    """The gradient's way through all transforms that change it; None where there is none."""
+    changing = {name: t.gradient for name, t in transforms.items() if t.gradient}
+
+    def gradient(found, state, context):
+        for name, change in changing.items():
+            found = change(found, state[name], context)
+        return found
+
+    return gradient if changing else None
+
+
+def _predict(transforms: Mapping[str, LossTransform]):
+    """The predictions of the one transform that makes any."""
+    predicting = {name: t.predict for name, t in transforms.items() if t.predict}
+    if len(predicting) > 1:
+        raise ValueError(f"chain: {' and '.join(predicting)} both predict; leave one out")
+
+    def predict(state, context):
+        ((name, made),) = predicting.items()
+        return made(state[name], context)
+
+    return predict if predicting else None

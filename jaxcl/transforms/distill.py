@@ -101,7 +101,7 @@ def distill(
     >>> forward = lambda w, batch: batch["x"] @ w
     >>> data, w, key = {"x": jnp.eye(3)}, jnp.zeros((3, 2)), jax.random.key(0)
     >>> transform, task = distill(strength=1.0), TaskData(data, forward)
-    >>> state = transform.end_task(transform.init(w), w, task, key)  # one task is over
+    >>> state, w = transform.end_task(transform.init(w), w, task, key)  # one task is over
     >>> state = transform.begin_task(state, w, task, key)  # the next begins
     >>> batch = {**data, "index": jnp.arange(3)}
     >>> loss, _ = transform.apply(jnp.float32(0), state, Context(w, forward(w, batch), batch))
@@ -201,6 +201,8 @@ def _drawn(state: DistillState, context: Context) -> tuple[Int[Array, "batch"], 
     return rows, forward(context.params, inputs)
 
 
-def _end(state: DistillState, params: Params, task: TaskData, key: PRNGKey) -> DistillState:
-    del params, task, key
-    return state._replace(tasks=state.tasks + 1)
+def _end(
+    state: DistillState, params: Params, task: TaskData, key: PRNGKey
+) -> tuple[DistillState, Params]:
+    del task, key
+    return state._replace(tasks=state.tasks + 1), params

@@ -88,7 +88,7 @@ def ewc(
     >>> forward = lambda w, batch: batch["x"] @ w
     >>> data, w = {"x": jnp.eye(2), "label": jnp.array([0, 1])}, jnp.zeros((2, 2))
     >>> penalty, task = ewc(2.0), TaskData(data, forward)
-    >>> state = penalty.end_task(penalty.init(w), w, task, jax.random.key(0))
+    >>> state, w = penalty.end_task(penalty.init(w), w, task, jax.random.key(0))
     >>> print(state.importance.round(4))  # p (1 - p); half of the examples see each row
     [[0.125 0.125]
      [0.125 0.125]]
@@ -97,9 +97,9 @@ def ewc(
 
     def end_task(
         state: QuadraticState, params: Params, task: TaskData, key: PRNGKey
-    ) -> QuadraticState:
+    ) -> tuple[QuadraticState, Params]:
         new = diagonal_fisher(params, task, key, labels=fisher, examples=n, label=label)
-        return _merged(state, new, params)
+        return _merged(state, new, params), params
 
     return quadratic_penalty(strength, 0.5, end_task, label if fisher == "empirical" else None)
 
@@ -148,10 +148,10 @@ def online_ewc(
 
     def end_task(
         state: QuadraticState, params: Params, task: TaskData, key: PRNGKey
-    ) -> QuadraticState:
+    ) -> tuple[QuadraticState, Params]:
         new = diagonal_fisher(params, task, key, labels=fisher, examples=n, label=label)
         total = jax.tree.map(lambda old, f: decay * old + f, state.importance, new)
-        return state._replace(importance=total, anchor=copy(params))
+        return state._replace(importance=total, anchor=copy(params)), params
 
     return quadratic_penalty(strength, 0.5, end_task, label if fisher == "empirical" else None)
 

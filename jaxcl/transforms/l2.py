@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxcl.core.types import Metrics, Params, PRNGKey, Scalar
-from jaxcl.transforms.base import Context, LossTransform, TaskData, keep
+from jaxcl.transforms.base import Context, LossTransform, TaskData, keep_both
 from jaxcl.transforms.checks import check_not_negative, check_params
 
 
@@ -48,8 +48,10 @@ def l2(strength: float, later: float | None = None) -> LossTransform:
         half = jnp.asarray(sum(jnp.vdot(x, x) for x in leaves) / 2, jnp.float32)
         return loss + state * half, {"l2": half}
 
-    def end_task(state: Scalar, params: Params, task: TaskData, key: PRNGKey) -> Scalar:
-        del state, params, task, key
-        return jnp.asarray(later, jnp.float32)
+    def end_task(
+        state: Scalar, params: Params, task: TaskData, key: PRNGKey
+    ) -> tuple[Scalar, Params]:
+        del state, task, key
+        return jnp.asarray(later, jnp.float32), params
 
-    return LossTransform(init, apply, end_task=keep if later is None else end_task)
+    return LossTransform(init, apply, end_task=keep_both if later is None else end_task)

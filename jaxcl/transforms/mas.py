@@ -32,9 +32,9 @@ def mas(strength: float, *, n: int | None = None) -> LossTransform:
 
     def end_task(
         state: QuadraticState, params: Params, task: TaskData, key: PRNGKey
-    ) -> QuadraticState:
+    ) -> tuple[QuadraticState, Params]:
         new = output_sensitivity(params, task, key, examples=n)
         total = jax.tree.map(jnp.add, state.importance, new)
-        return state._replace(importance=total, anchor=copy(params))
+        return state._replace(importance=total, anchor=copy(params)), params
 
     return quadratic_penalty(strength, 1.0, end_task)

@@ -71,7 +71,8 @@ def si(strength: float, *, xi: float = 0.1, gradient: Gradient = "loss") -> Loss
     >>> state = transform.begin_task(transform.init(w), w, task, key)
     >>> after, g = jnp.array([0.0, 1.0]), jnp.array([2.0, 5.0])  # the second does not move
     >>> state = transform.update(state, Step(w, after, g, g))
-    >>> print(transform.end_task(state, after, task, key).importance)  # 2 / (1 + 1), 0
+    >>> state, _ = transform.end_task(state, after, task, key)
+    >>> print(state.importance)  # 2 / (1 + 1), 0
     [1. 0.]
     """
     check_not_negative("strength", strength)
@@ -121,12 +122,12 @@ def _update(gradient: Gradient, state: SIState, step: Step) -> SIState:
     return state._replace(path=path, updates=state.updates + 1)
 
 
-def _end(state: SIState, params: Params, task: TaskData, key: PRNGKey) -> SIState:
+def _end(state: SIState, params: Params, task: TaskData, key: PRNGKey) -> tuple[SIState, Params]:
     del task, key
     check_updated("si", state.updates)
     none = jnp.zeros((), jnp.int32)
     found = _importance(state, params)
-    return state._replace(importance=found, anchor=copy(params), updates=none)
+    return state._replace(importance=found, anchor=copy(params), updates=none), params
 
 
 @jax.jit

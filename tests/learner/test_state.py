@@ -142,7 +142,7 @@ def test_the_squared_temperature_is_a_setting(given, factor, key):
     transform = method.losses(StreamInfo(5, "task"))["distill"]
     w = jax.random.normal(key, (3, 5))
     task = TaskData({"x": jnp.eye(3)}, lambda w, batch: batch["x"] @ w)
-    state = transform.end_task(transform.init(w), w, task, key)
+    state, _ = transform.end_task(transform.init(w), w, task, key)
     state = transform.begin_task(state, w, task, key)
     here = Context(w + 1, w[::-1], {"index": jnp.arange(3)})
     loss, _ = transform.apply(jnp.float32(0.5), state, here)

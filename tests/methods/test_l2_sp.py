@@ -20,7 +20,7 @@ def test_the_pull_by_hand_and_new_weights_are_free(key):
 
     state = transform.begin_task(transform.init(params), params, task, key)
     assert float(loss(params, state)) == 0.5  # nothing before the first task
-    state = transform.end_task(state, params, task, key)
+    state, _ = transform.end_task(state, params, task, key)
     grown = {"w": jnp.array([1.0, 4.0]), "new": jnp.array([7.0])}
     state = transform.begin_task(state, grown, task, key)
     assert float(loss(grown, state)) == 0.5 + 3.0 / 2 * (4 - 2) ** 2

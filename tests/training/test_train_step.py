@@ -54,7 +54,7 @@ def second_task(transform, params, data, mask=trains_second, optimizer=None, rou
     program = Program(view(routes), (1,), transform, optimizer or adam(1e-2))
     params = jax.tree.map(jnp.copy, params)
     task = TaskData(data, forward(view(OLD)))
-    transform_state = transform.end_task(transform.init(params), params, task, key)
+    transform_state, _ = transform.end_task(transform.init(params), params, task, key)
     transform_state = transform.begin_task(transform_state, params, task, key)
     return program, start_phase(
         program.optimizer, params, leaf_mask(params, mask), transform_state, key

@@ -23,7 +23,7 @@ def anchor(strength):
         return {**state, "path": state["path"] + jnp.sum(jnp.abs(step.after - step.before))}
 
     def end_task(state, params, task, key):
-        return {**state, "anchor": jnp.copy(params)}
+        return {**state, "anchor": jnp.copy(params)}, params
 
     return LossTransform(init, apply, update=update, end_task=end_task)
 
@@ -56,7 +56,7 @@ def test_every_hook_of_every_part_is_called(key):
     params = jnp.zeros(2)
     state = both.update(both.init(params), Step(params, params + 1, params))
     assert [float(state[name]["path"]) for name in "ab"] == [2.0, 2.0]
-    state = both.end_task(state, params + 5, TaskData({}, lambda p, b: {}), key)
+    state, _ = both.end_task(state, params + 5, TaskData({}, lambda p, b: {}), key)
     for name in "ab":
         np.testing.assert_array_equal(state[name]["anchor"], [5.0, 5.0])
 
@@ -75,7 +75,7 @@ def test_the_jitted_loss_follows_state_that_changes(key):
     state = both.init(params)
     for task in range(3):
         here = jnp.full(2, float(task))
-        state = both.end_task(state, here, TaskData({}, lambda p, b: {}), key)
+        state, _ = both.end_task(state, here, TaskData({}, lambda p, b: {}), key)
         assert float(loss(here, state)) == 0
         assert float(loss(here + 1, state)) == 2
         weaker = {"anchor": {**state["anchor"], "strength": jnp.float32(0.25)}}

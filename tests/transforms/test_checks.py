@@ -47,7 +47,7 @@ def test_a_loop_that_never_calls_update_is_told_so(make, key):
     state = transform.begin_task(transform.init(W), W, task, key)
     with pytest.raises(ValueError, match="update was not called in this task"):
         transform.end_task(state, W, task, key)
-    state = transform.end_task(transform.update(state, step(key)), W, task, key)
+    state, _ = transform.end_task(transform.update(state, step(key)), W, task, key)
     state = transform.begin_task(state, W, task, key)
     with pytest.raises(ValueError, match=r"call state = transform\.update\(state, Step"):
         transform.end_task(state, W, task, key)
@@ -106,15 +106,16 @@ def test_a_state_that_holds_the_parameters_themselves_is_refused(hook, key):
 
     def greedy(*given):
         params = given[0] if hook == "init" else given[1]
-        return {"anchor": {"w": params["w"]}}
+        state = {"anchor": {"w": params["w"]}}
+        return (state, params) if hook == "end_task" else state
 
     plain = LossTransform(lambda params: {}, lambda loss, state, context: (loss, {}))
     transform = chain(mine=plain._replace(**{hook: greedy}))
 
     def use():
         state = transform.init({"w": W})
-        for each in (transform.begin_task, transform.end_task):
-            state = each(state, {"w": W}, TaskData(DATA, forward), key)
+        state = transform.begin_task(state, {"w": W}, TaskData(DATA, forward), key)
+        transform.end_task(state, {"w": W}, TaskData(DATA, forward), key)
 
     with pytest.raises(ValueError, match=r"mine: .*own array at \['anchor'\]\['w'\]; keep a copy"):
         use()
@@ -168,5 +169,5 @@ def test_the_step_of_a_user_may_donate_parameters_and_state(key):
         state = transform.begin_task(state, params, task, key)
         for _ in range(2):
             params, opt, state = donating(params, opt, state)
-        state = transform.end_task(state, params, task, key)
+        state, _ = transform.end_task(state, params, task, key)
     assert np.all(np.isfinite(params["w"]))

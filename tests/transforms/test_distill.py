@@ -24,7 +24,7 @@ def params(key):
 
 def second_task(transform, params, key):
     """The state of a transform in its second task, which began at ``params``."""
-    state = transform.end_task(transform.init(params), params, TaskData(DATA, forward), key)
+    state, _ = transform.end_task(transform.init(params), params, TaskData(DATA, forward), key)
     old = {"t00": params["t00"]}
     return transform.begin_task(state, params, TaskData(DATA, lambda p, b: forward(old, b)), key)
 
@@ -50,7 +50,7 @@ def test_value_by_hand(params, key):
 
 def test_sums_over_old_heads_and_leaves_the_new_one_alone(params, key):
     transform = distill(1.0)
-    begin = transform.end_task(transform.init(params), params, TaskData(DATA, forward), key)
+    begin, _ = transform.end_task(transform.init(params), params, TaskData(DATA, forward), key)
     state = transform.begin_task(begin, params, TaskData(DATA, forward), key)
     rows = jnp.arange(N)
     _, both = transform.apply(jnp.float32(0), state, context(params, rows))
@@ -81,7 +81,7 @@ def test_one_head_for_all_tasks_as_a_bare_array(key):
     w = jax.random.normal(key, (3, 4))
     task = TaskData(DATA, lambda p, b: b["x"] @ p)
     transform = distill(2.0)
-    state = transform.end_task(transform.init(w), w, task, key)
+    state, _ = transform.end_task(transform.init(w), w, task, key)
     state = transform.begin_task(state, w, task, key)
     rows = jnp.array([1, 2])
     moved = w + 0.5
@@ -202,7 +202,7 @@ def test_new_classes_had_no_share_in_an_old_response_where_it_is_padded(key):
     p = jax.nn.softmax(old / 2)
     for padded, q in ((True, jax.nn.softmax(new / 2)), (False, jax.nn.softmax(new[:, :2] / 2))):
         transform = distill(1.0, 2.0, padded=padded)
-        state = transform.end_task(transform.init(old), old, task, key)
+        state, _ = transform.end_task(transform.init(old), old, task, key)
         state = transform.begin_task(state, old, task, key)
         loss, _ = transform.apply(jnp.float32(0), state, context)
         np.testing.assert_allclose(loss, -(p * jnp.log(q[:, :2])).sum(-1).mean(), rtol=1e-5)
@@ -223,7 +223,7 @@ def test_an_output_that_tasks_share_counts_once_or_as_often_as_there_were_tasks(
         transform = distill(3.0, 2.0, weighting=weighting)
         state = transform.init(old)
         for _ in range(tasks):
-            state = transform.end_task(state, old, shared, key)
+            state, _ = transform.end_task(state, old, shared, key)
         state = transform.begin_task(state, old, shared, key)
         loss, _ = transform.apply(jnp.float32(0), state, context)
         np.testing.assert_allclose(loss, 3 * factor * once, rtol=1e-5)
@@ -235,7 +235,7 @@ def test_with_a_head_for_each_task_both_weightings_are_the_sum_over_heads(params
         transform = distill(3.0, 2.0, weighting=weighting)
         state = transform.init(params)
         for _ in range(len(forward(params, DATA))):
-            state = transform.end_task(state, params, TaskData(DATA, forward), key)
+            state, _ = transform.end_task(state, params, TaskData(DATA, forward), key)
         state = transform.begin_task(state, params, TaskData(DATA, forward), key)
         here = context(params, jnp.arange(3))
         losses.append(transform.apply(jnp.float32(0), state, here)[0])

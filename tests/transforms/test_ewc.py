@@ -42,7 +42,7 @@ def after(transform, tasks, key):
     state = transform.init(weights(np.zeros((INPUTS, CLASSES))))
     for k in range(tasks):
         state = transform.begin_task(state, weights(ENDS[k] + 1), task(k), key)
-        state = transform.end_task(state, weights(ENDS[k]), task(k), key)
+        state, _ = transform.end_task(state, weights(ENDS[k]), task(k), key)
     return transform.begin_task(state, weights(THETA), task(2), key)
 
 
@@ -87,9 +87,9 @@ def test_a_weight_without_importance_follows_the_latest_task(key):
     dead = task(0)._replace(data={**task(0).data, "x": jnp.zeros((N, INPUTS))})
     state = transform.init(weights(np.zeros((INPUTS, CLASSES))))
     for w in ENDS[:2]:
-        state = transform.end_task(state, weights(w), dead, key)
+        state, _ = transform.end_task(state, weights(w), dead, key)
     assert float(penalised(transform, state, weights(THETA), 1.5)[0]) == 1.5
-    state = transform.end_task(state, weights(ENDS[0]), task(0), key)
+    state, _ = transform.end_task(state, weights(ENDS[0]), task(0), key)
     expected = 0.5 * np.sum(FISHERS[0] * (THETA - ENDS[0]) ** 2)
     np.testing.assert_allclose(
         penalised(transform, state, weights(THETA))[1]["penalty"], expected, rtol=1e-5
@@ -180,7 +180,7 @@ def test_the_jitted_penalty_follows_anchor_and_importance(
     state, importance = transform.init(weights(ENDS[0])), np.zeros((INPUTS, CLASSES))
     for k in range(3):
         state = transform.begin_task(state, weights(THETA), task(k), key)
-        state = transform.end_task(state, weights(ENDS[k]), task(k), key)
+        state, _ = transform.end_task(state, weights(ENDS[k]), task(k), key)
         importance = accumulate(importance, single[k])
         assert float(loss(weights(ENDS[k]), state)) == 0
         expected = factor * np.sum(importance * (THETA - ENDS[k]) ** 2)
@@ -228,7 +228,7 @@ def test_new_weights_are_held_once_their_task_has_ended(make, key):
     transform = make(LAM)
     larger = {"w": jnp.ones((INPUTS, CLASSES + 1))}
     state = transform.begin_task(after(transform, 1, key), larger, task(1), key)
-    state = transform.end_task(state, larger, task(1), key)
+    state, _ = transform.end_task(state, larger, task(1), key)
     moved = larger["w"].at[:, CLASSES].add(1)
     gradient = pull(transform, state, {"w": moved})["w"]
     assert np.all(gradient[:, CLASSES] > 0)
@@ -241,7 +241,7 @@ def test_labels_and_number_of_examples_reach_the_fisher(make, key):
         data={"x": jnp.asarray(x, jnp.float32), "y": jnp.zeros(N, jnp.int32)},
     )
     transform = make(1.0, fisher="empirical", n=2, label="y")
-    state = transform.end_task(transform.init(weights(w)), weights(w), few, key)
+    state, _ = transform.end_task(transform.init(weights(w)), weights(w), few, key)
     gradient = pull(transform, state, weights(w + 1))["w"]
     # Even odds: each of the two examples has a squared gradient of 1/4 in its own row.
     np.testing.assert_allclose(np.sort(gradient[:, 0]), [0] * (N - 2) + [0.125] * 2, rtol=1e-6)

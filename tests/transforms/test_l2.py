@@ -14,7 +14,7 @@ def loss(penalty, state, params=PARAMS):
 
 def after_task(penalty, state):
     task = TaskData(data={}, forward=lambda params, batch: {})
-    return penalty.end_task(state, PARAMS, task, jax.random.key(0))
+    return penalty.end_task(state, PARAMS, task, jax.random.key(0))[0]
 
 
 def test_half_the_squared_weights_and_its_gradient():

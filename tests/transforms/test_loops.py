@@ -102,7 +102,7 @@ def train(params, forward, transform):
             rows = (jnp.arange(BATCH) + i * BATCH) % N
             batch = {"x": data["x"][rows], "y": data["y"][rows], "index": rows}
             params, opt, _ = step(params, opt, state, batch, head)
-        state = transform.end_task(state, params, task, key)
+        state, _ = transform.end_task(state, params, task, key)
     outputs = forward(params, {"x": X})
     learned = {n: float((outputs[n].argmax(-1) == LABELS[n]).mean()) for n in "ab"}
     return float(jnp.abs(outputs["a"] - kept[1]).mean()), learned

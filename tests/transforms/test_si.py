@@ -75,7 +75,7 @@ def test_steps_and_the_end_of_a_task_by_hand():
         state = transform.update(state, Step(before, after, -g, g))
     np.testing.assert_allclose(state.path, [2 + 0.5, 0, 1 - 2])
     end = places[-1]
-    state = transform.end_task(state, end, TASK, KEY)
+    state, _ = transform.end_task(state, end, TASK, KEY)
     # 2.5 / (0.5^2 + 0.5); did not move; went up, so it did the loss no good.
     importance = np.array([2.5 / 0.75, 0, 0])
     np.testing.assert_allclose(state.importance, importance, rtol=1e-6)
@@ -101,7 +101,7 @@ def test_importance_is_never_negative_and_never_falls(places, slopes, xi):
             after = jnp.asarray(place)
             state = transform.update(state, Step(w, after, jnp.asarray(g), jnp.asarray(g)))
             w = after
-        state = transform.end_task(state, w, TASK, KEY)
+        state, _ = transform.end_task(state, w, TASK, KEY)
         assert np.all(np.asarray(state.importance) >= np.asarray(earlier))
         places = places[::-1]
     assert np.all(np.asarray(state.importance) >= 0)
@@ -164,7 +164,7 @@ def test_a_second_task_begins_a_new_path_and_adds_to_importance():
     def train(state, before, after, g):
         state = transform.begin_task(state, before, TASK, KEY)
         state = transform.update(state, Step(before, after, g, g))
-        return transform.end_task(state, after, TASK, KEY)
+        return transform.end_task(state, after, TASK, KEY)[0]
 
     state = train(transform.init(vector(0.0)), vector(0.0), vector(1.0), vector(-4.0))
     np.testing.assert_array_equal(state.importance, [4 / (1 + 1)])
@@ -208,7 +208,7 @@ def test_the_jitted_penalty_follows_the_anchor():
         before, after = vector(k), vector(k + 1)
         state = transform.begin_task(state, before, TASK, KEY)
         state = transform.update(state, Step(before, after, *2 * [vector(-2.0)]))
-        state = transform.end_task(state, after, TASK, KEY)
+        state, _ = transform.end_task(state, after, TASK, KEY)
         importance += 2 / (1 + 1)
         assert float(loss(after, state)) == 0
         assert float(loss(after + 2, state)) == 4 * importance

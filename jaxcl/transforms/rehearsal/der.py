@@ -156,7 +156,9 @@ def _update(chosen: _DER, state: DarkState, step: Step) -> DarkState:
     return state._replace(buffer=added, updates=state.updates + 1)
 
 
-def _end(state: DarkState, params: Params, task: TaskData, key: PRNGKey) -> DarkState:
-    del params, task, key
+def _end(
+    state: DarkState, params: Params, task: TaskData, key: PRNGKey
+) -> tuple[DarkState, Params]:
+    del task, key
     check_updated("der", state.updates)
-    return state._replace(updates=jnp.zeros((), jnp.int32))
+    return state._replace(updates=jnp.zeros((), jnp.int32)), params

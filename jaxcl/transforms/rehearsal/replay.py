@@ -138,7 +138,6 @@ def _apply(
 
 def _end(
     chosen: _Replay, state: ReplayState, params: Params, task: TaskData, key: PRNGKey
-) -> ReplayState:
-    del params
+) -> tuple[ReplayState, Params]:
     remembered = chosen.memory.remember(state.memory, task, stream(key, chosen.name))
-    return state._replace(tasks=state.tasks + 1, memory=remembered)
+    return state._replace(tasks=state.tasks + 1, memory=remembered), params

@@ -38,7 +38,7 @@ def task(images=MADE):
 def second(transform, key, images=MADE, w=W):
     """The state in a second task that began at these weights."""
     state = transform.begin_task(transform.init(w), w, task(None), key)
-    state = transform.end_task(state, w, task(None), key)
+    state, _ = transform.end_task(state, w, task(None), key)
     return transform.begin_task(state, w, task(images), key)
 
 
@@ -61,7 +61,7 @@ def test_the_first_task_leaves_the_memory_empty(soft, key):
     for images in (None, MADE):
         state = transform.begin_task(transform.init(W), W, task(images), key)
         assert state.memory == {}
-        assert transform.end_task(state, W, task(images), key).memory == {}
+        assert transform.end_task(state, W, task(images), key)[0].memory == {}
 
 
 @pytest.mark.parametrize("transform", [replay(generated()), distill(generated=True)])
@@ -105,7 +105,7 @@ def test_names_of_inputs_and_labels(key):
     data = {"x": DATA["image"], "y": DATA["label"]}
     named = TaskData(data, lambda w, b: forward(w, {"image": b["x"]}), generated=MADE)
     transform = replay(generated(soft=False, image="x", label="y"), label="y")
-    state = transform.end_task(transform.init(W), W, named, key)
+    state, _ = transform.end_task(transform.init(W), W, named, key)
     state = transform.begin_task(state, W, named, key)
     assert set(state.memory) == {"x", "y"}
     here = Context(W, {}, data, key, named.forward)
@@ -136,7 +136,7 @@ def test_tasks_are_drawn_among_earlier_ones_and_their_heads_respond(tasks, soft,
     transform = replay(generated(soft=soft))
     state = transform.init(old)
     for _ in range(tasks):
-        state = transform.end_task(state, old, here, key)
+        state, _ = transform.end_task(state, old, here, key)
     memory = transform.begin_task(state, old, here, key).memory
     drawn = np.asarray(memory["task"])
     assert set(drawn) == set(range(tasks))
@@ -155,7 +155,7 @@ def test_images_take_the_place_of_those_before(key):
     transform = replay(generated())
     state = second(transform, key)
     later = jnp.asarray(pictures(4, 3))
-    state = transform.end_task(state, WIDER, task(), key)
+    state, _ = transform.end_task(state, WIDER, task(), key)
     memory = transform.begin_task(state, WIDER, task(later), key).memory
     np.testing.assert_array_equal(memory["image"], later)
     np.testing.assert_allclose(memory[LOGITS], flat(later) @ NEW, rtol=1e-5, atol=1e-6)
@@ -170,7 +170,7 @@ def test_the_network_that_learns_has_no_say_in_what_is_remembered(soft, key):
     nothing = jnp.full_like(WIDER, jnp.nan)
     transform.apply(jnp.float32(0), state, context(nothing, key))
     unlabelled = task()._replace(data={"image": DATA["image"]})
-    state = transform.end_task(state, nothing, unlabelled, key)
+    state, _ = transform.end_task(state, nothing, unlabelled, key)
     chex.assert_trees_all_equal(state.memory, before)
 
 
@@ -260,7 +260,7 @@ def test_labels_that_are_stored_are_not_taken_for_responses(key):
     """Data of the task itself, with labels, are replayed as they were before."""
     transform = replay(fraction(1.0))
     one = task()._replace(data={name: leaf[:1] for name, leaf in DATA.items()})
-    state = transform.end_task(transform.init(W), W, one, key)
+    state, _ = transform.end_task(transform.init(W), W, one, key)
     loss, _ = transform.apply(jnp.float32(1.5), state, context(WIDER, key))
     expected = -log_softmax(flat(DATA["image"][:1]) @ NEW, axis=1)[0, 0]
     np.testing.assert_allclose(loss, (1.5 + expected) / 2, rtol=1e-5)
@@ -392,7 +392,7 @@ def test_heads_that_were_there_respond_to_generated_images(key):
     old = {"t00": HEADS["t00"]}
     transform = distill(2.0, generated=True)
     before = TaskData(DATA, lambda p, b: all_heads(old, b), generated=MADE[:1])
-    state = transform.end_task(transform.init(HEADS), HEADS, before, key)
+    state, _ = transform.end_task(transform.init(HEADS), HEADS, before, key)
     state = transform.begin_task(state, HEADS, before, key)
     moved = jax.tree.map(lambda w: 2 * w, HEADS)
     here = Context(moved, all_heads(moved, NOW), NOW, key, all_heads)

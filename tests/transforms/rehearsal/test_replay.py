@@ -36,7 +36,7 @@ def after(transform, tasks, key, w=W):
     for k, data in enumerate(tasks):
         task, key_k = TaskData(data, forward), jax.random.fold_in(key, k)
         state = transform.begin_task(state, w, task, key_k)
-        state = transform.end_task(state, w, task, key_k)
+        state, _ = transform.end_task(state, w, task, key_k)
     return transform.begin_task(state, w, TaskData(NEW, forward), key)
 
 
@@ -186,8 +186,9 @@ def test_noise_is_labelled_by_the_network_as_it_stood(dtype, key):
     w, later = (jnp.asarray(rng.normal(size=(16, 3)), jnp.float32) for _ in range(2))
     state = transform.begin_task(transform.init(w), w, task, key)
     assert state.memory == {}
-    assert transform.end_task(state, w, task, key).memory == {}
-    state = transform.begin_task(transform.end_task(state, w, task, key), w, task, key)
+    assert transform.end_task(state, w, task, key)[0].memory == {}
+    state, _ = transform.end_task(state, w, task, key)
+    state = transform.begin_task(state, w, task, key)
     drawn = state.memory
     image = np.asarray(drawn["image"])
     assert image.shape == (n, 4, 4, 1)
@@ -204,7 +205,8 @@ def test_noise_is_labelled_by_the_network_as_it_stood(dtype, key):
     logits = image.reshape(n, 16).astype(np.float64) @ np.asarray(w, np.float64)
     np.testing.assert_array_equal(drawn["label"], logits.argmax(1))
     assert drawn["label"].dtype == jnp.int32
-    state = transform.begin_task(transform.end_task(state, later, task, key), later, task, key)
+    state, _ = transform.end_task(state, later, task, key)
+    state = transform.begin_task(state, later, task, key)
     image = np.asarray(state.memory["image"])
     assert len(image) == n  # drawn anew, not added
     logits = image.reshape(n, 16).astype(np.float64) @ np.asarray(later, np.float64)
@@ -216,7 +218,7 @@ def test_noise_is_labelled_by_the_network_as_it_stood(dtype, key):
 def test_noise_for_data_that_names_no_task(key):
     task, w = picture_task(jnp.float32, with_task=False), jnp.ones((16, 3))
     transform = replay(noise(5))
-    state = transform.end_task(transform.init(w), w, task, key)
+    state, _ = transform.end_task(transform.init(w), w, task, key)
     memory = transform.begin_task(state, w, task, key).memory
     assert {name: len(leaf) for name, leaf in memory.items()} == {"image": 5, "label": 5}
     batch = {**task.data, "index": jnp.arange(2)}
