@@ -174,8 +174,8 @@ def chain(**transforms: LossTransform) -> LossTransform:
     State and metrics are dicts under the given names.  ``chain()`` is the identity.
 
     Raises:
-      ValueError: two transforms that predict; from ``init``, ``begin_task`` and ``end_task``, where the state of a
-        transform holds the parameters' own arrays.
+      ValueError: two transforms that predict; from ``init``, ``begin_task`` and ``end_task``,
+        where the state of a transform holds the parameters' own arrays.
 
     >>> import jax.numpy as jnp
     >>> double = LossTransform(lambda params: (), lambda l, s, c: (2 * l, {}))
