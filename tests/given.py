@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from jaxcl.growth import parameters
 from jaxcl.learner.config import Config, known_settings
 from jaxcl.learner.configuration import CHOICES, configure
+from jaxcl.networks import Net, Routes
+from jaxcl.networks.base import Variables, run
 
 
 def configured(**settings: Any) -> Config:
@@ -12,3 +15,23 @@ def configured(**settings: Any) -> Config:
     own = configure(**chosen).flat()
     unused = {name for name in settings if name in known_settings() and name not in own}
     return configure(**chosen, **{n: v for n, v in settings.items() if n not in unused})
+
+
+def logits(net: Net, params: Any, inputs: Any, routes: Routes) -> dict[str, Any]:
+    """Task -> logits of a network without statistics, as it is tested."""
+    return run(net, Variables(params, {}), inputs, routes).outputs
+
+
+def first_params(net: Net, key: Any) -> Any:
+    """Parameters of a network without statistics, with no branch and no head yet."""
+    return net.init(key).params
+
+
+def add_head(net: Net, params: Any, *given: Any) -> Any:
+    """Parameters of a network without statistics, with one more head."""
+    return parameters.add_head(net, Variables(params, {}), *given).params
+
+
+def add_branch(net: Net, params: Any, *given: Any, **options: Any) -> Any:
+    """Parameters of a network without statistics, with one more branch."""
+    return parameters.add_branch(net, Variables(params, {}), *given, **options).params

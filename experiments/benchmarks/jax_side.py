@@ -17,6 +17,7 @@ from jaxcl.core.types import Batch
 from jaxcl.growth.heads import SETTINGS, View, forward, gathered_forward, own_logits
 from jaxcl.growth.parameters import leaf_mask, on_route
 from jaxcl.networks import Net, Pathway, Routes, cnn, mlp
+from jaxcl.networks.base import Variables
 from jaxcl.networks.gan import codes, mlp_gan
 from jaxcl.scenarios.images import to_float
 from jaxcl.training import generator
@@ -63,11 +64,11 @@ class Training:
 
     def restart(self) -> None:
         """Goes back to the first weights."""
-        net, routes, _ = self.view
-        params = copy(self.params)
-        mask = leaf_mask(params, lambda path: on_route(net, routes[-1].route, path))
+        net, routes = self.view.net, self.view.routes
+        variables = Variables(copy(self.params), {})
+        mask = leaf_mask(variables.params, lambda path: on_route(net, routes[-1].route, path))
         self.state = start_phase(
-            self.program.optimizer, params, mask, copy(self.transform_state), copy(KEY)
+            self.program.optimizer, variables, mask, copy(self.transform_state), copy(KEY)
         )
         self.totals = no_totals(self.program, self.state, self.data, self.order)
         self.done = 0

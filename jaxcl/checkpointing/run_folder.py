@@ -10,8 +10,8 @@ from typing import Any
 from jaxcl.checkpointing.config_file import Settings, from_toml, to_toml
 from jaxcl.core.errors import OutputError, UsageError
 
-FILES = CONFIG, METRICS, SUMMARY, PLOT, SAMPLES, PARAMS, GENERATOR, CHECKPOINTS = (
-    "config.toml", "metrics.jsonl", "summary.json", "accuracy.png", "samples", "params",
+FILES = CONFIG, METRICS, SUMMARY, PLOT, SAMPLES, PARAMS, STATS, GENERATOR, CHECKPOINTS = (
+    "config.toml", "metrics.jsonl", "summary.json", "accuracy.png", "samples", "params", "stats",
     "generator", "checkpoints",
 )  # fmt: skip
 

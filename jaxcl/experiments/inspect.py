@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxcl.checkpointing.config_file import to_toml
-from jaxcl.core.types import Params, PRNGKey
+from jaxcl.core.types import PRNGKey
 from jaxcl.growth.parameters import count
 from jaxcl.learner.config import Config
 from jaxcl.learner.protocols import SCENARIOS
@@ -47,9 +47,9 @@ def dry_run(console: Console, config: Config, out: Path) -> None:
         jax.random.key(0),
     )
     shapes: dict[str, Any] = {
-        layer: _shapes(net.new_branch, key, layer, ()) for layer in net.layers
+        layer: _shapes(net.new_branch, key, layer, ()).params for layer in net.layers
     }
-    shapes |= {name: tree for name, tree in _shapes(net.init, key).items() if tree}
+    shapes |= {name: tree for name, tree in _shapes(net.init, key).params.items() if tree}
     shapes |= {"a head of 10 classes": _shapes(net.new_head, key, 10, ())}
     for part, tree in shapes.items():
         table.add_row(part, f"{count(tree):,}")
@@ -75,6 +75,6 @@ def image_shape(config: Config) -> tuple[int, int, int]:
     return shapes.pop() if as_they_come and len(shapes) == 1 else RGB
 
 
-def _shapes(make: Callable[..., Params], key: PRNGKey, *args: Any) -> Params:
+def _shapes(make: Callable[..., Any], key: PRNGKey, *args: Any) -> Any:
     """The shapes of what a function would make, without making it."""
     return jax.eval_shape(lambda key: make(key, *args), key)

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jaxcl.core.types import Array, Batch, Outputs, Params
-from jaxcl.networks.base import Net, Routes
+from jaxcl.core.types import Array, Batch, Outputs, Params, PyTree
+from jaxcl.networks.base import TEST, Mode, Net, Passed, Routes, Variables, run
 from jaxcl.networks.layers import PLAIN, Entrywise, Layers, gathering
-from jaxcl.scenarios.images import to_float
+from jaxcl.scenarios.inputs import AS_THEY_COME, Inputs, prepared
 
 ALL = "all"
 NEVER = -1e9  # the logit of a class that another task's head does not have
@@ -62,19 +62,32 @@ def first_label(setting: Setting, classes: Sequence[int], task_index: int) -> in
 
 
 class View(NamedTuple):
-    """A network with the pathways of the tasks so far; static, hashable under jit."""
+    """A network with the pathways of the tasks so far; static, hashable under jit.
+
+    Attributes:
+      net: the network.
+      routes: pathways of the tasks.
+      setting: how heads and outputs belong together.
+      inputs: how they become what the network sees.
+    """
 
     net: Net
     routes: Routes
     setting: Setting
+    inputs: Inputs = AS_THEY_COME
+
+    @property
+    def run_along(self) -> Routes:
+        """Returns the pathways that have outputs of their own."""
+        return self.routes[:1] if self.setting.joined and self.setting.shared_head else self.routes
 
 
-def view_of(net: Net, routes: Routes, setting: Setting) -> View:
+def view_of(net: Net, routes: Routes, setting: Setting, inputs: Inputs = AS_THEY_COME) -> View:
     """Returns the view of some tasks, the same one for as long as tasks bring nothing new.
 
     Where all tasks share one head, they share one pathway: that of the first task.
     """
-    return View(net, routes[:1] if setting.shared_head else routes, setting)
+    return View(net, routes[:1] if setting.shared_head else routes, setting, inputs)
 
 
 def place_in(view: View, task_index: int) -> int:
@@ -82,30 +95,68 @@ def place_in(view: View, task_index: int) -> int:
     return 0 if view.setting.shared_head else task_index
 
 
-@cache
-def forward(view: View, layers: Layers = PLAIN) -> Callable[[Params, Batch], dict[str, Array]]:
-    """Returns ``forward(params, batch) -> {task: logits}``, or ``{"all": logits}`` where joined.
+def run_view(view: View, variables: Variables, batch: Batch, mode: Mode = TEST) -> Passed:
+    """Runs a network on a batch, as it is trained or tested.
 
-    Images are bytes.  Before the first task there is no output.
+    Args:
+      view: the network and the tasks whose outputs are wanted.
+      variables: of the network.
+      batch: its ``input`` is made ready first: augmented where the mode has a key.
+      mode: of the pass.
+
+    Returns:
+      Logits by task, ``{"all": logits}`` where they are joined; before the first task, none.
     """
-    net, routes, (_, shared, joined) = view
-    routes = routes[:1] if joined and shared else routes
+    routes = view.run_along
+    if not routes:
+        return Passed({}, {}, variables.stats)
+    found = run(view.net, variables, prepared(view.inputs, batch["image"], mode.key), routes, mode)
+    if not view.setting.joined:
+        return found
+    return found._replace(
+        outputs={ALL: jnp.concatenate([found.outputs[p.task] for p in routes], -1)}
+    )
 
-    def run(params: Params, batch: Batch) -> dict[str, Array]:
-        if not routes:
-            return {}
-        outputs = net.apply(params, to_float(batch["image"]), routes, layers)
-        if not joined:
-            return outputs
-        return {ALL: jnp.concatenate([outputs[path.task] for path in routes], -1)}
 
-    return run
+@cache
+def _of_params(view: View, layers: Layers) -> Callable[[Params, Batch], dict[str, Array]]:
+    mode = Mode(layers=layers)
+    return lambda params, batch: run_view(view, Variables(params, {}), batch, mode).outputs
+
+
+def forward(
+    view: View, stats: PyTree = (), layers: Layers = PLAIN
+) -> Callable[[Params, Batch], dict[str, Array]]:
+    """Returns ``forward(params, batch) -> {task: logits}``, as the network is tested.
+
+    Args:
+      view: the network and the tasks.
+      stats: its statistics; without any, the function is the same one for equal views, so
+        that what was compiled of it serves again.
+      layers: how layers with weights are computed.
+    """
+    if not stats:
+        return _of_params(view, layers)
+    mode = Mode(layers=layers)
+    return lambda params, batch: run_view(view, Variables(params, stats), batch, mode).outputs
+
+
+def features(view: View, stats: PyTree, task_index: int) -> Callable[[Params, Batch], PyTree]:
+    """Returns ``(params, batch) -> features`` that a task's head is given, as it is tested."""
+    path = view.routes[place_in(view, task_index)]
+
+    def of(params: Params, batch: Batch) -> PyTree:
+        inputs = prepared(view.inputs, batch["image"])
+        found, _ = view.net.features(Variables(params, stats), inputs, [path.route], TEST)
+        return found[path.route]
+
+    return of
 
 
 @cache
 def gathered_forward(view: View) -> Callable[[Entrywise], Callable[[Params, Batch], Outputs]]:
     """Returns ``f -> forward`` with weight gradients ``sum_n f(g_n)`` over a batch's examples."""
-    return lambda f: forward(view, gathering(f))
+    return lambda f: forward(view, layers=gathering(f))
 
 
 @cache
@@ -116,7 +167,7 @@ def own_logits(view: View, targets: tuple[int, ...]) -> Callable[[Outputs, Batch
       view: of the network.
       targets: task_indices of the tasks that occur in ``batch["task"]``.
     """
-    _, routes, (_, _, joined) = view
+    routes, joined = view.routes, view.setting.joined
     names = {(routes[t].route, routes[t].head): routes[t].task for t in targets}
 
     def of(outputs: Outputs, batch: Batch) -> Array:
@@ -125,12 +176,16 @@ def own_logits(view: View, targets: tuple[int, ...]) -> Callable[[Outputs, Batch
         if len(names) == 1:
             return outputs[next(iter(names.values()))]
         width = max(outputs[routes[t].task].shape[-1] for t in targets)
-        logits = jnp.full((len(batch["task"]), width), NEVER, jnp.float32)
+        logits = None
         for t in targets:
             own = outputs[routes[t].task]
-            missing = ((0, 0), (0, width - own.shape[-1]))
+            missing = [(0, 0)] * (own.ndim - 1) + [(0, width - own.shape[-1])]
             padded = jnp.pad(own, missing, constant_values=NEVER)
-            logits = jnp.where((batch["task"] == t)[:, None], padded, logits)
+            if logits is None:
+                logits = jnp.full_like(padded, NEVER)
+            mine = (batch["task"] == t).reshape(-1, *[1] * (own.ndim - 1))
+            logits = jnp.where(mine, padded, logits)
+        assert logits is not None, "no tasks"
         return logits
 
     return of

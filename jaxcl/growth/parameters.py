@@ -11,7 +11,7 @@ import jax
 from jaxcl.core.pytree import copy
 from jaxcl.core.random import stream
 from jaxcl.core.types import Params, PRNGKey, PyTree
-from jaxcl.networks.base import Net, Route
+from jaxcl.networks.base import Net, Route, Variables
 
 Path = tuple[str, ...]
 """The keys that lead to a leaf, such as ``("conv1", "t00", "w")``."""
@@ -40,45 +40,49 @@ def task_index(name: str) -> int:
     return int(name.lstrip("t" + LETTERS))
 
 
-def _insert(params: Params, group: str, name: str, value: Params) -> Params:
+def _insert(variables: Variables, group: str, name: str, value: Variables) -> Variables:
+    """The variables with a new part; where it has no statistics, there is no place for them."""
+    params, stats = variables
     if name in params[group]:
         raise ValueError(f"{group}: {name!r} exists already; choose another name")
-    return {**params, group: {**params[group], name: value}}
+    if value.stats:
+        stats = {**stats, group: {**stats.get(group, {}), name: value.stats}}
+    return Variables({**params, group: {**params[group], name: value.params}}, stats)
 
 
-def add_head(net: Net, params: Params, task: str, classes: int, key: PRNGKey) -> Params:
-    """Returns a tree with a new output layer for a task.
+def add_head(net: Net, variables: Variables, task: str, classes: int, key: PRNGKey) -> Variables:
+    """Returns variables with a new output layer for a task.
 
     Args:
-      net: the network that the tree belongs to.
-      params: the tree to grow.
+      net: the network that they belong to.
+      variables: to grow.
       task: name of the new head.
-      classes: number of its outputs, at least 2.
+      classes: number of its outputs, at least 1.
       key: for its initial weights.
 
     Raises:
-      ValueError: fewer than two classes, or a head of that name exists.
+      ValueError: no output, or a head of that name exists.
     """
-    if classes < 2:
-        raise ValueError(f"classes: {classes}; a head needs at least 2")
-    head = net.new_head(key, classes, sorted(params["heads"]))
-    return _insert(params, "heads", task, head)
+    if classes < 1:
+        raise ValueError(f"classes: {classes}; a head needs at least 1")
+    head = net.new_head(key, classes, sorted(variables.params["heads"]))
+    return _insert(variables, "heads", task, Variables(head, {}))
 
 
 def add_branch(
     net: Net,
-    params: Params,
+    variables: Variables,
     layer: str,
     task: str,
     *,
     key: PRNGKey,
     source: str | None = None,
-) -> Params:
-    """Returns a tree with a new branch of one layer.
+) -> Variables:
+    """Returns variables with a new branch of one layer, its statistics included.
 
     Args:
-      net: the network that the tree belongs to.
-      params: the tree to grow.
+      net: the network that they belong to.
+      variables: to grow.
       layer: one of ``net.layers``.
       task: name of the new branch: the task that it is made for.
       key: for fresh initial weights.
@@ -90,16 +94,17 @@ def add_branch(
     if layer not in net.layers:
         raise ValueError(f"layer: {layer!r} cannot branch; choose from {', '.join(net.layers)}")
     if source is None:
-        branch = net.new_branch(key, layer, sorted(params[layer]))
-        return _insert(params, layer, task, branch)
-    if source not in params[layer]:
-        has = ", ".join(sorted(params[layer])) or "none"
+        branch = net.new_branch(key, layer, sorted(variables.params[layer]))
+        return _insert(variables, layer, task, branch)
+    if source not in variables.params[layer]:
+        has = ", ".join(sorted(variables.params[layer])) or "none"
         raise ValueError(f"source: {layer} has no branch {source!r}; it has {has}")
-    return _insert(params, layer, task, copy(params[layer][source]))
+    branch = [part.get(layer, {}).get(source, {}) for part in variables]
+    return _insert(variables, layer, task, Variables(*map(copy, branch)))
 
 
-def restarted(net: Net, params: Params, key: PRNGKey) -> Params:
-    """Makes a tree of the same shapes with fresh weights everywhere."""
+def restarted(net: Net, params: Params, key: PRNGKey) -> Variables:
+    """Makes variables for parameters of the same shapes, with fresh weights everywhere."""
     fresh = net.init(stream(key, "init"))
     for layer in net.layers:
         for i, name in enumerate(sorted(params[layer])):

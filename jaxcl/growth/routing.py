@@ -7,13 +7,14 @@ from typing import Literal, NamedTuple
 import jax
 import numpy as np
 
+from jaxcl.core.batching import examples
 from jaxcl.core.errors import NonFiniteLoss
 from jaxcl.core.random import stream
-from jaxcl.core.types import Params, PRNGKey
+from jaxcl.core.types import PRNGKey, PyTree
 from jaxcl.growth.parameters import add_branch, add_head
 from jaxcl.growth.similarity import Moments, moments_from_sums
-from jaxcl.networks.base import Net, Route
-from jaxcl.scenarios.images import to_float
+from jaxcl.networks.base import Net, Route, Variables
+from jaxcl.scenarios.inputs import AS_THEY_COME, Inputs, prepared
 
 TaskSimilarity = Callable[[str], float]
 """The similarity of the new task to a branch; measured when it is asked for."""
@@ -54,39 +55,46 @@ def select(threshold: float, candidates: Literal["all", "latest", "first"] = "al
 
 
 def layer_moments(
-    net: Net, params: Params, route: Route, images: np.ndarray, batch: int = 100
+    net: Net,
+    variables: Variables,
+    route: Route,
+    inputs: PyTree,
+    how: Inputs = AS_THEY_COME,
+    batch: int = 100,
 ) -> dict[str, Moments]:
-    """Returns channel statistics of images along a route, over images and positions.
+    """Returns channel statistics of inputs along a route, over examples and positions.
 
     Args:
       net: the network.
-      params: its parameters.
+      variables: of it.
       route: the branches to run through.
-      images: uint8 ``[n, height, width, channels]``.
-      batch: images in a forward pass.
+      inputs: of a task, leading axis n.
+      how: they become what the network sees.
+      batch: examples in a forward pass.
 
     Returns:
       The moments of each branching layer's activations after the nonlinearity.
     """
     totals = None
-    for start in range(0, len(images), batch):
-        sums = _sums(net, params, images[start : start + batch], route)
+    for start in range(0, examples(inputs), batch):
+        part = jax.tree.map(lambda x, at=start: x[at : at + batch], inputs)
+        sums = _sums(net, variables, part, route, how)
         sums = jax.tree.map(lambda x: np.asarray(x, np.float64), sums)
         totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
-    assert totals is not None, "no images"
+    assert totals is not None, "no inputs"
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(totals)):
-        raise NonFiniteLoss("activations: not finite on the images of a task; try a smaller --lr")
+        raise NonFiniteLoss("activations: not finite on the inputs of a task; try a smaller --lr")
     return {
         layer: moments_from_sums(int(count), total, outer)
         for layer, (count, total, outer) in totals.items()
     }
 
 
-@partial(jax.jit, static_argnames=("net", "route"))
-def _sums(net: Net, params: Params, images: jax.Array, route: Route):
+@partial(jax.jit, static_argnames=("net", "route", "how"))
+def _sums(net: Net, variables: Variables, inputs: PyTree, route: Route, how: Inputs):
     """Number of rows, their sum, and the sum of their outer products, by layer."""
     sums = {}
-    for layer, x in net.activations(params, to_float(images), route).items():
+    for layer, x in net.activations(variables, prepared(how, inputs), route).items():
         rows = x.reshape(-1, x.shape[-1])
         sums[layer] = (len(rows), rows.sum(0), rows.T @ rows)
     return sums
@@ -96,12 +104,12 @@ class Growth(NamedTuple):
     """What a new task did to a network.
 
     Attributes:
-      params: the larger tree.
+      variables: the larger trees.
       route: the branches that the new task runs through.
       similarity: layer -> branch -> similarity, as far as it was measured.
     """
 
-    params: Params
+    variables: Variables
     route: Route
     similarity: dict[str, dict[str, float]]
 
@@ -109,7 +117,7 @@ class Growth(NamedTuple):
 def grow(
     net: Net,
     rule: Rule,
-    params: Params,
+    variables: Variables,
     *,
     task: str,
     classes: int | None,
@@ -122,7 +130,7 @@ def grow(
     Args:
       net: the network.
       rule: decides, layer by layer.
-      params: the tree to grow.
+      variables: to grow.
       task: name of the new task.
       classes: outputs of the new task's head; None if it uses one that is there.
       similarity: ``(layer, branch) -> similarity`` of the new task to what the branch was
@@ -137,9 +145,9 @@ def grow(
             measured[layer][branch] = similarity(layer, branch)
         return measured[layer][branch]
 
-    grown, route = params, []
+    grown, route = variables, []
     for layer in net.layers:
-        branches, alike = sorted(params[layer]), partial(known, layer)
+        branches, alike = sorted(variables.params[layer]), partial(known, layer)
         choice = rule(branches, alike) if branches else None
         if choice is None:
             copied = start == "copy" and branches

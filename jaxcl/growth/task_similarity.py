@@ -10,16 +10,17 @@ them.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxcl.core.errors import NonFiniteLoss
-from jaxcl.core.types import Params
+from jaxcl.core.types import PyTree
 from jaxcl.growth.representations import cka, rsa, svcca
 from jaxcl.growth.routing import Seen, layer_moments
 from jaxcl.growth.similarity import Moments, bures_similarity, cosine_similarity, frechet_similarity
-from jaxcl.networks.base import Net, Route, Routes
-from jaxcl.scenarios.images import to_float
+from jaxcl.networks.base import Net, Route, Routes, Variables
+from jaxcl.scenarios.inputs import AS_THEY_COME, Inputs, prepared
 
 COMPARED = 500  # images whose responses are compared; all their pairs are
 POSITIONS = 20_000  # of all images together, where each is an example
@@ -32,20 +33,22 @@ class Compared(NamedTuple):
 
     Attributes:
       net: the network.
-      params: the whole tree, before it grows.
+      variables: of it, before it grows.
       routes: of the earlier tasks.
       seen: the statistics that each branch saw on its own task.
-      images: () -> probe images of the new task, uint8.
-      second: (route) -> parameters that were trained on the new task, and their route;
+      inputs: () -> probe inputs of the new task.
+      reference: (route) -> variables that were trained on the new task, and their route;
         they begin as those along the route, or from scratch.
+      how: inputs become what the network sees.
     """
 
     net: Net
-    params: Params
+    variables: Variables
     routes: Routes
     seen: Seen
-    images: Callable[[], np.ndarray]
-    second: Callable[[Route], tuple[Params, Route]]
+    inputs: Callable[[], PyTree]
+    reference: Callable[[Route], tuple[Variables, Route]]
+    how: Inputs = AS_THEY_COME
 
 
 def _route(compared: Compared, branch: str) -> Route:
@@ -64,8 +67,9 @@ def by_moments(
         def similarity(layer: str, branch: str) -> float:
             if branch not in probes:
                 route = _route(compared, branch)
+                inputs = compared.inputs()
                 probes[branch] = layer_moments(
-                    compared.net, compared.params, route, compared.images()
+                    compared.net, compared.variables, route, inputs, compared.how
                 )
             return compare(probes[branch][layer], compared.seen[layer][branch])
 
@@ -85,7 +89,7 @@ def by_responses(
         def similarity(layer: str, branch: str) -> float:
             if branch not in found:
                 route = _route(compared, branch)
-                both = (compared.params, route), compared.second(route)
+                both = (compared.variables, route), compared.reference(route)
                 found[branch] = tuple(_responses(compared, *each) for each in both)
             x, y = (rows(each[layer]) for each in found[branch])
             return compare(x, y)
@@ -95,12 +99,12 @@ def by_responses(
     return make
 
 
-def _responses(compared: Compared, params: Params, route: Route) -> dict[str, np.ndarray]:
-    images = compared.images()[:COMPARED]
-    found = compared.net.activations(params, to_float(jnp.asarray(images)), route)
+def _responses(compared: Compared, variables: Variables, route: Route) -> dict[str, np.ndarray]:
+    inputs = jax.tree.map(lambda x: jnp.asarray(x[:COMPARED]), compared.inputs())
+    found = compared.net.activations(variables, prepared(compared.how, inputs), route)
     found = {layer: np.asarray(x) for layer, x in found.items()}
     if not all(np.isfinite(x).all() for x in found.values()):
-        raise NonFiniteLoss("activations: not finite on the images of a task; try a smaller --lr")
+        raise NonFiniteLoss("activations: not finite on the inputs of a task; try a smaller --lr")
     return found
 
 

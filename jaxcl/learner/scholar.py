@@ -18,9 +18,10 @@ import numpy as np
 from jaxcl.core.batching import map_batches, resident
 from jaxcl.core.pytree import copy
 from jaxcl.core.random import stream
-from jaxcl.core.types import Array, Batch, Int, Params, PRNGKey, UInt8
-from jaxcl.growth.heads import View, forward, own_logits, view_of
+from jaxcl.core.types import Array, Batch, Int, PRNGKey, UInt8
+from jaxcl.growth.heads import View, own_logits, run_view, view_of
 from jaxcl.learner.state import Epoch, EpochPlan, Setup, new_task_weight, phase_key, task_key
+from jaxcl.networks.base import Variables
 from jaxcl.training.generator import (
     GanState,
     Mixture,
@@ -40,12 +41,12 @@ JUDGED_IMAGES = 5000
 
 
 @partial(jax.jit, static_argnames="view")
-def classify(view: View, params: Params, images: UInt8[Array, "n h w c"]) -> Int[Array, "n"]:
+def classify(view: View, variables: Variables, images: UInt8[Array, "n h w c"]) -> Int[Array, "n"]:
     """Returns the class that the network finds most probable, where all tasks share one output."""
-    logits_of, outputs_of = own_logits(view, tuple(range(len(view.routes)))), forward(view)
+    logits_of = own_logits(view, tuple(range(len(view.routes))))
 
     def one(batch: Batch) -> Array:
-        return jnp.argmax(logits_of(outputs_of(params, batch), batch), -1)
+        return jnp.argmax(logits_of(run_view(view, variables, batch).outputs, batch), -1)
 
     return map_batches(one, {"image": images}, LABEL_BATCH)
 
@@ -72,8 +73,9 @@ def imagine(setup: Setup, learner: Learner) -> UInt8[Array, "n h w c"] | None:
     images = sample_images(gan, learner.model.generator, key, CANDIDATES * n if judged else n)
     if not judged:
         return images
-    view = view_of(setup.net, learner.model.routes[: learner.at.task_index], setup.setting)
-    labels = classify(view, learner.model.params, images)
+    routes = learner.model.routes[: learner.at.task_index]
+    view = view_of(setup.net, routes, setup.setting, setup.tasks.inputs)
+    labels = classify(view, learner.model.variables, images)
     return images[balanced(stream(key, "balance"), labels, n)]
 
 

@@ -220,26 +220,26 @@ def _epoch_ended(
 
 
 def _seed_ended(setup: Setup, learner: Learner) -> SeedEnded:
-    params, routes, _, generator = learner.model
+    model = learner.model
     history, tasks = learner.history, setup.tasks.names
     names = {task_name(index): name for index, name in enumerate(tasks)}
     named_routes = {
         names[task]: dict(zip(setup.net.layers, (names[b] for b in route), strict=True))
-        for task, route, _ in routes
+        for task, route, _ in model.routes
     }
     similarity = {
         name: {layer: {names[b]: v for b, v in found.items()} for layer, found in layers.items()}
         for name, layers in zip(tasks, history.similarity, strict=True)
     }
-    sizes = dict(weights(setup.net, params))
-    if generator:
-        sizes["generator"] = count(generator)
+    sizes = dict(weights(setup.net, model.params))
+    if model.generator:
+        sizes["generator"] = count(model.generator)
     return SeedEnded(
         seed=learner.at.seed,
         matrix=history.matrix,
         zero_shot_accuracy=dict(zip(tasks, history.zero_shot_accuracy, strict=True)),
-        params=replicated(params),
-        generator=replicated(generator) if generator else None,
+        variables=replicated(model.variables),
+        generator=replicated(model.generator) if model.generator else None,
         growth=Growth(sizes, named_routes, similarity),
         bytes=dict(zip(tasks, history.bytes, strict=True)),
         seconds=dict(zip(tasks, history.seconds, strict=True)),

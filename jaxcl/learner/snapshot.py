@@ -15,6 +15,7 @@ from jaxcl.growth.parameters import partition
 from jaxcl.growth.similarity import Moments
 from jaxcl.learner.state import Setup, phase_key, schedule, trained_mask
 from jaxcl.networks import Pathway
+from jaxcl.networks.base import Variables
 from jaxcl.training.events import GENERATOR
 from jaxcl.training.generator import GanState, new_gan_state
 from jaxcl.training.learner_state import History, Learner, Model, Phase, Place
@@ -43,6 +44,7 @@ def take(learner: Learner) -> Snapshot:
     assert state is not None or gan is not None, "no step was made yet"
     tree = {
         "params": learner.model.params,
+        "stats": learner.model.stats,
         "opt": learner.phase.opt if state is None else state.opt,
         "step": None if state is None else state.step,
         "transform_state": learner.transform_state,
@@ -82,7 +84,7 @@ def restore_all(setup: Setup, snapshot: Snapshot) -> list[Learner]:
 def restore(setup: Setup, snapshot: Snapshot) -> Learner:
     """Returns the learner that :func:`take` copied, to the bit."""
     meta, tree = snapshot.meta, _nested(snapshot.arrays)
-    params = jax.tree.map(jnp.asarray, tree["params"])
+    params, stats = (jax.tree.map(jnp.asarray, tree.get(part, {})) for part in Variables._fields)
     moments = {
         layer: {branch: Moments(**found) for branch, found in tree["seen"].get(layer, {}).items()}
         if "seen" in tree
@@ -96,7 +98,7 @@ def restore(setup: Setup, snapshot: Snapshot) -> Learner:
     generator = jax.tree.map(jnp.asarray, tree.get("generator", {}))
     learner = Learner(
         at=Place(**{name: meta[name] for name in Place._fields}),
-        model=Model(params, routes, moments, generator),
+        model=Model(params, stats, routes, moments, generator),
         # The optimiser's state of the task before has served its purpose.
         phase=Phase(train=None, opt=None, totals=totals, gan=_gan(setup, tree)),
         transform_state=transform_state,
@@ -116,7 +118,9 @@ def restore(setup: Setup, snapshot: Snapshot) -> Learner:
     trained, frozen = partition(params, trained_mask(setup, learner, epoch))
     opt = _rebuild(jax.eval_shape(setup.optimizer.init, trained), tree.get("opt"))
     step = jnp.asarray(tree["step"])
-    return learner.changed(train=TrainState(step, trained, frozen, opt, transform_state, key))
+    return learner.changed(
+        train=TrainState(step, trained, frozen, stats, opt, transform_state, key)
+    )
 
 
 def _gan(setup: Setup, tree: dict[str, Any]) -> GanState | None:

@@ -12,12 +12,13 @@ import optax
 from jaxcl.core.batching import examples
 from jaxcl.core.random import stream
 from jaxcl.core.types import Data, PRNGKey, PyTree
-from jaxcl.growth.heads import Setting, head_classes
+from jaxcl.growth.heads import Setting, View, head_classes, view_of
 from jaxcl.growth.parameters import leaf_mask
 from jaxcl.growth.routing import Seen
 from jaxcl.growth.trainable import Trains, all_on_route, new_parts, shared_and_own_heads
 from jaxcl.learner.config import Config
 from jaxcl.networks import Net
+from jaxcl.scenarios.inputs import AS_THEY_COME, Inputs
 from jaxcl.training.events import GENERATOR, TRAIN, WARMUP
 from jaxcl.training.generator import GanProgram
 from jaxcl.training.learner_state import History, Learner, Model, Phase, Place
@@ -34,6 +35,7 @@ class Tasks(NamedTuple):
       checksum: of all images and labels.
       train: training data, on the device unless it is streamed.
       test: test data, likewise.
+      inputs: how they become what the network sees.
     """
 
     names: list[str]
@@ -41,6 +43,7 @@ class Tasks(NamedTuple):
     checksum: str
     train: list[Data]
     test: list[Data]
+    inputs: Inputs = AS_THEY_COME
 
 
 class Setup(NamedTuple):
@@ -121,11 +124,11 @@ FEWEST = 50  # steps between two tests, at least, where the steps of a task are 
 
 def new_learner(setup: Setup, seed: int) -> Learner:
     """Makes a learner before its first task."""
-    params = setup.net.init(stream(jax.random.key(seed), "init"))
+    params, stats = setup.net.init(stream(jax.random.key(seed), "init"))
     seen: Seen = {layer: {} for layer in setup.net.layers}
     return Learner(
         at=Place(seed, task_index=0, epoch=0, step=0),
-        model=Model(params, routes=(), seen=seen, generator={}),
+        model=Model(params, stats, routes=(), seen=seen, generator={}),
         phase=Phase(train=None, opt=None, totals=None, gan=None),
         transform_state=setup.transform.init(params),
         history=History([], [], [], [], [], []),
@@ -181,6 +184,11 @@ def grows(setup: Setup, task_index: int) -> bool:
     return head is not None or setup.config.method.branches or setup.config.method.columns
 
 
+def view_so_far(setup: Setup, learner: Learner) -> View:
+    """Returns the network with the pathways of the tasks that have begun."""
+    return view_of(setup.net, learner.model.routes, setup.setting, setup.tasks.inputs)
+
+
 def task_key(learner: Learner) -> PRNGKey:
     """Returns the key of the task that is being learned."""
     return stream(jax.random.key(learner.at.seed), "task", learner.at.task_index)
@@ -195,7 +203,7 @@ def _joined(setup: Setup, tasks: Sequence[Data]) -> Data:
     """The new task's data alone, or that of all tasks so far."""
     if not setup.config.method.on_all_data:
         return tasks[-1]
-    return {name: jnp.concatenate([task[name] for task in tasks]) for name in tasks[0]}
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), *map(dict, tasks))
 
 
 def later_trains(config: Config) -> Trains:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxcl.core.batching import examples
 from jaxcl.core.pytree import copy
 from jaxcl.core.random import stream
-from jaxcl.core.types import Params
+from jaxcl.core.types import PyTree
 from jaxcl.growth.heads import SETTINGS, View, first_label
 from jaxcl.growth.parameters import add_branch, add_head, leaf_mask, merge, on_route, task_name
 from jaxcl.growth.routing import Seen, layer_moments
@@ -22,7 +22,7 @@ from jaxcl.learner.state import Setup, task_key
 from jaxcl.methods.base import Method
 from jaxcl.methods.split import Split
 from jaxcl.networks import Pathway
-from jaxcl.networks.base import Route
+from jaxcl.networks.base import Route, Variables
 from jaxcl.training.learner_state import Learner
 from jaxcl.training.train_step import Program, epoch_order, no_totals, run_steps, start_phase
 from jaxcl.transforms import chain
@@ -35,13 +35,21 @@ def compared(setup: Setup, learner: Learner) -> TaskSimilarity:
         return _not_asked
     trained = cache(partial(train_reference, setup, learner))
 
-    def reference(route: Route) -> tuple[Params, Route]:
+    def reference(route: Route) -> tuple[Variables, Route]:
         return trained(route if method.reference == "copy" else None)
 
-    params, routes, seen, _ = learner.model
+    model = learner.model
     probe = cache(partial(_probe, setup, learner, method.probe))
     return SIMILARITIES[method.similarity](
-        Compared(setup.net, params, routes, seen, probe, reference)
+        Compared(
+            setup.net,
+            model.variables,
+            model.routes,
+            model.seen,
+            probe,
+            reference,
+            setup.tasks.inputs,
+        )
     )
 
 
@@ -49,12 +57,12 @@ def _not_asked(layer: str, branch: str) -> float:
     raise AssertionError(f"{layer}, {branch}: a method without branches compares no tasks")
 
 
-def _probe(setup: Setup, learner: Learner, most: int) -> np.ndarray:
-    """A random sample of the task's training images, without replacement."""
-    images = setup.tasks.train[learner.at.task_index]["image"]
-    n = min(most, len(images))
-    rows = jax.random.permutation(stream(task_key(learner), "probe"), len(images))[:n]
-    return np.asarray(images[np.asarray(rows)])
+def _probe(setup: Setup, learner: Learner, most: int) -> PyTree:
+    """A random sample of the task's training inputs, without replacement."""
+    inputs = setup.tasks.train[learner.at.task_index]["image"]
+    n = examples(inputs)
+    rows = jax.random.permutation(stream(task_key(learner), "probe"), n)[: min(most, n)]
+    return jax.tree.map(lambda x: np.asarray(x[np.asarray(rows)]), inputs)
 
 
 def first_weights(method: Method) -> Literal["copy", "fresh"]:
@@ -71,15 +79,15 @@ def remembered(setup: Setup, learner: Learner) -> Seen:
     method = setup.config.method
     if not own or not isinstance(method, Split):  # nobody compares
         return learner.model.seen
-    images = _probe(setup, learner, method.probe)
-    found = layer_moments(setup.net, learner.model.params, route, images)
+    inputs = _probe(setup, learner, method.probe)
+    found = layer_moments(setup.net, learner.model.variables, route, inputs, setup.tasks.inputs)
     return {
         layer: {**branches, task: found[layer]} if layer in own & found.keys() else branches
         for layer, branches in learner.model.seen.items()
     }
 
 
-def train_reference(setup: Setup, learner: Learner, route: Route | None) -> tuple[Params, Route]:
+def train_reference(setup: Setup, learner: Learner, route: Route | None) -> tuple[Variables, Route]:
     """Trains a network for an epoch on the new task alone.
 
     Args:
@@ -88,25 +96,26 @@ def train_reference(setup: Setup, learner: Learner, route: Route | None) -> tupl
       route: that is copied; None to begin from scratch.
 
     Returns:
-      Its parameters, and the route they were trained along.
+      Its variables, and the route they were trained along.
     """
     config, net, task_index = setup.config, setup.net, learner.at.task_index
     key, task = stream(task_key(learner), "second"), task_name(task_index)
-    params = {**copy(learner.model.params), "heads": {}}
+    fresh = copy(learner.model.variables)
+    fresh = fresh._replace(params={**fresh.params, "heads": {}})
     if route is None:
-        params, route = net.init(stream(key, "init")), (task,) * len(net.layers)
+        fresh, route = net.init(stream(key, "init")), (task,) * len(net.layers)
         for layer in net.layers:
-            params = add_branch(net, params, layer, task, key=stream(key, layer))
-    params = add_head(net, params, task, setup.tasks.classes[task_index], stream(key, "head"))
-    view = View(net, (Pathway(task, route, task),), SETTINGS["task"])
+            fresh = add_branch(net, fresh, layer, task, key=stream(key, layer))
+    fresh = add_head(net, fresh, task, setup.tasks.classes[task_index], stream(key, "head"))
+    view = View(net, (Pathway(task, route, task),), SETTINGS["task"], setup.tasks.inputs)
     data, n = setup.tasks.train[task_index], examples(setup.tasks.train[task_index])
     first = first_label(setup.setting, setup.tasks.classes, task_index)
     data = {**data, "label": data["label"] - first, "task": jnp.zeros(n, jnp.int32)}
     program = Program(view, (0,), chain(), setup.optimizer)
-    mask = leaf_mask(params, lambda path: on_route(net, route, path))
-    state = start_phase(setup.optimizer, params, mask, {}, stream(key, "steps"))
+    mask = leaf_mask(fresh.params, lambda path: on_route(net, route, path))
+    state = start_phase(setup.optimizer, fresh, mask, {}, stream(key, "steps"))
     order = epoch_order(stream(key, "shuffle"), n, config.training.batch_size)
     totals = no_totals(program, state, data, order)
     steps = np.int32(0), np.int32(len(order))
     state, _ = run_steps(program, state, totals, data, order, *steps)
-    return merge(state.params, state.frozen), route
+    return Variables(merge(state.params, state.frozen), state.stats), route

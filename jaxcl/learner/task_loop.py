@@ -18,12 +18,12 @@ from jaxcl.core.random import stream
 from jaxcl.core.sharding import split_large
 from jaxcl.core.types import Array, Data, Params
 from jaxcl.growth.heads import (
+    features,
     forward,
     gathered_forward,
     head_classes,
     own_logits,
     place_in,
-    view_of,
 )
 from jaxcl.growth.parameters import merge, restarted, task_name
 from jaxcl.growth.routing import grow
@@ -36,10 +36,11 @@ from jaxcl.learner.state import (
     schedule,
     task_key,
     trained_mask,
+    view_so_far,
 )
 from jaxcl.learner.task_comparison import compared, first_weights, remembered
-from jaxcl.networks import Pathway, Routes
-from jaxcl.training.evaluation import Evaluation, evaluate
+from jaxcl.networks import Pathway
+from jaxcl.training.evaluation import Evaluation, Predictor, evaluate
 from jaxcl.training.events import TRAIN
 from jaxcl.training.learner_state import Learner
 from jaxcl.training.loop import means
@@ -71,7 +72,7 @@ def begin(setup: Setup, learner: Learner, data: Data, generated: Array | None = 
     growth = grow(
         setup.net,
         method.rule(),
-        learner.model.params,
+        learner.model.variables,
         task=task,
         classes=head_classes(setup.setting, setup.tasks.classes, learner.at.task_index),
         similarity=compared(setup, learner),
@@ -79,13 +80,13 @@ def begin(setup: Setup, learner: Learner, data: Data, generated: Array | None = 
         key=stream(key, "grow"),
     )
     pathway = Pathway(task, growth.route, task_name(0) if setup.setting.shared_head else task)
-    before = whole_task(setup, learner.model.routes, data)._replace(generated=generated)
+    before = whole_task(setup, learner, data)._replace(generated=generated)
     begun = stream(key, "begin")
-    transform_state = setup.transform.begin_task(
-        learner.transform_state, growth.params, before, begun
-    )
+    params, stats = growth.variables
+    transform_state = setup.transform.begin_task(learner.transform_state, params, before, begun)
     return learner.changed(
-        params=growth.params,
+        params=params,
+        stats=stats,
         transform_state=transform_state,
         routes=(*learner.model.routes, pathway),
         similarity=[*learner.history.similarity, growth.similarity],
@@ -93,13 +94,21 @@ def begin(setup: Setup, learner: Learner, data: Data, generated: Array | None = 
     )
 
 
-def whole_task(setup: Setup, routes: Routes, data: Data) -> TaskData:
+def whole_task(setup: Setup, learner: Learner, data: Data) -> TaskData:
     """Returns a task as a transform sees it, with the outputs of the tasks so far."""
-    view = view_of(setup.net, routes, setup.setting)
+    view, stats = view_so_far(setup, learner), learner.model.stats
     judged = own_logits(view, tuple(range(len(view.routes))))
     # Gathered gradients are right where no weight is used twice for an example.
     once = setup.net.gathers and len({pathway.route for pathway in view.routes}) == 1
-    return TaskData(data, forward(view), judged, gathered_forward(view) if once else None)
+    return TaskData(
+        data,
+        forward(view, stats),
+        judged,
+        gathered_forward(view) if once else None,
+        features=features(view, stats, len(view.routes) - 1) if view.routes else None,
+        stats=stats,
+        augmented=setup.tasks.inputs.augment is not None,
+    )
 
 
 def plan_epoch(
@@ -116,7 +125,7 @@ def plan_epoch(
     Returns:
       The learner with the state of the first step, and how the steps are made.
     """
-    view = view_of(setup.net, learner.model.routes, setup.setting)
+    view = view_so_far(setup, learner)
     targets = tuple(sorted({place_in(view, int(p)) for p in np.unique(data["task"])}))
     program = Program(view, targets, *setup.compiled)
     learner = _start_epoch(setup, learner, epoch)
@@ -144,14 +153,14 @@ def _start_epoch(setup: Setup, learner: Learner, epoch: Epoch) -> Learner:
     training, before = setup.config.training, learner.phase.train
     if before is None and training.scratch:  # not before: the old solver labels
         fresh = restarted(setup.net, learner.model.params, stream(task_key(learner), "scratch"))
-        learner = learner.changed(params=fresh)
+        learner = learner.changed(params=fresh.params, stats=fresh.stats)
     state = before
     if state is None or (epoch.number == 0 and learner.at.step == 0):
         mask = trained_mask(setup, learner, epoch)
         opt = learner.phase.opt if before is None else before.opt
         kept = opt if training.keep_optimizer else None
-        params, key = learner.model.params, phase_key(learner, epoch)
-        state = start_phase(setup.optimizer, params, mask, learner.transform_state, key, kept)
+        variables, key = learner.model.variables, phase_key(learner, epoch)
+        state = start_phase(setup.optimizer, variables, mask, learner.transform_state, key, kept)
     if learner.at.step == 0:
         state = state._replace(opt=at_rate(state.opt, _rate(setup, learner, epoch)))
     return learner.changed(train=split_large(state))
@@ -159,7 +168,9 @@ def _start_epoch(setup: Setup, learner: Learner, epoch: Epoch) -> Learner:
 
 def _take(learner: Learner, state: TrainState) -> Learner:
     params = merge(state.params, state.frozen)
-    return learner.changed(params=params, train=state, transform_state=state.transform_state)
+    return learner.changed(
+        params=params, stats=state.stats, train=state, transform_state=state.transform_state
+    )
 
 
 def _finish_epoch(setup: Setup, epoch: Epoch, learner: Learner) -> tuple[Learner, dict[str, float]]:
@@ -215,19 +226,24 @@ def test_untrained(setup: Setup, learner: Learner) -> Learner:
 
 
 def _evaluations(setup: Setup, learner: Learner, task_indices: Iterable[int]) -> list[Evaluation]:
-    view = view_of(setup.net, learner.model.routes, setup.setting)
-    return [evaluate(view, p, learner.model.params, setup.tasks.test[p]) for p in task_indices]
+    view, variables = view_so_far(setup, learner), learner.model.variables
+    predict, predictor = setup.compiled[0].predict, None
+    if predict is not None:
+        predictor = Predictor(predict, learner.transform_state)
+    return [evaluate(view, p, variables, setup.tasks.test[p], predictor) for p in task_indices]
 
 
 def end(setup: Setup, learner: Learner, data: Data) -> Learner:
     """Lets the transform and the branches remember the task, and goes to the next."""
     began = time.perf_counter()
-    after = whole_task(setup, learner.model.routes, data)
+    after = whole_task(setup, learner, data)
     key = stream(task_key(learner), "end")
     later = [None] * (len(setup.tasks.names) - len(learner.history.row))
-    params, before = learner.model.params, learner.transform_state
-    transform_state, params = setup.transform.end_task(before, params, after, key)
+    trained = learner.model.params
+    transform_state, params = setup.transform.end_task(learner.transform_state, trained, after, key)
     learner = learner.changed(transform_state=transform_state, params=params)
+    if params is not trained or setup.transform.predict is not None:
+        learner, _ = test(setup, learner)  # the network is another one now
     learner = learner.changed(seen=remembered(setup, learner))
     seconds = learner.history.seconds[-1] + time.perf_counter() - began
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(learner.transform_state))

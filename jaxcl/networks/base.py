@@ -1,10 +1,14 @@
-"""What a network is to the rest of the library: a NamedTuple of pure functions."""
+"""What a network is to the rest of the library: pure functions over parameters and statistics.
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+A network turns inputs into **features**; heads are made by the library and turn features into
+logits.  What may branch is a part of the parameters that has a name, its *layer*.
+"""
 
-from jaxcl.core.types import Array, Params, PRNGKey
-from jaxcl.networks.layers import PLAIN, Layers
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
+
+from jaxcl.core.types import Array, Params, PRNGKey, PyTree
+from jaxcl.networks.layers import PLAIN, Layers, weights
 
 Route = tuple[str, ...]
 """The branch a task runs through in each branching layer, in order."""
@@ -22,18 +26,57 @@ Routes = tuple[Pathway, ...]
 """The pathways of several tasks; a tuple, so that it is static and hashable under jit."""
 
 
-class Apply(Protocol):
-    """``(params, images, routes) -> {task: logits}``.
+class Variables(NamedTuple):
+    """What a network has.
 
-    Images are float32 ``[b, height, width, channels]``, logits float32
-    ``[b, classes]``.  ``layers`` says how layers with weights are computed.
+    Attributes:
+      params: what an optimiser trains; nested dictionaries, ``{layer: {branch: ...}}`` where a
+        layer can branch, and ``{"heads": {head: ...}}``.
+      stats: what a forward pass in training mode renews, such as the running means of batch
+        normalisation; nested dictionaries, ``{}`` where there is nothing.
     """
 
-    def __call__(
-        self, params: Params, images: Array, routes: Routes, layers: Layers = PLAIN
-    ) -> dict[str, Array]:
-        """Runs the network."""
-        ...
+    params: Params
+    stats: PyTree
+
+
+class Mode(NamedTuple):
+    """How a forward pass is made; without anything given, as for a test.
+
+    Attributes:
+      trained: routes in training mode: they normalise by the batch, drop units, and renew the
+        statistics.  Other routes are passed as they will be tested.
+      key: for the units that are dropped; None: none are.
+      layers: how jaxcl's own layers with weights are computed.
+    """
+
+    trained: Collection[Route] = ()
+    key: PRNGKey | None = None
+    layers: Layers = PLAIN
+
+
+TEST = Mode()
+SHARED = "shared"
+"""Name of what does not branch, among the parts of parameters and statistics."""
+
+
+Features = Callable[[Variables, PyTree, Sequence[Route], Mode], tuple[dict[Route, PyTree], PyTree]]
+"""``(variables, inputs, routes, mode) -> ({route: features}, statistics)``.
+
+Inputs are float32 ``[b, height, width, channels]``, or what else the network takes, features
+``[b, ...]``; the statistics are those after the pass.
+"""
+
+
+def new_dense_head(width: int, key: PRNGKey, classes: int, earlier: Sequence[str]) -> Params:
+    """Makes a linear head on features ``[b, width]``: He-normal weights, no bias yet."""
+    del earlier
+    return weights(key, (width, classes))
+
+
+def dense_head(params: Params, features: PyTree, layers: Layers = PLAIN) -> Array:
+    """Returns the logits of a linear head, ``[b, classes]``, or ``[b, t, classes]``."""
+    return layers.dense(features, params)
 
 
 class Net(NamedTuple):
@@ -41,23 +84,61 @@ class Net(NamedTuple):
 
     Attributes:
       layers: names of the layers that can branch, from the input on.
-      init: ``(key) -> params`` with no branch and no head yet.
-      new_branch: ``(key, layer, earlier) -> branch parameters``; ``earlier`` names
+      init: ``(key) -> variables`` with no branch and no head yet.
+      new_branch: ``(key, layer, earlier) -> variables of a branch``; ``earlier`` names
         the branches that the layer has.
       new_head: ``(key, classes, earlier) -> head parameters``; ``earlier`` names the
         heads that there are.
-      apply: runs the network along pathways.
-      activations: ``(params, images, route) -> {layer: activations}``, after the
-        nonlinearity, ``[b, ..., channels]``.
-      gathers: whether ``apply`` computes every weight through the ``layers`` it is
-        given, once for each pathway.  Importance of weights is then gathered from whole
-        batches; where ``apply`` does anything else, the result would be wrong.
+      features: runs the network along routes.
+      activations: ``(variables, inputs, route) -> {layer: activations}`` in evaluation mode,
+        after the nonlinearity, ``[b, ..., channels]``.
+      head: ``(head parameters, features, layers) -> logits``.
+      gathers: whether every weight is used through the ``layers`` of the mode, once for each
+        route.  Importance of weights is then gathered from whole batches; where a network
+        does anything else, the result would be wrong.
     """
 
     layers: tuple[str, ...]
-    init: Callable[[PRNGKey], Params]
-    new_branch: Callable[[PRNGKey, str, Sequence[str]], Params]
+    init: Callable[[PRNGKey], Variables]
+    new_branch: Callable[[PRNGKey, str, Sequence[str]], Variables]
     new_head: Callable[[PRNGKey, int, Sequence[str]], Params]
-    apply: Apply
-    activations: Callable[[Params, Array, Route], dict[str, Array]]
+    features: Features
+    activations: Callable[[Variables, PyTree, Route], dict[str, Array]]
+    head: Callable[[Params, PyTree, Layers], Array] = dense_head
     gathers: bool = False
+
+
+class Passed(NamedTuple):
+    """What a forward pass gives.
+
+    Attributes:
+      outputs: task -> logits.
+      features: route -> what its heads are given.
+      stats: the statistics after it.
+    """
+
+    outputs: dict[str, Array]
+    features: dict[Route, PyTree]
+    stats: PyTree
+
+
+def run(
+    net: Net, variables: Variables, inputs: PyTree, routes: Routes, mode: Mode = TEST
+) -> Passed:
+    """Runs a network and its heads along pathways; tasks on the same route share one pass.
+
+    Args:
+      net: the network.
+      variables: of it.
+      inputs: a batch, leading axis b.
+      routes: pathways of the tasks whose logits are wanted.
+      mode: by default that of a test.
+    """
+    along = sorted({path.route for path in routes})
+    features, stats = net.features(variables, inputs, along, mode)
+    heads = variables.params["heads"]
+    logits = {
+        (route, head): net.head(heads[head], features[route], mode.layers)
+        for route, head in sorted({(path.route, path.head) for path in routes})
+    }
+    return Passed({path.task: logits[path.route, path.head] for path in routes}, features, stats)

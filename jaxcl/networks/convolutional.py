@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import jax
 
-from jaxcl.core.types import Array, Params, PRNGKey
-from jaxcl.networks.base import Net, Route, Routes
+from jaxcl.core.types import Array, Params, PRNGKey, PyTree
+from jaxcl.networks.base import Mode, Net, Route, Variables
 from jaxcl.networks.conv import Formulation, default_formulation, in_chunks, save_for_backward
 from jaxcl.networks.layers import PLAIN, Layers, weights
 
@@ -48,8 +48,15 @@ def cnn(
     names = tuple(f"conv{i + 1}" for i in range(len(filters)))
     side = (size - 2 * len(filters)) // 2
     made = _CNN(names, (channels, *filters), side * side * filters[-1], hidden, formulation)
-    functions = (_init, _new_branch, _new_head, _apply, _activations)
-    return Net(names, *(partial(function, made) for function in functions), gathers=True)
+    return Net(
+        names,
+        partial(_init, made),
+        partial(_new_branch, made),
+        partial(_new_head, made),
+        partial(_features, made),
+        partial(_activations, made),
+        gathers=True,
+    )
 
 
 class _CNN(NamedTuple):
@@ -70,15 +77,15 @@ class _CNN(NamedTuple):
     formulation: Formulation | None
 
 
-def _init(made: _CNN, key: PRNGKey) -> Params:
+def _init(made: _CNN, key: PRNGKey) -> Variables:
     empty = {layer: {} for layer in made.names}
-    return {**empty, "fc1": weights(key, (made.flat, made.hidden)), "heads": {}}
+    return Variables({**empty, "fc1": weights(key, (made.flat, made.hidden)), "heads": {}}, {})
 
 
-def _new_branch(made: _CNN, key: PRNGKey, layer: str, earlier: Sequence[str]) -> Params:
+def _new_branch(made: _CNN, key: PRNGKey, layer: str, earlier: Sequence[str]) -> Variables:
     del earlier
     depth = made.names.index(layer)
-    return weights(key, (3, 3, *made.widths[depth : depth + 2]))
+    return Variables(weights(key, (3, 3, *made.widths[depth : depth + 2])), {})
 
 
 def _new_head(made: _CNN, key: PRNGKey, classes: int, earlier: Sequence[str]) -> Params:
@@ -107,33 +114,32 @@ def _convolutions(
     return before
 
 
-def _apply(
-    made: _CNN, params: Params, images: Array, routes: Routes, layers: Layers = PLAIN
-) -> dict[str, Array]:
-    how = made.formulation or default_formulation()
-    paths = sorted({pathway.route for pathway in routes})
+def _features(
+    made: _CNN, variables: Variables, images: Array, routes: Sequence[Route], mode: Mode
+) -> tuple[dict[Route, Array], PyTree]:
+    how, layers, params = made.formulation or default_formulation(), mode.layers, variables.params
 
     def pooled(images: Array) -> list[Array]:
-        inner = _convolutions(made, params, images, [path[:-1] for path in paths], how, layers)
+        inner = _convolutions(made, params, images, [path[:-1] for path in routes], how, layers)
         found = []
-        for *part, last in paths:
+        for *part, last in routes:
             x = jax.nn.relu(inner[tuple(part)]) if part else images
             # ReLU after pooling gives the same values for a quarter of the work.
             y = save_for_backward(layers.conv_pool(x, params[made.names[-1]][last], how))
             found.append(jax.nn.relu(y).reshape(len(x), -1))
         return found
 
-    features = in_chunks(pooled, images) if how == "patches" else pooled(images)
+    flat = in_chunks(pooled, images) if how == "patches" else pooled(images)
     units = {
         path: jax.nn.relu(layers.dense(x, params["fc1"]))
-        for path, x in zip(paths, features, strict=True)
+        for path, x in zip(routes, flat, strict=True)
     }
-    return {task: layers.dense(units[route], params["heads"][head]) for task, route, head in routes}
+    return units, variables.stats
 
 
-def _activations(made: _CNN, params: Params, images: Array, route: Route) -> dict[str, Array]:
+def _activations(made: _CNN, variables: Variables, images: Array, route: Route) -> dict[str, Array]:
     how = made.formulation or default_formulation()
-    before = _convolutions(made, params, images, [route], how, PLAIN)
+    before = _convolutions(made, variables.params, images, [route], how, PLAIN)
     return {
         layer: jax.nn.relu(before[route[: depth + 1]]) for depth, layer in enumerate(made.names)
     }

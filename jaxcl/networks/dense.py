@@ -6,9 +6,9 @@ from typing import Literal
 import jax
 
 from jaxcl.core.random import stream
-from jaxcl.core.types import Array, Params, PRNGKey
-from jaxcl.networks.base import Net, Route, Routes
-from jaxcl.networks.layers import INITIAL, PLAIN, Layers
+from jaxcl.core.types import Array, Params, PRNGKey, PyTree
+from jaxcl.networks.base import Mode, Net, Route, Variables
+from jaxcl.networks.layers import INITIAL
 
 
 def mlp(
@@ -31,33 +31,29 @@ def mlp(
     sizes = (inputs, *hidden)
     names = [f"fc{i + 1}" for i in range(len(hidden))]
 
-    def init(key: PRNGKey) -> Params:
+    def init(key: PRNGKey) -> Variables:
         layers = {
             name: weights(stream(key, name), sizes[i : i + 2]) for i, name in enumerate(names)
         }
-        return {**layers, "heads": {}}
+        return Variables({**layers, "heads": {}}, {})
 
-    def new_branch(key: PRNGKey, layer: str, earlier: Sequence[str]) -> Params:
+    def new_branch(key: PRNGKey, layer: str, earlier: Sequence[str]) -> Variables:
         raise ValueError(f"layer: {layer!r} cannot branch; this network has no branching layer")
 
     def new_head(key: PRNGKey, classes: int, earlier: Sequence[str]) -> Params:
         del earlier
         return weights(key, (sizes[-1], classes))
 
-    def apply(
-        params: Params, images: Array, routes: Routes, layers: Layers = PLAIN
-    ) -> dict[str, Array]:
-        x = images.reshape(len(images), -1)
+    def features(
+        variables: Variables, inputs: Array, routes: Sequence[Route], mode: Mode
+    ) -> tuple[dict[Route, Array], PyTree]:
+        x = inputs.reshape(len(inputs), -1)
         for name in names:
-            x = jax.nn.relu(layers.dense(x, params[name]))
-        heads = {
-            name: layers.dense(x, params["heads"][name])
-            for name in sorted({path.head for path in routes})
-        }
-        return {path.task: heads[path.head] for path in routes}
+            x = jax.nn.relu(mode.layers.dense(x, variables.params[name]))
+        return dict.fromkeys(routes, x), variables.stats
 
-    def activations(params: Params, images: Array, route: Route) -> dict[str, Array]:
-        del params, images, route
+    def activations(variables: Variables, inputs: Array, route: Route) -> dict[str, Array]:
+        del variables, inputs, route
         return {}
 
-    return Net((), init, new_branch, new_head, apply, activations, gathers=True)
+    return Net((), init, new_branch, new_head, features, activations, gathers=True)

@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxcl.core.random import stream
-from jaxcl.core.types import Array, Params, PRNGKey
-from jaxcl.networks.base import Net, Route, Routes
+from jaxcl.core.types import Array, Params, PRNGKey, PyTree
+from jaxcl.networks.base import Mode, Net, Route, Variables
 from jaxcl.networks.conv import (
     Formulation,
     conv2d,
@@ -28,7 +28,7 @@ from jaxcl.networks.conv import (
     max_pool,
     save_for_backward,
 )
-from jaxcl.networks.layers import PLAIN, Layers, weights
+from jaxcl.networks.layers import Layers, weights
 
 REDUCED = 4  # an adapter has a quarter of the units of the layer it looks at
 Operation = Callable[[Array, Array], Array]
@@ -76,9 +76,8 @@ def columns(
         flat=flat,
         formulation=formulation,
     )
-    apply = partial(_apply, made)
     branch, head = partial(_new_branch, made), partial(_new_head, made)
-    return Net(("column",), _init, branch, head, apply, _activations)
+    return Net(("column",), _init, branch, head, partial(_features, made), _activations, _head)
 
 
 class _Columns(NamedTuple):
@@ -122,12 +121,12 @@ def _layer(key: PRNGKey, shape: tuple, width: int, positions: int, earlier: int)
     return {**own, "side": _adapter(stream(key, "side"), width, earlier, positions, shape)}
 
 
-def _init(key: PRNGKey) -> Params:
+def _init(key: PRNGKey) -> Variables:
     del key
-    return {"column": {}, "heads": {}}
+    return Variables({"column": {}, "heads": {}}, {})
 
 
-def _new_branch(made: _Columns, key: PRNGKey, name: str, earlier: Sequence[str]) -> Params:
+def _new_branch(made: _Columns, key: PRNGKey, name: str, earlier: Sequence[str]) -> Variables:
     del name
     n, found, widths = len(earlier), {}, made.widths
     for i, conv in enumerate(made.convolutions):
@@ -136,7 +135,7 @@ def _new_branch(made: _Columns, key: PRNGKey, name: str, earlier: Sequence[str])
     for i, dense in enumerate(made.dense):
         seen = n if i or made.convolutions else 0
         found[dense] = _layer(stream(key, dense), made.flat[i : i + 2], *made.below(i), seen)
-    return found
+    return Variables(found, {})
 
 
 def _new_head(made: _Columns, key: PRNGKey, classes: int, earlier: Sequence[str]) -> Params:
@@ -144,12 +143,13 @@ def _new_head(made: _Columns, key: PRNGKey, classes: int, earlier: Sequence[str]
     return _layer(key, (made.flat[-1], classes), *made.below(len(made.dense)), seen)
 
 
-def _apply(
-    made: _Columns, params: Params, images: Array, routes: Routes, layers: Layers = PLAIN
-) -> dict[str, Array]:
-    del layers
-    how = made.formulation or default_formulation()
-    last = max(path.route[0] for path in routes)
+def _features(
+    made: _Columns, variables: Variables, images: Array, routes: Sequence[Route], mode: Mode
+) -> tuple[dict[Route, list[Array]], PyTree]:
+    """The units of a column and of those before it: a head looks at all of them."""
+    del mode
+    params, how = variables.params, made.formulation or default_formulation()
+    last = max(route[0] for route in routes)
     names = [name for name in sorted(params["column"]) if name <= last]
     columns = [params["column"][name] for name in names]
 
@@ -161,11 +161,12 @@ def _apply(
     for dense in made.dense:
         weights_of = [column[dense] for column in columns]
         units = [jax.nn.relu(_units(w, units, i, _flat_product)) for i, w in enumerate(weights_of)]
-    places = {name: i for i, name in enumerate(names)}
-    return {
-        task: _units(params["heads"][head], units, places[route[0]], _flat_product)
-        for task, route, head in routes
-    }
+    return {route: units[: names.index(route[0]) + 1] for route in routes}, variables.stats
+
+
+def _head(params: Params, features: Sequence[Array], layers: Layers) -> Array:
+    del layers
+    return _units(params, features, len(features) - 1, _flat_product)
 
 
 def _convolved(
@@ -184,9 +185,9 @@ def _convolved(
     return maps
 
 
-def _activations(params: Params, images: Array, route: Route) -> dict[str, Array]:
+def _activations(variables: Variables, images: Array, route: Route) -> dict[str, Array]:
     """Nothing: a column is always new, so nobody asks how alike it is."""
-    del params, images, route
+    del variables, images, route
     return {}
 
 

@@ -79,13 +79,15 @@ def recorder(run: Recording, console: Console, keep: int, writer: Executor) -> R
             epochs.append(event._replace(learner=None))
             _write_epoch(setup, out, event)
         elif isinstance(event, SeedEnded):
-            results.append(event._replace(params=None, generator=None))
-            for kind, params in (
-                (run_folder.PARAMS, event.params),
+            results.append(event._replace(variables=None, generator=None))
+            params, stats = event.variables or (None, {})
+            for kind, tree in (
+                (run_folder.PARAMS, params),
+                (run_folder.STATS, stats),
                 (run_folder.GENERATOR, event.generator),
             ):
-                if params is not None:
-                    writer.submit(_save_params, out / kind / f"seed{event.seed}", params).result()
+                if tree:
+                    writer.submit(_save_params, out / kind / f"seed{event.seed}", tree).result()
             run_folder.append(out, as_line(event, setup.tasks.names))
 
     def save(learners: Sequence[Learner], spent: Sequence[float]) -> None:

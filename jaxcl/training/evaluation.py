@@ -1,5 +1,6 @@
 """How well a task is solved."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -7,9 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxcl.core.batching import in_portions, map_batches
-from jaxcl.core.types import Array, Batch, Data, Float, Params
-from jaxcl.growth.heads import View, forward, own_logits, place_in
+from jaxcl.core.types import Array, Batch, Data, Float, PyTree
+from jaxcl.growth.heads import View, own_logits, place_in, run_view
 from jaxcl.growth.parameters import task_name
+from jaxcl.networks.base import Variables
+from jaxcl.transforms.base import Context
 from jaxcl.transforms.losses import cross_entropy
 
 EVALUATION_BATCH = 500
@@ -27,7 +30,25 @@ class Evaluation(NamedTuple):
     loss: Float[Array, ""]
 
 
-def evaluate(view: View, task_index: int, params: Params, data: Data) -> Evaluation:
+class Predictor(NamedTuple):
+    """What classifies in place of the logits.
+
+    Attributes:
+      predict: ``(state, context) -> [b, classes]``, of a transform.
+      state: of it.
+    """
+
+    predict: Callable[[PyTree, Context], Array]
+    state: PyTree
+
+
+def evaluate(
+    view: View,
+    task_index: int,
+    variables: Variables,
+    data: Data,
+    predictor: Predictor | None = None,
+) -> Evaluation:
     """Measures accuracy and loss of one task.
 
     Tasks that differ in the name of their head alone share a compiled program.
@@ -35,20 +56,18 @@ def evaluate(view: View, task_index: int, params: Params, data: Data) -> Evaluat
     Args:
       view: the network and the pathways of the tasks so far.
       task_index: of that task.
-      params: the whole tree.
+      variables: of the network.
       data: ``image`` (bytes), ``label`` and ``task``.
+      predictor: classifies in place of the logits.
     """
     _, shared, joined = view.setting
     path = view.routes[place_in(view, task_index)]
-    if joined and not shared:  # the classes of all heads compete
-        return _evaluate(view, params, data)
-    alone = path._replace(task=task_name(0), head=task_name(0))
-    params = {**params, "heads": {task_name(0): params["heads"][path.head]}}
-    return _evaluate(view._replace(routes=(alone,)), params, data)
-
-
-def _evaluate(view: View, params: Params, data: Data) -> Evaluation:
-    hits, losses = in_portions(partial(judged, view, params), data)
+    if not joined or shared:  # else the classes of all heads compete
+        alone = path._replace(task=task_name(0), head=task_name(0))
+        params = {**variables.params, "heads": {task_name(0): variables.params["heads"][path.head]}}
+        view, variables = view._replace(routes=(alone,)), variables._replace(params=params)
+    predict, state = (None, ()) if predictor is None else predictor
+    hits, losses = in_portions(partial(judged, view, predict, state, variables), data)
     return _summed(hits, losses)
 
 
@@ -57,14 +76,24 @@ def _summed(hits: Array, losses: Array) -> Evaluation:
     return Evaluation(100 * hits.sum().astype(jnp.float32) / len(hits), losses.mean())
 
 
-@partial(jax.jit, static_argnames="view")
-def judged(view: View, params: Params, data: Batch) -> tuple[Array, Array]:
+@partial(jax.jit, static_argnames=("view", "predict"))
+def judged(
+    view: View,
+    predict: Callable[[PyTree, Context], Array] | None,
+    state: PyTree,
+    variables: Variables,
+    data: Batch,
+) -> tuple[Array, Array]:
     """Hits and losses where examples are judged by the only pathway, or by all joined."""
-    outputs_of, logits_of = forward(view), own_logits(view, (0,))
+    logits_of, route = own_logits(view, (0,)), view.routes[0].route
 
     def each(batch: Batch) -> tuple[Array, Array]:
-        logits = logits_of(outputs_of(params, batch), batch)
-        return jnp.argmax(logits, -1) == batch["label"], jax.vmap(cross_entropy)(
+        found = run_view(view, variables, batch)
+        scores = logits = logits_of(found.outputs, batch)
+        if predict is not None:
+            context = Context(variables.params, found.outputs, batch, logits=logits_of)
+            scores = predict(state, context._replace(features=found.features[route]))
+        return jnp.argmax(scores, -1) == batch["label"], jax.vmap(cross_entropy)(
             logits, batch["label"]
         )
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from jaxcl.core.errors import NonFiniteLoss
 from jaxcl.core.types import Params
-from jaxcl.networks.base import Route
+from jaxcl.networks.base import Route, Variables
 from jaxcl.training.learner_state import Learner
 
 GENERATOR, WARMUP, TRAIN = "generator", "warmup", "train"
@@ -102,7 +102,7 @@ class SeedEnded(NamedTuple):
       matrix: ``[trained up to task][task]`` accuracies in percent, None before a task
         was seen.
       zero_shot_accuracy: task -> accuracy in percent before the first step on it.
-      params: final parameters; None in an event that was read from a file.
+      variables: final parameters and statistics; None in an event that was read from a file.
       generator: final parameters of the generator, if there is one.
       growth: how the network grew.
       bytes: task -> bytes of the transform's state as it ended.
@@ -112,11 +112,17 @@ class SeedEnded(NamedTuple):
     seed: int
     matrix: list[list[float | None]]
     zero_shot_accuracy: dict[str, float]
-    params: Params | None
+    variables: Variables | None
     generator: Params | None
     growth: Growth
     bytes: dict[str, int]
     seconds: dict[str, float]
+
+    @property
+    def params(self) -> Params:
+        """Returns the final parameters."""
+        assert self.variables is not None, "this event was read from a file"
+        return self.variables.params
 
 
 class Diverged(NamedTuple):
@@ -144,7 +150,7 @@ def as_line(event: EpochEnded | SeedEnded, names: list[str]) -> dict[str, Any]:
     if isinstance(event, EpochEnded):
         fields = {name: value for name, value in event._asdict().items() if name != "learner"}
         return {"event": "epoch", "task": names[event.task_index], **fields}
-    fields = event._replace(params=None, generator=None)._asdict()
+    fields = event._replace(variables=None, generator=None)._asdict()
     return {"event": "seed", **fields, "growth": event.growth._asdict()}
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from jaxcl.core.types import Params, PyTree
 from jaxcl.growth.routing import Seen
-from jaxcl.networks.base import Routes
+from jaxcl.networks.base import Routes, Variables
 from jaxcl.training.generator import GanState
 from jaxcl.training.loop import Totals
 from jaxcl.training.train_step import TrainState
@@ -34,7 +34,8 @@ class Model(NamedTuple):
     """What has been learned.
 
     Attributes:
-      params: the whole tree.
+      params: of the network.
+      stats: of the network: its statistics.
       routes: of the tasks so far, the present one included once it has begun.
       seen: channel statistics that each branch saw on its own task.
       generator: that has learned the tasks before, or this one too once it is trained;
@@ -42,9 +43,15 @@ class Model(NamedTuple):
     """
 
     params: Params
+    stats: PyTree
     routes: Routes
     seen: Seen
     generator: Params
+
+    @property
+    def variables(self) -> Variables:
+        """Returns parameters and statistics of the network."""
+        return Variables(self.params, self.stats)
 
 
 class Phase(NamedTuple):

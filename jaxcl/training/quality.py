@@ -11,12 +11,12 @@ from numpy import ndarray
 from jaxcl.core.batching import examples, map_batches
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Int, Params, PRNGKey, UInt8
-from jaxcl.growth.heads import SETTINGS, View
+from jaxcl.growth.heads import SETTINGS, View, run_view
 from jaxcl.growth.parameters import add_head, leaf_mask, merge
 from jaxcl.growth.similarity import Moments, frechet_distance, moments
 from jaxcl.networks import Pathway
+from jaxcl.networks.base import Variables
 from jaxcl.networks.dense import mlp
-from jaxcl.scenarios.images import to_float
 from jaxcl.training.train_step import Program, adam, epoch_order, no_totals, run_steps, start_phase
 from jaxcl.transforms import chain
 
@@ -54,10 +54,14 @@ def train_judge(key: PRNGKey, tasks: Sequence[Batch]) -> Judge:
     size = min(STEP_BATCH, len(labels))
     view = _view(images)
     net = view.net
-    params = add_head(net, net.init(stream(key, "init")), HEAD, classes, stream(key, "head"))
+    fresh = add_head(net, net.init(stream(key, "init")), HEAD, classes, stream(key, "head"))
     program = Program(view, (0,), chain(), adam(LR))
     state = start_phase(
-        program.optimizer, params, leaf_mask(params, lambda path: True), {}, stream(key, "steps")
+        program.optimizer,
+        fresh,
+        leaf_mask(fresh.params, lambda path: True),
+        {},
+        stream(key, "steps"),
     )
     rounds = -(-STEPS // (examples(data) // size))
     orders = [epoch_order(stream(key, "shuffle", i), len(labels), size) for i in range(rounds)]
@@ -100,10 +104,10 @@ def _view(images: Array) -> View:
 
 @jax.jit
 def _outputs(params: Params, images: UInt8[Array, "n h w c"]) -> Array:
-    net, routes, _ = _view(images)
+    view = _view(images)
 
     def one(batch: Batch) -> Array:
-        return net.apply(params, to_float(batch["image"]), routes)[HEAD]
+        return run_view(view, Variables(params, {}), batch).outputs[HEAD]
 
     return map_batches(one, {"image": images}, LOOK_BATCH)
 

@@ -13,8 +13,9 @@ from jaxcl.core.pytree import regrow
 from jaxcl.core.random import stream
 from jaxcl.core.sharding import DATA, along
 from jaxcl.core.types import Array, Batch, Int, Metrics, Outputs, Params, PRNGKey, PyTree, Scalar
-from jaxcl.growth.heads import View, forward, own_logits
+from jaxcl.growth.heads import View, own_logits, run_view
 from jaxcl.growth.parameters import merge, partition
+from jaxcl.networks.base import SHARED, Mode, Variables
 from jaxcl.training.evaluation import judged
 from jaxcl.training.loop import OneStep, Totals, run_loop, zero_totals
 from jaxcl.training.vectorized import run_stacked, run_together
@@ -47,6 +48,7 @@ class TrainState(NamedTuple):
       step: optimiser steps done in this phase, int32.
       params: the leaves that train, None elsewhere.
       frozen: the others, None where ``params`` has a leaf.
+      stats: the network's statistics.
       opt: the optimiser's state.
       transform_state: the loss transform's state.
       key: the key of this phase.
@@ -55,6 +57,7 @@ class TrainState(NamedTuple):
     step: Int[Array, ""]
     params: Params
     frozen: Params
+    stats: PyTree
     opt: PyTree
     transform_state: PyTree
     key: PRNGKey
@@ -81,7 +84,7 @@ OPTIMIZERS = {"adam": adam, "sgd": sgd}
 
 def start_phase(
     optimizer: optax.GradientTransformation,
-    params: Params,
+    variables: Variables,
     mask: PyTree,
     transform_state: PyTree,
     key: PRNGKey,
@@ -91,68 +94,134 @@ def start_phase(
 
     Args:
       optimizer: an optax transformation.
-      params: the whole tree.
-      mask: Python booleans, which leaves train.
+      variables: of the network.
+      mask: Python booleans, which leaves of the parameters train.
       transform_state: the transform's state.
       key: randomness of the phase.
       kept: an earlier state of the optimiser to go on with; a fresh one if None.
     """
-    trained, frozen = partition(params, mask)
+    trained, frozen = partition(variables.params, mask)
     zero = jnp.zeros((), jnp.int32)
     opt = optimizer.init(trained)
     opt = opt if kept is None else regrow(kept, opt)
-    return TrainState(zero, trained, frozen, opt, transform_state, key)
+    return TrainState(zero, trained, frozen, variables.stats, opt, transform_state, key)
 
 
 def make_step(program: Program) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """Makes one optimiser step, not yet compiled: ``(state, batch) -> (state, metrics)``."""
-    outputs_of = forward(program.view)
+    view, transform = program.view, program.transform
     # What a transform replays may belong to any task so far.
-    any_logits_of = own_logits(program.view, tuple(range(len(program.view.routes))))
+    any_logits_of = own_logits(view, tuple(range(len(view.routes))))
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = stream(state.key, "step", state.step)
-        context = Context(merge(state.params, state.frozen), {}, batch, key)
-        context = context._replace(forward=outputs_of, logits=any_logits_of)
-        gradient, plain, outputs, metrics = _gradients(program, state, context)
+
+        def again(params: Params, batch: Batch) -> Outputs:
+            variables = Variables(params, state.stats)
+            return run_view(view, variables, batch, _mode(program, state, key, 1)).outputs
+
+        context = Context(merge(state.params, state.frozen), {}, batch, key, again, any_logits_of)
+        context = context._replace(teacher=_teacher(view, key))
+        found, metrics = _gradients(program, state, context)
+        gradient, context = found.gradient, context._replace(outputs=found.outputs)
+        if transform.gradient is not None:
+            gradient = transform.gradient(gradient, state.transform_state, context)
         change, opt = program.optimizer.update(gradient, state.opt, state.params)
         params = optax.apply_updates(state.params, change)
-        done = Step(state.params, params, gradient, plain, context._replace(outputs=outputs))
-        transform_state = program.transform.update(state.transform_state, done)
+        done = Step(state.params, params, gradient, found.loss_gradient, context)
         new = state._replace(
-            step=state.step + 1, params=params, opt=opt, transform_state=transform_state
+            step=state.step + 1,
+            params=params,
+            stats=_of_what_trains(found.stats, state.stats, state.params),
+            opt=opt,
+            transform_state=transform.update(state.transform_state, done),
         )
         return new, metrics
 
     return step
 
 
-def _gradients(
-    program: Program, state: TrainState, context: Context
-) -> tuple[Params, Params, Outputs, Metrics]:
-    """Gradients of the whole loss and of the plain one, the outputs, and metrics."""
-    batch, outputs_of = context.batch, forward(program.view)
-    logits_of = own_logits(program.view, program.targets)
+class _Found(NamedTuple):
+    """Gradients of the whole loss and of the plain one, what the network said, its statistics."""
 
-    def run(trained: Params) -> Outputs:
-        return outputs_of(merge(trained, state.frozen), batch)
+    gradient: Params
+    loss_gradient: Params
+    outputs: Outputs
+    stats: PyTree
+
+
+def _gradients(program: Program, state: TrainState, context: Context) -> tuple[_Found, Metrics]:
+    """What an optimiser step is made of, and metrics."""
+    view, transform, batch = program.view, program.transform, context.batch
+    logits_of = own_logits(view, program.targets)
+    assert context.key is not None
+    mode_of = partial(_mode, program, state, context.key)
+
+    def run(trained: Params):
+        variables = Variables(merge(trained, state.frozen), state.stats)
+        found = run_view(view, variables, batch, mode_of(0))
+        seen = found.features[view.routes[program.targets[-1]].route]
+        return (found.outputs, seen if transform.features else None), found.stats
 
     def plain(outputs: Outputs) -> Scalar:
         return mean_cross_entropy(logits_of(outputs, batch), batch["label"])
 
-    def transformed(loss: Scalar, outputs: Outputs, trained: Params):
+    def transformed(loss: Scalar, outputs: Outputs, features: PyTree, trained: Params):
+        passes = [stats]  # those of a step follow on one another
+
+        def again(params: Params, batch: Batch) -> Outputs:
+            found = run_view(view, Variables(params, passes[-1]), batch, mode_of(len(passes)))
+            passes.append(found.stats)
+            return found.outputs
+
         here = context._replace(params=merge(trained, state.frozen), outputs=outputs)
-        return program.transform.apply(loss, state.transform_state, here)
+        here = here._replace(features=features, forward=again)
+        total, metrics = transform.apply(loss, state.transform_state, here)
+        return total, (metrics, passes[-1])
 
     # The network is differentiated once: its pullback is linear, and where a
     # transform adds a function of the weights alone, both pulls are the same.
-    outputs, pull = jax.vjp(run, state.params)
+    (outputs, seen), pull, stats = jax.vjp(run, state.params, has_aux=True)
     loss, slope = jax.value_and_grad(plain)(outputs)
-    transformed_grad = jax.value_and_grad(transformed, argnums=(0, 1, 2), has_aux=True)
-    (total, metrics), (of_loss, of_outputs, direct) = transformed_grad(loss, outputs, state.params)
+    whole = jax.value_and_grad(transformed, argnums=(0, 1, 2, 3), has_aux=True)
+    (total, (metrics, stats)), slopes = whole(loss, outputs, seen, state.params)
+    of_loss, of_outputs, of_features, direct = slopes
     combined = jax.tree.map(lambda s, o: of_loss * s + o, slope, of_outputs)
-    gradient = jax.tree.map(jnp.add, pull(combined)[0], direct)
-    return gradient, pull(slope)[0], outputs, {"loss": total, "new_loss": loss, **metrics}
+    gradient = jax.tree.map(jnp.add, pull((combined, of_features))[0], direct)
+    nothing = jax.tree.map(jnp.zeros_like, of_features)
+    found = _Found(gradient, pull((slope, nothing))[0], outputs, stats)
+    return found, {"loss": total, "new_loss": loss, **metrics}
+
+
+def _mode(program: Program, state: TrainState, key: PRNGKey, number: int) -> Mode:
+    """How a forward pass of a step is made; a backbone that stays is passed as in a test."""
+    trained = {part: tree for part, tree in state.params.items() if part != "heads"}
+    routes = {program.view.routes[t].route for t in program.targets}
+    return Mode(sorted(routes) if jax.tree.leaves(trained) else (), stream(key, "pass", number))
+
+
+def _teacher(view: View, key: PRNGKey) -> Callable[[Params, PyTree, Batch], Outputs]:
+    """The network of the tasks before, as it is tested, on what the first pass saw."""
+    before = view if view.setting.shared_head else view._replace(routes=view.routes[:-1])
+    mode = Mode(key=stream(key, "pass", 0))
+    return lambda params, stats, batch: (
+        run_view(before, Variables(params, stats), batch, mode).outputs
+    )
+
+
+def _of_what_trains(new: PyTree, old: PyTree, trained: Params) -> PyTree:
+    """The new statistics of parts that train; those of parts that are frozen stay as they were."""
+
+    def chosen(new: PyTree, old: PyTree, trained: Params) -> PyTree:
+        return new if jax.tree.leaves(trained) else old
+
+    found = {}
+    for part, stats in old.items():
+        if part == SHARED:
+            found[part] = chosen(new[part], stats, trained[part])
+        else:
+            found[part] = {b: chosen(new[part][b], x, trained[part][b]) for b, x in stats.items()}
+    return found
 
 
 def epoch_order(key: PRNGKey, n: int, batch_size: int) -> Int[Array, "steps batch"]:
@@ -164,7 +233,7 @@ def epoch_order(key: PRNGKey, n: int, batch_size: int) -> Int[Array, "steps batc
 
 def _rows(data: Batch, rows: Int[Array, "batch"]) -> Batch:
     rows = along(DATA, rows)
-    return {**{name: x[rows] for name, x in data.items()}, "index": rows}
+    return {**jax.tree.map(lambda x: x[rows], dict(data)), "index": rows}
 
 
 def _one_step(program: Program, data: Batch, order: Array | None) -> OneStep[TrainState]:
@@ -172,7 +241,7 @@ def _one_step(program: Program, data: Batch, order: Array | None) -> OneStep[Tra
     if order is not None:
         return lambda state, i: step(state, _rows(data, order[i]))
     held = examples(data)  # steps of a window
-    return lambda state, i: step(state, {name: x[i % held] for name, x in data.items()})
+    return lambda state, i: step(state, jax.tree.map(lambda x: x[i % held], data))
 
 
 @partial(jax.jit, static_argnames="program")  # so that it is traced once, not in each epoch

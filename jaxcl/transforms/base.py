@@ -146,6 +146,7 @@ class LossTransform(NamedTuple):
         optimiser is given, where frozen leaves are None; None where nothing is changed.
       predict: ``(state, context) -> [b, classes]``: scores by which examples are classified
         when they are tested, in place of the logits; None where the logits serve.
+      features: whether ``apply`` looks at ``context.features``, which cost time if it does.
 
     ``begin_task`` and ``end_task`` run outside ``jit`` and may change the
     state's shapes.  Three rules hold for the state:
@@ -164,6 +165,7 @@ class LossTransform(NamedTuple):
     end_task: Callable[[PyTree, Params, TaskData, PRNGKey], tuple[PyTree, Params]] = keep_both
     gradient: Callable[[Params, PyTree, Context], Params] | None = None
     predict: Callable[[PyTree, Context], Array] | None = None
+    features: bool = False
 
 
 def chain(**transforms: LossTransform) -> LossTransform:
@@ -215,7 +217,11 @@ def chain(**transforms: LossTransform) -> LossTransform:
             ended[name], params = t.end_task(state[name], params, task, key)
         return owned(ended, params), params
 
-    hooks = _gradient(transforms), _predict(transforms)
+    hooks = (
+        _gradient(transforms),
+        _predict(transforms),
+        any(t.features for t in transforms.values()),
+    )
     return LossTransform(init, apply, begin_task, update, end_task, *hooks)
 
 

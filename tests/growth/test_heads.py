@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from given import add_head, first_params, logits
 
 from jaxcl.growth.heads import (
     ALL,
@@ -13,7 +14,6 @@ from jaxcl.growth.heads import (
     own_logits,
     setting,
 )
-from jaxcl.growth.parameters import add_head
 from jaxcl.networks import Pathway, mlp
 from jaxcl.scenarios.images import to_float
 
@@ -22,7 +22,7 @@ CLASSES = [2, 3]
 
 
 def network(key, chosen):
-    params, routes = NET.init(key), ()
+    params, routes = first_params(NET, key), ()
     for i, task in enumerate(("t00", "t01")):
         if (classes := head_classes(chosen, CLASSES, i)) is not None:
             params = add_head(NET, params, task, classes, jax.random.fold_in(key, i))
@@ -59,7 +59,7 @@ def test_in_the_domain_setting_all_tasks_share_one_head(key):
 
 def test_in_the_class_setting_all_classes_compete(key):
     params, view = network(key, SETTINGS["class"])
-    apart = NET.apply(params, to_float(BATCH["image"]), view.routes)
+    apart = logits(NET, params, to_float(BATCH["image"]), view.routes)
     outputs = forward(view)(params, BATCH)
     assert list(outputs) == [ALL]
     np.testing.assert_array_equal(outputs[ALL], jnp.hstack([apart["t00"], apart["t01"]]))
@@ -80,4 +80,4 @@ def test_a_full_head_has_all_classes_from_the_first_task_on(key):
 @pytest.mark.parametrize("name", SETTINGS)
 def test_before_the_first_task_there_is_no_output(name, key):
     view = View(NET, (), SETTINGS[name])
-    assert forward(view)(NET.init(key), BATCH) == {}
+    assert forward(view)(first_params(NET, key), BATCH) == {}

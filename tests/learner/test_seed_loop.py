@@ -2,7 +2,7 @@ import chex
 import jax
 import numpy as np
 import pytest
-from given import configured
+from given import configured, logits
 
 from jaxcl.core.errors import DataError, NonFiniteLoss, UsageError
 from jaxcl.growth.parameters import count, weights
@@ -144,7 +144,7 @@ def test_lwf_holds_on_to_old_responses_better_than_fine_tuning(pair):
     def drift(method):
         params = result(pair, method=method).params
         before, after = (
-            jax.nn.softmax(cnn().apply(p, images, route)["t00"]) for p in (lone.params, params)
+            jax.nn.softmax(logits(cnn(), p, images, route)["t00"]) for p in (lone.params, params)
         )
         return float(abs(before - after).mean())
 

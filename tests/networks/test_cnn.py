@@ -3,10 +3,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from given import add_branch, add_head, first_params, logits
 from jax.extend import core
 
-from jaxcl.growth.parameters import add_branch, add_head, count, merge, partition
+from jaxcl.growth.parameters import count, merge, partition
 from jaxcl.networks import Pathway, cnn
+from jaxcl.networks.base import Variables
 
 SMALL = cnn(size=12, filters=(4, 5), hidden=6)
 FIRST = Pathway("t00", ("t00", "t00"), "t00")
@@ -17,7 +19,7 @@ BOTH = (FIRST, Pathway("t01", ("t01", "t01"), "t01"))
 
 def grown(net, branches=(("conv1", "t01"), ("conv2", "t01"))):
     key = jax.random.key(0)
-    params = net.init(key)
+    params = first_params(net, key)
     for layer in net.layers:
         params = add_branch(net, params, layer, "t00", key=jax.random.fold_in(key, 1))
     for i, (layer, task) in enumerate(branches):
@@ -55,7 +57,7 @@ def flops(net, params, mask, routes, n=4):
     """Multiplications of the compiled gradient, where what nobody asks for is left out."""
 
     def loss(chosen, rest, x):
-        return sum(jnp.sum(y**2) for y in net.apply(merge(chosen, rest), x, routes).values())
+        return sum(jnp.sum(y**2) for y in logits(net, merge(chosen, rest), x, routes).values())
 
     chosen, rest = partition(params, mask)
     compiled = jax.jit(jax.grad(loss)).lower(chosen, rest, images(n)).compile()
@@ -75,10 +77,10 @@ def test_weight_counts_of_the_paper():
 @pytest.mark.parametrize("routes", [SHARED, SECOND, BOTH])
 def test_many_tasks_at_once_equal_one_at_a_time(routes):
     params, x = grown(SMALL), images(5)
-    together = SMALL.apply(params, x, routes)
+    together = logits(SMALL, params, x, routes)
     for pair in routes:
         chex.assert_trees_all_close(
-            together[pair[0]], SMALL.apply(params, x, (pair,))[pair[0]], rtol=1e-5, atol=1e-6
+            together[pair[0]], logits(SMALL, params, x, (pair,))[pair[0]], rtol=1e-5, atol=1e-6
         )
 
 
@@ -89,7 +91,7 @@ def test_native_and_patches_agree(routes):
     patches = cnn(size=12, filters=(4, 5), hidden=6, formulation="patches")
 
     def loss(params, net):
-        return sum(jnp.sum(jnp.sin(y)) for y in net.apply(params, x, routes).values())
+        return sum(jnp.sum(jnp.sin(y)) for y in logits(net, params, x, routes).values())
 
     a, b = (jax.value_and_grad(loss)(params, net) for net in (native, patches))
     chex.assert_trees_all_close(a, b, rtol=1e-4, atol=1e-5)
@@ -97,9 +99,9 @@ def test_native_and_patches_agree(routes):
 
 def test_jit_is_no_jit():
     params, x = grown(SMALL), images(5)
-    jitted = jax.jit(SMALL.apply, static_argnums=2)
+    jitted = jax.jit(logits, static_argnums=(0, 3))
     chex.assert_trees_all_close(
-        jitted(params, x, BOTH), SMALL.apply(params, x, BOTH), rtol=1e-5, atol=1e-6
+        jitted(SMALL, params, x, BOTH), logits(SMALL, params, x, BOTH), rtol=1e-5, atol=1e-6
     )
 
 
@@ -109,7 +111,7 @@ def test_a_shared_prefix_is_computed_once():
 
     def cost(routes):
         return conv_flops(
-            jax.make_jaxpr(lambda p, x: net.apply(p, x, routes))(params, images(4)).jaxpr
+            jax.make_jaxpr(lambda p, x: logits(net, p, x, routes))(params, images(4)).jaxpr
         )
 
     # Winograd: six products of 3 channels for four outputs.
@@ -147,8 +149,8 @@ def test_no_gradient_is_computed_for_a_frozen_branch():
 
 def test_activations_are_those_of_the_route():
     params, x = grown(SMALL), images(3)
-    mixed = SMALL.activations(params, x, ("t00", "t01"))
-    first = SMALL.activations(params, x, ("t00", "t00"))
+    mixed = SMALL.activations(Variables(params, {}), x, ("t00", "t01"))
+    first = SMALL.activations(Variables(params, {}), x, ("t00", "t00"))
     np.testing.assert_array_equal(mixed["conv1"], first["conv1"])
     assert np.any(mixed["conv2"] != first["conv2"])
     assert mixed["conv2"].shape == (3, 8, 8, 5)

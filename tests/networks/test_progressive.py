@@ -3,8 +3,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from given import add_branch, add_head, first_params, logits
 
-from jaxcl.growth.parameters import add_branch, add_head, count
+from jaxcl.growth.parameters import count
 from jaxcl.networks import Pathway, cnn, columns, mlp
 
 # An odd number of images, so that the last chunk of a convolution is filled up.
@@ -16,7 +17,7 @@ ROUTES = tuple(Pathway(f"t0{i}", (f"t0{i}",), f"t0{i}") for i in range(3))
 
 
 def grown(net, tasks):
-    params = net.init(jax.random.key(0))
+    params = first_params(net, jax.random.key(0))
     for i in range(tasks):
         key = jax.random.key(i + 1)
         params = add_branch(net, params, "column", f"t0{i}", key=key)
@@ -40,13 +41,13 @@ SHAPES = pytest.mark.parametrize("shape", [CONV, FLAT])
 @SHAPES
 def test_old_outputs_stay_as_they_were_to_the_bit(shape):
     net = columns(**shape)
-    one, apply = grown(net, 1), jax.jit(net.apply, static_argnums=2)
+    one, apply = grown(net, 1), jax.jit(logits, static_argnums=(0, 3))
     two = add_branch(net, one, "column", "t01", key=jax.random.key(7))
     two = add_head(net, two, "t01", 4, jax.random.key(8))
-    before = apply(one, IMAGES, ROUTES[:1])["t00"]
+    before = apply(net, one, IMAGES, ROUTES[:1])["t00"]
     for params in (two, moved(two, "t01")):
-        np.testing.assert_array_equal(apply(params, IMAGES, ROUTES[:1])["t00"], before)
-    both, changed = (apply(params, IMAGES, ROUTES[:2]) for params in (two, moved(two, "t01")))
+        np.testing.assert_array_equal(apply(net, params, IMAGES, ROUTES[:1])["t00"], before)
+    both, changed = (apply(net, params, IMAGES, ROUTES[:2]) for params in (two, moved(two, "t01")))
     np.testing.assert_array_equal(both["t00"], changed["t00"])
     np.testing.assert_allclose(both["t00"], before, rtol=1e-5, atol=1e-6)
     assert np.all(both["t01"] != changed["t01"])
@@ -58,7 +59,7 @@ def test_nothing_flows_from_a_column_to_those_before(shape):
     params = grown(net, 3)
 
     def loss(params):
-        return jnp.sum(jnp.sin(net.apply(params, IMAGES, ROUTES)["t01"]))
+        return jnp.sum(jnp.sin(logits(net, params, IMAGES, ROUTES)["t01"]))
 
     gradient = jax.jit(jax.grad(loss))(params)
     for group in ("column", "heads"):
@@ -74,7 +75,7 @@ def test_every_weight_of_a_new_column_learns(shape):
     params = grown(net, 3)
 
     def loss(params):
-        return jnp.sum(jnp.sin(net.apply(params, IMAGES, ROUTES[2:])["t02"]))
+        return jnp.sum(jnp.sin(logits(net, params, IMAGES, ROUTES[2:])["t02"]))
 
     gradient = jax.jit(jax.grad(loss))(params)
     for leaf in jax.tree.leaves((gradient["column"]["t02"], gradient["heads"]["t02"])):
@@ -90,10 +91,10 @@ def test_every_weight_of_a_new_column_learns(shape):
 @SHAPES
 def test_a_new_column_sees_what_each_earlier_one_made_of_the_image(shape):
     net = columns(**shape)
-    params, apply = grown(net, 3), jax.jit(net.apply, static_argnums=2)
-    before = apply(params, IMAGES, ROUTES[2:])["t02"]
+    params, apply = grown(net, 3), jax.jit(logits, static_argnums=(0, 3))
+    before = apply(net, params, IMAGES, ROUTES[2:])["t02"]
     for task in ("t00", "t01"):
-        assert np.all(apply(moved(params, task), IMAGES, ROUTES[2:])["t02"] != before)
+        assert np.all(apply(net, moved(params, task), IMAGES, ROUTES[2:])["t02"] != before)
     # Without what comes through its adapters it is a network of its own.
     own, head = silenced({**params["column"]["t02"], "head": params["heads"]["t02"]})
     alone = {
@@ -101,8 +102,8 @@ def test_a_new_column_sees_what_each_earlier_one_made_of_the_image(shape):
         "heads": {**params["heads"], "t02": head},
     }
     single = {"column": {"t00": plain(own)}, "heads": {"t00": plain({"head": head})["head"]}}
-    expected = apply(single, IMAGES, ROUTES[:1])["t00"]
-    found = apply(alone, IMAGES, ROUTES[2:])["t02"]
+    expected = apply(net, single, IMAGES, ROUTES[:1])["t00"]
+    found = apply(net, alone, IMAGES, ROUTES[2:])["t02"]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -150,7 +151,7 @@ def test_a_flat_network_of_two_columns_by_hand():
         "t00": dense(heads["t00"], old2),
         "t01": dense(heads["t01"], new2) + lateral(heads["t01"], old2),
     }
-    found = net.apply(params, IMAGES, ROUTES[:2])
+    found = logits(net, params, IMAGES, ROUTES[:2])
     chex.assert_trees_all_close(found, expected, rtol=1e-4)
 
 
@@ -159,7 +160,7 @@ def test_native_and_patches_agree_in_value_and_gradient():
     params = grown(nets[0], 2)
 
     def loss(params, net):
-        return sum(jnp.mean(y**2) for y in net.apply(params, IMAGES, ROUTES[:2]).values())
+        return sum(jnp.mean(y**2) for y in logits(net, params, IMAGES, ROUTES[:2]).values())
 
     a, b = (jax.jit(jax.value_and_grad(loss), static_argnums=1)(params, net) for net in nets)
     size = jax.tree.map(lambda leaf: jnp.abs(leaf).max(), a)
@@ -176,16 +177,16 @@ def test_the_first_column_is_the_convolutional_network():
         "fc1": column["fc1"],
         "heads": params["heads"],
     }
-    expected = plain.apply(same, IMAGES, (Pathway("t00", ("t00", "t00"), "t00"),))
-    chex.assert_trees_all_close(net.apply(params, IMAGES, ROUTES[:1]), expected, rtol=1e-5)
+    expected = logits(plain, same, IMAGES, (Pathway("t00", ("t00", "t00"), "t00"),))
+    chex.assert_trees_all_close(logits(net, params, IMAGES, ROUTES[:1]), expected, rtol=1e-5)
 
 
 def test_the_first_flat_column_is_the_fully_connected_network():
     net, plain = columns(**FLAT), mlp(200, (12, 16))
     params = grown(net, 1)
     same = {**params["column"]["t00"], "heads": params["heads"]}
-    expected = plain.apply(same, IMAGES, (Pathway("t00", (), "t00"),))
-    chex.assert_trees_all_close(net.apply(params, IMAGES, ROUTES[:1]), expected, rtol=1e-5)
+    expected = logits(plain, same, IMAGES, (Pathway("t00", (), "t00"),))
+    chex.assert_trees_all_close(logits(net, params, IMAGES, ROUTES[:1]), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +226,7 @@ def test_a_task_may_use_the_head_of_another():
     params = grown(net, 2)
     shared = (ROUTES[0], Pathway("t01", ("t01",), "t00"))
     same = {**params, "column": dict.fromkeys(("t00", "t01"), params["column"]["t00"])}
-    found = net.apply(same, IMAGES, shared)
+    found = logits(net, same, IMAGES, shared)
     np.testing.assert_array_equal(found["t01"], found["t00"])
-    other = net.apply(params, IMAGES, shared)
+    other = logits(net, params, IMAGES, shared)
     assert np.any(other["t01"] != other["t00"])

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from given import first_params, logits
 
 from jaxcl.networks import cnn
 from jaxcl.networks.base import Pathway
@@ -78,9 +79,9 @@ def test_training_ends_where_the_plain_formulation_does():
     routes = (Pathway("t00", ("t00", "t00"), "t00"),)
     key = jax.random.key(0)
     first = {
-        **net.init(key),
-        "conv1": {"t00": net.new_branch(key, "conv1", ())},
-        "conv2": {"t00": net.new_branch(key, "conv2", ())},
+        **first_params(net, key),
+        "conv1": {"t00": net.new_branch(key, "conv1", ()).params},
+        "conv2": {"t00": net.new_branch(key, "conv2", ()).params},
         "heads": {"t00": net.new_head(key, 3, ())},
     }
 
@@ -88,7 +89,7 @@ def test_training_ends_where_the_plain_formulation_does():
         same = cnn(size=12, channels=1, filters=(4, 8), hidden=16, formulation=formulation)
 
         def loss(params):
-            log_p = jax.nn.log_softmax(same.apply(params, images, routes)["t00"])
+            log_p = jax.nn.log_softmax(logits(same, params, images, routes)["t00"])
             return -log_p[jnp.arange(30), labels].mean()
 
         @jax.jit

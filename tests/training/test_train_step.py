@@ -4,10 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from given import add_branch, add_head, first_params, logits
 
 from jaxcl.growth.heads import FULL_HEAD, SETTINGS, View, forward, own_logits
-from jaxcl.growth.parameters import add_branch, add_head, leaf_mask, merge
+from jaxcl.growth.parameters import leaf_mask, merge
 from jaxcl.networks import Pathway, cnn, columns, mlp
+from jaxcl.networks.base import Variables
 from jaxcl.scenarios.images import to_float
 from jaxcl.training import evaluation, train_step
 from jaxcl.training.train_step import Program, adam, epoch_order, no_totals, run_steps, start_phase
@@ -26,7 +28,7 @@ def view(routes):
 
 @pytest.fixture
 def params(key):
-    params = NET.init(key)
+    params = first_params(NET, key)
     for i, (task, classes) in enumerate((("t00", 3), ("t01", 4))):
         for layer in NET.layers:
             params = add_branch(NET, params, layer, task, key=jax.random.fold_in(key, i))
@@ -57,7 +59,7 @@ def second_task(transform, params, data, mask=trains_second, optimizer=None, rou
     transform_state, _ = transform.end_task(transform.init(params), params, task, key)
     transform_state = transform.begin_task(transform_state, params, task, key)
     return program, start_phase(
-        program.optimizer, params, leaf_mask(params, mask), transform_state, key
+        program.optimizer, Variables(params, {}), leaf_mask(params, mask), transform_state, key
     )
 
 
@@ -187,11 +189,11 @@ def test_the_first_bad_step_is_reported(params, data):
 
 
 def test_accuracy_in_percent(params, data):
-    labels = NET.apply(params, to_float(data["image"]), ROUTES[1:])["t01"].argmax(-1)
+    labels = logits(NET, params, to_float(data["image"]), ROUTES[1:])["t01"].argmax(-1)
     wrong = {**data, "label": jnp.where(jnp.arange(N) < 6, (labels + 1) % 4, labels)}
-    assert float(evaluation.evaluate(view(ROUTES), 1, params, wrong).accuracy) == pytest.approx(
-        75.0
-    )
+    assert float(
+        evaluation.evaluate(view(ROUTES), 1, Variables(params, {}), wrong).accuracy
+    ) == pytest.approx(75.0)
 
 
 @pytest.mark.parametrize("setting", ["task", "domain", "class", "full"])
@@ -200,7 +202,7 @@ def test_tasks_are_evaluated_by_one_program(setting, key):
     net, data = mlp(12, (5,)), {"image": jnp.zeros((9, 2, 2, 3), jnp.uint8)}
     data |= {"label": jnp.zeros(9, jnp.int32), "task": jnp.zeros(9, jnp.int32)}
     chosen = FULL_HEAD if setting == "full" else SETTINGS[setting]
-    params, routes = net.init(key), ()
+    params, routes = first_params(net, key), ()
     evaluation.judged.clear_cache()
     for i, task in enumerate(("t00", "t01", "t02")):
         if not (chosen.shared_head and i):
@@ -209,7 +211,7 @@ def test_tasks_are_evaluated_by_one_program(setting, key):
         routes = (*routes, Pathway(task, (), head))
         for position in range(i + 1):
             whole = View(net, routes, chosen)
-            found = evaluation.evaluate(whole, position, params, data)
+            found = evaluation.evaluate(whole, position, Variables(params, {}), data)
             logits = own_logits(whole, (position,))(forward(whole)(params, data), data)
             assert float(found.loss) == pytest.approx(
                 float(mean_cross_entropy(logits, data["label"])), rel=1e-6
@@ -223,7 +225,7 @@ def test_a_phase_splits_the_tree_and_may_go_on_with_an_optimiser(going_on, key):
     kept = None
     if going_on:  # of a phase in which the other leaf trained too
         _, kept = adam(0.1).update(params, adam(0.1).init(params), params)
-    state = start_phase(adam(0.1), params, {"a": True, "b": False}, (), key, kept)
+    state = start_phase(adam(0.1), Variables(params, {}), {"a": True, "b": False}, (), key, kept)
     chex.assert_trees_all_equal(state.params, {"a": params["a"], "b": None})
     chex.assert_trees_all_equal(state.frozen, {"a": None, "b": params["b"]})
     moments = state.opt.inner_state[0]
@@ -235,7 +237,7 @@ def test_a_phase_splits_the_tree_and_may_go_on_with_an_optimiser(going_on, key):
 def test_a_step_tells_the_gradient_of_the_plain_loss_from_that_of_the_whole(key):
     """Both kept by a transform that adds half the squared weights."""
     net, chosen = mlp(4, (3,)), SETTINGS["task"]
-    params = add_head(net, net.init(key), "t00", 2, key)
+    params = add_head(net, first_params(net, key), "t00", 2, key)
     batch = {"image": jnp.arange(8, dtype=jnp.uint8).reshape(2, 2, 2, 1) * 30}
     batch |= {"label": jnp.array([0, 1], jnp.int32), "task": jnp.zeros(2, jnp.int32)}
     told = LossTransform(
@@ -245,7 +247,7 @@ def test_a_step_tells_the_gradient_of_the_plain_loss_from_that_of_the_whole(key)
     )
     whole = View(net, (Pathway("t00", (), "t00"),), chosen)
     mask = jax.tree.map(lambda _: True, params)
-    state = start_phase(optax.sgd(0.1), params, mask, (), key)
+    state = start_phase(optax.sgd(0.1), Variables(params, {}), mask, (), key)
     step = jax.jit(train_step.make_step(Program(whole, (0,), told, optax.sgd(0.1))))
     after, _ = step(state, batch)
 
@@ -261,7 +263,7 @@ def test_a_step_tells_the_gradient_of_the_plain_loss_from_that_of_the_whole(key)
 
 def test_a_task_is_tested_along_its_own_route_by_its_own_head(key):
     net = columns(size=2, filters=(), hidden=(3,))
-    rng, params, routes = np.random.default_rng(0), net.init(key), ()
+    rng, params, routes = np.random.default_rng(0), first_params(net, key), ()
     for i, task in enumerate(("t00", "t01")):
         params = add_branch(net, params, "column", task, key=jax.random.fold_in(key, i))
         params = add_head(net, params, task, 3, jax.random.fold_in(key, 9 + i))
@@ -272,9 +274,10 @@ def test_a_task_is_tested_along_its_own_route_by_its_own_head(key):
     }
     for position, task in enumerate(("t00", "t01")):
         own = {**data, "task": jnp.full(9, position, jnp.int32)}
-        found = evaluation.evaluate(View(net, routes, SETTINGS["task"]), position, params, own)
-        logits = net.apply(params, to_float(data["image"]), routes)[task]
-        expected = mean_cross_entropy(logits, data["label"])
+        whole = View(net, routes, SETTINGS["task"])
+        found = evaluation.evaluate(whole, position, Variables(params, {}), own)
+        said = logits(net, params, to_float(data["image"]), routes)[task]
+        expected = mean_cross_entropy(said, data["label"])
         np.testing.assert_allclose(found.loss, expected, rtol=1e-5)
-        hits = np.mean(np.asarray(logits).argmax(-1) == np.asarray(data["label"]))
+        hits = np.mean(np.asarray(said).argmax(-1) == np.asarray(data["label"]))
         np.testing.assert_allclose(found.accuracy, 100 * hits, rtol=1e-6)

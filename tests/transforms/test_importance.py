@@ -3,10 +3,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from given import add_branch, add_head, first_params, logits
 from scipy.special import log_softmax, softmax
 
 from jaxcl.growth.heads import SETTINGS, View, forward, own_logits
-from jaxcl.growth.parameters import add_branch, add_head
 from jaxcl.networks import Pathway, cnn, mlp
 from jaxcl.networks.layers import gathering
 from jaxcl.transforms import TaskData, diagonal_fisher, output_sensitivity
@@ -32,7 +32,7 @@ def regression(x=X, y=Y):
 def fitted(net, setting, heads, images):
     """Parameters, and a task in which the examples take turns in the tasks of the heads."""
     key, route = jax.random.key(3), ("t00",) * len(net.layers)
-    params = net.init(key)
+    params = first_params(net, key)
     for layer in net.layers:
         params = add_branch(net, params, layer, "t00", key=key)
     for i, classes in enumerate(heads):
@@ -87,10 +87,10 @@ def test_the_importance_of_mas_by_hand_on_a_linear_network(key):
 
 def test_the_fisher_of_a_network_is_the_curvature_of_the_divergence(key):
     net, route = mlp(4, (3,)), (Pathway("t00", (), "t00"),)
-    params = add_head(net, net.init(key), "t00", 3, key)
+    params = add_head(net, first_params(net, key), "t00", 3, key)
     x = np.random.default_rng(2).normal(size=(5, 2, 2, 1))
     task = TaskData(
-        {"x": jnp.asarray(x, jnp.float32)}, lambda p, b: net.apply(p, b["x"], route)["t00"]
+        {"x": jnp.asarray(x, jnp.float32)}, lambda p, b: logits(net, p, b["x"], route)["t00"]
     )
     found = jax.tree.leaves(diagonal_fisher(params, task, key))
     leaves, tree = jax.tree.flatten(params)
