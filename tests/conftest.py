@@ -36,7 +36,7 @@ from jaxcl.learner.state import Setup
 from jaxcl.networks import cnn
 from jaxcl.networks.gan import mlp_gan
 from jaxcl.runner import grouping
-from jaxcl.scenarios import builtin
+from jaxcl.scenarios.datasets import builtin
 from jaxcl.scenarios.task import Task
 from jaxcl.training import quality
 
@@ -156,6 +156,6 @@ def make_task():
                 image[:, 4 * label : 4 * label + 4] += 150
             return (images if upright else images.transpose(0, 2, 1, 3)), labels
 
-        return Task(name, classes, *split(n), *split(n // 2))
+        return Task(name, *split(n), *split(n // 2), classes)
 
     return make

@@ -37,13 +37,13 @@ def take(name: str, data_dir: Path | None, rounds: int, said: Callable[[str], No
     Raises:
       ValueError: their average accuracies are not alike after all tasks.
     """
-    from jaxcl.scenarios import sources
+    from jaxcl.scenarios.datasets import sources
 
     method, tasks, steps = PROGRAMS[name]
     turns: Turns = {"jaxcl": [], "torch": []}
     with tempfile.TemporaryDirectory() as folder:
         task, file = sources.load("mnist", data_dir, said), Path(folder, "mnist.npz")
-        halves = {n: getattr(task, n) for n in ("train_images", "test_images")}
+        halves = {n: getattr(task, n) for n in ("train_inputs", "test_inputs")}
         labels = {n: getattr(task, n).astype(np.int32) for n in ("train_labels", "test_labels")}
         np.savez(file, allow_pickle=False, **halves, **labels)
         ours = [sys.executable, "-m", "jaxcl.experiments.scenario", "--scenario=split-mnist"]

@@ -58,7 +58,7 @@ def main() -> None:
     for task in range(tasks):
         classes = 2 * task + 2
         own = torch.nonzero(data["train_labels"] // 2 == task)[:, 0]
-        images, labels = data["train_images"][own], data["train_labels"][own].long()
+        images, labels = data["train_inputs"][own], data["train_labels"][own].long()
         if kept:
             old, old_labels = (torch.cat(x) for x in zip(*kept, strict=True))
         for _ in range(steps):
@@ -84,7 +84,7 @@ def main() -> None:
             anchors.append((fisher(net, images, classes), [p.detach().clone() for p in params]))
     found = []
     with torch.no_grad():
-        right = logits_of(net, data["test_images"], 10).argmax(-1) == data["test_labels"]
+        right = logits_of(net, data["test_inputs"], 10).argmax(-1) == data["test_labels"]
         for task in range(tasks):
             found.append(100 * right[data["test_labels"] // 2 == task].float().mean().item())
     print(np.mean(found))

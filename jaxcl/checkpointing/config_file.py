@@ -25,12 +25,12 @@ def to_toml(settings: Any) -> str:
 def _table(settings: Any) -> dict[str, Any]:
     kind = type(settings)
     found = {NAME: settings.name} if hasattr(kind, "kinds") else {}
-    for field in dataclasses.fields(kind):
-        value = getattr(settings, field.name)
+    for name in hints(kind):
+        value = getattr(settings, name)
         if dataclasses.is_dataclass(value):
-            found[field.name] = _table(value)
+            found[name] = _table(value)
         elif value is not None:
-            found[field.name] = str(value) if isinstance(value, Path) else value
+            found[name] = str(value) if isinstance(value, Path) else value
     return found
 
 
@@ -100,7 +100,8 @@ def _value(name: str, value: Any, hint: Any) -> Any:
             raise UsageError(f"{name}: {value!r} is none of {', '.join(choices)}")
         return value
     if kind is tuple and isinstance(value, list):
-        return tuple(_value(name, part, int) for part in value)
+        (of, *_) = typing.get_args(hint)
+        return tuple(_value(name, part, of) for part in value)
     if kind is Path and isinstance(value, str):
         return Path(value)
     if kind is float and type(value) is int and abs(value) < 2**53:

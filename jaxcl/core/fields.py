@@ -65,11 +65,17 @@ def shown(text: str, kind: str) -> Any:
     return tyro.conf.arg(help_behavior_hint=hint, metavar=kind)
 
 
+Unseen = Annotated[Any, tyro.conf.Suppress]
+"""Type of a field that is no setting."""
+NO_SETTING = {"setting": False}
+"""Metadata of a field that is no setting: nobody types it, and no file keeps it."""
+
+
 @functools.cache
 def hints(kind: type) -> Mapping[str, Any]:
-    """Types of a dataclass's fields by name, with their marks."""
-    found = typing.get_type_hints(kind, include_extras=True)
-    return {field.name: found[field.name] for field in dataclasses.fields(kind)}
+    """Types of a dataclass's settings by name, with their marks."""
+    found, fields = typing.get_type_hints(kind, include_extras=True), dataclasses.fields(kind)
+    return {f.name: found[f.name] for f in fields if f.metadata.get("setting", True)}
 
 
 def marks(hint: Any) -> tuple[Any, ...]:

@@ -12,9 +12,9 @@ from jaxcl.checkpointing.config_file import to_toml
 from jaxcl.core.types import PRNGKey
 from jaxcl.growth.parameters import count
 from jaxcl.learner.config import Config
-from jaxcl.learner.protocols import SCENARIOS
+from jaxcl.learner.protocols import SCENARIOS, scenario_of
 from jaxcl.methods import METHODS
-from jaxcl.scenarios import sources, tfds
+from jaxcl.scenarios.datasets import sources, tfds
 from jaxcl.scenarios.images import SIDE
 
 RGB = (32, 32, 3)
@@ -38,7 +38,7 @@ def dry_run(console: Console, config: Config, out: Path) -> None:
     console.print("settings", style="bold")
     console.print(to_toml(config).rstrip(), highlight=False)
     console.print(f"out = {str(out)!r}", highlight=False)
-    scenario = SCENARIOS[config.scenario]
+    scenario = scenario_of(config.scenario)
     table = Table(title="parameters of the first task's network")
     table.add_column("part")
     table.add_column("weights", justify="right")
@@ -67,7 +67,7 @@ def dry_run(console: Console, config: Config, out: Path) -> None:
 
 def image_shape(config: Config) -> tuple[int, int, int]:
     """Returns the height, width and channels of the images that the network would see."""
-    scenario = SCENARIOS[config.scenario]
+    scenario = scenario_of(config.scenario)
     shapes = {IMAGES.get(name, RGB) for name in scenario.tasks}
     if scenario.made == "permuted32":
         shapes = {(SIDE, SIDE, channels) for _, _, channels in shapes}

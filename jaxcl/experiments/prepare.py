@@ -27,8 +27,8 @@ class Command:
 def main(command: Command) -> None:
     """Runs the command."""
     from jaxcl.core.errors import UsageError, check_name
-    from jaxcl.scenarios.prepare import WANTED, prepare
-    from jaxcl.scenarios.tfds import data_dir
+    from jaxcl.scenarios.datasets.prepare import WANTED, prepare
+    from jaxcl.scenarios.datasets.tfds import data_dir
 
     if not command.names:
         raise UsageError(f"names: none given; choose from {', '.join(WANTED)}")

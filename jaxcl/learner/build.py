@@ -7,23 +7,25 @@ import jax
 import numpy as np
 import optax
 
-from jaxcl.core.errors import DataError, UsageError, check_name
+from jaxcl.core.errors import DataError, UsageError
 from jaxcl.core.sharding import DATA, SEED, size
 from jaxcl.core.types import Data
 from jaxcl.growth.heads import first_label, setting
 from jaxcl.learner.config import Config
 from jaxcl.learner.configuration import data_kind
-from jaxcl.learner.protocols import SCENARIOS
+from jaxcl.learner.protocols import OWN, scenario_of
 from jaxcl.learner.state import Setup, Tasks
 from jaxcl.methods import METHODS
 from jaxcl.methods.base import StreamInfo
 from jaxcl.methods.replay import ExactReplay
 from jaxcl.methods.split import TRAINED
 from jaxcl.networks.gan import conv_gan, mlp_gan
-from jaxcl.scenarios import sources
+from jaxcl.scenarios.checks import check_all
+from jaxcl.scenarios.datasets import sources
 from jaxcl.scenarios.derive import DERIVED, shuffled_classes
+from jaxcl.scenarios.inputs import ready, spec_of
 from jaxcl.scenarios.settings import MadeSettings, SplitSettings
-from jaxcl.scenarios.task import Task, as_batch, check_all, checksum, hold_out, limit, rgb32
+from jaxcl.scenarios.task import Task, as_batch, checksum, hold_out, limit, rgb32, size_text
 from jaxcl.training.generator import GanProgram
 from jaxcl.training.train_step import OPTIMIZERS
 from jaxcl.transforms import LossTransform, chain, l2, replay
@@ -33,8 +35,7 @@ from jaxcl.transforms.wgan_gp import gradient_penalty
 def check_config(config: Config) -> Config:
     """Returns the whole configuration if it can be run; raises UsageError if not."""
     method, network, data = config.check().method, config.network, config.data
-    check_name("scenario", config.scenario, SCENARIOS)
-    if type(data) is not data_kind(SCENARIOS[config.scenario]):
+    if type(data) is not data_kind(scenario_of(config.scenario)):
         raise UsageError(f"data: its settings are not those of scenario {config.scenario!r}")
     branches, columns = method.branches, method.columns
     if branches and not network.has_branches:
@@ -71,7 +72,9 @@ def load_tasks(config: Config, progress: Callable[[str], None] = lambda text: No
       DataError: data that is missing, damaged or not fit to train on.
     """
     config = check_config(config)
-    scenario, data = SCENARIOS[config.scenario], config.data
+    scenario, data = scenario_of(config.scenario), config.data
+    if config.scenario == OWN:
+        raise DataError("scenario: own has tasks that a program gave; give them again")
     tasks = [sources.load(name, data.data_dir, progress) for name in scenario.tasks]
     if scenario.made is not None:
         assert isinstance(data, MadeSettings)
@@ -79,10 +82,10 @@ def load_tasks(config: Config, progress: Callable[[str], None] = lambda text: No
         whole = shuffled_classes(tasks[0], order) if order else tasks[0]
         tasks = DERIVED[scenario.made](whole, data.tasks)
     tasks = [hold_out(limit(task, data.limit), data.validation) for task in tasks]
-    return fit(config, tasks)
+    return check_tasks(config, tasks)
 
 
-def fit(config: Config, tasks: Sequence[Task]) -> list[Task]:
+def check_tasks(config: Config, tasks: Sequence[Task]) -> list[Task]:
     """Returns the tasks if the configuration can be run on them; raises DataError if not."""
     tasks = check_all(tasks, config.training.batch_size)
     classes = {task.classes for task in tasks}
@@ -93,10 +96,12 @@ def fit(config: Config, tasks: Sequence[Task]) -> list[Task]:
         )
     if config.generator is not None:
         for task in tasks:
-            if task.train_images.dtype != np.uint8:
+            own = jax.tree.leaves(task.train_inputs)
+            if len(own) != 1 or own[0].dtype != np.uint8 or own[0].ndim != 4:
                 raise DataError(
-                    f"task {task.name!r}: images are {task.train_images.dtype}, and a generator"
-                    " makes bytes; give uint8, or another method"
+                    f"task {task.name!r}: inputs are {size_text(task.train_inputs)}, and a"
+                    " generator makes images of bytes; give uint8 [n, height, width, channels], or"
+                    " another method"
                 )
     return tasks
 
@@ -115,24 +120,26 @@ def set_up(config: Config, tasks: Sequence[Task], *, stream: bool = False) -> Se
     config = check_config(config)
     if stream:
         check_stream(config)
-    tasks = fit(config, tasks)
+    tasks = check_tasks(config, tasks)
     chosen = setting(config.data.setting, config.data.heads)
     tasks = _alike(config, tasks)
-    shape = tasks[0].train_images.shape[1:]
+    inputs = ready(config.data, tasks[0])
     classes = [task.classes for task in tasks]
     train: list[Data] = []
     test: list[Data] = []
     for i, task in enumerate(tasks):
         first = first_label(chosen, classes, i)
-        train.append(as_batch(task.train_images, task.train_labels, i, first, stream=stream))
-        test.append(as_batch(task.test_images, task.test_labels, i, first, stream=stream))
+        train.append(as_batch(task.train_inputs, task.train_labels, i, first, stream=stream))
+        test.append(as_batch(task.test_inputs, task.test_labels, i, first, stream=stream))
     losses, optimizer = transform(config, sum(classes)), make_optimizer(config)
     return Setup(
         config=config,
-        tasks=Tasks([task.name for task in tasks], classes, checksum(tasks), train, test),
+        tasks=Tasks([task.name for task in tasks], classes, checksum(tasks), train, test, inputs),
         setting=chosen,
-        net=config.network.make(shape, columns=config.method.columns),
-        scholar=make_scholar(config, shape),
+        net=config.network.make(
+            spec_of(inputs, tasks[0].train_inputs), columns=config.method.columns
+        ),
+        scholar=make_scholar(config, tasks[0]),
         transform=losses,
         optimizer=optimizer,
         compiled=(losses, optimizer),
@@ -177,18 +184,19 @@ def check_stream(config: Config) -> None:
 
 def _alike(config: Config, tasks: Sequence[Task]) -> list[Task]:
     """The tasks with images of one shape, as the network takes them."""
-    differ = len({task.train_images.shape[1:] for task in tasks}) > 1
+    shapes = {str(jax.tree.map(lambda x: x.shape[1:], task.train_inputs)) for task in tasks}
+    differ = len(shapes) > 1
     if config.data.resize == "keep":
         if differ:
-            raise UsageError("resize: keep, but images differ between tasks; give bilinear")
+            raise UsageError("resize: keep, but inputs differ between tasks; give bilinear")
         return list(tasks)
     if config.network.takes_rgb or differ:  # other networks take images as they come
         return [rgb32(task, config.data.resize) for task in tasks]
     return list(tasks)
 
 
-def make_scholar(config: Config, shape: tuple[int, ...]) -> GanProgram | None:
-    """Builds how a generator of images of a shape learns; None for a method without one.
+def make_scholar(config: Config, task: Task) -> GanProgram | None:
+    """Builds how a generator of a task's images learns; None for a method without one.
 
     Raises:
       UsageError: images that the generator cannot make.
@@ -198,7 +206,7 @@ def make_scholar(config: Config, shape: tuple[int, ...]) -> GanProgram | None:
         return None
     make = {"mlp": mlp_gan, "conv": conv_gan}[settings.generator]
     try:
-        gan = make(shape, latent=settings.latent)
+        gan = make(task.train_inputs.shape[1:], latent=settings.latent)
     except ValueError as error:
         raise UsageError(f"generator: {error}; give mlp") from error
     penalty = chain(penalty=gradient_penalty(settings.gradient_penalty))

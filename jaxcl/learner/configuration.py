@@ -7,7 +7,7 @@ from typing import Any
 from jaxcl.core.errors import UsageError, check_name
 from jaxcl.core.fields import hints, plain
 from jaxcl.learner.config import Config
-from jaxcl.learner.protocols import SCENARIOS, Protocol, Scenario
+from jaxcl.learner.protocols import Protocol, Scenario, scenario_of
 from jaxcl.methods import METHODS
 from jaxcl.methods.base import Method
 from jaxcl.methods.replay import REPLAYS, BufferReplay, GenerativeReplay, Replay
@@ -41,8 +41,7 @@ def configure(
       UsageError: an unknown name, or a setting that nothing here has.
     """
     check_name("method", method, METHODS)
-    check_name("scenario", scenario, SCENARIOS)
-    entry = SCENARIOS[scenario]
+    entry = scenario_of(scenario)
     protocol = entry.protocol
     setting = setting or protocol.data.setting
     check_name("setting", setting, typing.get_args(plain(hints(DataSettings)["setting"])))

@@ -9,17 +9,30 @@ from typing import TYPE_CHECKING
 from jaxcl import public
 
 if TYPE_CHECKING:
-    from jaxcl.networks.base import Net, Pathway, Route, Routes
+    from jaxcl.networks.adapters.equinox import from_equinox
+    from jaxcl.networks.adapters.functions import from_functions
+    from jaxcl.networks.adapters.linen import from_linen
+    from jaxcl.networks.adapters.nnx import from_nnx
+    from jaxcl.networks.base import Net, Pathway, Route, Routes, Variables
+    from jaxcl.networks.choices import CNN, MLP, Linear
     from jaxcl.networks.convolutional import cnn
     from jaxcl.networks.dense import mlp
     from jaxcl.networks.progressive import columns
 
-__all__ = ["Net", "Pathway", "Route", "Routes", "cnn", "columns", "mlp"]
+__all__ = [
+    "CNN", "MLP", "Linear", "Net", "Pathway", "Route", "Routes", "Variables", "cnn", "columns",
+    "from_equinox", "from_functions", "from_linen", "from_nnx", "mlp",
+]  # fmt: skip
 
 __getattr__ = public(
     __name__,
     {
-        **dict.fromkeys(("Net", "Pathway", "Route", "Routes"), "base"),
+        **dict.fromkeys(("Net", "Pathway", "Route", "Routes", "Variables"), "base"),
+        **dict.fromkeys(("CNN", "MLP", "Linear"), "choices"),
+        "from_equinox": "adapters.equinox",
+        "from_functions": "adapters.functions",
+        "from_linen": "adapters.linen",
+        "from_nnx": "adapters.nnx",
         "cnn": "convolutional",
         "columns": "progressive",
         "mlp": "dense",

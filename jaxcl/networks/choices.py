@@ -14,8 +14,31 @@ from jaxcl.core.fields import MOST
 if TYPE_CHECKING:
     from jaxcl.networks.base import Net
 
-Shape = tuple[int, ...]
+Spec = Any
+"""Shapes of an example's inputs: a ``jax.ShapeDtypeStruct``, or a tree of them."""
 SMALLEST = 6  # images that two convolutions and a pooling leave something of
+
+
+def _image_shape(inputs: Spec) -> tuple[int, int, int]:
+    """The shape of an image; UsageError for other inputs."""
+    shape = _shape(inputs)
+    if len(shape) != 3:
+        raise UsageError(
+            f"net: cnn takes images [height, width, channels], and inputs are {list(shape)}; give"
+            " --net mlp, or a network of your own"
+        )
+    return shape
+
+
+def _shape(inputs: Spec) -> tuple[int, ...]:
+    """The shape of inputs that are one array of numbers; UsageError for others."""
+    shape, dtype = getattr(inputs, "shape", None), str(getattr(inputs, "dtype", ""))
+    if shape is None or "int" in dtype:
+        raise UsageError(
+            f"net: inputs are {dtype or type(inputs).__name__}, and the networks that are built in"
+            " take floats or bytes; give a network of your own"
+        )
+    return shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,37 +47,42 @@ class Network:
 
     Attributes:
       summary: one line for a person.
-      has_branches: whether it has layers that can branch.
       takes_rgb: whether images become 32x32x3 for it, unless they are kept as they come.
     """
 
     summary: ClassVar[str] = ""
-    has_branches: ClassVar[bool] = False
     takes_rgb: ClassVar[bool] = False
     exclusive: ClassVar[tuple[tuple[str, ...], ...]] = ()
 
     @classmethod
     def kinds(cls) -> Mapping[str, type["Network"]]:
-        """Returns every network by its name."""
-        return NETWORKS
+        """Returns every network by its name, one that is given by a program included."""
+        from jaxcl.networks.adapters.foreign import OWN, Foreign
+
+        return {**NETWORKS, OWN: Foreign}
 
     @property
     def name(self) -> str:
         """Returns the name of the network."""
         return next(name for name, kind in NETWORKS.items() if kind is type(self))
 
+    @property
+    def has_branches(self) -> bool:
+        """Returns whether it has layers that can branch."""
+        return False
+
     def check(self) -> None:
         """Raises a UsageError for a setting that the network cannot have."""
 
-    def make(self, shape: Shape, *, columns: bool = False) -> "Net":
-        """Builds the network for images of a shape ``(height, width, channels)``.
+    def make(self, inputs: Spec, *, columns: bool = False) -> "Net":
+        """Builds the network for inputs of some shapes.
 
         Args:
-          shape: of an image.
+          inputs: shape and type of an example, as the network sees it.
           columns: whether it has a column for each task.
 
         Raises:
-          UsageError: images that the network cannot take.
+          UsageError: inputs that the network cannot take.
         """
         raise NotImplementedError
 
@@ -64,14 +92,18 @@ class CNN(Network):
     """The convolutional network of the LwF path-selection paper."""
 
     summary = "two convolution layers, a dense layer"
-    has_branches = True
     takes_rgb = True
 
-    def make(self, shape: Shape, *, columns: bool = False) -> "Net":
+    @property
+    def has_branches(self) -> bool:
+        """Returns whether it has layers that can branch."""
+        return True
+
+    def make(self, inputs: Spec, *, columns: bool = False) -> "Net":
         """Builds the network for square images."""
         from jaxcl import networks
 
-        height, width, channels = shape
+        height, width, channels = _image_shape(inputs)
         if height != width or height < SMALLEST:
             raise UsageError(f"resize: keep, but images are {height}x{width}; give bilinear")
         make: Any = networks.columns if columns else networks.cnn
@@ -81,10 +113,10 @@ class CNN(Network):
 Initial = Literal["he", "uniform"]
 
 
-def _dense(shape: Shape, hidden: tuple[int, ...], initial: Initial, columns: bool) -> "Net":
+def _dense(inputs: Spec, hidden: tuple[int, ...], initial: Initial, columns: bool) -> "Net":
     from jaxcl import networks
 
-    size = math.prod(shape)
+    size = math.prod(_shape(inputs))
     if columns:
         return networks.columns(size=1, channels=size, filters=(), hidden=hidden)
     return networks.mlp(size, hidden, initial=initial)
@@ -106,9 +138,9 @@ class MLP(Network):
         if not all(0 < units <= MOST for units in self.hidden):
             raise UsageError(f"hidden: {list(self.hidden)}; give numbers above 0")
 
-    def make(self, shape: Shape, *, columns: bool = False) -> "Net":
-        """Builds the network for images of any size."""
-        return _dense(shape, self.hidden, self.initial, columns)
+    def make(self, inputs: Spec, *, columns: bool = False) -> "Net":
+        """Builds the network for inputs of any shape."""
+        return _dense(inputs, self.hidden, self.initial, columns)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,10 +152,10 @@ class Linear(Network):
 
     summary = "one linear layer"
 
-    def make(self, shape: Shape, *, columns: bool = False) -> "Net":
-        """Builds the network for images of any size."""
-        return _dense(shape, (), self.initial, columns)
+    def make(self, inputs: Spec, *, columns: bool = False) -> "Net":
+        """Builds the network for inputs of any shape."""
+        return _dense(inputs, (), self.initial, columns)
 
 
-NETWORKS: Mapping[str, type[Network]] = {"cnn": CNN, "mlp": MLP, "linear": Linear}
+NETWORKS: dict[str, type[Network]] = {"cnn": CNN, "mlp": MLP, "linear": Linear}
 """Every network by its name."""

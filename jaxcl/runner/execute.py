@@ -20,7 +20,7 @@ from jaxcl.runner import grouping, resume, session
 from jaxcl.runner.commands import How, RunCommand
 from jaxcl.runner.interrupt import Interrupted
 from jaxcl.runner.recorder import Recording
-from jaxcl.scenarios import tfds
+from jaxcl.scenarios.datasets import tfds
 from jaxcl.scenarios.task import Task
 
 

@@ -12,7 +12,7 @@ from jaxcl.checkpointing import run_folder
 from jaxcl.core import processes
 from jaxcl.core.errors import UsageError
 from jaxcl.core.sharding import on_mesh
-from jaxcl.learner.build import check_config, fit
+from jaxcl.learner.build import check_config, check_tasks
 from jaxcl.learner.config import Config
 from jaxcl.reporting.console import fail
 from jaxcl.runner import execute, grouping
@@ -102,5 +102,5 @@ def _tasks(configs: Sequence[Config], console: Console) -> list[Task]:
     """The tasks, which are those of all runs, if each can be run on them."""
     tasks = execute.read_tasks(configs[0], console)
     for config in configs:
-        fit(check_config(config), tasks)
+        check_tasks(check_config(config), tasks)
     return tasks

@@ -42,14 +42,14 @@ def _classes(task: Task, first: int, size: int) -> Task:
         return images[own], labels[own] - first
 
     name = f"{task.name}-{first}-{first + size - 1}"
-    train = part(task.train_images, task.train_labels)
-    return Task(name, size, *train, *part(task.test_images, task.test_labels))
+    train = part(task.train_inputs, task.train_labels)
+    return Task(name, *train, *part(task.test_inputs, task.test_labels), size)
 
 
 def permuted(task: Task, n: int) -> list[Task]:
     """Returns the data set with its pixels in n orders, the first as they are."""
     rng = np.random.default_rng(SEED)
-    height, width = task.train_images.shape[1:3]
+    height, width = task.train_inputs.shape[1:3]
     orders = [np.arange(height * width)]
     orders += [rng.permutation(height * width) for _ in range(n - 1)]
 
@@ -60,8 +60,8 @@ def permuted(task: Task, n: int) -> list[Task]:
     return [
         task._replace(
             name=f"{task.name}-permuted-{i}",
-            train_images=moved(task.train_images, order),
-            test_images=moved(task.test_images, order),
+            train_inputs=moved(task.train_inputs, order),
+            test_inputs=moved(task.test_inputs, order),
         )
         for i, order in enumerate(orders)
     ]
@@ -73,10 +73,10 @@ def permuted32(task: Task, n: int) -> list[Task]:
     So the published runs have it (van de Ven & Tolias 2019, arXiv 1904.07734); tasks are
     then in each other's way less, since a pixel in use in one is more often dark in another.
     """
-    if max(task.train_images.shape[1:3]) > SIDE:
+    if max(task.train_inputs.shape[1:3]) > SIDE:
         raise DataError(f"scenario: images of {task.name} are larger than {SIDE}x{SIDE}")
-    train, test = pad32(task.train_images), pad32(task.test_images)
-    return permuted(task._replace(train_images=train, test_images=test), n)
+    train, test = pad32(task.train_inputs), pad32(task.test_inputs)
+    return permuted(task._replace(train_inputs=train, test_inputs=test), n)
 
 
 def rotated(task: Task, n: int) -> list[Task]:
@@ -84,8 +84,8 @@ def rotated(task: Task, n: int) -> list[Task]:
     return [
         task._replace(
             name=f"{task.name}-rotated-{angle:g}",
-            train_images=_turned(task.train_images, angle),
-            test_images=_turned(task.test_images, angle),
+            train_inputs=_turned(task.train_inputs, angle),
+            test_inputs=_turned(task.test_inputs, angle),
         )
         for angle in np.arange(n) * HALF_TURN / n
     ]

@@ -1,16 +1,18 @@
 """How the inputs of a task become what a network sees: numbers, augmented, normalised."""
 
-from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from jaxcl.core.errors import UsageError, check_name
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, PRNGKey, PyTree
-
-Augment = Callable[[PRNGKey, PyTree], PyTree]
-"""(key, inputs as numbers) -> other inputs of the same shapes."""
+from jaxcl.scenarios.augment import NAMES, Augment, compose
+from jaxcl.scenarios.settings import OWN, DataSettings
+from jaxcl.scenarios.task import Task
 
 
 class Inputs(NamedTuple):
@@ -66,3 +68,51 @@ def prepared(how: Inputs, inputs: PyTree, key: PRNGKey | None = None) -> PyTree:
         return numbers
     mean, deviation = (jnp.asarray(x, jnp.float32) for x in (how.mean, how.deviation))
     return jax.tree.map(lambda x: (x - mean) / deviation, numbers)
+
+
+def spec_of(how: Inputs, inputs: PyTree) -> PyTree:
+    """Returns shape and type of an example, as the network sees it."""
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype), inputs)
+    seen = jax.eval_shape(partial(prepared, how), one)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), seen)
+
+
+def ready(settings: DataSettings, first: Task) -> Inputs:
+    """Returns how the inputs of all tasks are made ready.
+
+    Args:
+      settings: what is augmented, and whether channels are normalised.
+      first: the first task; mean and deviation are those of its training inputs, so that
+        nothing is known of a later one before it comes.
+
+    Raises:
+      UsageError: an augmentation that there is not, or of inputs that are no images.
+    """
+    for name in settings.augment:
+        check_name("augment", name, (*NAMES, OWN))
+    own = [settings.augmentation] if settings.augmentation is not None else []
+    if (OWN in settings.augment) != bool(own):
+        raise UsageError("augment: a function was given by a program; give it again")
+    made = [NAMES[name]() for name in settings.augment if name != OWN] + own
+    augment = compose(*made) if len(made) > 1 else made[0] if made else None
+    how = Inputs(augment, *(_moments(first.train_inputs) if settings.normalise else ()))
+    if augment is not None:
+        numbers = jax.tree.map(lambda x: jnp.asarray(x[:1]), first.train_inputs)
+        seen = jax.eval_shape(partial(prepared, how), numbers, jax.random.key(0))
+        plain = jax.eval_shape(partial(prepared, how), numbers)
+        if jax.tree.map(lambda x: x.shape, seen) != jax.tree.map(lambda x: x.shape, plain):
+            raise UsageError("augment: inputs have other shapes after it; keep them")
+    return how
+
+
+def _moments(inputs: PyTree) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of each channel."""
+    leaves = jax.tree.leaves(inputs)
+    if len(leaves) != 1 or np.issubdtype(leaves[0].dtype, np.signedinteger):
+        raise UsageError("normalise: inputs are not one array of numbers; leave it out")
+    (array,) = leaves
+    axes, scale = tuple(range(array.ndim - 1)), 255 if array.dtype == np.uint8 else 1
+    mean = array.mean(axes, dtype=np.float64) / scale
+    deviation = array.std(axes, dtype=np.float64) / scale
+    deviation = np.where(deviation > 0, deviation, 1.0)
+    return tuple(map(float, np.atleast_1d(mean))), tuple(map(float, np.atleast_1d(deviation)))

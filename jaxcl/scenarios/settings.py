@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from jaxcl.core.errors import UsageError
-from jaxcl.core.fields import Positive, Unit, check_ranges, shown
+from jaxcl.core.fields import NO_SETTING, Bool, Positive, Unit, Unseen, check_ranges, shown
+
+OWN = "own"
+"""Name of an augmentation that is given as a function."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,10 +27,16 @@ class DataSettings:
     """To 32x32x3, for the cnn."""
     limit: Annotated[Positive[int] | None, shown("all", "INT")] = None
     """Most images of a task."""
+    augment: tuple[str, ...] = ()
+    """In training: crop, flip, cutout."""
+    normalise: Bool = False
+    """Channels by those of the first task."""
     validation: Unit[float] = 0.0
     """Part held out and tested on."""
     data_dir: Annotated[Path | None, shown("TFDS_DATA_DIR", "PATH")] = None
     """Folder of TensorFlow Datasets."""
+    augmentation: Unseen = dataclasses.field(default=None, metadata=NO_SETTING)
+    """A function ``(key, inputs) -> inputs``; ``augment`` then names ``own``."""
 
     exclusive: ClassVar[tuple[tuple[str, ...], ...]] = ()
 

@@ -1,149 +1,66 @@
-"""A task: the images and labels that a network learns from next."""
+"""A task: the inputs and labels that a network learns from next."""
 
 import zlib
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int
 from numpy import ndarray
 
 from jaxcl.core.errors import DataError
 from jaxcl.core.types import Data
-from jaxcl.scenarios.images import SIDE, AnyImages, to_rgb32
+from jaxcl.scenarios.images import SIDE, to_rgb32
+
+BFLOAT16 = jnp.bfloat16.dtype
 
 
 class Task(NamedTuple):
-    """A classification task in host memory.
+    """A task in host memory.
 
     Attributes:
       name: for a person, such as ``"mnist"``.
-      classes: number of classes; labels are 0 to ``classes - 1``.
-      train_images: ``[n, height, width, channels]``, upright: bytes (uint8), which are
-        divided by 255 when they are used, or floats, which are taken as they are.
-      train_labels: integers ``[n]``.
-      test_images: as ``train_images``.
+      train_inputs: an array ``[n, ...]``, or a tree of such arrays: bytes (uint8), which are
+        divided by 255 when they are used, floats or integers (tokens), which are taken as they
+        are.  Images are ``[n, height, width, channels]``, upright.
+      train_labels: integers ``[n]`` from 0 on, or what else the loss takes.
+      test_inputs: as ``train_inputs``.
       test_labels: as ``train_labels``.
+      classes: outputs that the task needs; 0: one more than the largest training label, or
+        the width of labels ``[n, outputs]``.
     """
 
     name: str
-    classes: int
-    train_images: AnyImages
-    train_labels: Int[ndarray, "n"]
-    test_images: AnyImages
-    test_labels: Int[ndarray, "m"]
-
-
-def check(task: Task, batch_size: int) -> Task:
-    """Returns the task if a network can be trained on it.
-
-    Raises:
-      DataError: images or labels that are no arrays of the kinds in :class:`Task`, no
-        images, other counts of images and labels, labels out of range, a single class, or
-        fewer training images than a batch.
-    """
-    for split, images, labels in (
-        ("train", task.train_images, task.train_labels),
-        ("test", task.test_images, task.test_labels),
-    ):
-        where = f"task {task.name!r}, {split}"
-        _check_images(where, images)
-        _check_labels(where, labels, task.classes)
-        if len(images) != len(labels):
-            raise DataError(f"{where}: {len(images)} images but {len(labels)} labels")
-    if task.train_images.shape[1:] != task.test_images.shape[1:]:
-        raise DataError(
-            f"task {task.name!r}: training images are {_size(task.train_images)}, test images"
-            f" {_size(task.test_images)}; give both the same shape"
-        )
-    if task.classes < 2 or len(np.unique(task.train_labels)) < 2:
-        raise DataError(f"task {task.name!r}: a single class; give at least two")
-    if batch_size > len(task.train_images):
-        n = len(task.train_images)
-        raise DataError(
-            f"batch_size: {batch_size} is more than the {n} training images of"
-            f" task {task.name!r}; give at most {n}"
-        )
-    return task
-
-
-def _size(images: ndarray) -> str:
-    return "x".join(map(str, images.shape[1:]))
-
-
-def _check_images(where: str, images: Any) -> None:
-    if not isinstance(images, ndarray):
-        kind = type(images).__name__
-        raise DataError(f"{where}: images are a {kind}; give a NumPy array, np.asarray(images)")
-    if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
-        raise DataError(
-            f"{where}: images are {images.dtype}; give bytes (uint8), which are divided by 255, or"
-            " floats, which are taken as they are"
-        )
-    if images.ndim != 4:
-        raise DataError(
-            f"{where}: images have the shape {list(images.shape)}; give [n, height, width,"
-            " channels], with images[..., None] where they are grey"
-        )
-    if len(images) == 0:
-        raise DataError(f"{where}: no images; give at least one batch")
-    if images.shape[1] in (1, 3) and images.shape[3] not in (1, 3):
-        raise DataError(
-            f"{where}: images are {_size(images)}, channels first; give them last, with"
-            " images.transpose(0, 2, 3, 1)"
-        )
-    if images.dtype != np.uint8 and not np.isfinite(images).all():
-        raise DataError(f"{where}: images hold values that are not finite; remove them")
-
-
-def _check_labels(where: str, labels: Any, classes: int) -> None:
-    if not isinstance(labels, ndarray):
-        kind = type(labels).__name__
-        raise DataError(f"{where}: labels are a {kind}; give a NumPy array, np.asarray(labels)")
-    if not np.issubdtype(labels.dtype, np.integer) or labels.ndim != 1:
-        raise DataError(
-            f"{where}: labels are {labels.dtype} of the shape {list(labels.shape)}; give integers"
-            f" [n], 0 to {classes - 1}"
-        )
-    if len(labels) and (labels.min() < 0 or labels.max() >= classes):
-        span = f"{labels.min()} to {labels.max()}"
-        raise DataError(f"{where}: labels are {span}; they must be 0 to {classes - 1}")
-
-
-def check_all(tasks: Sequence[Task], batch_size: int) -> list[Task]:
-    """Returns the tasks, if a network can be trained on them one after the other.
-
-    Raises:
-      DataError: none, two of one name, or one that :func:`check` refuses.
-    """
-    if not tasks:
-        raise DataError("tasks: none given; give at least one")
-    names = [task.name for task in tasks]
-    for name in names:
-        if names.count(name) > 1:
-            raise DataError(
-                f"tasks: {names.count(name)} are named {name!r}; give each its own name"
-            )
-    return [check(task, batch_size) for task in tasks]
+    train_inputs: Any
+    train_labels: ndarray
+    test_inputs: Any
+    test_labels: ndarray
+    classes: int = 0
 
 
 def checksum(tasks: Sequence[Task]) -> str:
     """Returns the CRC-32 of all images and labels, to tell whether data are the same."""
     total = 0
     for task in tasks:
-        for array in (task.train_images, task.train_labels, task.test_images, task.test_labels):
-            total = zlib.crc32(np.ascontiguousarray(array).data, total)
+        parts = task.train_inputs, task.train_labels, task.test_inputs, task.test_labels
+        for array in jax.tree.leaves(parts):
+            total = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data, total)
     return f"{total:08x}"
 
 
-def limit(task: Task, images: int | None) -> Task:
-    """Returns the task with at most so many training and test images: the first ones."""
+def rows_of(inputs: Any, rows: Any) -> Any:
+    """Returns some examples of inputs."""
+    return jax.tree.map(lambda x: x[rows], inputs)
+
+
+def limit(task: Task, most: int | None) -> Task:
+    """Returns the task with at most so many training and test examples: the first ones."""
     return task._replace(
-        train_images=task.train_images[:images],
-        train_labels=task.train_labels[:images],
-        test_images=task.test_images[:images],
-        test_labels=task.test_labels[:images],
+        train_inputs=rows_of(task.train_inputs, slice(most)),
+        train_labels=task.train_labels[:most],
+        test_inputs=rows_of(task.test_inputs, slice(most)),
+        test_labels=task.test_labels[:most],
     )
 
 
@@ -163,24 +80,38 @@ def hold_out(task: Task, part: float) -> Task:
         what = f"of the {len(rows)} training images of task {task.name!r}"
         raise DataError(f"validation: {part} {what} is none, or all; give 0.1, say")
     return task._replace(
-        train_images=task.train_images[kept],
+        train_inputs=rows_of(task.train_inputs, kept),
         train_labels=task.train_labels[kept],
-        test_images=task.train_images[held],
+        test_inputs=rows_of(task.train_inputs, held),
         test_labels=task.train_labels[held],
     )
 
 
 def as_batch(
-    images: ndarray, labels: ndarray, task_index: int, first_label: int, *, stream: bool
+    inputs: Any, labels: ndarray, task_index: int, first_label: int, *, stream: bool
 ) -> Data:
-    """Brings images, labels and the index of the task to the device; streamed images stay."""
-    if images.dtype != np.uint8:
-        images = images.astype(np.float32)
+    """Brings inputs, labels and the index of the task to the device; streamed inputs stay."""
+    kept = jax.tree.map(_as_kept, inputs)
+    whole = np.issubdtype(labels.dtype, np.integer)
+    own = jnp.asarray(labels, jnp.int32 if whole else jnp.float32)
     return {
-        "image": images if stream else jnp.asarray(images),
-        "label": jnp.asarray(labels, jnp.int32) + first_label,
+        "image": kept if stream else jax.tree.map(jnp.asarray, kept),
+        "label": own + first_label if whole else own,
         "task": jnp.full(len(labels), task_index, jnp.int32),
     }
+
+
+def _as_kept(array: ndarray) -> ndarray:
+    """Bytes and bfloat16 as they are; other floats in 32 bits, and other integers."""
+    if array.dtype in (np.uint8, BFLOAT16):
+        return array
+    return array.astype(np.float32 if np.issubdtype(array.dtype, np.floating) else np.int32)
+
+
+def size_text(inputs: Any) -> str:
+    """Writes type and shape of inputs: ``uint8 28x28x1``."""
+    leaves = jax.tree.leaves(inputs)
+    return ", ".join(f"{leaf.dtype} {'x'.join(map(str, leaf.shape[1:]))}" for leaf in leaves)
 
 
 def rgb32(task: Task, how: Literal["bilinear", "pad"]) -> Task:
@@ -189,13 +120,19 @@ def rgb32(task: Task, how: Literal["bilinear", "pad"]) -> Task:
     Raises:
       DataError: images that are larger, or have other than 1 or 3 channels.
     """
-    height, width, channels = task.train_images.shape[1:]
+    shapes = [leaf.shape[1:] for leaf in jax.tree.leaves(task.train_inputs)]
+    if len(shapes) != 1 or len(shapes[0]) != 3:
+        raise DataError(
+            f"task {task.name!r}: inputs are {size_text(task.train_inputs)}, and this network takes"
+            " images [n, height, width, channels]; give --net mlp, or a network of your own"
+        )
+    height, width, channels = shapes[0]
     if max(height, width) > SIDE or channels not in (1, 3):
         raise DataError(
-            f"task {task.name!r}: images are {_size(task.train_images)}, and this network takes at"
-            f" most {SIDE}x{SIDE} with 1 or 3 channels; make them smaller, or give --resize keep"
-            " (square images, one size in all tasks) or --net mlp"
+            f"task {task.name!r}: images are {size_text(task.train_inputs)}, and this network"
+            f" takes at most {SIDE}x{SIDE} with 1 or 3 channels; make them smaller, or give"
+            " --resize keep (square images, one size in all tasks) or --net mlp"
         )
     return task._replace(
-        train_images=to_rgb32(task.train_images, how), test_images=to_rgb32(task.test_images, how)
+        train_inputs=to_rgb32(task.train_inputs, how), test_inputs=to_rgb32(task.test_inputs, how)
     )

@@ -21,7 +21,7 @@ from jaxcl.core.errors import DataError, UsageError
 from jaxcl.experiments import scenario
 from jaxcl.learner.config import known_settings
 from jaxcl.learner.configuration import CHOICES
-from jaxcl.scenarios import tfds
+from jaxcl.scenarios.datasets import tfds
 
 NAMES = sorted(known_settings() | set(CHOICES))
 OPTIONS = [f"--{name.replace('_', '-')}" for name in NAMES]

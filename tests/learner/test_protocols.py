@@ -71,7 +71,7 @@ def test_scenarios_made_from_the_built_in_digits(made):
     assert len({task.name for task in tasks}) == 2
     assert {task.classes for task in tasks} == {5 if made == "split" else 10}
     # What a dry run says the network sees is what it sees.
-    assert image_shape(check_config(config)) == tasks[0].train_images.shape[1:]
+    assert image_shape(check_config(config)) == tasks[0].train_inputs.shape[1:]
 
 
 def test_a_dry_run_knows_the_border_of_permuted_images():
@@ -85,26 +85,26 @@ def test_another_order_deals_the_same_images_out_in_another_way():
         load_tasks(configure(scenario="split-digits", method="finetune", order=order))
         for order in (0, 3)
     )
-    assert sum(len(task.train_images) for task in one) == sum(len(t.train_images) for t in two)
-    assert [t.train_images.mean() for t in one] != [t.train_images.mean() for t in two]
+    assert sum(len(task.train_inputs) for task in one) == sum(len(t.train_inputs) for t in two)
+    assert [t.train_inputs.mean() for t in one] != [t.train_inputs.mean() for t in two]
     again = load_tasks(configure(scenario="split-digits", method="finetune", order=3))
     for a, b in zip(two, again, strict=True):
-        assert (a.train_images == b.train_images).all()
+        assert (a.train_inputs == b.train_inputs).all()
 
 
 def test_what_is_held_out_is_no_longer_trained_on(make_task):
     task = make_task("bars", n=50)
     held = hold_out(task, 0.2)
-    assert len(held.test_images) == len(held.test_labels) == 10
-    assert len(held.train_images) == len(held.train_labels) == 40
-    parts = [*zip(held.train_images, held.train_labels, strict=True)]
-    parts += [*zip(held.test_images, held.test_labels, strict=True)]
-    before = zip(task.train_images, task.train_labels, strict=True)
+    assert len(held.test_inputs) == len(held.test_labels) == 10
+    assert len(held.train_inputs) == len(held.train_labels) == 40
+    parts = [*zip(held.train_inputs, held.train_labels, strict=True)]
+    parts += [*zip(held.test_inputs, held.test_labels, strict=True)]
+    before = zip(task.train_inputs, task.train_labels, strict=True)
 
     def rows(pairs):
         return sorted((image.tobytes(), int(label)) for image, label in pairs)
 
     assert rows(parts) == rows(before)
-    again = hold_out(task._replace(test_images=task.test_images[:1]), 0.2)
-    assert (again.test_images == held.test_images).all()
+    again = hold_out(task._replace(test_inputs=task.test_inputs[:1]), 0.2)
+    assert (again.test_inputs == held.test_inputs).all()
     assert hold_out(task, 0.0) is task

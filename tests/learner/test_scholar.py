@@ -90,7 +90,7 @@ def test_a_chain_of_scholars_sees_no_second_real_image(tasks):
     """With weight 0 and fresh weights, what comes after the first task does not matter."""
     settings = {"method": "dgr", "setting": "domain", "scratch": True, "replay_weight": 0.0}
     other = tasks[2]._replace(
-        train_images=255 - tasks[2].train_images, train_labels=(tasks[2].train_labels + 1) % 3
+        train_inputs=255 - tasks[2].train_inputs, train_labels=(tasks[2].train_labels + 1) % 3
     )
     one, two = (result([tasks[0], second], **settings) for second in (tasks[2], other))
     chex.assert_trees_all_equal(one.params, two.params)
@@ -127,7 +127,7 @@ def test_every_generator_learns_and_is_handed_over(generator, tasks):
     setup = set_up(configured(method="dgr", **settings), tasks[:2])
     key = jax.random.key(0)
     before, after = (np.asarray(sample_images(setup.scholar.gan, g, key, 4)) for g in (one, two))
-    assert before.shape == after.shape == (4, *tasks[0].train_images.shape[1:])
+    assert before.shape == after.shape == (4, *tasks[0].train_inputs.shape[1:])
     assert before.dtype == after.dtype == np.uint8
     assert np.any(before != after)
     assert result(tasks[:1], method="er").generator is None

@@ -138,7 +138,7 @@ def test_what_each_method_leaves_as_it_was(pair):
 def test_lwf_holds_on_to_old_responses_better_than_fine_tuning(pair):
     """The responses of the old head to the new images move less with distillation."""
     lone = result(pair[:1], method="finetune")
-    images = jax.numpy.asarray(pair[1].train_images, "float32") / 255
+    images = jax.numpy.asarray(pair[1].train_inputs, "float32") / 255
     route = (Pathway("t00", ("t00", "t00"), "t00"),)
 
     def drift(method):
@@ -246,7 +246,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(pair):
 
 def cut(task: Task, height: int, width: int) -> Task:
     """The task with parts of its images, grey."""
-    images = {n: getattr(task, n)[:, :height, :width, :1] for n in ("train_images", "test_images")}
+    images = {n: getattr(task, n)[:, :height, :width, :1] for n in ("train_inputs", "test_inputs")}
     return task._replace(**images)
 
 
@@ -271,7 +271,7 @@ def test_the_cnn_takes_images_as_they_come(method, pair):
         ([(5, 5), (5, 5)], "resize: keep, but images are 5x5"),
     ],
 )
-def test_images_that_the_cnn_cannot_take_as_they_come(sizes, message, pair):
+def test_inputs_that_the_cnn_cannot_take_as_they_come(sizes, message, pair):
     small = [cut(task, *size) for task, size in zip(pair, sizes, strict=True)]
     with pytest.raises(UsageError, match=message):
         finish(small, resize="keep")
@@ -286,7 +286,7 @@ def test_bad_tasks_are_refused(make_task):
     empty = np.zeros((0, 32, 32, 3), np.uint8)
     one = np.zeros_like(task.train_labels)
     cases = [
-        (bad(task, train_images=empty), "task 'bars', train: no images"),
+        (bad(task, train_inputs=empty), "task 'bars', train: no images"),
         (bad(task, test_labels=task.test_labels[:-1]), "30 images but 29 labels"),
         (bad(task, train_labels=task.train_labels + 1), "labels are 1 to 3; they must be 0 to 2"),
         (bad(task, train_labels=task.train_labels - 1), "labels are -1 to 1"),

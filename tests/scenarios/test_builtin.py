@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from jaxcl.scenarios.builtin import TASKS, TILE, _patches
-from jaxcl.scenarios.task import check
+from jaxcl.scenarios.checks import check
+from jaxcl.scenarios.datasets.builtin import TASKS, TILE, _patches
 
 SIZES = {"digits": (10, 1440, 300), "letters": (26, 1560, 520), "photos": (10, 1600, 500)}
 
@@ -15,20 +15,20 @@ def test_balanced_shuffled_and_the_same_every_time(name):
         assert np.bincount(labels).tolist() == [n // classes] * classes
         assert len(set(labels[:20].tolist())) > 4
     again = TASKS[name]()
-    np.testing.assert_array_equal(task.train_images, again.train_images)
+    np.testing.assert_array_equal(task.train_inputs, again.train_inputs)
     np.testing.assert_array_equal(task.test_labels, again.test_labels)
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_no_test_image_is_a_training_image(name):
     task = TASKS[name]()
-    train = {image.tobytes() for image in task.train_images}
-    assert not any(image.tobytes() in train for image in task.test_images)
+    train = {image.tobytes() for image in task.train_inputs}
+    assert not any(image.tobytes() in train for image in task.test_inputs)
 
 
 def test_letters_are_drawn_and_upright():
     task = TASKS["letters"]()
-    images = task.train_images.astype(float)
+    images = task.train_inputs.astype(float)
     assert images.reshape(len(images), -1).max(1).min() > 200  # none is blank
     mean = np.stack([images[task.train_labels == i].mean(0)[..., 0] for i in range(26)])
     a, t, l = (mean[ord(c) - ord("A")] for c in "ATL")  # noqa: E741

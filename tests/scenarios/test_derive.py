@@ -13,13 +13,13 @@ def made(classes=6, n=18, shape=(4, 4, 1)):
         labels = rng.permutation(np.arange(n) % classes).astype(np.int64)
         return rng.integers(0, 256, (n, *shape), dtype=np.uint8), labels
 
-    return Task("digits", classes, *part(n), *part(n // 2))
+    return Task("digits", *part(n), *part(n // 2), classes)
 
 
 def parts(task):
     return {
-        "train": (task.train_images, task.train_labels),
-        "test": (task.test_images, task.test_labels),
+        "train": (task.train_inputs, task.train_labels),
+        "test": (task.test_inputs, task.test_labels),
     }
 
 
@@ -53,21 +53,21 @@ def test_pixels_are_permuted_alike_in_all_images(shape):
     task, pixels = made(shape=shape), shape[0] * shape[1]
     places = np.arange(pixels, dtype=np.uint8).reshape(1, *shape[:2], 1)
     picture = np.repeat(places, shape[2], axis=-1)
-    marked = task._replace(train_images=np.concatenate([task.train_images, picture]))
+    marked = task._replace(train_inputs=np.concatenate([task.train_inputs, picture]))
     marked = marked._replace(train_labels=np.append(task.train_labels, 0))
     first, *others = permuted(marked, 4)
-    np.testing.assert_array_equal(first.train_images, marked.train_images)
-    np.testing.assert_array_equal(first.test_images, marked.test_images)
+    np.testing.assert_array_equal(first.train_inputs, marked.train_inputs)
+    np.testing.assert_array_equal(first.test_inputs, marked.test_inputs)
     orders = set()
     for other in others:
-        where = other.train_images[-1].reshape(pixels, shape[2])
+        where = other.train_inputs[-1].reshape(pixels, shape[2])
         assert np.all(where == where[:, :1])  # colours stay together
         order = where[:, 0]
         np.testing.assert_array_equal(np.sort(order), np.arange(pixels))
         orders.add(tuple(order.tolist()))
         for found, was in (
-            (other.train_images, marked.train_images),
-            (other.test_images, marked.test_images),
+            (other.train_inputs, marked.train_inputs),
+            (other.test_inputs, marked.test_inputs),
         ):
             flat = was.reshape(len(was), pixels, -1)
             np.testing.assert_array_equal(found.reshape(flat.shape), flat[:, order])
@@ -82,15 +82,15 @@ def test_a_border_is_permuted_with_the_image(shape):
     task = made(shape=shape)
     first, other = permuted32(task, 2)
     for images, was in (
-        (first.train_images, task.train_images),
-        (first.test_images, task.test_images),
+        (first.train_inputs, task.train_inputs),
+        (first.test_inputs, task.test_inputs),
     ):
         assert images.shape == (len(was), 32, 32, shape[2])
         top, left = (32 - shape[0]) // 2, (32 - shape[1]) // 2
         inside = images[:, top : top + shape[0], left : left + shape[1]]
         np.testing.assert_array_equal(inside, was)
         assert images.sum() == was.sum()
-    counts = [np.sort(x.train_images.reshape(len(task.train_labels), -1)) for x in (first, other)]
+    counts = [np.sort(x.train_inputs.reshape(len(task.train_labels), -1)) for x in (first, other)]
     np.testing.assert_array_equal(*counts)
     with pytest.raises(DataError, match="larger than 32x32"):
         permuted32(made(shape=(33, 4, 1)), 2)
@@ -99,8 +99,8 @@ def test_a_border_is_permuted_with_the_image(shape):
 def test_the_permutations_are_always_the_same():
     few, again, more = permuted(made(), 3), permuted(made(), 3), permuted(made(), 5)
     for a, b, c in zip(few, again, more, strict=False):
-        np.testing.assert_array_equal(a.train_images, b.train_images)
-        np.testing.assert_array_equal(a.train_images, c.train_images)
+        np.testing.assert_array_equal(a.train_inputs, b.train_inputs)
+        np.testing.assert_array_equal(a.train_inputs, c.train_inputs)
     assert [task.name for task in more[:3]] == [task.name for task in few]
     assert len({task.name for task in more}) == 5
 
@@ -111,8 +111,8 @@ def test_right_angles_are_those_of_numpy(channels):
     for n, quarter in ((1, []), (2, [1]), (4, [2])):  # 90 degrees are the first or second of n
         turned = rotated(task, n)
         assert len(turned) == n
-        np.testing.assert_array_equal(turned[0].train_images, task.train_images)
-        np.testing.assert_array_equal(turned[0].test_images, task.test_images)
+        np.testing.assert_array_equal(turned[0].train_inputs, task.train_inputs)
+        np.testing.assert_array_equal(turned[0].test_inputs, task.test_inputs)
         for place in quarter:
             for part in ("train", "test"):
                 images, labels = parts(turned[place])[part]
@@ -130,13 +130,13 @@ def test_other_angles_turn_about_the_middle(channels):
     images = np.stack([disc, bar, np.ones_like(disc)]).astype(np.uint8) * 200
     images = np.repeat(images[..., None], channels, axis=-1)
     labels = np.array([0, 1, 0])
-    tasks = rotated(Task("shapes", 2, images, labels, images[:2], labels[:2]), n)
+    tasks = rotated(Task("shapes", images, labels, images[:2], labels[:2], 2), n)
     inner = x**2 + y**2 <= 49
     for i, task in enumerate(tasks):
         angle = np.pi * i / n
-        assert task.train_images.dtype == np.uint8
-        found = task.train_images[..., 0].astype(float)
-        np.testing.assert_array_equal(task.train_images[..., -1], found)
+        assert task.train_inputs.dtype == np.uint8
+        found = task.train_inputs[..., 0].astype(float)
+        np.testing.assert_array_equal(task.train_inputs[..., -1], found)
         assert np.all(found[0][inner] == 200)
         # Against the clock, with y downwards: points along (cos, -sin) are on the bar.
         along, across = x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle)

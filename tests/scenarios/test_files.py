@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jaxcl.core.errors import DataError
-from jaxcl.scenarios.arrays import Part, join
-from jaxcl.scenarios.files import read
+from jaxcl.scenarios.readers.arrays import Part, join
+from jaxcl.scenarios.readers.files import read
 
 
 @pytest.fixture

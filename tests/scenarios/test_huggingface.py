@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from jaxcl.core.errors import DataError
-from jaxcl.scenarios.files import from_huggingface
+from jaxcl.scenarios.readers.files import from_huggingface
 
 
 class Column:
@@ -51,7 +51,7 @@ def refused(message, dataset, **arguments):
 
 
 @pytest.mark.parametrize("split", ["test", "validation"])
-def test_images_and_the_names_of_their_classes(split):
+def test_inputs_and_the_names_of_their_classes(split):
     names = ["cat", "apple", "never"]
     train = Dataset(names, image=images(1, 2, 3, 4), label=LABELS)
     test = Dataset(names, image=images(5, 6), label=[0, 1])

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from jaxcl.core.errors import DataError
-from jaxcl.scenarios.files import read
-from jaxcl.scenarios.image_folder import pixels
+from jaxcl.scenarios.readers.files import read
+from jaxcl.scenarios.readers.image_folder import pixels
 
 
 def write(path, value, shape=(3, 4, 3)):

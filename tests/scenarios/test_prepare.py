@@ -16,8 +16,8 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.image_classification import cifar, mnist
 
 from jaxcl.core.errors import DataError, UsageError
-from jaxcl.scenarios.prepare import prepare
-from jaxcl.scenarios.sources import load
+from jaxcl.scenarios.datasets.prepare import prepare
+from jaxcl.scenarios.datasets.sources import load
 
 N = {"train": 40, "t10k": 20, "test": 20}
 
@@ -107,8 +107,8 @@ def prepared(name, tmp_path):
 
 def check(task, classes, train, shape):
     assert task.classes == classes
-    assert task.train_images.shape == (train, *shape)
-    assert task.train_images.dtype == task.test_images.dtype == np.uint8
+    assert task.train_inputs.shape == (train, *shape)
+    assert task.train_inputs.dtype == task.test_inputs.dtype == np.uint8
     assert task.train_labels.min() >= 0
     assert task.train_labels.max() < classes
 
@@ -124,11 +124,11 @@ def test_mnist(server, tmp_path, monkeypatch):
     prepared("mnist", tmp_path)
     task = load("mnist", tmp_path / "tfds", lambda text: None)
     check(task, 10, N["train"], (28, 28, 1))
-    same_pictures(task.train_images[..., 0], pictures(N["train"], 28, 28))
-    first = np.argmax((task.train_images[..., 0] == pictures(N["train"], 28, 28)[3]).all((1, 2)))
+    same_pictures(task.train_inputs[..., 0], pictures(N["train"], 28, 28))
+    first = np.argmax((task.train_inputs[..., 0] == pictures(N["train"], 28, 28)[3]).all((1, 2)))
     assert task.train_labels[first] == 3
     again = load("mnist", tmp_path / "tfds", lambda text: pytest.fail("not from the cache"))
-    np.testing.assert_array_equal(again.test_images, task.test_images)
+    np.testing.assert_array_equal(again.test_inputs, task.test_inputs)
 
 
 def test_emnist_letters_are_upright_and_from_zero(server, tmp_path, monkeypatch):
@@ -137,7 +137,7 @@ def test_emnist_letters_are_upright_and_from_zero(server, tmp_path, monkeypatch)
     task = load("emnist/letters", tmp_path / "tfds", lambda text: None)
     check(task, 26, N["train"], (28, 28, 1))
     assert sorted(set(task.train_labels.tolist())) == list(range(26))
-    same_pictures(task.train_images[..., 0], pictures(N["train"], 28, 28))
+    same_pictures(task.train_inputs[..., 0], pictures(N["train"], 28, 28))
 
 
 def test_emnist_upper_keeps_upper_case_only(server, tmp_path, monkeypatch):
@@ -153,7 +153,7 @@ def test_cifar10(server, tmp_path, monkeypatch):
     prepared("cifar10", tmp_path)
     task = load("cifar10", tmp_path / "tfds", lambda text: None)
     check(task, 10, 100, (32, 32, 3))
-    same_pictures(task.test_images, pictures(20, 32, 32, 3))
+    same_pictures(task.test_inputs, pictures(20, 32, 32, 3))
 
 
 def test_svhn(server, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxcl.scenarios.sources import load
+from jaxcl.scenarios.datasets.sources import load
 
 WHERE = os.environ.get("JAXCL_TEST_DATA")
 pytestmark = [
@@ -24,16 +24,16 @@ def real(name):
 
 def test_mnist_is_whole():
     task = real("mnist")
-    assert task.train_images.shape == (60_000, 28, 28, 1)
-    assert task.test_images.shape == (10_000, 28, 28, 1)
+    assert task.train_inputs.shape == (60_000, 28, 28, 1)
+    assert task.test_inputs.shape == (10_000, 28, 28, 1)
     counts = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert np.bincount(task.train_labels).tolist() == counts
 
 
 def test_cifar10_is_whole():
     task = real("cifar10")
-    assert task.train_images.shape == (50_000, 32, 32, 3)
-    mean = task.train_images.mean((0, 1, 2)) / 255
+    assert task.train_inputs.shape == (50_000, 32, 32, 3)
+    mean = task.train_inputs.mean((0, 1, 2)) / 255
     np.testing.assert_allclose(mean, [0.49139968, 0.48215841, 0.44653091], atol=1e-7)
     assert np.bincount(task.test_labels).tolist() == [1000] * 10
 

@@ -8,8 +8,9 @@ from given import configured
 from jaxcl.core.errors import DataError
 from jaxcl.core.sharding import on_mesh
 from jaxcl.learner.seed_loop import run
+from jaxcl.scenarios.checks import check_all
 from jaxcl.scenarios.images import to_rgb32
-from jaxcl.scenarios.task import check_all, rgb32
+from jaxcl.scenarios.task import rgb32
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def task(make_task):
 
 
 def cases(task):
-    images, labels = task.train_images, task.train_labels
+    images, labels = task.train_inputs, task.train_labels
     nan = images.astype(np.float32)
     nan[0, 0, 0, 0] = np.nan
     return {
@@ -26,12 +27,12 @@ def cases(task):
         "labels are float32": {"train_labels": labels.astype(np.float32)},
         "labels are bool": {"test_labels": task.test_labels > 0},
         "labels are a list; give a NumPy array": {"train_labels": labels.tolist()},
-        "images are a list; give a NumPy array": {"test_images": task.test_images.tolist()},
-        "images are int64; give bytes": {"train_images": images.astype(np.int64)},
-        "images have the shape": {"train_images": images.reshape(40, -1)},
-        "3x32x32, channels first": {"train_images": images.transpose(0, 3, 1, 2)},
-        "not finite": {"train_images": nan},
-        "give both the same shape": {"test_images": task.test_images[:, :30]},
+        "images are a list; give a NumPy array": {"test_inputs": task.test_inputs.tolist()},
+        "images are int64; give bytes": {"train_inputs": images.astype(np.int64)},
+        "images have the shape": {"train_inputs": images.reshape(40, -1)},
+        "3x32x32, channels first": {"train_inputs": images.transpose(0, 3, 1, 2)},
+        "not finite": {"train_inputs": nan},
+        "give both the same shape": {"test_inputs": task.test_inputs[:, :30]},
     }
 
 
@@ -48,10 +49,10 @@ def test_a_list_of_tasks_has_some_and_each_name_once(task):
         list(run(configured(), [task, task]))
 
 
-def test_images_that_the_network_cannot_take_name_the_remedy(task):
+def test_inputs_that_the_network_cannot_take_name_the_remedy(task):
     large = np.zeros((40, 40, 40, 3), np.uint8)
     with pytest.raises(DataError, match=r"images are 40x40x3, .*--resize keep"):
-        rgb32(task._replace(train_images=large, test_images=large), "bilinear")
+        rgb32(task._replace(train_inputs=large, test_inputs=large), "bilinear")
 
 
 @pytest.mark.parametrize("how", ["bilinear", "pad"])
@@ -66,8 +67,8 @@ def test_floats_train_as_the_bytes_that_they_are_of(task):
     """0 to 1 as they are, or 0 to 255 divided by it: the same images, the same network."""
     settings = {"method": "finetune", "net": "mlp", "hidden": (4,), "epochs": 1, "batch_size": 20}
     floats = task._replace(
-        train_images=(task.train_images / np.float32(255)).astype(np.float32),
-        test_images=(task.test_images / np.float32(255)).astype(np.float32),
+        train_inputs=(task.train_inputs / np.float32(255)).astype(np.float32),
+        test_inputs=(task.test_inputs / np.float32(255)).astype(np.float32),
     )
     with on_mesh("data=1", 1):
         ends = [list(run(configured(**settings), [each]))[-1] for each in (task, floats)]
@@ -77,7 +78,7 @@ def test_floats_train_as_the_bytes_that_they_are_of(task):
 
 def test_a_generator_makes_bytes_and_takes_no_floats(task):
     floats = task._replace(
-        train_images=task.train_images / 255.0, test_images=task.test_images / 255.0
+        train_inputs=task.train_inputs / 255.0, test_inputs=task.test_inputs / 255.0
     )
     with pytest.raises(DataError, match="a generator makes bytes; give uint8"):
         list(run(configured(method="dgr", batch_size=10), [floats]))

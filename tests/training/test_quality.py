@@ -16,7 +16,7 @@ def tasks(make_task, monkeypatch):
     for i in range(2):
         task = make_task(f"bars{i}", n=90, seed=i, upright=i == 0)
         labels = jnp.asarray(task.train_labels + 3 * i)
-        found.append({"image": jnp.asarray(task.train_images), "label": labels})
+        found.append({"image": jnp.asarray(task.train_inputs), "label": labels})
     return found
 
 

@@ -151,7 +151,7 @@ def test_tasks_are_drawn_among_earlier_ones_and_their_heads_respond(tasks, soft,
     assert (set(drawn) == {0}) == np.array_equal(other["task"], drawn)
 
 
-def test_images_take_the_place_of_those_before(key):
+def test_inputs_take_the_place_of_those_before(key):
     transform = replay(generated())
     state = second(transform, key)
     later = jnp.asarray(pictures(4, 3))

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jaxcl.core.errors import check_name
-from jaxcl.scenarios import builtin, tfds
-from jaxcl.scenarios.blend import blended
+from jaxcl.scenarios.datasets import builtin, tfds
+from jaxcl.scenarios.datasets.blend import blended
 from jaxcl.scenarios.task import Task
 
 BLENDED = {"mnist_m": ("mnist", "cifar10"), "digits_m": ("digits", "photos")}
@@ -28,7 +28,7 @@ def load(name: str, data_dir: Path | None, progress: Callable[[str], None]) -> T
     if name in builtin.TASKS:
         return builtin.TASKS[name]()
     arrays = tfds.read(name, tfds.data_dir(data_dir), progress)
-    return Task(name, tfds.SOURCES[name].classes, **arrays)
+    return Task(name, **arrays, classes=tfds.SOURCES[name].classes)
 
 
 def sources(name: str) -> tuple[str, ...]:

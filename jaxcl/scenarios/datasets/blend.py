@@ -28,8 +28,8 @@ def blended(figures: Task, photos: Task, name: str) -> Task:
     rng = np.random.default_rng(SEED)
     return figures._replace(
         name=name,
-        train_images=_blend(figures.train_images, photos.train_images, rng),
-        test_images=_blend(figures.test_images, photos.test_images, rng),
+        train_inputs=_blend(figures.train_inputs, photos.train_inputs, rng),
+        test_inputs=_blend(figures.test_inputs, photos.test_inputs, rng),
     )
 
 

@@ -39,13 +39,14 @@ TILE = 64  # pixels; alternate tiles of a photograph are for training and testin
 def _task(name: str, train: list[list[ndarray]], test: list[list[ndarray]], seed: int) -> Task:
     """A task from lists of images by class, shuffled."""
     rng = np.random.default_rng(seed)
-    arrays = []
+    arrays: list[ndarray] = []
     for classes in (train, test):
         images = np.concatenate([np.stack(images) for images in classes])
         labels = np.repeat(np.arange(len(classes), dtype=np.int32), [len(c) for c in classes])
         order = rng.permutation(len(labels))
         arrays += [images[order], labels[order]]
-    return Task(name, len(train), *arrays)
+    train_inputs, train_labels, test_inputs, test_labels = arrays
+    return Task(name, train_inputs, train_labels, test_inputs, test_labels, len(train))
 
 
 def digits() -> Task:

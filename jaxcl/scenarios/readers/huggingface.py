@@ -8,8 +8,8 @@ from numpy import ndarray
 from PIL import Image
 
 from jaxcl.core.errors import DataError
-from jaxcl.scenarios.arrays import Arrays, Part, join
-from jaxcl.scenarios.image_folder import Named, pixels, stack
+from jaxcl.scenarios.readers.arrays import Arrays, Part, join
+from jaxcl.scenarios.readers.image_folder import Named, pixels, stack
 
 TEST_SPLITS = ("test", "validation")
 
@@ -18,7 +18,7 @@ def from_huggingface(dataset: Any, inputs: str | None = None, label: str = "labe
     """Reads a ``datasets.Dataset``, or a ``DatasetDict`` with the split ``"train"``.
 
     The test examples are those of ``"test"``, else of ``"validation"``, else a part of each class
-    that is held out (see :func:`~jaxcl.scenarios.arrays.join`).
+    that is held out (see :func:`~jaxcl.scenarios.readers.arrays.join`).
 
     Args:
       dataset: has ``column_names``, and gives a column for its name.
@@ -29,7 +29,7 @@ def from_huggingface(dataset: Any, inputs: str | None = None, label: str = "labe
 
     Raises:
       DataError: no such split or column, text that is not yet tokens, inputs of several shapes,
-        or what :func:`~jaxcl.scenarios.arrays.join` refuses.
+        or what :func:`~jaxcl.scenarios.readers.arrays.join` refuses.
     """
     splits = dataset if isinstance(dataset, Mapping) else {"train": dataset}
     if "train" not in splits:

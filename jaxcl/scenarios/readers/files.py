@@ -11,9 +11,9 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from jaxcl.core.errors import DataError
-from jaxcl.scenarios.arrays import TEST_PART, Arrays, Part, join
-from jaxcl.scenarios.huggingface import from_huggingface
-from jaxcl.scenarios.image_folder import read_folder
+from jaxcl.scenarios.readers.arrays import TEST_PART, Arrays, Part, join
+from jaxcl.scenarios.readers.huggingface import from_huggingface
+from jaxcl.scenarios.readers.image_folder import read_folder
 
 __all__ = ["Arrays", "from_huggingface", "read"]
 
@@ -39,7 +39,7 @@ def read(path: Path, test_part: float = TEST_PART) -> Arrays:
         examples; the same one each time.
 
     Returns:
-      The data set; see :func:`~jaxcl.scenarios.arrays.join` for its labels and types.
+      The data set; see :func:`~jaxcl.scenarios.readers.arrays.join` for its labels and types.
 
     Raises:
       DataError: nothing there, another kind of file, a damaged file, objects that need

@@ -16,6 +16,7 @@ from jaxcl.core.errors import DataError, UsageError
 
 Arrays = dict[str, ndarray]
 READ = 2000  # records fetched at a time
+LAYOUT = 2  # of what the cache keeps; another number is read anew
 
 
 class Source(NamedTuple):
@@ -74,7 +75,7 @@ def read(name: str, where: Path, progress: Callable[[str], None] = lambda text: 
       progress: told what is being read, when that takes a while.
 
     Returns:
-      ``train_images, train_labels, test_images, test_labels``: bytes
+      ``train_inputs, train_labels, test_inputs, test_labels``: bytes
       ``[n, height, width, channels]``, upright, and int32 ``[n]`` from 0.
 
     Raises:
@@ -92,7 +93,7 @@ def read(name: str, where: Path, progress: Callable[[str], None] = lambda text: 
         stamp = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
     except Exception as error:  # whatever is wrong with the folder, the remedy is the same
         raise _damaged(source, where, error) from error
-    tag = zlib.crc32(repr(stamp).encode())
+    tag = zlib.crc32(repr((LAYOUT, stamp)).encode())
     path = folder() / "tfds" / f"{name.replace('/', '-')}-{builder.info.version}-{tag:08x}.npz"
 
     def make() -> Arrays:
@@ -103,7 +104,7 @@ def read(name: str, where: Path, progress: Callable[[str], None] = lambda text: 
                 images, labels = _read(builder, split)
             except Exception as error:
                 raise _damaged(source, where, error) from error
-            arrays |= {f"{split}_images": images, f"{split}_labels": labels}
+            arrays |= {f"{split}_inputs": images, f"{split}_labels": labels}
         return arrays
 
     return _part(cached(path, make), source)
@@ -139,12 +140,12 @@ def _part(arrays: Arrays, source: Source) -> Arrays:
     """The classes that are wanted, numbered from 0, with upright images."""
     part = {}
     for split in ("train", "test"):
-        images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
+        images, labels = arrays[f"{split}_inputs"], arrays[f"{split}_labels"]
         labels = labels - source.first_label
         if source.partial:
             wanted = (labels >= 0) & (labels < source.classes)
             images, labels = images[wanted], labels[wanted]
         if source.transposed:
             images = np.ascontiguousarray(images.transpose(0, 2, 1, 3))
-        part |= {f"{split}_images": images, f"{split}_labels": labels}
+        part |= {f"{split}_inputs": images, f"{split}_labels": labels}
     return part

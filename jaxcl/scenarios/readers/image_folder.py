@@ -9,7 +9,7 @@ from numpy import ndarray
 from PIL import Image
 
 from jaxcl.core.errors import DataError
-from jaxcl.scenarios.arrays import Part
+from jaxcl.scenarios.readers.arrays import Part
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 

@@ -18,7 +18,7 @@ from typing import Any
 from PIL import Image
 
 from jaxcl.core.errors import DataError, check_name
-from jaxcl.scenarios.tfds import SOURCES, prepared
+from jaxcl.scenarios.datasets.tfds import SOURCES, prepared
 
 WANTED = tuple(dict.fromkeys(source.tfds_name for source in SOURCES.values()))
 

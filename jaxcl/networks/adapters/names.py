@@ -1,0 +1,88 @@
+"""Trees of any containers as nested dictionaries of text, and back.
+
+The library grows, saves and compares nested dictionaries.  A module of another library holds its
+arrays in classes, lists and dictionaries; their places have names all the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+from jax import tree_util
+
+from jaxcl.core.types import PyTree
+
+VALUE = "value"  # what Flax NNX calls the array within a variable
+
+Path = tuple[str, ...]
+
+
+class Named(NamedTuple):
+    """How a tree is written as nested dictionaries; static, hashable.
+
+    Attributes:
+      tree: its structure.
+      paths: of its leaves, in order.
+    """
+
+    tree: Any
+    paths: tuple[Path, ...]
+
+    def restored(self, names: Mapping[str, Any]) -> PyTree:
+        """Returns the tree with the leaves of nested dictionaries."""
+        return jax.tree.unflatten(self.tree, [at(names, path) for path in self.paths])
+
+
+def named(tree: PyTree) -> tuple[dict[str, Any], Named]:
+    """Returns nested dictionaries with the leaves of a tree, and how to go back.
+
+    >>> found, how = named({"blocks": [1, 2], "out": 3})
+    >>> found
+    {'blocks': {'0': 1, '1': 2}, 'out': 3}
+    >>> how.restored(found)
+    {'blocks': [1, 2], 'out': 3}
+    """
+    leaves = tree_util.tree_leaves_with_path(tree)
+    paths = tuple(_path(path) for path, _ in leaves)
+    found: dict[str, Any] = {}
+    for path, (_, leaf) in zip(paths, leaves, strict=True):
+        put(found, path, leaf)
+    return found, Named(jax.tree.structure(tree), paths)
+
+
+def _path(path: Sequence[Any]) -> Path:
+    names = [tree_util.keystr((key,), simple=True).replace("/", "|") for key in path]
+    if len(names) > 1 and names[-1] == VALUE:
+        names = names[:-1]
+    return tuple(names) or (VALUE,)
+
+
+def at(names: Mapping[str, Any], path: Path) -> Any:
+    """Returns what nested dictionaries have at a path; ``KeyError`` if nothing."""
+    for name in path:
+        names = names[name]
+    return names
+
+
+def put(names: dict[str, Any], path: Path, value: Any) -> None:
+    """Puts a value into nested dictionaries, which are made where they are missing."""
+    *parents, last = path
+    for name in parents:
+        names = names.setdefault(name, {})
+    names[last] = value
+
+
+def taken(names: Mapping[str, Any], path: Path) -> tuple[Any, dict[str, Any]]:
+    """Returns what is at a path, ``{}`` if nothing, and the rest without it.
+
+    >>> taken({"a": {"b": 1, "c": 2}}, ("a", "b"))
+    (1, {'a': {'c': 2}})
+    """
+    first, *later = path
+    if first not in names:
+        return {}, dict(names)
+    rest = {name: value for name, value in names.items() if name != first}
+    if not later:
+        return names[first], rest
+    found, inner = taken(names[first], tuple(later))
+    return found, {**rest, first: inner} if inner else rest

@@ -1,0 +1,142 @@
+"""What a task is refused for: each error names the task and the remedy."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from numpy import ndarray
+
+from jaxcl.core.errors import DataError
+from jaxcl.scenarios.task import BFLOAT16, Task, size_text
+
+
+def check(task: Task, batch_size: int) -> Task:
+    """Returns the task, with the number of its classes, if a network can be trained on it.
+
+    Raises:
+      DataError: inputs or labels that are no arrays of the kinds in :class:`Task`, no
+        inputs, other counts of inputs and labels, labels out of range, a single class, or
+        fewer training inputs than a batch.
+    """
+    for split, inputs, labels in _splits(task):
+        where = f"task {task.name!r}, {split}"
+        n = _check_inputs(where, inputs)
+        _check_labels(where, labels)
+        if n != len(labels):
+            raise DataError(f"{where}: {n} inputs but {len(labels)} labels")
+    if _shapes(task.train_inputs) != _shapes(task.test_inputs):
+        raise DataError(
+            f"task {task.name!r}: training inputs are {size_text(task.train_inputs)}, test inputs"
+            f" {size_text(task.test_inputs)}; give both the same shape and type"
+        )
+    task = task._replace(classes=task.classes or _classes(task))
+    _check_range(task)
+    if batch_size > len(task.train_labels):
+        n = len(task.train_labels)
+        raise DataError(
+            f"batch_size: {batch_size} is more than the {n} training inputs of"
+            f" task {task.name!r}; give at most {n}"
+        )
+    return task
+
+
+def _splits(task: Task) -> Sequence[tuple[str, Any, Any]]:
+    return (
+        ("train", task.train_inputs, task.train_labels),
+        ("test", task.test_inputs, task.test_labels),
+    )
+
+
+def _classes(task: Task) -> int:
+    labels = task.train_labels
+    if not np.issubdtype(labels.dtype, np.integer):
+        return labels.shape[-1] if labels.ndim > 1 else 1
+    return int(labels.max(initial=-1)) + 1
+
+
+def _shapes(inputs: Any) -> Any:
+    """Shapes without the number of examples, and types; with the tree's structure."""
+    leaves, tree = jax.tree.flatten(inputs)
+    return tree, [(leaf.shape[1:], leaf.dtype) for leaf in leaves]
+
+
+def _check_inputs(where: str, inputs: Any) -> int:
+    """The number of examples; DataError if they are not what a network can take."""
+    leaves = jax.tree.leaves(inputs)
+    for leaf in leaves:
+        if not isinstance(leaf, ndarray):
+            kind = type(leaf).__name__
+            raise DataError(f"{where}: inputs hold a {kind}; give NumPy arrays, np.asarray(inputs)")
+        _check_array(where, leaf)
+    counts = {len(leaf) for leaf in leaves}
+    if counts in (set(), {0}):
+        raise DataError(f"{where}: no inputs; give at least one batch")
+    if len(counts) > 1:
+        raise DataError(
+            f"{where}: arrays of inputs have {' and '.join(map(str, sorted(counts)))} examples;"
+            " give as many in each"
+        )
+    return counts.pop()
+
+
+def _check_array(where: str, array: ndarray) -> None:
+    kinds = np.floating, np.integer
+    if not any(np.issubdtype(array.dtype, kind) for kind in kinds) and array.dtype != BFLOAT16:
+        raise DataError(
+            f"{where}: inputs are {array.dtype}; give bytes (uint8), which are divided by 255, or"
+            " floats or integers, which are taken as they are"
+        )
+    if array.ndim == 0:
+        raise DataError(f"{where}: inputs are a single number; give an array [n, ...]")
+    if array.ndim == 4 and array.shape[1] in (1, 3) and array.shape[3] not in (1, 3):
+        shape = "x".join(map(str, array.shape[1:]))
+        raise DataError(
+            f"{where}: images are {shape}, channels first; give them last, with"
+            " images.transpose(0, 2, 3, 1)"
+        )
+    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+        raise DataError(f"{where}: inputs hold values that are not finite; remove them")
+
+
+def _check_labels(where: str, labels: Any) -> None:
+    if not isinstance(labels, ndarray):
+        kind = type(labels).__name__
+        raise DataError(f"{where}: labels are a {kind}; give a NumPy array, np.asarray(labels)")
+    if labels.ndim == 0 or not np.issubdtype(labels.dtype, np.number):
+        raise DataError(
+            f"{where}: labels are {labels.dtype} of the shape {list(labels.shape)}; give integers"
+            " [n], from 0 on"
+        )
+    if not np.issubdtype(labels.dtype, np.integer) and not np.isfinite(labels).all():
+        raise DataError(f"{where}: labels hold values that are not finite; remove them")
+
+
+def _check_range(task: Task) -> None:
+    """Raises a DataError for labels of classes that are not there, or of a single one."""
+    if task.train_labels.ndim > 1 or not np.issubdtype(task.train_labels.dtype, np.integer):
+        return
+    for split, _, labels in _splits(task):
+        if len(labels) and (labels.min() < 0 or labels.max() >= task.classes):
+            span = f"{labels.min()} to {labels.max()}"
+            where = f"task {task.name!r}, {split}"
+            raise DataError(f"{where}: labels are {span}; they must be 0 to {task.classes - 1}")
+    if task.classes < 2 or len(np.unique(task.train_labels)) < 2:
+        raise DataError(f"task {task.name!r}: a single class; give at least two")
+
+
+def check_all(tasks: Sequence[Task], batch_size: int) -> list[Task]:
+    """Returns the tasks, if a network can be trained on them one after the other.
+
+    Raises:
+      DataError: none, two of one name, or one that :func:`check` refuses.
+    """
+    if not tasks:
+        raise DataError("tasks: none given; give at least one")
+    names = [task.name for task in tasks]
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(
+                f"tasks: {names.count(name)} are named {name!r}; give each its own name"
+            )
+    return [check(task, batch_size) for task in tasks]

@@ -1,0 +1,1 @@
+"""Data sets by name: built in, or prepared by TensorFlow Datasets."""
