@@ -59,6 +59,7 @@ OF_GENERATOR = "tests/training/test_generator.py"
 OF_FISHER = (
     "tests/transforms/test_importance.py::test_the_fisher_of_softmax_regression_has_a_closed_form"
 )
+OF_GRADIENTS = "tests/transforms/test_gradients.py"
 OF_MAS = (
     "tests/transforms/test_importance.py::test_the_importance_of_mas_by_hand_on_a_linear_network"
 )
@@ -111,8 +112,19 @@ MUTANTS = [
         "return new.at[tuple(slice(0, n) for n in leaf.shape)].set(leaf)", "return new",
         "tests/core/test_pytree.py"),
     Mutant("chain-in-the-reverse-order", BASE,
-        "in transforms.items():", "in reversed(transforms.items()):",
+        "metrics = {}\n        for name, t in transforms.items():",
+        "metrics = {}\n        for name, t in reversed(transforms.items()):",
         "tests/transforms/test_base.py"),
+    # The gradients of a user's loop.
+    Mutant("gradients-as-if-the-loss-were-only-added-to", LOSSES,
+        "of_loss.astype(slope.dtype) * slope + more", "slope + more", OF_GRADIENTS),
+    Mutant("gradients-without-those-of-the-weights", LOSSES,
+        "jax.tree.map(jnp.add, pull(combined)[0], direct)", "pull(combined)[0]", OF_GRADIENTS),
+    Mutant("gradients-not-through-features", LOSSES,
+        "return (found.outputs, found.features), found.aux",
+        "return (found.outputs, jax.lax.stop_gradient(found.features)), found.aux", OF_GRADIENTS),
+    Mutant("gradients-of-the-whole-loss-twice", LOSSES,
+        "Gradients(gradient, pull(slope)[0]", "Gradients(gradient, gradient", OF_GRADIENTS),
     # Old responses.
     Mutant("distillation-without-temperature", LOSSES,
         "soft_cross_entropy(logits / temperature", "soft_cross_entropy(logits",

@@ -1,25 +1,54 @@
 """Composable loss transforms: one loss in, another out.
 
 Imports jax, optax, chex and jaxtyping at most, so a transform can be used in any
-training loop, whatever the network library.
+training loop, whatever the network library: :func:`gradients` makes the two gradients of
+such a loop.
+
+A transform of one's own is a value of :class:`LossTransform`.  This one pulls every weight
+back to where it was as the task began.  Its state is a copy of the parameters, and it grows
+with them, so a weight that is new as a task begins starts at its own place:
+
+>>> import jax, jax.numpy as jnp
+>>> def pull(strength):
+...     def apply(loss, anchor, context):
+...         off = jax.tree.map(lambda w, a: ((w - a) ** 2).sum(), context.params, anchor)
+...         far = sum(jax.tree.leaves(off))
+...         return loss + strength * far, {"far": far}
+...
+...     def end_task(anchor, params, task, key):
+...         return copy(params), params  # the parameters' own arrays may be donated to a step
+...
+...     def begin_task(anchor, params, task, key):
+...         return regrow(anchor, copy(params))  # old values where there are any
+...
+...     return LossTransform(copy, apply, begin_task, end_task=end_task)
+>>> transform, task, key = chain(pull=pull(2.0)), TaskData({}, lambda w, b: {}), jax.random.key(0)
+>>> state, params = transform.end_task(transform.init(jnp.ones(1)), jnp.ones(1), task, key)
+>>> grown = jnp.array([1.5, 7.0])  # the one weight has moved, another is new
+>>> state = transform.begin_task(state, grown, task, key)
+>>> found = gradients(transform, state, lambda y, batch: y.sum(), Context(grown, None, {}),
+...                   lambda w, batch: w)
+>>> print(found.loss, found.gradient)  # 8.5 + 2 * 0.5^2; 1 + 4 * 0.5, 1
+9.0 [3. 1.]
 """
 
 from jaxcl.core.pytree import copy, regrow
-from jaxcl.transforms.base import Context, LossTransform, Step, TaskData, chain
+from jaxcl.transforms.base import Context, LossTransform, Step, TaskData, chain, required
 from jaxcl.transforms.distill import DistillState, distill
 from jaxcl.transforms.ewc import ewc, online_ewc
 from jaxcl.transforms.importance import diagonal_fisher, output_sensitivity
 from jaxcl.transforms.l2 import l2
+from jaxcl.transforms.losses import ForwardPass, Gradients, gradients
 from jaxcl.transforms.mas import mas
 from jaxcl.transforms.rehearsal.der import der
 from jaxcl.transforms.rehearsal.memory import fraction, generated, noise, per_class, stored
-from jaxcl.transforms.rehearsal.replay import replay
+from jaxcl.transforms.rehearsal.replay import drawn, replay
 from jaxcl.transforms.si import si
 from jaxcl.transforms.wgan_gp import critic_loss, generator_loss, gradient_penalty
 
 __all__ = [
-    "Context", "DistillState", "LossTransform", "Step", "TaskData", "chain", "copy", "critic_loss",
-    "der", "diagonal_fisher", "distill", "ewc", "fraction", "generated", "generator_loss",
-    "gradient_penalty", "l2", "mas", "noise", "online_ewc", "output_sensitivity", "per_class",
-    "regrow", "replay", "si", "stored",
+    "Context", "DistillState", "ForwardPass", "Gradients", "LossTransform", "Step", "TaskData",
+    "chain", "copy", "critic_loss", "der", "diagonal_fisher", "distill", "drawn", "ewc", "fraction",
+    "generated", "generator_loss", "gradient_penalty", "gradients", "l2", "mas", "noise",
+    "online_ewc", "output_sensitivity", "per_class", "regrow", "replay", "required", "si", "stored",
 ]  # fmt: skip

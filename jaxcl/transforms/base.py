@@ -110,7 +110,12 @@ class Step(NamedTuple):
 
 
 def required(context: Context) -> tuple[PRNGKey, Callable]:
-    """Returns the key and the forward function of a context that must have them."""
+    """Returns the key and the forward function of a context that must have them.
+
+    >>> required(Context(params={}, outputs={}, batch={}))
+    Traceback (most recent call last):
+    ValueError: context: this transform needs key and forward; give both to Context
+    """
     if context.key is None or context.forward is None:
         raise ValueError("context: this transform needs key and forward; give both to Context")
     return context.key, context.forward

@@ -1,6 +1,8 @@
 """What a transform refuses: each error names the argument and the remedy."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -42,10 +44,21 @@ def check_params(params: Params) -> None:
                 " ...) gives them"
             )
         for array in jax.tree.leaves(leaf):
-            if not jnp.issubdtype(jnp.result_type(array), jnp.floating):
+            what = _dtype(array)
+            if isinstance(what, str) or not jnp.issubdtype(what, jnp.floating):
                 raise ValueError(
-                    f"params: {name} is {jnp.result_type(array)}; pass floating-point arrays alone"
+                    f"params: {name or 'the tree'} is {what}; pass floating-point arrays alone,"
+                    " as eqx.partition(net, eqx.is_inexact_array), nnx.split(net, nnx.Param, ...)"
+                    ' or net.init(...)["params"] give them'
                 )
+
+
+def _dtype(leaf: Any) -> Any:
+    """The dtype of an array or number; of anything else, such as a module, what it is."""
+    array = hasattr(leaf, "dtype") and hasattr(leaf, "shape")
+    if array or isinstance(leaf, bool | int | float | complex):
+        return jnp.result_type(leaf)
+    return f"a {type(leaf).__name__}"
 
 
 def _is_variable(node: object) -> bool:
@@ -72,6 +85,74 @@ def check_outputs(outputs: Outputs) -> None:
             f"forward: it returned a {type(outputs).__name__}; return the logits alone, an array or"
             " a dict of arrays"
         )
+
+
+def check_logits(logits: object) -> None:
+    """Raises a TypeError if what an example is judged by is not one row of an array.
+
+    >>> check_logits(({}, {}))
+    Traceback (most recent call last):
+    TypeError: logits: a tuple is not an array [batch, classes]; pass logits=(outputs, batch) -> ...
+    """
+    shape = getattr(logits, "shape", None)
+    if shape is None or len(shape) != 2:
+        found = f"a {type(logits).__name__}" if shape is None else f"shape {tuple(shape)}"
+        raise TypeError(
+            f"logits: {found} is not an array [batch, classes]; pass logits=(outputs, batch) ->"
+            " [batch, classes] to Context and TaskData"
+        )
+
+
+def check_recorded(outputs: Outputs, recorded: Outputs) -> None:
+    """Raises a ValueError if outputs cannot be compared with those that were recorded."""
+    if isinstance(recorded, Mapping) and isinstance(outputs, Mapping):
+        missing = ", ".join(repr(name) for name in recorded if name not in outputs)
+        if missing:
+            raise ValueError(
+                f"outputs: {missing} was recorded as the task began, and is missing; return the old"
+                " outputs under their names"
+            )
+    elif isinstance(recorded, Mapping) and not recorded:
+        raise ValueError(
+            "distill: nothing is recorded; call state = transform.begin_task(state, params, task,"
+            " key) before the steps of a task"
+        )
+    elif isinstance(recorded, Mapping):
+        raise ValueError(
+            f"outputs: one {type(outputs).__name__}, where a dict was recorded; return the same in"
+            " the step as from TaskData's forward"
+        )
+
+
+def check_grown(held: PyTree, params: Params) -> None:
+    """Raises a ValueError if the parameters have other leaves or shapes than a state's tree."""
+
+    def shapes(tree: PyTree) -> dict[str, tuple[int, ...]]:
+        leaves = jax.tree_util.tree_leaves_with_path(tree)
+        return {jax.tree_util.keystr(path): jnp.shape(leaf) for path, leaf in leaves}
+
+    then, now = shapes(held), shapes(params)
+    for name in {**now, **then}:
+        if then.get(name) != now.get(name):
+            shape, old = now.get(name), then.get(name)
+            raise ValueError(
+                f"params: {name or 'the array'} has shape {shape}, in the state {old};"
+                " call state = transform.begin_task(state, params, task, key) once they have grown"
+            )
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Adds the remedy to what Flax NNX says of a module that writes into its caller's variables."""
+    try:
+        yield
+    except Exception as error:
+        if "different trace level" in str(error):
+            error.add_note(
+                "forward: merge the module within it, from copies: nnx.merge(graph, params, rest,"
+                " copy=True), and return what it wrote as ForwardPass(outputs, aux=...)"
+            )
+        raise
 
 
 def check_label(data: Data, label: str) -> None:

@@ -11,7 +11,7 @@ from jaxcl.core.batching import examples, in_portions, map_batches
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Data, Int, Metrics, Outputs, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Context, LossTransform, TaskData, required
-from jaxcl.transforms.checks import check_not_negative, check_outputs
+from jaxcl.transforms.checks import check_not_negative, check_outputs, check_recorded, explained
 from jaxcl.transforms.losses import mean_distillation
 from jaxcl.transforms.rehearsal.memory import drawn_images
 
@@ -149,7 +149,8 @@ def _begin(
     del key
 
     def outputs(params: Params, batch: Batch) -> Outputs:
-        found = task.forward(params, batch)
+        with explained():
+            found = task.forward(params, batch)
         check_outputs(found)
         return found
 
@@ -178,8 +179,10 @@ def _apply(
         rows, outputs = _drawn(state, context)
     if rows is None:
         raise KeyError('batch["index"] is missing; give the rows of the task\'s data')
-    selected = jax.tree.leaves(_select(outputs, state.responses))
-    pairs = list(zip(selected, jax.tree.leaves(state.responses), strict=True))
+    check_recorded(outputs, state.responses)
+    selected = _select(outputs, state.responses)
+    check_outputs(selected)
+    pairs = list(zip(jax.tree.leaves(selected), jax.tree.leaves(state.responses), strict=True))
     kd = jnp.zeros((), jnp.float32)
     for new, old in pairs:
         compared = new if chosen.padded else new[:, : old.shape[-1]]

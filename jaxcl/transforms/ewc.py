@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxcl.core.pytree import copy, regrow, zeros_like
 from jaxcl.core.types import Metrics, Params, PRNGKey, PyTree, Scalar
 from jaxcl.transforms.base import Context, LossTransform, TaskData
-from jaxcl.transforms.checks import check_label, check_not_negative, check_params
+from jaxcl.transforms.checks import check_grown, check_label, check_not_negative, check_params
 from jaxcl.transforms.importance import Labels, diagonal_fisher
 
 
@@ -47,6 +47,7 @@ def grown(state: QuadraticState, params: Params) -> QuadraticState:
 
 def distance(importance: PyTree, anchor: PyTree, params: Params) -> Scalar:
     """Returns ``sum importance * (theta - anchor)^2`` over all weights."""
+    check_grown(anchor, params)
     terms = jax.tree.map(lambda i, a, w: jnp.vdot(i, (w - a) ** 2), importance, anchor, params)
     return jnp.asarray(sum(jax.tree.leaves(terms)), jnp.float32)
 

@@ -18,6 +18,7 @@ from jaxcl.core.batching import on_host, portions, resident
 from jaxcl.core.sharding import along_all, devices
 from jaxcl.core.types import Array, Batch, Int, Params, PRNGKey, PyTree
 from jaxcl.transforms.base import TaskData
+from jaxcl.transforms.checks import check_logits
 
 Labels = Literal["exact", "sampled", "empirical"]
 Directions = Callable[[Array, Batch, PRNGKey], Array]
@@ -122,7 +123,8 @@ def mean_importance(
 ) -> PyTree:
     """Returns ``1/N sum_n sum_m f(J_n^T d_nm)`` with ``J_n`` the Jacobian of example n's logits.
 
-    Where the task knows its layers, a backward pass serves a chunk of examples.
+    Examples are seen alone, so the task's ``forward`` is the network in evaluation mode: a batch
+    of one has no statistics.  Where the task knows its layers, a backward pass serves a chunk.
     Elsewhere there is one for each example: one at a time on a CPU, where a
     vectorised gradient is slower, and a chunk at once on an accelerator.
 
@@ -195,6 +197,7 @@ def _of_chunk(task: TaskData, directions: Directions, f: Entrywise) -> OfChunk:
         def one(batch: Batch, key: PRNGKey, weight: Array) -> PyTree:
             alone = _alone(batch)
             logits, pull = jax.vjp(lambda p: task.logits(task.forward(p, alone), alone), params)
+            check_logits(logits)
             pulled = jax.lax.map(lambda d: pull(d)[0], weight * directions(logits, alone, key))
             return jax.tree.map(lambda g: f(g).sum(0), pulled)
 

@@ -110,7 +110,10 @@ def _apply(loss: Scalar, state: SIState, context: Context) -> tuple[Scalar, Metr
 def _update(gradient: Gradient, state: SIState, step: Step) -> SIState:
     slope = step.loss_gradient if gradient == "loss" else step.gradient
     if slope is None:
-        raise ValueError("loss_gradient: missing; give Step the gradient of the plain loss")
+        raise ValueError(
+            "loss_gradient: missing; give Step the gradient of the plain loss, which"
+            " jaxcl.transforms.gradients(...).step(after) has"
+        )
 
     def add(path, g, before, after):
         return path if g is None else path - g * (after - before)

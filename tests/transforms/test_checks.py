@@ -1,5 +1,6 @@
 """What would go wrong in silence is refused, by an error that names the remedy."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -171,3 +172,79 @@ def test_the_step_of_a_user_may_donate_parameters_and_state(key):
             params, opt, state = donating(params, opt, state)
         state, _ = transform.end_task(state, params, task, key)
     assert np.all(np.isfinite(params["w"]))
+
+
+@pytest.mark.parametrize(
+    ("params", "what"),
+    [
+        ({"w": W, "key": jax.random.key(0)}, r"\['key'\] is key<fry>"),
+        ({"w": W, "on": jnp.array(True)}, r"\['on'\] is bool"),
+        (eqx.nn.MLP(3, 2, 4, 1, key=jax.random.key(0)), r"\.activation is a custom_jvp"),
+        (linen.Dense(2), "the tree is a Dense"),
+    ],
+)
+@PENALTIES
+def test_what_no_optimiser_trains_is_named_with_the_way_to_leave_it_out(make, params, what):
+    with pytest.raises(
+        ValueError, match=rf"params: {what}; .* eqx\.partition\(net, eqx\.is_inexac"
+    ):
+        make(1.0).init(params)
+
+
+def recorded(transform, key, forward=forward):
+    """The state as the second task begins."""
+    task = TaskData(DATA, forward)
+    state, _ = transform.end_task(transform.init(W), W, task, key)
+    return transform.begin_task(state, W, task, key)
+
+
+@pytest.mark.parametrize(
+    ("old", "outputs", "message"),
+    [
+        (forward, (W, {"batch_stats": W}), "forward: it returned a tuple; return the logits alone"),
+        (lambda w, b: {"a": forward(w, b)}, {"b": W}, "'a' was recorded as the task began"),
+        (lambda w, b: {"a": forward(w, b)}, W, "where a dict was recorded; return the same"),
+    ],
+)
+def test_outputs_that_are_not_those_recorded_are_refused(old, outputs, message, key):
+    state = recorded(distill(), key, old)
+    with pytest.raises((TypeError, ValueError), match=message):
+        distill().apply(jnp.float32(0), state, Context(W, outputs, {"index": jnp.arange(3)}))
+
+
+def test_rows_that_are_missing_and_a_task_that_was_not_begun_are_named(key):
+    with pytest.raises(KeyError, match="is missing; give the rows of the task"):
+        distill().apply(jnp.float32(0), recorded(distill(), key), Context(W, W, DATA))
+    batch = {**DATA, "index": jnp.arange(3)}
+    with pytest.raises(
+        ValueError, match=r"nothing is recorded; call state = transform\.begin_task"
+    ):
+        distill().apply(jnp.float32(0), distill().init(W), Context(W, W, batch))
+
+
+def test_logits_that_are_no_array_are_named(key):
+    def mutating(w, batch):
+        return forward(w, batch), {"batch_stats": w}
+
+    def unchosen(outputs, batch): return outputs  # fmt: skip
+
+    state = recorded(replay(fraction(1.0)), key)
+    context = Context(W, forward(W, DATA), DATA, key, mutating, unchosen)
+    with pytest.raises(TypeError, match=r"logits: a tuple is not an array \[batch, classes\]"):
+        replay(fraction(1.0)).apply(jnp.float32(0), state, context)
+    with pytest.raises(TypeError, match="logits: a tuple is not an array"):
+        mas(1.0).end_task(mas(1.0).init(W), W, TaskData(DATA, mutating, unchosen), key)
+    dark = der(4, 2).begin_task(der(4, 2).init(W), W, TaskData(DATA, forward), key)
+    flat = Step(W, W, W, W, context._replace(logits=lambda o, b: o[:, 0]))
+    with pytest.raises(TypeError, match=r"logits: shape \(3,\) is not an array"):
+        der(4, 2).update(dark, flat)
+
+
+@pytest.mark.parametrize("make", [ewc, online_ewc, mas, si])
+@pytest.mark.parametrize("grown", [{"w": jnp.ones((3, 4))}, {"w": W, "new": W}])
+def test_parameters_that_have_grown_since_the_task_began_are_named(make, grown):
+    state = make(1.0).init({"w": W})
+    with pytest.raises(
+        ValueError, match=r"params: \['\w+'\] has shape .* call state = transform\.b"
+    ):
+        make(1.0).apply(jnp.float32(0), state, Context(grown, W, DATA))

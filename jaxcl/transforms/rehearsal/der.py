@@ -10,7 +10,7 @@ from jaxcl.core.batching import examples
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Int, Metrics, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData, required
-from jaxcl.transforms.checks import check_label, check_not_negative, check_updated
+from jaxcl.transforms.checks import check_label, check_logits, check_not_negative, check_updated
 from jaxcl.transforms.losses import mean_cross_entropy
 from jaxcl.transforms.rehearsal.buffers import Buffer, Storage, reservoir, sample
 
@@ -129,7 +129,9 @@ def _apply(
 
     def drawn(turn: int) -> tuple[Batch, Array]:
         batch = sample(state.buffer, stream(key, chosen.name, turn), examples(context.batch))
-        return batch, context.logits(forward(context.params, batch), batch)
+        logits = context.logits(forward(context.params, batch), batch)
+        check_logits(logits)
+        return batch, logits
 
     batch, logits = drawn(0)
     width = logits.shape[-1]  # the head may have grown, never shrunk
@@ -150,7 +152,9 @@ def _update(chosen: _DER, state: DarkState, step: Step) -> DarkState:
     if step.context is None or step.context.key is None:
         raise ValueError("context: missing; give Step the context of the step")
     batch = step.context.batch
-    logits = jax.lax.stop_gradient(step.context.logits(step.context.outputs, batch))
+    logits = step.context.logits(step.context.outputs, batch)
+    check_logits(logits)
+    logits = jax.lax.stop_gradient(logits)
     offered = {**batch, LOGITS: _padded(logits, chosen.classes)}
     added = chosen.storage.add(state.buffer, offered, stream(step.context.key, chosen.name, 2))
     return state._replace(buffer=added, updates=state.updates + 1)

@@ -10,7 +10,7 @@ from jaxcl.core.batching import examples
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Int, Metrics, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Context, LossTransform, TaskData, required
-from jaxcl.transforms.checks import check_label
+from jaxcl.transforms.checks import check_label, check_logits
 from jaxcl.transforms.losses import mean_cross_entropy, mean_distillation
 from jaxcl.transforms.rehearsal.buffers import Buffer, sample
 from jaxcl.transforms.rehearsal.memory import LOGITS, Memory
@@ -21,7 +21,17 @@ def _data(memory: Batch | Buffer) -> Batch:
 
 
 def drawn(memory: Batch | Buffer, key: PRNGKey, n: int) -> Batch:
-    """Returns ``n`` examples drawn evenly, with replacement."""
+    """Returns ``n`` examples drawn evenly, with replacement.
+
+    Args:
+      memory: arrays under names with the same leading axis, or a buffer.
+      key: for the draw; within a step, one of the transform's own, made of ``context.key``.
+      n: how many, whatever the memory holds.
+
+    >>> batch = drawn({"x": jnp.arange(3), "y": -jnp.arange(3)}, jax.random.key(0), 5)
+    >>> batch["x"].shape, bool((batch["x"] == -batch["y"]).all())  # rows stay together
+    ((5,), True)
+    """
     if isinstance(memory, Buffer):
         return sample(memory, key, n)
     rows = jax.random.randint(key, (n,), 0, examples(memory))
@@ -126,6 +136,7 @@ def _apply(
     n = examples(context.batch)
     batch = drawn(state.memory, stream(key, chosen.name), n)
     logits = context.logits(forward(context.params, batch), batch)
+    check_logits(logits)
     if LOGITS in batch:
         softened = mean_distillation(logits, batch[LOGITS], state.temperature)
         replayed = state.temperature**2 * softened
