@@ -1,9 +1,8 @@
 """Training steps of a ResNet-18 with a compiled loop's convolutions and with XLA's own.
 
 Prints the time of a step (forward, backward, SGD) four ways: called from Python or inside
-``lax.fori_loop``, with XLA's convolutions or with
-:func:`jaxcl.networks.loop_convolution.with_loop_convolutions`.  The ways take turns, so
-that a machine whose speed drifts slows all alike::
+``lax.fori_loop``, with XLA's convolutions or with ``with_loop_convolutions`` of
+:mod:`jaxcl.networks.convolutions.loop_convolution`.  The ways take turns, so that a machine whose speed drifts slows all alike::
 
     python experiments/benchmarks/convolution_in_loop.py --batch 10 32 --rounds 7
 
@@ -22,7 +21,7 @@ import numpy as np
 from jax import lax
 from side import measured
 
-from jaxcl.networks.loop_convolution import with_loop_convolutions
+from jaxcl.networks.convolutions.loop_convolution import with_loop_convolutions
 
 BATCHES = 4  # that the steps take in turn
 STEPS = 10  # of a round; of XLA's own convolutions in the loop, which take seconds, one

@@ -17,7 +17,12 @@ import jax
 
 from jaxcl.core.types import Array, Params, PRNGKey, PyTree
 from jaxcl.networks.base import Mode, Net, Route, Variables
-from jaxcl.networks.conv import Formulation, default_formulation, in_chunks, save_for_backward
+from jaxcl.networks.convolutions.conv import (
+    Formulation,
+    default_formulation,
+    in_chunks,
+    save_for_backward,
+)
 from jaxcl.networks.layers import PLAIN, Layers, weights
 
 

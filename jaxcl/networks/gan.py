@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Params, PRNGKey
-from jaxcl.networks.conv import Formulation, conv2d, default_formulation
+from jaxcl.networks.convolutions.conv import Formulation, conv2d, default_formulation
 from jaxcl.networks.layers import dense, weights
 
 SLOPE = 0.2  # of the leaky ReLU below zero

@@ -16,8 +16,14 @@ import jax
 import jax.numpy as jnp
 
 from jaxcl.core.types import Array, Params, PRNGKey
-from jaxcl.networks import winograd
-from jaxcl.networks.conv import Formulation, conv2d, image_patches, max_pool, save_for_backward
+from jaxcl.networks.convolutions import winograd
+from jaxcl.networks.convolutions.conv import (
+    Formulation,
+    conv2d,
+    image_patches,
+    max_pool,
+    save_for_backward,
+)
 
 Entrywise = Callable[[Array], Array]
 """A multiplicative function of each entry: ``f(x y) = f(x) f(y)``, so ``f(0) = 0``."""

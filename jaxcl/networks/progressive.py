@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Params, PRNGKey, PyTree
 from jaxcl.networks.base import Mode, Net, Route, Variables
-from jaxcl.networks.conv import (
+from jaxcl.networks.convolutions.conv import (
     Formulation,
     conv2d,
     default_formulation,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcl.networks.conv import conv2d, in_chunks, max_pool, save_for_backward
+from jaxcl.networks.convolutions.conv import conv2d, in_chunks, max_pool, save_for_backward
 
 
 def normal(seed, *shape):

@@ -10,7 +10,10 @@ import pytest
 from jax import lax
 
 from jaxcl.networks import loop_arithmetic
-from jaxcl.networks.loop_convolution import conv_general_dilated, with_loop_convolutions
+from jaxcl.networks.convolutions.loop_convolution import (
+    conv_general_dilated,
+    with_loop_convolutions,
+)
 
 LAST = ("NHWC", "HWIO", "NHWC")
 

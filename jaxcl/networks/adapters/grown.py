@@ -23,6 +23,7 @@ from jaxcl.core.types import Array, Params, PRNGKey, PyTree
 from jaxcl.networks.adapters.backbone import Backbone
 from jaxcl.networks.adapters.names import Path, put, taken
 from jaxcl.networks.base import SHARED, Mode, Net, Route, Variables, new_dense_head
+from jaxcl.networks.convolutions.loop_convolution import with_loop_convolutions
 
 
 class _Grown(NamedTuple):
@@ -54,6 +55,8 @@ def grow_on_tree(backbone: Backbone, branches: Sequence[str], inputs: PyTree) ->
       UsageError: a path of no part, or of a part of another; features of another shape in
         evaluation than in training, or none.
     """
+    # A step is a part of a loop, in which XLA's own convolutions are slow on a CPU.
+    backbone = backbone._replace(apply=with_loop_convolutions(backbone.apply))
     paths = tuple(tuple(branch.replace(".", "/").split("/")) for branch in branches)
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), inputs)
     grown = _Grown(backbone, tuple(".".join(path) for path in paths), paths, one)

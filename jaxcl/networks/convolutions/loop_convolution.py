@@ -2,7 +2,7 @@
 
 Inside ``lax.scan`` and ``lax.fori_loop``, XLA's gradients of a convolution are many times
 slower on a CPU than outside.  :func:`conv_general_dilated` is :func:`jax.lax.conv_general_dilated`
-with gradients that are not (:mod:`jaxcl.networks.loop_arithmetic` says why), and
+with gradients that are not (:mod:`jaxcl.networks.convolutions.loop_arithmetic` says why), and
 :func:`with_loop_convolutions` puts it into a function that somebody else wrote, whatever the
 network library.
 """
@@ -22,7 +22,7 @@ from jax.extend import core
 from numpy import ndarray
 
 from jaxcl.core.types import Array
-from jaxcl.networks.loop_arithmetic import MANY, Geometry, convolve
+from jaxcl.networks.convolutions.loop_arithmetic import MANY, Geometry, convolve
 
 F = TypeVar("F", bound=Callable)
 Dilation = Sequence[int] | None

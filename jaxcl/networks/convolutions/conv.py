@@ -3,8 +3,8 @@
 On a CPU, the gradients of XLA's own convolution are many times slower inside a
 compiled loop than outside of it, so there a convolution is a matrix product over image
 patches, a few images at a time so that the patches stay in the cache (the last one, with
-its pooling, is in :mod:`jaxcl.networks.winograd`).  On GPU and TPU the native convolution is
-used.  Values and gradients of the two agree to rounding.
+its pooling, is in :mod:`jaxcl.networks.convolutions.winograd`).  On GPU and TPU the native
+convolution is used.  Values and gradients of the two agree to rounding.
 """
 
 from collections.abc import Callable

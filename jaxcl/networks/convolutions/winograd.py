@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcl.core.types import Array, Float
-from jaxcl.networks.conv import save_for_backward
+from jaxcl.networks.convolutions.conv import save_for_backward
 
 ROWS = 4  # of outputs in a tile
 TILE = ROWS + 2  # rows of inputs that it depends on

@@ -1,0 +1,1 @@
+"""Convolutions in the formulation that suits the platform."""
