@@ -2,9 +2,27 @@
 
 import importlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+__all__ = [
+    "Result",
+    "Task",
+    "Training",
+    "fit",
+    "from_equinox",
+    "from_functions",
+    "from_linen",
+    "from_nnx",
+    "load",
+    "methods",
+    "networks",
+    "register_dataset",
+    "register_method",
+    "register_network",
+    "register_scenario",
+    "transforms",
+]  # fmt: skip
 
 
 def public(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
@@ -23,3 +41,44 @@ def public(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
         return getattr(importlib.import_module(f"{package}.{names[name]}"), name)
 
     return find
+
+
+if TYPE_CHECKING:
+    from jaxcl import methods, networks, transforms
+    from jaxcl.front.fit import fit
+    from jaxcl.front.register import (
+        register_dataset,
+        register_method,
+        register_network,
+        register_scenario,
+    )
+    from jaxcl.front.result import Result, load
+    from jaxcl.networks import from_equinox, from_functions, from_linen, from_nnx
+    from jaxcl.scenarios.task import Task
+    from jaxcl.training.settings import Training
+
+_ROOMS = "methods", "networks", "transforms"
+_NAMES = public(
+    __name__,
+    {
+        "Result": "front.result",
+        "Task": "scenarios.task",
+        "Training": "training.settings",
+        "fit": "front.fit",
+        "from_equinox": "networks.adapters.equinox",
+        "from_functions": "networks.adapters.functions",
+        "from_linen": "networks.adapters.linen",
+        "from_nnx": "networks.adapters.nnx",
+        "load": "front.result",
+        "register_dataset": "front.register",
+        "register_method": "front.register",
+        "register_network": "front.register",
+        "register_scenario": "front.register",
+    },
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:  # ``import jaxcl`` is enough to say ``jaxcl.methods.EWC``
+        return importlib.import_module(f"{__name__}.{name}")
+    return _NAMES(name)

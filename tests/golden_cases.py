@@ -77,9 +77,9 @@ LEARNING = {
     "t-squared": f"{SPLIT} --method lwf --t-squared False --temperature 3 --strength 2",
     "validation": f"{SPLIT} --method lwf --validation 0.1",
     "order": f"{SPLIT} --method ewc --order 3",
-    "stream": f"{SPLIT} --method ewc --data stream",
-    "stream.er": f"{SPLIT} --method er --data stream",
-    "stream.select": f"{SELECT} --data stream",
+    "stream": f"{SPLIT} --method ewc --stream",
+    "stream.er": f"{SPLIT} --method er --stream",
+    "stream.select": f"{SELECT} --stream",
 }
 PENALTIES = {
     "fisher.sampled": f"{SPLIT} --method ewc --fisher sampled --fisher-examples 20",

@@ -2,7 +2,8 @@
 
 Prints the time of a step (forward, backward, SGD) four ways: called from Python or inside
 ``lax.fori_loop``, with XLA's convolutions or with ``with_loop_convolutions`` of
-:mod:`jaxcl.networks.convolutions.loop_convolution`.  The ways take turns, so that a machine whose speed drifts slows all alike::
+:mod:`jaxcl.networks.convolutions.loop_convolution`.  The ways take turns, so that a machine
+whose speed drifts slows all alike::
 
     python experiments/benchmarks/convolution_in_loop.py --batch 10 32 --rounds 7
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,13 @@ def saved_config(kind: type[Settings], folder: Path) -> Settings:
     try:
         return from_toml(kind, text)
     except UsageError as error:
-        raise UsageError(f"resume: {folder / CONFIG}: {error}") from error
+        raise UsageError(f"resume: {folder / CONFIG}: {error}{_plugins(text)}") from error
+
+
+def _plugins(text: str) -> str:
+    """What to do if settings come from a plug-in: a folder never has one imported by itself."""
+    named = re.findall('"(.*)"', text[text.find("plugins = [") :].partition("]")[0])
+    return "".join(f"; give --plugin {name}" for name in named if "plugins = [" in text)
 
 
 def check_same(folder: Path, config: Any) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -22,9 +23,10 @@ from jaxcl.methods.split import TRAINED
 from jaxcl.networks.gan import conv_gan, mlp_gan
 from jaxcl.scenarios.checks import check_all
 from jaxcl.scenarios.datasets import sources
-from jaxcl.scenarios.derive import DERIVED, shuffled_classes
+from jaxcl.scenarios.derive import DERIVED, shuffled_classes, split
 from jaxcl.scenarios.inputs import ready, spec_of
-from jaxcl.scenarios.settings import MadeSettings, SplitSettings
+from jaxcl.scenarios.readers.files import read
+from jaxcl.scenarios.settings import FileSettings, MadeSettings, SplitSettings
 from jaxcl.scenarios.task import Task, as_batch, checksum, hold_out, limit, rgb32, size_text
 from jaxcl.training.generator import GanProgram
 from jaxcl.training.train_step import OPTIMIZERS
@@ -76,13 +78,42 @@ def load_tasks(config: Config, progress: Callable[[str], None] = lambda text: No
     if config.scenario == OWN:
         raise DataError("scenario: own has tasks that a program gave; give them again")
     tasks = [sources.load(name, data.data_dir, progress) for name in scenario.tasks]
-    if scenario.made is not None:
+    if scenario.make is not None:
+        tasks = list(scenario.make())
+    elif isinstance(data, FileSettings):
+        tasks = of_file(data, progress)
+    elif scenario.made is not None:
         assert isinstance(data, MadeSettings)
         order = data.order if isinstance(data, SplitSettings) else 0
         whole = shuffled_classes(tasks[0], order) if order else tasks[0]
         tasks = DERIVED[scenario.made](whole, data.tasks)
     tasks = [hold_out(limit(task, data.limit), data.validation) for task in tasks]
     return check_tasks(config, tasks)
+
+
+def of_file(settings: FileSettings, progress: Callable[[str], None]) -> list[Task]:
+    """Returns tasks of some classes each, of a data set of one's own.
+
+    Raises:
+      DataError: no such file, or one that holds no data set.
+    """
+    name, path = settings.data, Path(settings.data).expanduser()
+    if name in (*sources.NAMES, *sources.REGISTERED) and not path.exists():
+        whole = sources.load(name, settings.data_dir, progress)
+    else:
+        *arrays, classes = read(path)
+        whole = Task(path.stem, *arrays, len(classes))  # pyright: ignore[reportArgumentType]
+    if settings.order:
+        whole = shuffled_classes(whole, settings.order)
+    each = settings.split_classes
+    if each is None:
+        return [whole]
+    if whole.classes % each:
+        raise DataError(
+            f"split_classes: {whole.classes} classes of {whole.name} do not make tasks of {each};"
+            " give a number that divides them"
+        )
+    return split(whole, whole.classes // each)
 
 
 def check_tasks(config: Config, tasks: Sequence[Task]) -> list[Task]:
@@ -134,7 +165,15 @@ def set_up(config: Config, tasks: Sequence[Task], *, stream: bool = False) -> Se
     losses, optimizer = transform(config, sum(classes)), make_optimizer(config)
     return Setup(
         config=config,
-        tasks=Tasks([task.name for task in tasks], classes, checksum(tasks), train, test, inputs),
+        tasks=Tasks(
+            [task.name for task in tasks],
+            classes,
+            checksum(tasks),
+            train,
+            test,
+            inputs,
+            size_text(train[0]["image"]),
+        ),
         setting=chosen,
         net=config.network.make(
             spec_of(inputs, tasks[0].train_inputs), columns=config.method.columns
@@ -173,7 +212,7 @@ def check_stream(config: Config) -> None:
     exact = isinstance(config.replay, ExactReplay)
     if method.on_all_data or config.generator or exact or similarity in TRAINED:
         what = similarity if similarity in TRAINED else method.name
-        raise UsageError(f"data: {what} needs all images on the device; leave stream out")
+        raise UsageError(f"stream: {what} needs all inputs on the device; leave it out")
     batch_size = config.training.batch_size
     if batch_size % parts:
         raise UsageError(

@@ -32,6 +32,7 @@ class Config:
       training: how.
       data: of the tasks.
       generator: that learns the tasks too, if one does.
+      plugins: modules and files that what is chosen here comes from.
     """
 
     scenario: str
@@ -43,6 +44,7 @@ class Config:
     training: Training
     data: DataSettings
     generator: GeneratorSettings | None
+    plugins: tuple[str, ...] = ()
 
     @property
     def replays(self) -> bool:
@@ -94,13 +96,21 @@ class Config:
         Raises:
           UsageError: a setting that no part has, or two that exclude each other.
         """
-        new: dict[str, Any] = {n: given.pop(n) for n in ("seeds", "together") if n in given}
+        new: dict[str, Any] = {
+            n: given.pop(n) for n in ("seeds", "together", "plugins") if n in given
+        }
         for name, part in self.parts():
             own = {n: given.pop(n) for n in hints(type(part)) if n in given}
             new[name] = dataclasses.replace(part, **_excluding(part, own))
         for name in given:
             raise unknown(name, self)
         return dataclasses.replace(self, **new)
+
+    def with_code(self, like: "Config") -> "Config":
+        """Returns the configuration with the functions that no file keeps, from another one."""
+        data = dataclasses.replace(self.data, augmentation=like.data.augmentation)
+        same = to_name(self.network) == to_name(like.network)
+        return dataclasses.replace(self, data=data, network=like.network if same else self.network)
 
     def flat(self) -> dict[str, Any]:
         """Returns all settings by name; a part's own name stands for its kind."""
@@ -129,6 +139,11 @@ def _excluding(part: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         if own:
             found |= {name: None for name in group if name not in own}
     return found
+
+
+def to_name(network: Network) -> tuple[Any, ...]:
+    """Returns what a file keeps of a network."""
+    return (network.name, *(getattr(network, each) for each in hints(type(network))))
 
 
 def option(name: str) -> str:

@@ -111,9 +111,8 @@ def _network(name: str | None, protocol: Protocol, method: Method) -> Network:
 
 def data_kind(entry: Scenario) -> type[DataSettings]:
     """Returns the kind of data settings that a scenario's tasks have."""
-    return DataSettings.kinds()[
-        "split" if entry.made == "split" else "made" if entry.made else "given"
-    ]
+    own = entry.made if entry.made in ("split", "file") else "made"
+    return DataSettings.kinds()[own if entry.made else "given"]
 
 
 def _data(entry: Scenario, setting: str) -> DataSettings:
@@ -121,4 +120,4 @@ def _data(entry: Scenario, setting: str) -> DataSettings:
     kind: Any = data_kind(entry)
     usual = {name: getattr(entry.protocol.data, name) for name in hints(DataSettings)}
     usual |= {"setting": setting} | ({} if setting == "class" else {"heads": "growing"})
-    return kind(**usual, **({"tasks": entry.count} if entry.made else {}))
+    return kind(**usual, **({"tasks": entry.count} if entry.count else {}))

@@ -36,6 +36,7 @@ class Tasks(NamedTuple):
       train: training data, on the device unless it is streamed.
       test: test data, likewise.
       inputs: how they become what the network sees.
+      kind: type and shape of an example, as text.
     """
 
     names: list[str]
@@ -44,6 +45,7 @@ class Tasks(NamedTuple):
     train: list[Data]
     test: list[Data]
     inputs: Inputs = AS_THEY_COME
+    kind: str = ""
 
 
 class Setup(NamedTuple):

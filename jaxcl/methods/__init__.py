@@ -6,7 +6,6 @@ commands know it, with its settings, and nothing else has to be told. Light to i
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
 
 from jaxcl.methods.base import Method, StreamInfo
 
@@ -24,5 +23,7 @@ def _found() -> dict[str, type[Method]]:
     return methods
 
 
-METHODS: Mapping[str, type[Method]] = _found()
+METHODS: dict[str, type[Method]] = _found()
 """Every method by its name."""
+
+globals().update({kind.__name__: kind for kind in METHODS.values()})

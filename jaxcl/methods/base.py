@@ -61,6 +61,7 @@ class Method:
     columns: ClassVar[bool] = False
     fails: ClassVar[Mapping[str, str]] = MappingProxyType({})
     exclusive: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    registered_as: ClassVar[str] = ""
 
     @classmethod
     def kinds(cls) -> Mapping[str, type["Method"]]:
@@ -71,7 +72,7 @@ class Method:
 
     @property
     def name(self) -> str:
-        """Returns the name of the method: that of its file."""
+        """Returns the name of the method: that of its file, or by which it was registered."""
         return method_name(type(self))
 
     def check(self) -> None:
@@ -115,5 +116,5 @@ class Penalty(Method):
 
 
 def method_name(kind: type[Method]) -> str:
-    """Returns the name of a method: that of the file that defines it."""
-    return kind.__module__.rpartition(".")[2]
+    """Returns the name of a method: by which it was registered, or that of its file."""
+    return vars(kind).get("registered_as") or kind.__module__.rpartition(".")[2]

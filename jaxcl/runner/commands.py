@@ -5,7 +5,7 @@ Light to import (no JAX), so that the command line answers at once.
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from jaxcl.core.fields import shown
 from jaxcl.learner.config import Config
@@ -21,8 +21,8 @@ class How:
     """Checkpoints that are kept."""
     mesh: Annotated[str | None, shown("all seeds", "STR")] = None
     """Devices: seed=4,data=2,model=1."""
-    data: Literal["device", "stream"] = "device"
-    """Where images lie."""
+    stream: bool = False
+    """Inputs stay on the host."""
 
 
 @dataclasses.dataclass(frozen=True)

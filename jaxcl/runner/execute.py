@@ -21,6 +21,7 @@ from jaxcl.runner.commands import How, RunCommand
 from jaxcl.runner.interrupt import Interrupted
 from jaxcl.runner.recorder import Recording
 from jaxcl.scenarios.datasets import tfds
+from jaxcl.scenarios.settings import FileSettings
 from jaxcl.scenarios.task import Task
 
 
@@ -29,13 +30,15 @@ def settled(command: RunCommand) -> tuple[Config, Path]:
     config, place = command.config, command.place
     if config.data.data_dir is not None:  # a run can be resumed from another folder
         config = config.changed(data_dir=tfds.data_dir(config.data.data_dir).absolute())
+    if isinstance(config.data, FileSettings) and (path := Path(config.data.data)).exists():
+        config = config.changed(data=str(path.absolute()))
     folder = place.resume
     if config.together is None and folder is not None and (folder / run_folder.CONFIG).exists():
         # As it was on the machine on which the run began: to the bit, it decides the result.
         saved = run_folder.saved_config(Config, folder)
         config = dataclasses.replace(config, together=saved.together)
     config = check_config(config)
-    if command.how.data == "stream":
+    if command.how.stream:
         check_stream(config)
     if place.out == Path() or place.resume == Path():
         raise UsageError("out: empty; name a folder of its own")
@@ -70,7 +73,7 @@ def execute(
     saving = saving_of(commands[0].how)
     told = processes.on_primary(lambda: [_left(command, console) for command in commands])
     left = {
-        Path(out): (command, from_toml(Config, config), resumes)
+        Path(out): (command, from_toml(Config, config).with_code(command.config), resumes)
         for command, (out, config, resumes) in zip(commands, told, strict=True)
         if resumes is not None
     }
@@ -133,7 +136,7 @@ def _opened(
         if runs:
             setup = grouping.set_up_like(runs[0].setup, config)
         else:
-            setup = set_up(config, tasks, stream=command.how.data == "stream")
+            setup = set_up(config, tasks, stream=command.how.stream)
         before = (
             resume.find_progress(setup, out, console, common) if resumes else resume.NO_PROGRESS
         )

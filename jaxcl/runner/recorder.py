@@ -152,6 +152,10 @@ def _finish(
 ) -> dict[str, Any]:
     config = setup.config
     summary = summarise(config, setup.tasks.names, chance(setup), results, *spent)
+    inputs = setup.tasks.inputs
+    summary["inputs"] = {
+        "kind": setup.tasks.kind, "mean": inputs.mean, "deviation": inputs.deviation,
+    }  # fmt: skip
     summary |= run_folder.metrics_mark(out)
     seeds = "1 seed" if len(results) == 1 else f"{len(results)} seeds"
     what, replay = config.method.name, config.replay_on_top

@@ -1,12 +1,14 @@
 """Several tasks made from one data set: split by class, permuted, rotated, repeated."""
 
+from typing import Any
+
 import numpy as np
 from numpy import ndarray
 from PIL import Image
 
 from jaxcl.core.errors import DataError
 from jaxcl.scenarios.images import SIDE, pad32
-from jaxcl.scenarios.task import Task
+from jaxcl.scenarios.task import Task, rows_of
 
 SEED = 0  # of the permutations: everybody has the same tasks
 HALF_TURN = 180.0
@@ -37,9 +39,9 @@ def shuffled_classes(task: Task, seed: int) -> Task:
 
 
 def _classes(task: Task, first: int, size: int) -> Task:
-    def part(images: ndarray, labels: ndarray) -> tuple[ndarray, ndarray]:
+    def part(inputs: Any, labels: ndarray) -> tuple[Any, ndarray]:
         own = (labels >= first) & (labels < first + size)
-        return images[own], labels[own] - first
+        return rows_of(inputs, own), labels[own] - first
 
     name = f"{task.name}-{first}-{first + size - 1}"
     train = part(task.train_inputs, task.train_labels)

@@ -43,7 +43,12 @@ class DataSettings:
     @classmethod
     def kinds(cls) -> Mapping[str, type["DataSettings"]]:
         """Returns the kinds by name: of given tasks, or of tasks made from one data set."""
-        return {"given": DataSettings, "made": MadeSettings, "split": SplitSettings}
+        return {
+            "given": DataSettings,
+            "made": MadeSettings,
+            "split": SplitSettings,
+            "file": FileSettings,
+        }
 
     @property
     def name(self) -> str:
@@ -77,5 +82,25 @@ class SplitSettings(MadeSettings):
     def check(self) -> None:
         """Raises a UsageError for a setting that it cannot have."""
         super().check()
+        if not 0 <= self.order < 2**32:
+            raise UsageError(f"order: {self.order} is outside [0, 2^32); give a small number")
+
+
+@dataclasses.dataclass(frozen=True)
+class FileSettings(DataSettings):
+    """Tasks of a data set of one's own."""
+
+    data: str = ""
+    """FILE.npz, FILE.csv, a folder, or a name."""
+    split_classes: Annotated[Positive[int] | None, shown("all", "INT")] = None
+    """Classes of a task."""
+    order: int = 0
+    """Another number deals the classes out anew."""
+
+    def check(self) -> None:
+        """Raises a UsageError for a setting that it cannot have."""
+        super().check()
+        if not self.data:
+            raise UsageError("data: missing; give --data with a file, a folder or a data set")
         if not 0 <= self.order < 2**32:
             raise UsageError(f"order: {self.order} is outside [0, 2^32); give a small number")

@@ -91,7 +91,7 @@ def as_batch(
     inputs: Any, labels: ndarray, task_index: int, first_label: int, *, stream: bool
 ) -> Data:
     """Brings inputs, labels and the index of the task to the device; streamed inputs stay."""
-    kept = jax.tree.map(_as_kept, inputs)
+    kept = as_kept(inputs)
     whole = np.issubdtype(labels.dtype, np.integer)
     own = jnp.asarray(labels, jnp.int32 if whole else jnp.float32)
     return {
@@ -101,8 +101,12 @@ def as_batch(
     }
 
 
+def as_kept(inputs: Any) -> Any:
+    """Returns bytes and bfloat16 as they are; other floats in 32 bits, and other integers."""
+    return jax.tree.map(_as_kept, inputs)
+
+
 def _as_kept(array: ndarray) -> ndarray:
-    """Bytes and bfloat16 as they are; other floats in 32 bits, and other integers."""
     if array.dtype in (np.uint8, BFLOAT16):
         return array
     return array.astype(np.float32 if np.issubdtype(array.dtype, np.floating) else np.int32)

@@ -84,7 +84,7 @@ def test_processes_that_share_batches_make_what_one_makes(n, alone, tmp_path):
 
 
 def test_each_process_streams_its_part_of_the_batches(alone, tmp_path):
-    found = ended(start(2, tmp_path / "run", "60", "--data", "stream"))
+    found = ended(start(2, tmp_path / "run", "60", "--stream"))
     assert [code for code, _, _ in found] == [0, 0], found
     assert_same(alone, tmp_path / "run")
 

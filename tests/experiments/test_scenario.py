@@ -112,7 +112,7 @@ def test_the_default_folder_is_named_after_scenario_and_method(run, tmp_path):
         (["--scenario", "7"], "scenario: '7' is unknown"),
         (["--epochs", "0"], "epochs: 0 is not positive"),
         (["--mesh", "batch=2"], "mesh: 'batch=2' cannot be read; give sizes"),
-        (["--data", "stream", "--method", "joint"], "data: joint needs all images on the device"),
+        (["--stream", "--method", "joint"], "stream: joint needs all inputs on the device"),
         (["--threshold", "-0.1"], "threshold: -0.1 is outside [0, 1]"),
         (["--batch-size", "5000"], "batch_size: 5000 is more than the 1440 training images"),
         (["--scenario", "3", "--data-dir", "nowhere"], "run: python -m jaxcl.experiments.prepare"),

@@ -2,18 +2,18 @@
 
 from jaxcl.core.errors import check_name
 from jaxcl.learner.protocols.named import SCENARIOS
-from jaxcl.learner.protocols.protocol import GIVEN, OWN, Protocol, Scenario
+from jaxcl.learner.protocols.protocol import FILE, GIVEN, OF_DATA, OWN, Protocol, Scenario
 
-__all__ = ["OWN", "SCENARIOS", "Protocol", "Scenario", "scenario_of"]
+__all__ = ["FILE", "OWN", "SCENARIOS", "Protocol", "Scenario", "scenario_of"]
 
 
 def scenario_of(name: str) -> Scenario:
-    """Returns a scenario; that of tasks without a name is ``own``.
+    """Returns a scenario; tasks without a name are ``own``, a data set's ``data``.
 
     Raises:
       UsageError: an unknown name.
     """
-    if name == OWN:
-        return GIVEN
+    if name in (OWN, FILE):
+        return GIVEN if name == OWN else OF_DATA
     check_name("scenario", name, SCENARIOS)
     return SCENARIOS[name]

@@ -4,8 +4,8 @@ Light to import (no JAX), so that the command line answers at once.
 """
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from jaxcl.methods import METHODS
 from jaxcl.methods.base import Method
@@ -14,6 +14,9 @@ from jaxcl.methods.replay import BufferReplay
 from jaxcl.networks.choices import CNN, MLP, Network
 from jaxcl.scenarios.settings import DataSettings
 from jaxcl.training.settings import GeneratorSettings, Training
+
+if TYPE_CHECKING:
+    from jaxcl.scenarios.task import Task
 
 Methods = Mapping[str | tuple[str, str], Method]
 """Name of a method, or (name, setting) -> the method at the protocol's settings."""
@@ -68,15 +71,21 @@ class Scenario(NamedTuple):
       protocol: the settings that go with it.
       made: how tasks are made, where they come from a single data set.
       count: how many tasks are made, unless given.
+      make: makes the tasks, where a plug-in does.
     """
 
     summary: str
     tasks: tuple[str, ...]
     protocol: Protocol = Protocol()
-    made: Literal["split", "permuted", "permuted32", "rotated", "repeated"] | None = None
+    made: Literal["split", "permuted", "permuted32", "rotated", "repeated", "file"] | None = None
     count: int = 0
+    make: "Callable[[], Sequence[Task]] | None" = None
 
 
-OWN = "own"
+OWN, FILE = "own", "data"
 GIVEN = Scenario("tasks that a program gives", (), Protocol(network=MLP((400, 400))))
 """The scenario of tasks that have no name."""
+OF_DATA = Scenario(
+    "a data set of one's own: give --data", (), Protocol(network=MLP((400, 400))), "file"
+)
+"""The scenario of ``--data``."""

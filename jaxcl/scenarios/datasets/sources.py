@@ -12,6 +12,8 @@ BLENDED = {"mnist_m": ("mnist", "cifar10"), "digits_m": ("digits", "photos")}
 """Data sets that are made of two others: figures and photographs."""
 
 NAMES = (*builtin.TASKS, *tfds.SOURCES, *BLENDED)
+REGISTERED: dict[str, Callable[[], Task]] = {}
+"""Data sets that plug-ins have added."""
 
 
 def load(name: str, data_dir: Path | None, progress: Callable[[str], None]) -> Task:
@@ -21,7 +23,9 @@ def load(name: str, data_dir: Path | None, progress: Callable[[str], None]) -> T
       UsageError: an unknown name.
       DataError: the data set is missing or damaged.
     """
-    check_name("data set", name, NAMES)
+    if name in REGISTERED:
+        return REGISTERED[name]()
+    check_name("data set", name, (*NAMES, *REGISTERED))
     if name in BLENDED:
         figures, photos = (load(part, data_dir, progress) for part in BLENDED[name])
         return blended(figures, photos, name)
@@ -38,5 +42,5 @@ def sources(name: str) -> tuple[str, ...]:
 
 def available(name: str, data_dir: Path | None) -> bool:
     """Returns whether :func:`load` would find the data set."""
-    where = tfds.data_dir(data_dir)
-    return all(part in builtin.TASKS or tfds.prepared(part, where) for part in sources(name))
+    where, known = tfds.data_dir(data_dir), builtin.TASKS.keys() | REGISTERED.keys()
+    return all(part in known or tfds.prepared(part, where) for part in sources(name))

@@ -1,0 +1,1 @@
+"""What a program uses: fit, load, results, and what it registers."""

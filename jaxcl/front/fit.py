@@ -1,0 +1,146 @@
+"""Learning a sequence of tasks, from a program or from a command."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from jaxcl.checkpointing import run_folder
+from jaxcl.core.errors import UsageError
+from jaxcl.core.sharding import on_mesh
+from jaxcl.front.plugins import load_plugins
+from jaxcl.front.result import Result, load
+from jaxcl.learner.config import Config
+from jaxcl.learner.configuration import configure
+from jaxcl.learner.protocols import OWN
+from jaxcl.methods.base import Method
+from jaxcl.methods.replay import Replay
+from jaxcl.networks.choices import Network
+from jaxcl.reporting.console import make_console
+from jaxcl.runner import execute
+from jaxcl.runner.commands import How, Place, RunCommand
+from jaxcl.scenarios.settings import OWN as OWN_AUGMENTATION
+from jaxcl.scenarios.task import Task
+from jaxcl.training.settings import Training
+
+Augmentation = Callable[[Any, Any], Any]
+
+
+def fit(
+    tasks: Sequence[Task] | str,
+    method: str | Method = "finetune",
+    network: str | Network | None = None,
+    *,
+    setting: str | None = None,
+    training: Training | None = None,
+    replay: str | Replay | None = None,
+    augment: Augmentation | Sequence[str] = (),
+    seeds: Iterable[int] = (0,),
+    out: Path | str | None = None,
+    overwrite: bool = False,
+    plugins: Sequence[str] = (),
+    how: How | None = None,
+    console: Console | None = None,
+    **settings: Any,
+) -> Result:
+    """Learns tasks one after the other, shows progress, saves the run, and returns what it found.
+
+    It is what the command ``jaxcl scenario`` runs.  Called again with the same folder and
+    settings, it goes on where it was interrupted, and returns what is there if it is finished.
+
+    Args:
+      tasks: in order; or the name of a scenario, such as ``"split-mnist"``.
+      method: a method such as ``jaxcl.methods.EWC(1e4)``, or its name, at its usual settings.
+      network: ``jaxcl.from_linen(...)`` and the like, ``jaxcl.networks.MLP((400, 400))``, or a
+        name; by default that of the scenario, and dense layers for tasks that are given.
+      setting: ``"task"`` (the task is known when it is tested: a head for each), ``"domain"``
+        (the same classes in every task, one head) or ``"class"`` (all classes told apart);
+        by default that of the scenario, and ``"task"`` for tasks that are given.
+      training: epochs, batches, optimiser; single ones can be given as settings instead.
+      replay: what is replayed on top of the method, such as ``"buffer"``.
+      augment: a function ``(key, inputs) -> inputs`` on a batch as float32, done in training
+        alone, or names: ``crop``, ``flip``, ``cutout``.
+      seeds: each is a run of its own.
+      out: folder of the run; by default a new one in ``runs/``.
+      overwrite: replace the run that the folder holds.
+      plugins: modules or files that register methods, networks or scenarios.
+      how: checkpoints and devices, of which the results are independent.
+      console: where progress is shown.
+      settings: further settings by name, as on the command line: ``epochs=5, lr=1e-3``.
+
+    Raises:
+      UsageError: a setting that cannot be used, or a folder that holds another run.
+      DataError: tasks that cannot be trained on.
+      NonFiniteLoss: training diverged.
+      Interrupted: a signal came; everything is saved, and the same call goes on.
+    """
+    load_plugins(plugins)
+    names = {"setting": setting, "plugins": tuple(plugins) or None, "seeds": tuple(seeds)}
+    names |= {"replay": replay if isinstance(replay, str) else None}
+    config = _configured(tasks, method, network, **names, **settings)
+    if training is not None:
+        config = dataclasses.replace(config, training=training)
+    if isinstance(replay, Replay):
+        config = dataclasses.replace(config, replay=replay)
+    config = _augmented(config, augment)
+    place = Place(None if out is None else Path(out), overwrite=overwrite)
+    if place.out is not None and not overwrite and run_folder.holds_run(place.out):
+        place = dataclasses.replace(place, resume=place.out)
+    command = RunCommand(config, how or How(), place)
+    given = None if isinstance(tasks, str) else list(tasks)
+    return run(command, console or make_console(), given)
+
+
+def run(command: RunCommand, console: Console, tasks: Sequence[Task] | None = None) -> Result:
+    """Runs what is left of a run, and returns what it found.
+
+    Args:
+      command: the run.
+      console: where progress is shown.
+      tasks: of the run; by default those of its scenario.
+
+    Raises:
+      As :func:`fit`.
+    """
+    config, out = execute.settled(command)
+    place = command.place if command.place.resume else dataclasses.replace(command.place, out=out)
+    command = dataclasses.replace(command, place=place)
+    at_once = math.gcd(len(config.seeds), config.together or len(config.seeds))
+    with on_mesh(command.how.mesh, at_once):
+        for error in execute.execute([command], console, tasks).values():
+            raise error
+    return load(out, network=config.network)
+
+
+def _configured(
+    tasks: Sequence[Task] | str, method: str | Method, network: str | Network | None, **given: Any
+) -> Config:
+    """The configuration with a method and a network that are given as they are."""
+    chosen = method if isinstance(method, str) else method.name
+    net = network if isinstance(network, str) else None
+    scenario = tasks if isinstance(tasks, str) else OWN
+    given = {name: value for name, value in given.items() if value is not None}
+    if given.get("setting") is None:
+        given.pop("setting", None)
+    config = configure(chosen, scenario, net=net, **given)
+    if isinstance(method, Method):
+        config = dataclasses.replace(config, method=method)
+    if isinstance(network, Network):
+        config = dataclasses.replace(config, network=network)
+    return config
+
+
+def _augmented(config: Config, augment: Augmentation | Sequence[str]) -> Config:
+    if not augment:
+        return config
+    if not callable(augment):
+        names = (augment,) if isinstance(augment, str) else tuple(augment)
+        return config.changed(augment=names)
+    names = (*config.data.augment, OWN_AUGMENTATION)
+    if OWN_AUGMENTATION in config.data.augment:
+        raise UsageError("augment: given twice; give one function")
+    data = dataclasses.replace(config.data, augment=names, augmentation=augment)
+    return dataclasses.replace(config, data=data)

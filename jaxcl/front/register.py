@@ -1,0 +1,156 @@
+"""What a program or a plug-in adds: methods, networks, scenarios, data sets."""
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from jaxcl.core.errors import UsageError
+from jaxcl.learner.protocols import SCENARIOS, Protocol, Scenario
+from jaxcl.methods import METHODS
+from jaxcl.methods.base import Method
+from jaxcl.networks.choices import NETWORKS, Network, Spec
+from jaxcl.scenarios.datasets.sources import REGISTERED
+from jaxcl.scenarios.task import Task
+
+Kind = TypeVar("Kind", bound=type[Method])
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def register_method(kind: Kind) -> Kind:
+    """Makes a method known by its name: that of its class, in small letters.
+
+    Args:
+      kind: a frozen dataclass, a subclass of :class:`jaxcl.methods.Method` with a ``summary``.
+
+    Raises:
+      UsageError: no such class, or a name that is taken.
+
+    >>> @register_method
+    ... @dataclasses.dataclass(frozen=True)
+    ... class Nothing(Method):
+    ...     summary = "does nothing"
+    >>> METHODS.pop("nothing") is Nothing
+    True
+    """
+    if not (isinstance(kind, type) and issubclass(kind, Method)):
+        raise UsageError(f"method: {kind!r} is no subclass of jaxcl.methods.Method; derive it")
+    if "__dataclass_fields__" not in vars(kind) or not kind.summary:
+        raise UsageError(
+            f"method: {kind.__name__} lacks a summary, or @dataclasses.dataclass(frozen=True) below"
+            " @register_method; give both"
+        )
+    name = _small(kind.__name__)
+    _check_new("method", name, METHODS, kind)
+    kind.registered_as = name
+    METHODS[name] = kind
+    return kind
+
+
+def register_network(make: Function) -> Function:
+    """Makes a network known by its name: that of a function, or of a class in small letters.
+
+    Args:
+      make: returns a network (``jaxcl.from_linen(...)`` and the like); its keyword arguments
+        with defaults and types become options. Or a subclass of
+        :class:`jaxcl.networks.choices.Network`.
+
+    Raises:
+      UsageError: an argument without a type or a default, or a name that is taken.
+    """
+    if isinstance(make, type) and issubclass(make, Network):
+        name = _small(make.__name__)
+        _check_new("network", name, NETWORKS, make)
+        NETWORKS[name] = make
+        return make
+    name, kind = make.__name__, _network_of(make)
+    _check_new("network", name, NETWORKS, kind)
+    NETWORKS[name] = kind
+    return make
+
+
+def _network_of(function: Callable[..., Network]) -> type[Network]:
+    """The settings of a network that a function makes."""
+    fields: list[Any] = []
+    for each in inspect.signature(function, eval_str=True).parameters.values():
+        if each.default is each.empty or each.annotation is each.empty:
+            raise UsageError(
+                f"network: {function.__name__} has the argument {each.name!r} without a type or a"
+                f" default; give both, as in {each.name}: int = 64"
+            )
+        fields.append((each.name, each.annotation, dataclasses.field(default=each.default)))
+
+    def made(self: Network) -> Network:
+        values = {name: getattr(self, name) for name, *_ in fields}
+        return function(**values)
+
+    def make(self: Network, inputs: Spec, *, columns: bool = False) -> Any:
+        return made(self).make(inputs, columns=columns)
+
+    lines = (inspect.getdoc(function) or f"the network {function.__name__}").splitlines()
+    body = {
+        "summary": lines[0].rstrip("."),
+        "make": make,
+        "has_branches": property(lambda self: made(self).has_branches),
+        "__doc__": lines[0],
+        "__module__": function.__module__,
+    }
+    title = function.__name__.title().replace("_", "")
+    return dataclasses.make_dataclass(title, fields, bases=(Network,), namespace=body, frozen=True)
+
+
+def register_scenario(
+    make: Callable[[], Sequence[Task]], *, summary: str = "", protocol: Protocol | None = None
+) -> Callable[[], Sequence[Task]]:
+    """Makes a scenario known by its name: that of a function that returns the tasks.
+
+    Args:
+      make: returns the tasks, in order.
+      summary: one line for a person; by default the first of the function's docstring.
+      protocol: settings that go with it.
+
+    Raises:
+      UsageError: a name that is taken.
+    """
+    name = make.__name__.replace("_", "-")
+    lines = (summary or inspect.getdoc(make) or name).splitlines()
+    entry = Scenario(lines[0], (), protocol or Protocol(), make=make)
+    _check_new("scenario", name, SCENARIOS, make)
+    SCENARIOS[name] = entry
+    return make
+
+
+def register_dataset(read: Callable[[], Task]) -> Callable[[], Task]:
+    """Makes a data set known by its name: that of a function that returns it as one task.
+
+    ``--data NAME --split-classes 2`` then makes tasks of it.
+
+    Raises:
+      UsageError: a name that is taken.
+    """
+    name = read.__name__
+    _check_new("data set", name, REGISTERED, read)
+    REGISTERED[name] = read
+    return read
+
+
+def _small(name: str) -> str:
+    """A class's name as that of a file.
+
+    >>> _small("ShrinkPerturb"), _small("EWC"), _small("L2SP")
+    ('shrink_perturb', 'ewc', 'l2sp')
+    """
+    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _check_new(what: str, name: str, known: Any, new: Any) -> None:
+    """Refuses a name that is taken by something else; the same file may be loaded again."""
+    old = known.get(name)
+    if old is None:
+        return
+    of = old.make if isinstance(old, Scenario) else old
+    if getattr(of, "__qualname__", 0) != getattr(new, "__qualname__", 1) or (
+        str(getattr(of, "__module__", "")).startswith("jaxcl.")
+    ):
+        raise UsageError(f"{what}: {name!r} is taken; choose another name")

@@ -1,0 +1,214 @@
+"""What a run found: accuracies, history, networks that predict."""
+
+import contextlib
+import dataclasses
+import json
+import shutil
+from collections.abc import Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy import ndarray
+
+from jaxcl.checkpointing import checkpoint, run_folder
+from jaxcl.core.batching import examples, map_batches
+from jaxcl.core.errors import UsageError
+from jaxcl.core.types import Array, Batch, PyTree
+from jaxcl.front.plugins import load_plugins
+from jaxcl.growth.heads import View, own_logits, place_in, run_view, setting
+from jaxcl.growth.parameters import task_name
+from jaxcl.learner.config import Config
+from jaxcl.networks import Pathway
+from jaxcl.networks.base import Net, Variables
+from jaxcl.networks.choices import Network
+from jaxcl.scenarios.images import to_rgb32
+from jaxcl.scenarios.inputs import Inputs, spec_of
+from jaxcl.scenarios.task import as_kept, size_text
+from jaxcl.training.events import EpochEnded, events_of
+
+PREDICTED = 500  # examples in a forward pass
+
+
+class Result:
+    """What a finished run found; arrays are read from its folder when they are asked for.
+
+    Attributes:
+      folder: of the run.
+      summary: all figures, as ``summary.json`` has them.
+      config: the settings.
+    """
+
+    def __init__(self, folder: Path, summary: dict[str, Any], config: Config) -> None:
+        """Takes what was read; :func:`load` reads it."""
+        self.folder, self.summary, self.config = folder, summary, config
+
+    @property
+    def tasks(self) -> list[str]:
+        """Returns the names of the tasks, in the order in which they were learned."""
+        return list(self.summary["tasks"])
+
+    @property
+    def accuracy(self) -> ndarray:
+        """Returns ``[seed, after task, task]`` in percent; NaN before a task is seen."""
+        return np.asarray(self.summary["accuracy"], float)
+
+    @property
+    def routes(self) -> list[dict[str, dict[str, str]]]:
+        """Returns for each seed: task -> layer -> task that the branch was made for."""
+        return self.summary["routes"]
+
+    @cached_property
+    def history(self) -> list[EpochEnded]:
+        """Returns every epoch of every seed: losses, accuracies, seconds."""
+        return events_of((self.folder / run_folder.METRICS).read_text())[0]
+
+    @cached_property
+    def variables(self) -> list[Variables]:
+        """Returns for each seed the final parameters and statistics."""
+        return [
+            Variables(*(self._tree(part, seed) for part in (run_folder.PARAMS, run_folder.STATS)))
+            for seed in self.summary["seeds"]
+        ]
+
+    @property
+    def params(self) -> list[PyTree]:
+        """Returns for each seed the final parameters, nested dictionaries."""
+        return [variables.params for variables in self.variables]
+
+    def _tree(self, part: str, seed: int) -> PyTree:
+        path = self.folder / part / f"seed{seed}"
+        return checkpoint.load_params(path) if path.exists() else {}
+
+    def predict(
+        self, inputs: PyTree, task: str | None = None, *, seed: int | None = None
+    ) -> ndarray:
+        """Returns the class of each example, int ``[n]``.
+
+        In the class setting classes count over all tasks, in the order in which they were
+        learned; else they are those of the task.
+
+        Args:
+          inputs: as those of the tasks, ``[n, ...]``.
+          task: its name, where each has a head of its own.
+          seed: of the network; by default the first one.
+
+        Raises:
+          UsageError: inputs of another shape or type than those that were learned, or a task
+            that is missing, unknown or not to be told.
+        """
+        return np.asarray(self.logits(inputs, task, seed=seed)).argmax(-1)
+
+    def logits(
+        self, inputs: PyTree, task: str | None = None, *, seed: int | None = None
+    ) -> ndarray:
+        """Returns the logits of each example, float32 ``[n, classes]``; see :meth:`predict`."""
+        seeds = self.summary["seeds"]
+        if seed is not None and seed not in seeds:
+            raise UsageError(f"seed: {seed} was not run; choose from {', '.join(map(str, seeds))}")
+        place = 0 if seed is None else seeds.index(seed)
+        seen = self._as_learned(jax.tree.map(np.asarray, inputs))
+        view = self._view(seen, place)
+        index = place_in(view, self._index(view, task))
+        data = {"image": seen, "task": np.full(examples(seen), index, np.int32)}
+        data = jax.tree.map(jnp.asarray, data)
+        return np.asarray(_logits(view, index, self.variables[place], data))
+
+    def _as_learned(self, inputs: PyTree) -> PyTree:
+        """The inputs as the tasks had them; UsageError if they are of another kind."""
+        learned, resize = self.summary["inputs"]["kind"], self.config.data.resize
+        kept = as_kept(inputs)
+        if size_text(kept) != learned and resize != "keep" and learned.endswith(" 32x32x3"):
+            with contextlib.suppress(ValueError):  # the tasks' images were made so, too
+                kept = to_rgb32(kept, resize)
+        if size_text(kept) != learned:
+            raise UsageError(
+                f"inputs: an example is {size_text(as_kept(inputs))}, and the network learned"
+                f" {learned}; give these"
+            )
+        return kept
+
+    def _view(self, inputs: PyTree, place: int) -> View:
+        about, config, names = self.summary["inputs"], self.config, self.tasks
+        how = Inputs(None, tuple(about["mean"]), tuple(about["deviation"]))
+        net = _net(config.network, how, inputs, columns=config.method.columns)
+        chosen = setting(config.data.setting, config.data.heads)
+        routes = []
+        for i, name in enumerate(names):
+            own, route = task_name(i), self.routes[place][name]
+            branches = tuple(task_name(names.index(route[layer])) for layer in net.layers)
+            routes.append(Pathway(own, branches, task_name(0) if chosen.shared_head else own))
+        return View(net, tuple(routes), chosen, how)
+
+    def _index(self, view: View, task: str | None) -> int:
+        told, names = not (view.setting.joined or view.setting.shared_head), self.tasks
+        if not told and task is not None:
+            raise UsageError(f"task: the {self.config.data.setting} setting has none; leave it out")
+        if told and task not in names:
+            what = "missing" if task is None else f"{task!r} is unknown"
+            raise UsageError(f"task: {what}; choose from {', '.join(names)}")
+        return names.index(task) if task is not None else 0
+
+    def save(self, folder: Path | str) -> None:
+        """Copies the run to another folder, from which it can be loaded.
+
+        Raises:
+          UsageError: the folder holds something already.
+        """
+        folder = Path(folder)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(f"folder: {folder} holds something already; name another")
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+
+    def plot(self) -> Any:
+        """Returns the picture of accuracies while training, a :class:`PIL.Image.Image`."""
+        from PIL import Image
+
+        return Image.open(self.folder / run_folder.PLOT)
+
+    def __repr__(self) -> str:
+        """Returns one line: method, tasks, accuracy, folder."""
+        mean = self.summary["average_accuracy"]["mean"]
+        what = f"{self.summary['method']}, {len(self.tasks)} tasks"
+        return f"Result({what}: average accuracy {mean:.1f} %, {self.folder})"
+
+
+def _net(network: Network, how: Inputs, inputs: PyTree, *, columns: bool) -> Net:
+    return network.make(spec_of(how, inputs), columns=columns)
+
+
+@partial(jax.jit, static_argnames=("view", "index"))
+def _logits(view: View, index: int, variables: Variables, data: Batch) -> Array:
+    logits_of = own_logits(view, (index,))
+
+    def one(batch: Batch) -> Array:
+        return logits_of(run_view(view, variables, batch).outputs, batch)
+
+    return map_batches(one, data, PREDICTED)
+
+
+def load(
+    folder: Path | str, *, network: Network | None = None, plugins: Sequence[str] = ()
+) -> Result:
+    """Returns what a finished run found.
+
+    Args:
+      folder: of the run.
+      network: the one that a program gave; a run keeps no code.
+      plugins: modules or files that the run needs.
+
+    Raises:
+      UsageError: the folder holds no finished run; a network or a plug-in is missing.
+    """
+    folder = Path(folder)
+    load_plugins(plugins)
+    if not run_folder.finished(folder):
+        what = "is not finished" if run_folder.holds_run(folder) else "is not there"
+        raise UsageError(f"folder: the run in {folder} {what}; run it first")
+    config = run_folder.saved_config(Config, folder)
+    if network is not None:
+        config = dataclasses.replace(config, network=network)
+    return Result(folder, json.loads((folder / run_folder.SUMMARY).read_text()), config)
