@@ -15,7 +15,6 @@ from jaxcl.scenarios.datasets.sources import REGISTERED
 from jaxcl.scenarios.task import Task
 
 Kind = TypeVar("Kind", bound=type[Method])
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def register_method(kind: Kind) -> Kind:
@@ -48,7 +47,7 @@ def register_method(kind: Kind) -> Kind:
     return kind
 
 
-def register_network(make: Function) -> Function:
+def register_network(make: Any) -> Any:
     """Makes a network known by its name: that of a function, or of a class in small letters.
 
     Args:

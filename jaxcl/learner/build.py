@@ -101,8 +101,8 @@ def of_file(settings: FileSettings, progress: Callable[[str], None]) -> list[Tas
     if name in (*sources.NAMES, *sources.REGISTERED) and not path.exists():
         whole = sources.load(name, settings.data_dir, progress)
     else:
-        *arrays, classes = read(path)
-        whole = Task(path.stem, *arrays, len(classes))  # pyright: ignore[reportArgumentType]
+        found = read(path)
+        whole = Task(path.stem, *found[:4], len(found.classes))
     if settings.order:
         whole = shuffled_classes(whole, settings.order)
     each = settings.split_classes

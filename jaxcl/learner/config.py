@@ -96,9 +96,8 @@ class Config:
         Raises:
           UsageError: a setting that no part has, or two that exclude each other.
         """
-        new: dict[str, Any] = {
-            n: given.pop(n) for n in ("seeds", "together", "plugins") if n in given
-        }
+        own = ("seeds", "together", "plugins")
+        new: dict[str, Any] = {n: given.pop(n) for n in own if n in given}
         for name, part in self.parts():
             own = {n: given.pop(n) for n in hints(type(part)) if n in given}
             new[name] = dataclasses.replace(part, **_excluding(part, own))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from jaxcl.core.errors import UsageError
-from jaxcl.core.fields import MOST
+from jaxcl.core.fields import MOST, NO_SETTING, Unseen
 
 if TYPE_CHECKING:
     from jaxcl.networks.base import Net
@@ -57,8 +57,6 @@ class Network:
     @classmethod
     def kinds(cls) -> Mapping[str, type["Network"]]:
         """Returns every network by its name, one that is given by a program included."""
-        from jaxcl.networks.adapters.foreign import OWN, Foreign
-
         return {**NETWORKS, OWN: Foreign}
 
     @property
@@ -157,5 +155,46 @@ class Linear(Network):
         return _dense(inputs, (), self.initial, columns)
 
 
+@dataclasses.dataclass(frozen=True)
+class Foreign(Network):
+    """A network of another library, which was given and not chosen by name.
+
+    A run keeps its description, not its code: who goes on with the run gives it again.
+    """
+
+    grow: Unseen = dataclasses.field(default=None, metadata=NO_SETTING)
+    """Its code: ``(branches, inputs) -> Net``."""
+    branches: tuple[str, ...] = ()
+    """Paths of the parts that can branch."""
+    description: str = ""
+    """What it is made of."""
+
+    summary = "a network that was given"
+
+    @property
+    def name(self) -> str:
+        """Returns the name that all such networks have."""
+        return OWN
+
+    @property
+    def has_branches(self) -> bool:
+        """Returns whether any part can branch."""
+        return bool(self.branches)
+
+    def make(self, inputs: Spec, *, columns: bool = False) -> "Net":
+        """Builds the network for inputs of some shapes.
+
+        Raises:
+          UsageError: without its code, with columns, with a branch that there is not, or a module
+            that does not give features.
+        """
+        if self.grow is None:
+            raise UsageError(f"network: {self.description} was given by a program; give it again")
+        if columns:
+            raise UsageError(f"network: {self.description} has no columns; give net cnn or mlp")
+        return self.grow(self.branches, inputs)
+
+
+OWN = "own"
 NETWORKS: dict[str, type[Network]] = {"cnn": CNN, "mlp": MLP, "linear": Linear}
 """Every network by its name."""

@@ -9,9 +9,10 @@ import jax
 from jaxcl.core.random import stream
 from jaxcl.core.types import PRNGKey, PyTree
 from jaxcl.networks.adapters.backbone import Backbone, parameters
-from jaxcl.networks.adapters.foreign import Foreign
+from jaxcl.networks.adapters.grown import foreign
 from jaxcl.networks.adapters.names import named
 from jaxcl.networks.base import Variables
+from jaxcl.networks.choices import Foreign
 
 STATE = "state"
 
@@ -28,7 +29,7 @@ def from_equinox(make: Callable[..., eqx.Module], *, branches: Sequence[str] = (
         running statistics, which Equinox keeps apart, stay shared.
     """
     name = getattr(make, "__name__", type(make).__name__)
-    return Foreign(_backbone(make), tuple(branches), f"{name} (Equinox)")
+    return foreign(_backbone(make), branches, f"{name} (Equinox)")
 
 
 def _backbone(make: Callable[..., eqx.Module]) -> Backbone:

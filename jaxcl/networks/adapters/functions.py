@@ -5,9 +5,10 @@ from typing import Any
 
 from jaxcl.core.types import Array, PRNGKey, PyTree
 from jaxcl.networks.adapters.backbone import Backbone
-from jaxcl.networks.adapters.foreign import Foreign
+from jaxcl.networks.adapters.grown import foreign
 from jaxcl.networks.adapters.names import named
 from jaxcl.networks.base import Variables
+from jaxcl.networks.choices import Foreign
 
 STATS = "stats"
 
@@ -58,4 +59,4 @@ def from_functions(
 
     name = getattr(apply, "__name__", type(apply).__name__)
     backbone = Backbone(new, run, told if activations else None)
-    return Foreign(backbone, tuple(branches), f"{name} (functions)")
+    return foreign(backbone, branches, f"{name} (functions)")

@@ -23,6 +23,7 @@ from jaxcl.core.types import Array, Params, PRNGKey, PyTree
 from jaxcl.networks.adapters.backbone import Backbone
 from jaxcl.networks.adapters.names import Path, put, taken
 from jaxcl.networks.base import SHARED, Mode, Net, Route, Variables, new_dense_head
+from jaxcl.networks.choices import Foreign
 from jaxcl.networks.convolutions.loop_convolution import with_loop_convolutions
 
 
@@ -40,6 +41,11 @@ class _Grown(NamedTuple):
     layers: tuple[str, ...]
     paths: tuple[Path, ...]
     inputs: PyTree
+
+
+def foreign(backbone: Backbone, branches: Sequence[str], description: str) -> Foreign:
+    """Makes the settings of a network that can grow of one that cannot."""
+    return Foreign(partial(grow_on_tree, backbone), tuple(branches), description)
 
 
 def grow_on_tree(backbone: Backbone, branches: Sequence[str], inputs: PyTree) -> Net:

@@ -9,9 +9,10 @@ from flax import linen
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, PRNGKey, PyTree
 from jaxcl.networks.adapters.backbone import Backbone, mode_argument
-from jaxcl.networks.adapters.foreign import Foreign
+from jaxcl.networks.adapters.grown import foreign
 from jaxcl.networks.adapters.names import at
 from jaxcl.networks.base import Variables
+from jaxcl.networks.choices import Foreign
 
 PARAMS, INTERMEDIATES = "params", "intermediates"
 
@@ -26,7 +27,7 @@ def from_linen(module: linen.Module, *, branches: Sequence[str] = ()) -> Foreign
         ``batch_stats``, are its statistics; units are dropped by the stream ``dropout``.
       branches: paths of submodules that can branch, such as ``"conv1"`` or ``"blocks_0/conv"``.
     """
-    return Foreign(_backbone(module), tuple(branches), f"{type(module).__name__} (Linen)")
+    return foreign(_backbone(module), branches, f"{type(module).__name__} (Linen)")
 
 
 def _backbone(module: linen.Module) -> Backbone:

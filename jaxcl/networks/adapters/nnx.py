@@ -9,9 +9,10 @@ from flax import nnx
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, PRNGKey, PyTree
 from jaxcl.networks.adapters.backbone import Backbone, mode_argument, parameters
-from jaxcl.networks.adapters.foreign import Foreign
+from jaxcl.networks.adapters.grown import foreign
 from jaxcl.networks.adapters.names import named
 from jaxcl.networks.base import Variables
+from jaxcl.networks.choices import Foreign
 
 STATS = "stats"
 KINDS = nnx.Param, nnx.RngState, ...
@@ -29,7 +30,7 @@ def from_nnx(make: Callable[..., nnx.Module], *, branches: Sequence[str] = ()) -
       branches: paths of submodules that can branch, such as ``"conv1"`` or ``"blocks/0"``.
     """
     name = getattr(make, "__name__", type(make).__name__)
-    return Foreign(_backbone(make), tuple(branches), f"{name} (NNX)")
+    return foreign(_backbone(make), branches, f"{name} (NNX)")
 
 
 def _made(make: Callable[..., nnx.Module], key: PRNGKey) -> Any:
