@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+from numpy import ndarray
 
 from jaxcl.core.types import Array, Data, Outputs, Params, PyTree
 
@@ -85,6 +86,20 @@ def check_label(data: Data, label: str) -> None:
         names = ", ".join(data) or "nothing"
         raise ValueError(
             f"label: the task's data has no {label!r}, it has {names}; pass label= with its name"
+        )
+
+
+def check_classes(labels: Array | ndarray) -> None:
+    """Raises a ValueError if labels are not one class for each example.
+
+    >>> check_classes(jax.numpy.zeros((4, 9), int))
+    Traceback (most recent call last):
+    ValueError: label: int32 (4, 9) is not a class for each example; keep a fraction, or a reservoir
+    """
+    if labels.ndim != 1 or not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise ValueError(
+            f"label: {labels.dtype} {labels.shape} is not a class for each example; keep a"
+            " fraction, or a reservoir"
         )
 
 
