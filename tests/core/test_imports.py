@@ -32,8 +32,8 @@ def test_help_does_not_wait_for_jax(command):
 
 
 ROOMS = (
-    "core", "transforms", "transforms.rehearsal", "networks", "scenarios", "checkpointing",
-    "growth", "methods", "training", "learner", "reporting", "runner",
+    "core", "transforms", "transforms.objectives", "transforms.rehearsal", "networks", "scenarios",
+    "checkpointing", "growth", "methods", "training", "learner", "reporting", "runner",
 )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from jaxcl.transforms import (
     replay,
     si,
     stored,
-)  # fmt: skip
+)
 from jaxcl.transforms.rehearsal.buffers import class_balanced, reservoir, ring, sample
 
 N, CLASSES = 12, 3

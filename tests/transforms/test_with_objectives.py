@@ -24,7 +24,7 @@ from jaxcl.transforms import (
     replay,
     squared,
     stored,
-)  # fmt: skip
+)
 from jaxcl.transforms.rehearsal.buffers import class_balanced, reservoir
 from jaxcl.transforms.rehearsal.der import LOGITS
 
