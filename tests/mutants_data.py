@@ -37,6 +37,9 @@ LEARNER = "jaxcl/learner/state.py"
 LOSSES = "jaxcl/transforms/losses.py"
 TRAINABLE = "jaxcl/growth/trainable.py"
 METRICS = "jaxcl/reporting/metrics.py"
+CATEGORICAL = "jaxcl/transforms/objectives/categorical.py"
+BINARY = "jaxcl/transforms/objectives/binary.py"
+SQUARED = "jaxcl/transforms/objectives/squared.py"
 PATH = "jaxcl/transforms/si.py"
 QUADRATIC = "jaxcl/transforms/ewc.py"
 RANDOM = "jaxcl/core/random.py"
@@ -63,6 +66,10 @@ OF_GRADIENTS = "tests/transforms/test_gradients.py"
 OF_MAS = (
     "tests/transforms/test_importance.py::test_the_importance_of_mas_by_hand_on_a_linear_network"
 )
+OF_OBJECTIVES = "tests/transforms/objectives/test_objectives.py"
+OF_OBJECTIVES_FISHER = "tests/transforms/objectives/test_fisher.py"
+OF_HALF = "tests/transforms/test_bfloat16.py"
+OF_WITH = "tests/transforms/test_with_objectives.py"
 OF_LEARNER = "tests/learner/test_state.py"
 OF_METRICS = "tests/reporting/test_metrics.py"
 OF_PATH = "tests/transforms/test_si.py"
@@ -78,8 +85,8 @@ OF_WGAN = "tests/transforms/test_wgan_gp.py"
 MUTANTS = [
     # Penalties on the weights.
     Mutant("ewc-anchor-of-the-first-task", QUADRATIC,
-        "a + s * (w - a)", "jnp.where(s < 1, a, w)", OF_QUADRATIC),
-    Mutant("ewc-anchor-of-the-latest-task", QUADRATIC, "a + s * (w - a)", "w", OF_QUADRATIC),
+        "a + s * (wide(w) - a)", "jnp.where(s < 1, a, w)", OF_QUADRATIC),
+    Mutant("ewc-anchor-of-the-latest-task", QUADRATIC, "a + s * (wide(w) - a)", "w", OF_QUADRATIC),
     Mutant("ewc-without-the-half", QUADRATIC,
         "factor * (far + state.constant)", "far + state.constant", OF_QUADRATIC),
     Mutant("ewc-online-decay-of-the-new", QUADRATIC,
@@ -90,8 +97,28 @@ MUTANTS = [
         OF_FISHER),
     Mutant("fisher-over-n-minus-one", IMPORTANCE, "x / n, total", "x / (n - 1), total",
         OF_FISHER),
-    Mutant("fisher-of-classes-alike", IMPORTANCE, "jnp.sqrt(p.T)[:, :, None] * each", "each",
+    Mutant("fisher-of-classes-alike", CATEGORICAL, "jnp.sqrt(p.T)[:, :, None] * each", "each",
         OF_FISHER),
+    Mutant("fisher-of-positions-together", CATEGORICAL,
+        "alone = jnp.eye(p.shape[1])[:, None, None, :, None] * scaled", "alone = scaled",
+        OF_OBJECTIVES_FISHER),
+    Mutant("fisher-of-masked-positions", CATEGORICAL,
+        "p = jnp.where(known[..., None], p, 0.0).reshape(", "p = p.reshape(", OF_OBJECTIVES_FISHER),
+    Mutant("fisher-of-masked-draws", CATEGORICAL,
+        "jnp.where(known[..., None], found, 0.0)[None]", "found[None]", OF_OBJECTIVES_FISHER),
+    Mutant("fisher-of-marks-without-their-odds", BINARY,
+        "jnp.sqrt(p * jax.nn.sigmoid(-logits))", "jnp.sqrt(p)", OF_OBJECTIVES_FISHER),
+    Mutant("fisher-of-numbers-with-their-errors", SQUARED,
+        "one_each(jnp.ones_like(found))", "one_each(found)", OF_OBJECTIVES_FISHER),
+    Mutant("fisher-rounded-as-it-adds-up", IMPORTANCE,
+        "return jax.tree.map(jnp.add, total, found), None",
+        "return jax.tree.map(lambda t, x: (t + x).astype(jnp.bfloat16).astype(t.dtype), total, found), None",
+        OF_HALF),
+    Mutant("anchors-rounded-like-the-weights", QUADRATIC, "a + s * (wide(w) - a)",
+        "(a + s * (wide(w) - a)).astype(w.dtype).astype(a.dtype)", OF_HALF),
+    Mutant("fisher-of-classes-whatever-is-learned", IMPORTANCE,
+        "directions = objective.directions(", "directions = categorical.directions(",
+        OF_OBJECTIVES_FISHER),
     Mutant("mas-squared", IMPORTANCE, "_of_norm, jnp.abs", "_of_norm, jnp.square", OF_MAS),
     Mutant("mas-half-of-the-gradient", IMPORTANCE, "2 * logits[None]", "logits[None]",
         OF_MAS),
@@ -100,9 +127,9 @@ MUTANTS = [
     Mutant("si-total-gradient-from-the-step", TRAIN,
         "gradient, pull(slope)[0], outputs", "gradient, gradient, outputs",
         f"{OF_TRAIN}::test_a_step_tells_the_gradient_of_the_plain_loss_from_that_of_the_whole"),
-    Mutant("si-wrong-sign", PATH, "path - g * (after", "path + g * (after", OF_PATH),
+    Mutant("si-wrong-sign", PATH, "path - wide(g) * (wide", "path + wide(g) * (wide", OF_PATH),
     Mutant("si-unclipped", PATH, "jax.nn.relu(path /", "(path /", OF_PATH),
-    Mutant("si-undamped", PATH, "(now - then) ** 2 + state.xi", "(now - then) ** 2", OF_PATH),
+    Mutant("si-undamped", PATH, "(wide(now) - then) ** 2 + state.xi", "(wide(now) - then) ** 2", OF_PATH),
     Mutant("l2-without-the-half", L2, "for x in leaves) / 2", "for x in leaves)",
         "tests/transforms/test_l2.py"),
     Mutant("l2-later-with-the-first-coefficient", L2,
@@ -132,6 +159,17 @@ MUTANTS = [
     Mutant("distillation-of-a-sharp-teacher", LOSSES,
         "softmax(teacher_logits / temperature)", "softmax(teacher_logits)",
         "tests/transforms/test_losses.py"),
+    Mutant("masked-positions-count", CATEGORICAL,
+        "jnp.maximum(known.sum(positions), 1)", "jnp.maximum(known[0].size, 1)", OF_OBJECTIVES),
+    Mutant("marks-of-a-sharp-teacher", BINARY,
+        "sigmoid(before / softness)", "sigmoid(before)", OF_OBJECTIVES),
+    Mutant("marks-that-came-since-at-even-odds", BINARY,
+        "new.shape[-1], True, -jnp.inf", "new.shape[-1], True, 0.0", OF_OBJECTIVES),
+    Mutant("marks-averaged", BINARY, "return each.sum(", "return each.mean(", OF_OBJECTIVES),
+    Mutant("numbers-with-a-temperature-in-replay", REPLAY,
+        "if chosen.objective.logits else softened", "if True else softened", OF_WITH),
+    Mutant("numbers-with-a-temperature-in-distillation", DISTILL,
+        "t_squared and objective.logits", "t_squared", OF_WITH),
     Mutant("t-squared-always", DISTILL, "if chosen.t_squared:", "if True:", OF_DISTILL),
     Mutant("t-squared-never", DISTILL, "if chosen.t_squared:", "if False:", OF_DISTILL),
     Mutant("t-squared-missing-in-replay", REPLAY,
@@ -162,6 +200,8 @@ MUTANTS = [
         "buffer.seen[0] % capacity", f"{OF_BUFFERS}::test_a_ring_keeps_the_latest_in_order_of_age"),
     Mutant("der-counts-outputs-that-were-not", DARK,
         "jnp.where(known, logits - target, 0.0)", "(logits - target)", OF_DARK),
+    Mutant("der-compares-masked-positions", DARK,
+        "if chosen.objective.classes and labels.ndim > 1:", "if False:", OF_WITH),
     Mutant("der-alpha-and-beta-swapped", DARK,
         "state.alpha * dark + state.beta * replayed", "state.beta * dark + state.alpha * replayed",
         OF_DARK),
@@ -172,7 +212,8 @@ MUTANTS = [
         "mixed(key, context.batch[REAL], context.batch[FAKE])", "context.batch[REAL]", OF_WGAN),
     Mutant("one-mixture-for-all-pairs", WGAN, "(len(real), *(", "(1, *(", OF_WGAN),
     Mutant("critic-loss-wrong-sign", WGAN,
-        "return fake.mean() - real.mean()", "return real.mean() - fake.mean()", OF_WGAN),
+        "return wide(fake).mean() - wide(real).mean()",
+        "return wide(real).mean() - wide(fake).mean()", OF_WGAN),
     Mutant("generator-before-the-critic", GENERATOR,
         "gan.criticise(critic, gan.generate(", "gan.criticise(state.critic, gan.generate(",
         f"{OF_GENERATOR}::test_iterations_by_hand"),

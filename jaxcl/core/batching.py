@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,11 @@ def examples(data: PyTree) -> int:
     return lengths.pop()
 
 
+def take(data: PyTree, rows: Any) -> PyTree:
+    """Returns some rows, or one, of every array of a tree."""
+    return jax.tree.map(lambda leaf: leaf[rows], data)
+
+
 PORTION_BYTES = 2**28
 
 
@@ -29,14 +35,14 @@ def on_host(data: PyTree) -> bool:
 
 def resident(data: Data) -> Batch:
     """Returns the data, all of it on the device."""
-    return {name: jnp.asarray(x) for name, x in data.items()}
+    return jax.tree.map(jnp.asarray, data)
 
 
 def portions(data: Data, rows: np.ndarray) -> Iterator[Batch]:
     """Returns the rows of data on the host, so many at a time as the device can hold at once."""
-    each = sum(math.prod(x.shape[1:]) * x.dtype.itemsize for x in data.values())
+    each = sum(math.prod(x.shape[1:]) * x.dtype.itemsize for x in jax.tree.leaves(data))
     for part in np.array_split(rows, -(-len(rows) * each // PORTION_BYTES)):
-        yield {name: jnp.asarray(x[part]) for name, x in data.items()}
+        yield jax.tree.map(jnp.asarray, take(data, part))
 
 
 def in_portions(f: Callable[[Batch], PyTree], data: Data) -> PyTree:
@@ -70,8 +76,7 @@ def map_batches(f: Callable[[Batch], PyTree], data: Batch, size: int) -> PyTree:
     index = jnp.minimum(jnp.arange(batches * size), n - 1).reshape(batches, size)
 
     def one(rows):
-        rows = along_all(rows)
-        return f({name: leaf[rows] for name, leaf in data.items()})
+        return f(take(data, along_all(rows)))
 
     stacked = jax.lax.map(one, index)
     return replicated(jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:])[:n], stacked))

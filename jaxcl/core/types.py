@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree, UInt8
-from numpy import ndarray
 
 Params = PyTree
 """Any pytree of arrays; jaxcl's own networks use nested dictionaries."""
@@ -12,10 +11,10 @@ Params = PyTree
 Outputs = PyTree
 """What a forward function returns: one array of logits, or a dict of them."""
 
-Batch = Mapping[str, Array]
-"""Arrays under names, all with the same leading (example) axis."""
+Batch = Mapping[str, PyTree]
+"""Arrays, or trees of them, under names, all with the same leading (example) axis."""
 
-Data = Mapping[str, Array | ndarray]
+Data = Mapping[str, PyTree]
 """A whole task, like a batch; what does not fit the device is in NumPy's arrays on the host."""
 
 Metrics = dict[str, Any]

@@ -15,7 +15,7 @@ from jaxcl.methods.replay import Replay
 if TYPE_CHECKING:
     from jaxcl.growth.routing import Rule
     from jaxcl.growth.trainable import Trains
-    from jaxcl.transforms import LossTransform
+    from jaxcl.transforms import LossTransform, Objective
 
 SettingName = Literal["task", "domain", "class"]
 
@@ -26,10 +26,12 @@ class StreamInfo(NamedTuple):
     Attributes:
       classes: of all tasks together.
       setting: what must be told apart.
+      objective: what is learned, a value of :mod:`jaxcl.transforms.objectives`; None for classes.
     """
 
     classes: int
     setting: SettingName
+    objective: "Objective | None" = None
 
 
 @dataclasses.dataclass(frozen=True)

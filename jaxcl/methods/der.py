@@ -3,6 +3,7 @@
 import dataclasses
 from typing import TYPE_CHECKING, Annotated
 
+from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import NonNegative, Positive, Traced, shown
 from jaxcl.methods.base import Method, StreamInfo
 
@@ -28,11 +29,18 @@ class DER(Method):
     exclusive = (("per_class", "buffer"),)
 
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
-        """Returns the two losses of remembered images."""
-        from jaxcl.transforms import der
+        """Returns the two losses of remembered images.
 
-        room = self.buffer
+        Raises:
+          UsageError: so many for each class, where numbers are learned.
+        """
+        from jaxcl.transforms import categorical, der
+
+        learned, room = stream.objective or categorical, self.buffer
         if room is None:
+            if not learned.logits:
+                raise UsageError("per_class: numbers have no classes; give --buffer")
             assert self.per_class is not None
             room = self.per_class * stream.classes
-        return {"der": der(room, stream.classes, alpha=self.alpha, beta=self.beta)}
+        a, b = self.alpha, self.beta
+        return {"der": der(room, stream.classes, alpha=a, beta=b, objective=learned)}

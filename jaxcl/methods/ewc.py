@@ -30,7 +30,7 @@ class EWC(Penalty):
         The Fisher is computed as a task ends (:func:`jaxcl.learner.task_loop.end`), by
         :func:`jaxcl.transforms.importance.diagonal_fisher`.
         """
-        from jaxcl.transforms import ewc
+        from jaxcl.transforms import categorical, ewc
 
-        del stream
-        return {"ewc": ewc(self.strength, fisher=self.fisher, n=self.fisher_examples)}
+        learned, n = stream.objective or categorical, self.fisher_examples
+        return {"ewc": ewc(self.strength, fisher=self.fisher, n=n, objective=learned)}

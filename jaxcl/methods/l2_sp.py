@@ -22,6 +22,7 @@ class L2SP(Penalty):
         import jax.numpy as jnp
 
         from jaxcl.transforms import LossTransform, copy, regrow
+        from jaxcl.transforms.objectives.base import wide
 
         def nowhere(params):
             return jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), params)
@@ -29,7 +30,9 @@ class L2SP(Penalty):
         def apply(loss, state, context):
             own = jax.lax.stop_gradient(context.params)
             place = jax.tree.map(lambda a, x: jnp.where(jnp.isnan(a), x, a), state[1], own)
-            far = jax.tree.map(lambda x, a: jnp.sum((x - a) ** 2), context.params, place)
+            far = jax.tree.map(
+                lambda x, a: jnp.sum((wide(x) - wide(a)) ** 2), context.params, place
+            )
             half = jnp.asarray(sum(jax.tree.leaves(far)) / 2, jnp.float32)
             return loss + state[0] * half, {"half": half}
 

@@ -39,7 +39,7 @@ class LwF(Method):
 
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
         """Returns the distillation."""
-        from jaxcl.transforms import distill
+        from jaxcl.transforms import categorical, distill
 
         return {
             "distill": distill(
@@ -49,5 +49,6 @@ class LwF(Method):
                 weighting=self.lwf_weighting,
                 padded=stream.setting == "class",
                 generated=self.on_generated,
+                objective=stream.objective or categorical,
             )
         }

@@ -23,8 +23,8 @@ class OnlineEWC(EWC):
 
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
         """Returns the penalty; the Fisher is computed as a task ends."""
-        from jaxcl.transforms import online_ewc
+        from jaxcl.transforms import categorical, online_ewc
 
-        del stream
-        n = self.fisher_examples
-        return {"ewc": online_ewc(self.strength, self.decay, fisher=self.fisher, n=n)}
+        learned, n = stream.objective or categorical, self.fisher_examples
+        made = online_ewc(self.strength, self.decay, fisher=self.fisher, n=n, objective=learned)
+        return {"ewc": made}

@@ -40,6 +40,7 @@ from jaxcl.transforms.importance import diagonal_fisher, output_sensitivity
 from jaxcl.transforms.l2 import l2
 from jaxcl.transforms.losses import ForwardPass, Gradients, gradients
 from jaxcl.transforms.mas import mas
+from jaxcl.transforms.objectives import OBJECTIVES, Objective, binary, categorical, squared
 from jaxcl.transforms.rehearsal.der import der
 from jaxcl.transforms.rehearsal.memory import fraction, generated, noise, per_class, stored
 from jaxcl.transforms.rehearsal.replay import drawn, replay
@@ -47,8 +48,9 @@ from jaxcl.transforms.si import si
 from jaxcl.transforms.wgan_gp import critic_loss, generator_loss, gradient_penalty
 
 __all__ = [
-    "Context", "DistillState", "ForwardPass", "Gradients", "LossTransform", "Step", "TaskData",
-    "chain", "copy", "critic_loss", "der", "diagonal_fisher", "distill", "drawn", "ewc", "fraction",
-    "generated", "generator_loss", "gradient_penalty", "gradients", "l2", "mas", "noise",
-    "online_ewc", "output_sensitivity", "per_class", "regrow", "replay", "required", "si", "stored",
+    "OBJECTIVES", "Context", "DistillState", "ForwardPass", "Gradients", "LossTransform",
+    "Objective", "Step", "TaskData", "binary", "categorical", "chain", "copy", "critic_loss", "der",
+    "diagonal_fisher", "distill", "drawn", "ewc", "fraction", "generated", "generator_loss",
+    "gradient_penalty", "gradients", "l2", "mas", "noise", "online_ewc", "output_sensitivity",
+    "per_class", "regrow", "replay", "required", "si", "squared", "stored",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from numpy import ndarray
 
 from jaxcl.core.types import Array, Data, Outputs, Params, PyTree
 
@@ -95,7 +96,7 @@ def check_logits(logits: object) -> None:
     TypeError: logits: a tuple is not an array [batch, classes]; pass logits=(outputs, batch) -> ...
     """
     shape = getattr(logits, "shape", None)
-    if shape is None or len(shape) != 2:
+    if shape is None or len(shape) < 2:
         found = f"a {type(logits).__name__}" if shape is None else f"shape {tuple(shape)}"
         raise TypeError(
             f"logits: {found} is not an array [batch, classes]; pass logits=(outputs, batch) ->"
@@ -166,6 +167,20 @@ def check_label(data: Data, label: str) -> None:
         names = ", ".join(data) or "nothing"
         raise ValueError(
             f"label: the task's data has no {label!r}, it has {names}; pass label= with its name"
+        )
+
+
+def check_classes(labels: Array | ndarray) -> None:
+    """Raises a ValueError if labels are not one class for each example.
+
+    >>> check_classes(jax.numpy.zeros((4, 9), int))
+    Traceback (most recent call last):
+    ValueError: label: int32 (4, 9) is not a class for each example; keep a fraction, or a reservoir
+    """
+    if labels.ndim != 1 or not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise ValueError(
+            f"label: {labels.dtype} {labels.shape} is not a class for each example; keep a"
+            " fraction, or a reservoir"
         )
 
 

@@ -7,12 +7,12 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxcl.core.batching import examples, in_portions, map_batches
+from jaxcl.core.batching import examples, in_portions, map_batches, take
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Data, Int, Metrics, Outputs, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Context, LossTransform, TaskData, required
 from jaxcl.transforms.checks import check_not_negative, check_outputs, check_recorded, explained
-from jaxcl.transforms.losses import mean_distillation
+from jaxcl.transforms.objectives import Objective, categorical
 from jaxcl.transforms.rehearsal.memory import drawn_images
 
 
@@ -24,8 +24,8 @@ class DistillState(NamedTuple):
       temperature: T, float32 scalar.
       tasks: how many tasks have ended, int32 scalar; with none there is nothing
         to hold on to, and the loss stays as it is.
-      responses: the recorded logits, float arrays ``[N, classes]`` in the tree
-        that the task's ``forward`` returned.
+      responses: the recorded outputs, float arrays ``[N, ...]`` in the tree that the
+        task's ``forward`` returned.
       inputs: what they are responses to, where that is not the task's own data.
     """
 
@@ -53,6 +53,7 @@ def distill(
     generated: bool = False,
     image: str = "image",
     record_batch: int = 500,
+    objective: Objective = categorical,
 ) -> LossTransform:
     """Distils knowledge from the network as it stood before the task.
 
@@ -62,14 +63,15 @@ def distill(
         loss + lambda * sum over old outputs of mean over the batch of
             -sum_i softmax(old / T)_i log softmax(new / T)_i
 
-    is minimised.  During the first task nothing is added.  An output that tasks share
-    counts once, however many tasks there were.
+    is minimised; another objective has its own distance in place of this one.  During the
+    first task nothing is added.  An output that tasks share counts once, however many tasks
+    there were.
 
     Args:
       strength: lambda >= 0, the weight of the old responses.
       temperature: T > 0; 2 in the paper.
       t_squared: multiply by T^2, which keeps the gradient's scale as T grows
-        (Hinton et al. 2015); the LwF paper does not.
+        (Hinton et al. 2015); the LwF paper does not.  Only logits have a temperature.
       weighting: ``"one"`` as in the LwF paper; ``"tasks"`` takes the mean over old outputs
         and weighs it by the number of tasks before, as van de Ven et al. do.  With a head
         for each task the two are equal; with one output for all, lambda grows by itself
@@ -82,6 +84,7 @@ def distill(
         many of these as its batch has examples (LwF with generative replay).
       image: name of the inputs in the data, for generated ones.
       record_batch: examples in one forward pass while recording.
+      objective: what is learned.
 
     Returns:
       A transform whose ``apply`` needs ``batch["index"]`` (with ``generated``, instead of
@@ -112,8 +115,9 @@ def distill(
     if not temperature > 0:
         raise ValueError(f"temperature: {temperature} is not positive; pass 2, say")
     chosen = _Distill(
-        strength, temperature, t_squared, weighting, padded, generated, image, record_batch
-    )
+        strength, temperature, t_squared and objective.logits, weighting, padded, generated,
+        image, record_batch, objective,
+    )  # fmt: skip
     return LossTransform(
         partial(_init, chosen), partial(_apply, chosen), partial(_begin, chosen), end_task=_end
     )
@@ -130,6 +134,7 @@ class _Distill(NamedTuple):
     generated: bool
     image: str
     record_batch: int
+    objective: Objective
 
 
 def _init(chosen: _Distill, params: Params) -> DistillState:
@@ -185,8 +190,8 @@ def _apply(
     pairs = list(zip(jax.tree.leaves(selected), jax.tree.leaves(state.responses), strict=True))
     kd = jnp.zeros((), jnp.float32)
     for new, old in pairs:
-        compared = new if chosen.padded else new[:, : old.shape[-1]]
-        kd += mean_distillation(compared, old[rows], state.temperature)
+        compared = new if chosen.padded else new[..., : old.shape[-1]]
+        kd += chosen.objective.distance(compared, old[rows], state.temperature).mean()
     if chosen.weighting == "tasks" and pairs:
         kd *= state.tasks.astype(jnp.float32) / len(pairs)
     if chosen.t_squared:
@@ -200,8 +205,7 @@ def _drawn(state: DistillState, context: Context) -> tuple[Int[Array, "batch"], 
     key, forward = required(context)
     n = examples(context.batch)
     rows = jax.random.randint(stream(key, "distill"), (n,), 0, examples(state.inputs))
-    inputs = {name: leaf[rows] for name, leaf in state.inputs.items()}
-    return rows, forward(context.params, inputs)
+    return rows, forward(context.params, take(state.inputs, rows))
 
 
 def _end(

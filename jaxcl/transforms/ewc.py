@@ -1,19 +1,25 @@
 """Elastic weight consolidation: quadratic penalties weighted by the Fisher information."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxcl.core.pytree import copy, regrow, zeros_like
-from jaxcl.core.types import Metrics, Params, PRNGKey, PyTree, Scalar
+from jaxcl.core.pytree import copy, regrow
+from jaxcl.core.types import Array, Metrics, Params, PRNGKey, PyTree, Scalar
 from jaxcl.transforms.base import Context, LossTransform, TaskData
 from jaxcl.transforms.checks import check_grown, check_label, check_not_negative, check_params
-from jaxcl.transforms.importance import Labels, diagonal_fisher
+from jaxcl.transforms.importance import diagonal_fisher, wide_zeros
+from jaxcl.transforms.objectives import Objective, categorical
+from jaxcl.transforms.objectives.base import Labels, wide
 
 
 class QuadraticState(NamedTuple):
     """State of :func:`ewc`, :func:`online_ewc` and :func:`~jaxcl.transforms.mas.mas`.
+
+    Both trees are float32 where the parameters are narrower, since a mean of anchors, and
+    importance that adds up, would be lost to rounding in bfloat16.
 
     Attributes:
       strength: lambda, float32 scalar.
@@ -29,26 +35,35 @@ class QuadraticState(NamedTuple):
     constant: Scalar
 
 
+def wide_copy(params: Params) -> PyTree:
+    """Returns a copy of the parameters in memory of its own, in float32 at least."""
+    return jax.tree.map(wide, copy(params))
+
+
 def new_state(strength: float, params: Params) -> QuadraticState:
     """Returns the state before the first task; an importance of 0 pulls nowhere."""
     check_params(params)
     zero = jnp.zeros((), jnp.float32)
     strength_ = jnp.asarray(strength, jnp.float32)
-    return QuadraticState(strength_, zeros_like(params), copy(params), zero)
+    return QuadraticState(strength_, wide_zeros(params), wide_copy(params), zero)
 
 
 def grown(state: QuadraticState, params: Params) -> QuadraticState:
     """Returns the state for a tree that may have grown; new weights are free."""
     return state._replace(
-        importance=regrow(state.importance, zeros_like(params)),
-        anchor=regrow(state.anchor, copy(params)),
+        importance=regrow(state.importance, wide_zeros(params)),
+        anchor=regrow(state.anchor, wide_copy(params)),
     )
 
 
 def distance(importance: PyTree, anchor: PyTree, params: Params) -> Scalar:
-    """Returns ``sum importance * (theta - anchor)^2`` over all weights."""
+    """Returns ``sum importance * (theta - anchor)^2`` over all weights, float32."""
     check_grown(anchor, params)
-    terms = jax.tree.map(lambda i, a, w: jnp.vdot(i, (w - a) ** 2), importance, anchor, params)
+
+    def term(importance: Array, anchor: Array, w: Array) -> Array:
+        return jnp.vdot(importance, (wide(w) - anchor) ** 2)
+
+    terms = jax.tree.map(term, importance, anchor, params)
     return jnp.asarray(sum(jax.tree.leaves(terms)), jnp.float32)
 
 
@@ -58,6 +73,7 @@ def ewc(
     fisher: Labels = "exact",
     n: int | None = None,
     label: str = "label",
+    objective: Objective = categorical,
 ) -> LossTransform:
     """Makes elastic weight consolidation, with one penalty for each task before.
 
@@ -72,7 +88,9 @@ def ewc(
       fisher: ``"exact"``, ``"sampled"`` or ``"empirical"``; see
         :func:`~jaxcl.transforms.importance.diagonal_fisher`.  The scales differ.
       n: examples the Fisher is taken over; all of the task by default.
-      label: name of the labels in the data, for the empirical Fisher.
+      label: name of the labels in the data, for the empirical Fisher and for the masks of
+        sequences.
+      objective: what is learned, and so of what the Fisher information is.
 
     Returns:
       A transform that reports ``{"penalty": ...}``, the sum above without lambda.
@@ -95,11 +113,14 @@ def ewc(
      [0.125 0.125]]
     """
     check_not_negative("strength", strength)
+    fisher_of = partial(
+        diagonal_fisher, labels=fisher, examples=n, label=label, objective=objective
+    )
 
     def end_task(
         state: QuadraticState, params: Params, task: TaskData, key: PRNGKey
     ) -> tuple[QuadraticState, Params]:
-        new = diagonal_fisher(params, task, key, labels=fisher, examples=n, label=label)
+        new = fisher_of(params, task, key)
         return _merged(state, new, params), params
 
     return quadratic_penalty(strength, 0.5, end_task, label if fisher == "empirical" else None)
@@ -111,7 +132,7 @@ def _merged(state: QuadraticState, new: PyTree, params: Params) -> QuadraticStat
     total = jax.tree.map(jnp.add, state.importance, new)
     # Where nothing is important, the anchor has no say: follow the weights.
     share = jax.tree.map(lambda f, t: jnp.where(t > 0, f / jnp.where(t > 0, t, 1), 1), new, total)
-    anchor = jax.tree.map(lambda a, w, s: a + s * (w - a), state.anchor, params, share)
+    anchor = jax.tree.map(lambda a, w, s: a + s * (wide(w) - a), state.anchor, params, share)
     between = jax.tree.map(jnp.multiply, state.importance, share)
     constant = state.constant + distance(between, state.anchor, params)
     return QuadraticState(state.strength, total, anchor, constant)
@@ -124,6 +145,7 @@ def online_ewc(
     fisher: Labels = "exact",
     n: int | None = None,
     label: str = "label",
+    objective: Objective = categorical,
 ) -> LossTransform:
     """Makes elastic weight consolidation with one running Fisher and the latest anchor.
 
@@ -136,6 +158,7 @@ def online_ewc(
       fisher: as in :func:`ewc`.
       n: as in :func:`ewc`.
       label: as in :func:`ewc`.
+      objective: as in :func:`ewc`.
 
     Raises:
       ValueError: a negative strength, or a decay outside [0, 1].
@@ -144,15 +167,18 @@ def online_ewc(
       Schwarz et al., Progress & compress, 2018 (arXiv 1805.06370).
     """
     check_not_negative("strength", strength)
+    fisher_of = partial(
+        diagonal_fisher, labels=fisher, examples=n, label=label, objective=objective
+    )
     if not 0 <= decay <= 1:
         raise ValueError(f"decay: {decay} is outside [0, 1]")
 
     def end_task(
         state: QuadraticState, params: Params, task: TaskData, key: PRNGKey
     ) -> tuple[QuadraticState, Params]:
-        new = diagonal_fisher(params, task, key, labels=fisher, examples=n, label=label)
+        new = fisher_of(params, task, key)
         total = jax.tree.map(lambda old, f: decay * old + f, state.importance, new)
-        return state._replace(importance=total, anchor=copy(params)), params
+        return state._replace(importance=total, anchor=wide_copy(params)), params
 
     return quadratic_penalty(strength, 0.5, end_task, label if fisher == "empirical" else None)
 

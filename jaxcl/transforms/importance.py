@@ -7,22 +7,20 @@ batch grows.
 
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxcl.core.batching import examples as count_examples
-from jaxcl.core.batching import on_host, portions, resident
+from jaxcl.core.batching import on_host, portions, resident, take
+from jaxcl.core.pytree import zeros_like
 from jaxcl.core.sharding import along_all, devices
 from jaxcl.core.types import Array, Batch, Int, Params, PRNGKey, PyTree
 from jaxcl.transforms.base import TaskData
 from jaxcl.transforms.checks import check_logits
-
-Labels = Literal["exact", "sampled", "empirical"]
-Directions = Callable[[Array, Batch, PRNGKey], Array]
-"""(logits [b, C], batch, key) -> [m, b, C]: m directions in which logits are pulled back."""
+from jaxcl.transforms.objectives import Objective, categorical
+from jaxcl.transforms.objectives.base import Directions, Labels, wide
 
 Entrywise = Callable[[Array], Array]
 """A multiplicative function of each entry."""
@@ -34,6 +32,11 @@ KEPT = 32  # networks whose functions are kept, and what is compiled of them
 GATHERED_CHUNK = 100  # examples in a backward pass where the layers are known
 
 
+def wide_zeros(params: Params) -> PyTree:
+    """Returns a tree of zeros like the parameters, in float32 at least."""
+    return jax.tree.map(wide, zeros_like(params))
+
+
 def diagonal_fisher(
     params: Params,
     task: TaskData,
@@ -42,17 +45,19 @@ def diagonal_fisher(
     labels: Labels = "exact",
     examples: int | None = None,
     label: str = "label",
+    objective: Objective = categorical,
 ) -> PyTree:
     """Returns the diagonal of the Fisher information of the predicted distribution.
 
-    With ``p = softmax(logits)``, for each weight
+    With the distribution ``p_n`` of example n's labels, for each weight
 
-        F = 1/N sum_n E_{c ~ p_n} (d log p_n[c] / d theta)^2.
+        F = 1/N sum_n E_{y ~ p_n} (d log p_n(y) / d theta)^2.
 
-    ``"exact"`` takes the expectation over all classes, ``"sampled"`` draws one label
+    ``"exact"`` takes the expectation over all labels, ``"sampled"`` draws one label
     for each example, and ``"empirical"`` takes the true label in place of the
     expectation.  The three are on different scales, so a strength does not carry
-    over from one to another.  The classes are those of the task's logits.
+    over from one to another.  For classes ``p = softmax(logits)`` of the task's logits; the
+    other distributions, and what each of the three costs, stand with their objectives.
 
     Args:
       params: where the Fisher is taken.
@@ -60,31 +65,19 @@ def diagonal_fisher(
       key: for the labels, and for the choice of examples.
       labels: see above.
       examples: how many examples, drawn without replacement; all by default.
-      label: name of the true labels in the data, for ``"empirical"``.
+      label: name of the true labels in the data, for ``"empirical"`` and for the masks of
+        sequences.
+      objective: what is learned.
 
     Returns:
-      A tree like ``params``; no entry is negative.
+      A tree like ``params``, in float32 at least; no entry is negative.
 
     References:
       Kunstner, Balles & Hennig, Limitations of the empirical Fisher, 2019
       (arXiv 1905.12558).
     """
-    directions = _of_labels(labels, label)
+    directions = objective.directions(labels, label)
     return mean_importance(params, task, key, directions, jnp.square, examples)
-
-
-@lru_cache(KEPT)
-def _of_labels(labels: Labels, label: str) -> Directions:
-    def directions(logits: Array, batch: Batch, key: PRNGKey) -> Array:
-        p = jax.nn.softmax(logits)
-        classes = logits.shape[-1]
-        if labels == "exact":
-            each = jnp.eye(classes, dtype=logits.dtype)[:, None] - p
-            return jnp.sqrt(p.T)[:, :, None] * each
-        chosen = jax.random.categorical(key, logits) if labels == "sampled" else batch[label]
-        return (jax.nn.one_hot(chosen, classes, dtype=logits.dtype) - p)[None]
-
-    return directions
 
 
 def output_sensitivity(
@@ -93,7 +86,7 @@ def output_sensitivity(
     """Returns the importance of Memory Aware Synapses.
 
     ``1/N sum_n |d (|logits_n|^2) / d theta|``, with the squared Euclidean norm of
-    the logits.  Labels are not needed.
+    all outputs of an example, whatever they are.  Labels are not needed.
 
     Args:
       params: where it is taken.
@@ -158,7 +151,7 @@ def mean_importance(
     mean = compiled(task.forward, task.logits, task.gathered, directions, f, chunk)
     if not on_host(task.data):
         return mean(params, resident(task.data), rows, keys)
-    total, done = jax.tree.map(jnp.zeros_like, params), 0
+    total, done = wide_zeros(params), 0
     for part in portions(task.data, np.asarray(rows)):
         m = count_examples(part)
         found = mean(params, part, jnp.arange(m), keys[done : done + m])
@@ -184,11 +177,11 @@ def _of_chunk(task: TaskData, directions: Directions, f: Entrywise) -> OfChunk:
     def known_layers(params: Params, batch: Batch, keys: Array, weight: Array) -> PyTree:
         assert task.gathered is not None
         forward = task.gathered(f)
-        logits, pull = jax.vjp(lambda p: task.logits(forward(p, batch), batch), params)
-        pulled = drawn(logits, batch, keys) * weight[:, None]
+        logits, pull = jax.vjp(lambda p: wide(task.logits(forward(p, batch), batch)), params)
+        pulled = drawn(logits, batch, keys) * weight.reshape(-1, *(1,) * (logits.ndim - 1))
         sums, _ = jax.lax.scan(
-            lambda total, d: (jax.tree.map(jnp.add, total, pull(d)[0]), None),
-            jax.tree.map(jnp.zeros_like, params),
+            lambda total, d: (jax.tree.map(jnp.add, total, jax.tree.map(wide, pull(d)[0])), None),
+            wide_zeros(params),
             pulled,
         )
         return sums
@@ -196,13 +189,14 @@ def _of_chunk(task: TaskData, directions: Directions, f: Entrywise) -> OfChunk:
     def any_network(params: Params, batch: Batch, keys: Array, weight: Array) -> PyTree:
         def one(batch: Batch, key: PRNGKey, weight: Array) -> PyTree:
             alone = _alone(batch)
-            logits, pull = jax.vjp(lambda p: task.logits(task.forward(p, alone), alone), params)
+            judged = lambda p: wide(task.logits(task.forward(p, alone), alone))  # noqa: E731
+            logits, pull = jax.vjp(judged, params)
             check_logits(logits)
             pulled = jax.lax.map(lambda d: pull(d)[0], weight * directions(logits, alone, key))
-            return jax.tree.map(lambda g: f(g).sum(0), pulled)
+            return jax.tree.map(lambda g: f(wide(g)).sum(0), pulled)
 
         if len(keys) == 1:
-            return one({name: leaf[0] for name, leaf in batch.items()}, keys[0], weight[0])
+            return one(take(batch, 0), keys[0], weight[0])
         each = jax.vmap(one)(batch, keys, weight)
         return jax.tree.map(lambda x: x.sum(0), each)
 
@@ -211,7 +205,7 @@ def _of_chunk(task: TaskData, directions: Directions, f: Entrywise) -> OfChunk:
 
 def _alone(example: Batch) -> Batch:
     """An example as a batch of one."""
-    return {name: leaf[None] for name, leaf in example.items()}
+    return jax.tree.map(lambda leaf: leaf[None], example)
 
 
 def _mean(
@@ -226,9 +220,9 @@ def _mean(
 
     def body(total: PyTree, part):
         place, weight = (along_all(x) for x in part)
-        batch = {name: leaf[rows[place]] for name, leaf in data.items()}
+        batch = take(data, rows[place])
         found = of_chunk(params, batch, keys[place], weight)
         return jax.tree.map(jnp.add, total, found), None
 
-    total, _ = jax.lax.scan(body, jax.tree.map(jnp.zeros_like, params), (place, weight))
+    total, _ = jax.lax.scan(body, wide_zeros(params), (place, weight))
     return jax.tree.map(lambda x: x / n, total)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxcl.core.types import Metrics, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Context, LossTransform, TaskData, keep_both
 from jaxcl.transforms.checks import check_not_negative, check_params
+from jaxcl.transforms.objectives.base import wide
 
 
 def l2(strength: float, later: float | None = None) -> LossTransform:
@@ -14,7 +15,8 @@ def l2(strength: float, later: float | None = None) -> LossTransform:
     Unlike decoupled weight decay it is part of the loss, so a frozen parameter,
     for which no gradient is taken, does not move under it.  An optimiser that
     divides by the gradient's size, such as Adam, moves a parameter that has no
-    other gradient by full steps, however small the strength.
+    other gradient by full steps, however small the strength.  The sum is float32, whatever
+    the parameters.
 
     Args:
       strength: the coefficient, at least 0.
@@ -44,7 +46,7 @@ def l2(strength: float, later: float | None = None) -> LossTransform:
         return jnp.asarray(strength, jnp.float32)
 
     def apply(loss: Scalar, state: Scalar, context: Context) -> tuple[Scalar, Metrics]:
-        leaves = jax.tree.leaves(context.params)
+        leaves = [wide(x) for x in jax.tree.leaves(context.params)]
         half = jnp.asarray(sum(jnp.vdot(x, x) for x in leaves) / 2, jnp.float32)
         return loss + state * half, {"l2": half}
 

@@ -3,11 +3,10 @@
 import jax
 import jax.numpy as jnp
 
-from jaxcl.core.pytree import copy
 from jaxcl.core.types import Params, PRNGKey
 from jaxcl.transforms.base import LossTransform, TaskData
 from jaxcl.transforms.checks import check_not_negative
-from jaxcl.transforms.ewc import QuadraticState, quadratic_penalty
+from jaxcl.transforms.ewc import QuadraticState, quadratic_penalty, wide_copy
 from jaxcl.transforms.importance import output_sensitivity
 
 
@@ -15,8 +14,9 @@ def mas(strength: float, *, n: int | None = None) -> LossTransform:
     """Makes memory aware synapses: what the outputs are sensitive to is held.
 
     Adds ``lambda * sum_i Omega_i (theta_i - theta*_i)^2``; as a task ends, the mean
-    over its examples of ``|d (|logits|^2) / d theta|`` is added to Omega, and
-    ``theta*`` are the present weights.
+    over its examples of ``|d (|outputs|^2) / d theta|`` is added to Omega, and
+    ``theta*`` are the present weights.  What is learned makes no difference: outputs of any
+    shape have a norm, and no labels are asked for, so that masked positions count too.
 
     Args:
       strength: lambda, at least 0.
@@ -35,6 +35,6 @@ def mas(strength: float, *, n: int | None = None) -> LossTransform:
     ) -> tuple[QuadraticState, Params]:
         new = output_sensitivity(params, task, key, examples=n)
         total = jax.tree.map(jnp.add, state.importance, new)
-        return state._replace(importance=total, anchor=copy(params)), params
+        return state._replace(importance=total, anchor=wide_copy(params)), params
 
     return quadratic_penalty(strength, 1.0, end_task)

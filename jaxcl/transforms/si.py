@@ -6,11 +6,13 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxcl.core.pytree import copy, regrow, zeros_like
+from jaxcl.core.pytree import regrow
 from jaxcl.core.types import Array, Int, Metrics, Params, PRNGKey, PyTree, Scalar
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData
 from jaxcl.transforms.checks import check_not_negative, check_params, check_updated
-from jaxcl.transforms.ewc import distance
+from jaxcl.transforms.ewc import distance, wide_copy
+from jaxcl.transforms.importance import wide_zeros
+from jaxcl.transforms.objectives.base import wide
 
 Gradient = Literal["loss", "total"]
 
@@ -21,7 +23,8 @@ class SIState(NamedTuple):
     Attributes:
       strength: c, float32 scalar.
       xi: the damping, float32 scalar.
-      importance: Omega, a tree like the parameters, never negative.
+      importance: Omega, a tree like the parameters, never negative.  This tree and the
+        others are float32 where the parameters are narrower.
       anchor: the weights as the latest task ended.
       path: omega, the path integral of the present task.
       start: the weights as the present task began.
@@ -87,18 +90,18 @@ def si(strength: float, *, xi: float = 0.1, gradient: Gradient = "loss") -> Loss
 def _init(strength: float, xi: float, params: Params) -> SIState:
     check_params(params)
     scalars = jnp.asarray(strength, jnp.float32), jnp.asarray(xi, jnp.float32)
-    zeros = zeros_like(params), zeros_like(params)
+    zeros = wide_zeros(params), wide_zeros(params)
     none = jnp.zeros((), jnp.int32)
-    return SIState(*scalars, zeros[0], copy(params), zeros[1], copy(params), none)
+    return SIState(*scalars, zeros[0], wide_copy(params), zeros[1], wide_copy(params), none)
 
 
 def _begin(state: SIState, params: Params, task: TaskData, key: PRNGKey) -> SIState:
     del task, key
     return state._replace(
-        importance=regrow(state.importance, zeros_like(params)),
-        anchor=regrow(state.anchor, copy(params)),
-        path=zeros_like(params),
-        start=copy(params),
+        importance=regrow(state.importance, wide_zeros(params)),
+        anchor=regrow(state.anchor, wide_copy(params)),
+        path=wide_zeros(params),
+        start=wide_copy(params),
     )
 
 
@@ -116,7 +119,7 @@ def _update(gradient: Gradient, state: SIState, step: Step) -> SIState:
         )
 
     def add(path, g, before, after):
-        return path if g is None else path - g * (after - before)
+        return path if g is None else path - wide(g) * (wide(after) - wide(before))
 
     # A weight that does not train is None in the step's trees.
     leaves, tree = jax.tree.flatten(state.path)
@@ -130,7 +133,7 @@ def _end(state: SIState, params: Params, task: TaskData, key: PRNGKey) -> tuple[
     check_updated("si", state.updates)
     none = jnp.zeros((), jnp.int32)
     found = _importance(state, params)
-    return state._replace(importance=found, anchor=copy(params), updates=none), params
+    return state._replace(importance=found, anchor=wide_copy(params), updates=none), params
 
 
 @jax.jit
@@ -138,6 +141,6 @@ def _importance(state: SIState, params: Params) -> PyTree:
     """Omega after the present task."""
 
     def more(importance, path, now, then):
-        return importance + jax.nn.relu(path / ((now - then) ** 2 + state.xi))
+        return importance + jax.nn.relu(path / ((wide(now) - then) ** 2 + state.xi))
 
     return jax.tree.map(more, state.importance, state.path, params, state.start)

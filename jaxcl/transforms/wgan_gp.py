@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxcl.core.types import Array, Float, Metrics, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Context, LossTransform, required
 from jaxcl.transforms.checks import check_not_negative
+from jaxcl.transforms.objectives.base import wide
 
 REAL, FAKE = "image", "fake"  # names of the inputs in a critic's batch
 
@@ -24,12 +25,12 @@ def critic_loss(real: Float[Array, "n"], fake: Float[Array, "m"]) -> Scalar:
     >>> float(critic_loss(jnp.array([3.0, 1.0]), jnp.array([0.5])))
     -1.5
     """
-    return fake.mean() - real.mean()
+    return wide(fake).mean() - wide(real).mean()
 
 
 def generator_loss(fake: Float[Array, "m"]) -> Scalar:
     """Returns ``-mean D(fake)``, with the scores D of generated examples."""
-    return -fake.mean()
+    return -wide(fake).mean()
 
 
 def mixed(key: PRNGKey, real: Array, fake: Array) -> Array:
@@ -80,7 +81,7 @@ def gradient_penalty(strength: float = 10.0) -> LossTransform:
         key, forward = required(context)
         points = mixed(key, context.batch[REAL], context.batch[FAKE])
         slope = jax.grad(lambda x: forward(context.params, {REAL: x}).sum())(points)
-        squares = jnp.square(slope).reshape(len(slope), -1).sum(-1)
+        squares = jnp.square(wide(slope)).reshape(len(slope), -1).sum(-1)
         # The root has no derivative at 0, where a dead critic would give nan for good.
         norm = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
         penalty = jnp.square(norm - 1).mean()

@@ -32,8 +32,10 @@ def test_help_does_not_wait_for_jax(command):
 
 
 ROOMS = (
-    "core", "transforms", "transforms.rehearsal", "networks", "networks.backbones",
-    "scenarios", "checkpointing", "growth", "methods", "training", "learner", "reporting", "runner",
+    "core", "transforms", "transforms.objectives", "transforms.rehearsal", "networks",
+    "networks.adapters", "networks.backbones", "networks.convolutions", "scenarios",
+    "scenarios.datasets", "scenarios.readers", "checkpointing", "growth", "methods", "training",
+    "learner", "reporting", "runner", "front",
 )  # fmt: skip
 
 

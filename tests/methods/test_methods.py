@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from jaxcl import transforms
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import traced
 from jaxcl.growth import trainable
@@ -38,6 +39,27 @@ def test_every_method_builds_its_losses(setting):
         for name, loss in kind().losses(StreamInfo(4, setting)).items():
             assert name.isidentifier()
             assert callable(loss.apply)
+
+
+@pytest.mark.parametrize("name", ["ewc", "online_ewc", "lwf", "split", "lwf_gr", "der"])
+def test_a_method_hands_over_what_is_learned(name, monkeypatch):
+    given = []
+
+    def record(make):
+        return lambda *args, **kwargs: given.append(kwargs["objective"]) or make(*args, **kwargs)
+
+    for made in ("ewc", "online_ewc", "distill", "der"):
+        monkeypatch.setattr(transforms, made, record(getattr(transforms, made)))
+    METHODS[name]().losses(StreamInfo(4, "task"))
+    METHODS[name]().losses(StreamInfo(4, "task", transforms.binary))
+    assert given == [transforms.categorical, transforms.binary]
+
+
+def test_so_many_images_of_a_class_mean_nothing_where_numbers_are_learned():
+    numbers = StreamInfo(1, "domain", transforms.squared)
+    with pytest.raises(UsageError, match="per_class: numbers have no classes; give --buffer"):
+        METHODS["der"]().losses(numbers)
+    assert "der" in METHODS["der"](per_class=None, buffer=9).losses(numbers)
 
 
 def test_what_trains_is_one_of_the_rules():

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxcl.core.batching import examples, take
 from jaxcl.core.types import Array, Batch, Int, PRNGKey
 
 
@@ -16,7 +17,8 @@ class Buffer(NamedTuple):
     """A memory with room for M examples.
 
     Attributes:
-      data: arrays with leading axis M; rows that are not filled are zeros.
+      data: arrays with leading axis M, or trees of them, under names; rows that are not
+        filled are zeros.
       filled: rows in use, from the first on, int32 scalar.
       seen: examples of each kind that were offered so far, int32 ``[kinds]``.
     """
@@ -36,18 +38,20 @@ class Storage(NamedTuple):
       add: ``(buffer, batch, key) -> Buffer``: offers the examples one by one.
       add_each: ``(buffer, batch, keys [b]) -> Buffer``: the same with a key for each example,
         so that examples may be offered in parts of any size.
+      by_class: whether the rule looks at the class of an example.
     """
 
     nothing: Callable[[], Buffer]
     init: Callable[[Batch], Buffer]
     add: Callable[[Buffer, Batch, PRNGKey], Buffer]
     add_each: Callable[[Buffer, Batch, Array], Buffer]
+    by_class: bool = False
 
 
 def sample(buffer: Buffer, key: PRNGKey, n: int) -> Batch:
     """Returns ``n`` examples drawn evenly, with replacement, from the rows in use."""
     rows = jax.random.randint(key, (n,), 0, jnp.maximum(buffer.filled, 1))
-    return {name: leaf[rows] for name, leaf in buffer.data.items()}
+    return take(buffer.data, rows)
 
 
 Place = Callable[[Buffer, Batch, PRNGKey], Array]
@@ -69,27 +73,26 @@ def _storage(
         return Buffer({}, jnp.zeros((), jnp.int32), jnp.zeros(kinds, jnp.int32))
 
     def init(batch: Batch) -> Buffer:
-        data = {
-            name: jnp.zeros((capacity, *leaf.shape[1:]), leaf.dtype) for name, leaf in batch.items()
-        }
-        return nothing()._replace(data=data)
+        def empty(leaf: Array) -> Array:
+            return jnp.zeros((capacity, *leaf.shape[1:]), leaf.dtype)
+
+        return nothing()._replace(data=jax.tree.map(empty, dict(batch)))
 
     def add_each(buffer: Buffer, batch: Batch, keys: Array) -> Buffer:
         def one(buffer: Buffer, offered: tuple[Batch, PRNGKey]):
             example, key = offered
             buffer = buffer._replace(seen=buffer.seen.at[kind(example)].add(1))
             row = jnp.where(buffer.filled < capacity, buffer.filled, place(buffer, example, key))
-            data = {
-                name: leaf.at[row].set(example[name], mode="drop")
-                for name, leaf in buffer.data.items()
-            }
+            data = jax.tree.map(
+                lambda leaf, x: leaf.at[row].set(x, mode="drop"), buffer.data, example
+            )
             return Buffer(data, jnp.minimum(buffer.filled + 1, capacity), buffer.seen), None
 
         offered = {name: batch[name] for name in buffer.data}
         return jax.lax.scan(one, buffer, (offered, keys))[0]
 
     def add(buffer: Buffer, batch: Batch, key: PRNGKey) -> Buffer:
-        n = len(next(iter(batch[name] for name in buffer.data)))
+        n = examples({name: batch[name] for name in buffer.data})
         return add_each(buffer, batch, jax.random.split(key, n))
 
     return Storage(nothing, init, add, add_each)
@@ -167,4 +170,5 @@ def class_balanced(capacity: int, classes: int, label: str = "label") -> Storage
         keep &= ~crowded | (buffer.seen[own] == 1)
         return jnp.where((full | crowded) & ~keep, capacity, row)
 
-    return _storage(capacity, place, classes, lambda example: example[label])
+    made = _storage(capacity, place, classes, lambda example: example[label])
+    return made._replace(by_class=True)

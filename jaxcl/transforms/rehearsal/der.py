@@ -6,12 +6,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxcl.core.batching import examples
+from jaxcl.core.batching import examples, take
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Int, Metrics, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData, required
 from jaxcl.transforms.checks import check_label, check_logits, check_not_negative, check_updated
-from jaxcl.transforms.losses import mean_cross_entropy
+from jaxcl.transforms.objectives import Objective, categorical
+from jaxcl.transforms.objectives.base import float32
 from jaxcl.transforms.rehearsal.buffers import Buffer, Storage, reservoir, sample
 
 LOGITS = "der_logits"
@@ -43,25 +44,29 @@ def der(
     beta: float = 0.5,
     name: str = "der",
     label: str = "label",
+    objective: Objective = categorical,
 ) -> LossTransform:
     """Makes dark experience replay ++.
 
     Every example that the network is trained on is offered to a reservoir together
     with its logits at that moment.  The loss becomes
 
-        loss + alpha * mean |logits - remembered logits|^2 + beta * cross-entropy
+        loss + alpha * mean |logits - remembered logits|^2 + beta * mean loss
 
-    where the two terms are taken over two draws from the reservoir.  Outputs that
-    were added since an example was remembered are left out of its squared distance,
-    which is divided by the number of outputs that are compared.
+    where the two terms are taken over two draws from the reservoir, the second of them with
+    the loss of the objective: cross-entropy for classes.  Outputs that were added since an
+    example was remembered, and those of masked positions, are left out of its squared
+    distance, which is divided by the number of outputs that are compared.
 
     Args:
       capacity: examples in the reservoir.
-      classes: the most logits that an example will ever be judged by.
+      classes: the most logits that an example, or a position of it, will ever be judged by;
+        where outputs are not logits, there are as many as labels, from the beginning.
       alpha: at least 0; with ``beta=0`` this is DER, with ``alpha=0`` plain replay.
       beta: at least 0.
       name: of the stream of random numbers.
       label: name of the labels in the data.
+      objective: what is learned.
 
     Returns:
       A transform that reports ``{"dark": ..., "replayed": ...}``, needs ``key``,
@@ -77,7 +82,7 @@ def der(
     """
     check_not_negative("alpha", alpha)
     check_not_negative("beta", beta)
-    chosen = _DER(reservoir(capacity), classes, alpha, beta, name, label)
+    chosen = _DER(reservoir(capacity), classes, alpha, beta, name, label, objective)
     return LossTransform(
         partial(_init, chosen), partial(_apply, chosen), partial(_begin, chosen),
         partial(_update, chosen), _end,
@@ -93,6 +98,7 @@ class _DER(NamedTuple):
     beta: float
     name: str
     label: str
+    objective: Objective
 
 
 def _init(chosen: _DER, params: Params) -> DarkState:
@@ -108,15 +114,27 @@ def _begin(
     check_label(task.data, chosen.label)
     if state.buffer.data:
         return state
-    one = {name: jnp.asarray(leaf[:1]) for name, leaf in task.data.items()}
-    one |= {LOGITS: jnp.zeros((1, chosen.classes))}
+    one = jax.tree.map(jnp.asarray, take(dict(task.data), slice(1)))
+    one |= {LOGITS: jnp.zeros(_shape(chosen, one[chosen.label]))}
     return state._replace(buffer=chosen.storage.init(one))
 
 
-def _padded(logits: Array, classes: int) -> Array:
-    """Logits of all classes that there will ever be; NaN stands for those not there yet."""
-    known = jnp.where(logits < NO_OUTPUT, jnp.nan, logits)
-    missing = ((0, 0), (0, classes - logits.shape[-1]))
+def _shape(chosen: _DER, labels: Array) -> tuple[int, ...]:
+    """The shape of all outputs that there will ever be for these labels."""
+    if not chosen.objective.logits:
+        return labels.shape
+    return (*(labels.shape if chosen.objective.classes else labels.shape[:-1]), chosen.classes)
+
+
+def _padded(chosen: _DER, logits: Array, labels: Array) -> Array:
+    """All outputs that there will ever be; NaN stands for those not there yet or masked."""
+    known = float32(logits)
+    if not chosen.objective.logits:
+        return known
+    known = jnp.where(known < NO_OUTPUT, jnp.nan, known)
+    if chosen.objective.classes and labels.ndim > 1:
+        known = jnp.where(labels[..., None] < 0, jnp.nan, known)
+    missing = (*((0, 0),) * (logits.ndim - 1), (0, chosen.classes - logits.shape[-1]))
     return jnp.pad(known, missing, constant_values=jnp.nan)
 
 
@@ -131,16 +149,17 @@ def _apply(
         batch = sample(state.buffer, stream(key, chosen.name, turn), examples(context.batch))
         logits = context.logits(forward(context.params, batch), batch)
         check_logits(logits)
-        return batch, logits
+        return batch, float32(logits)
 
     batch, logits = drawn(0)
     width = logits.shape[-1]  # the head may have grown, never shrunk
-    known = ~jnp.isnan(batch[LOGITS][:, :width])
-    target = jnp.where(known, batch[LOGITS][:, :width], 0.0)
+    known = ~jnp.isnan(batch[LOGITS][..., :width])
+    target = jnp.where(known, batch[LOGITS][..., :width], 0.0)
     square = jnp.where(known, logits - target, 0.0) ** 2
-    dark = (square.sum(-1) / jnp.maximum(known.sum(-1), 1).astype(jnp.float32)).mean()
+    axes = tuple(range(1, square.ndim))
+    dark = (square.sum(axes) / jnp.maximum(known.sum(axes), 1).astype(jnp.float32)).mean()
     batch, logits = drawn(1)
-    replayed = mean_cross_entropy(logits, batch[chosen.label])
+    replayed = chosen.objective.loss(logits, batch[chosen.label]).mean()
     begun = (state.buffer.filled > 0).astype(jnp.float32)
     penalty = begun * (state.alpha * dark + state.beta * replayed)
     return loss + penalty, {"dark": dark, "replayed": replayed}
@@ -155,7 +174,7 @@ def _update(chosen: _DER, state: DarkState, step: Step) -> DarkState:
     logits = step.context.logits(step.context.outputs, batch)
     check_logits(logits)
     logits = jax.lax.stop_gradient(logits)
-    offered = {**batch, LOGITS: _padded(logits, chosen.classes)}
+    offered = {**batch, LOGITS: _padded(chosen, logits, batch[chosen.label])}
     added = chosen.storage.add(state.buffer, offered, stream(step.context.key, chosen.name, 2))
     return state._replace(buffer=added, updates=state.updates + 1)
 

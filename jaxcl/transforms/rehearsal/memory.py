@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcl.core.batching import examples, map_batches, on_host, portions, resident
+from jaxcl.core.batching import examples, map_batches, on_host, portions, resident, take
 from jaxcl.core.types import Array, Batch, Data, Params, PRNGKey
 from jaxcl.transforms.base import TaskData, keep
 from jaxcl.transforms.rehearsal.buffers import Buffer, Storage
@@ -25,12 +25,16 @@ class Memory(NamedTuple):
         the network as it stood and the number of tasks before.
       remember: ``(memory, task, key) -> memory`` as a task ends.
       own_labels: whether examples keep the labels that the task's data has.
+      by_class: whether it looks at the class of an example.
+      made_labels: whether a label is the class that a network finds most probable.
     """
 
     nothing: Callable[[], Batch | Buffer] = dict
     remember: Callable[[Batch | Buffer, TaskData, PRNGKey], Batch | Buffer] = keep
     recall: Callable[[Batch | Buffer, Params, TaskData, int, PRNGKey], Batch | Buffer] = keep
     own_labels: bool = False
+    by_class: bool = False
+    made_labels: bool = False
 
 
 def per_class(n: int, label: str = "label") -> Memory:
@@ -43,7 +47,7 @@ def per_class(n: int, label: str = "label") -> Memory:
         rows = [shuffled[labels[shuffled] == c][:n] for c in np.unique(labels)]
         return _appended(memory, task.data, np.concatenate(rows))
 
-    return Memory(remember=remember, own_labels=True)
+    return Memory(remember=remember, own_labels=True, by_class=True)
 
 
 def fraction(ratio: float) -> Memory:
@@ -70,7 +74,7 @@ def stored(storage: Storage) -> Memory:
         n = examples(task.data)
         shuffled, keys = jax.random.permutation(order, n), jax.random.split(draw, n)
         if not on_host(task.data):
-            data = {name: leaf[shuffled] for name, leaf in resident(task.data).items()}
+            data = take(resident(task.data), shuffled)
             buffer = memory if memory.data else storage.init(data)
             return add(buffer, data, keys)
         done = 0  # a key is an example's own, so the size of the parts changes nothing
@@ -80,7 +84,7 @@ def stored(storage: Storage) -> Memory:
             done += part
         return memory
 
-    return Memory(storage.nothing, remember, own_labels=True)
+    return Memory(storage.nothing, remember, own_labels=True, by_class=storage.by_class)
 
 
 def noise(n: int = 10_000, image: str = "image", label: str = "label") -> Memory:
@@ -99,17 +103,19 @@ def noise(n: int = 10_000, image: str = "image", label: str = "label") -> Memory
     _positive("n", n)
 
     def recall(memory, params: Params, task: TaskData, tasks: int, key: PRNGKey) -> Batch:
+        like = task.data[image]
+        if not hasattr(like, "shape"):
+            raise ValueError(f"noise: {image!r} is a tree; it is drawn for one array of images")
         if tasks == 0:
             return memory
         pixels, which = jax.random.split(key)
-        like = task.data[image]
         made = jnp.clip(0.5 + 0.25 * jax.random.normal(pixels, (n, *like.shape[1:])), 0, 1)
         bytes_ = jnp.issubdtype(like.dtype, jnp.integer)
         images = (jnp.round(255 * made) if bytes_ else made).astype(like.dtype)
         inputs, logits = _judged(images, image, params, task, tasks, which)
         return {**inputs, label: jnp.argmax(logits, -1).astype(jnp.int32)}
 
-    return Memory(recall=recall)
+    return Memory(recall=recall, made_labels=True)
 
 
 def generated(*, soft: bool = True, image: str = "image", label: str = "label") -> Memory:
@@ -140,7 +146,7 @@ def generated(*, soft: bool = True, image: str = "image", label: str = "label") 
             return {**inputs, LOGITS: logits}
         return {**inputs, label: jnp.argmax(logits, -1).astype(jnp.int32)}
 
-    return Memory(recall=recall)
+    return Memory(recall=recall, made_labels=not soft)
 
 
 def drawn_images(task: TaskData) -> Array:
@@ -180,7 +186,7 @@ def _positive(name: str, n: int) -> None:
 
 
 def _appended(memory, data: Data, rows: np.ndarray) -> Batch:
-    more = {name: jnp.asarray(leaf[rows]) for name, leaf in data.items()}
+    more = jax.tree.map(jnp.asarray, take(dict(data), rows))
     if not memory:
         return more
-    return {name: jnp.concatenate([memory[name], leaf]) for name, leaf in more.items()}
+    return jax.tree.map(lambda old, new: jnp.concatenate([old, new]), memory, more)

@@ -6,12 +6,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxcl.core.batching import examples
+from jaxcl.core.batching import examples, take
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Int, Metrics, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Context, LossTransform, TaskData, required
-from jaxcl.transforms.checks import check_label, check_logits
-from jaxcl.transforms.losses import mean_cross_entropy, mean_distillation
+from jaxcl.transforms.checks import check_classes, check_label, check_logits
+from jaxcl.transforms.objectives import Objective, categorical
 from jaxcl.transforms.rehearsal.buffers import Buffer, sample
 from jaxcl.transforms.rehearsal.memory import LOGITS, Memory
 
@@ -35,7 +35,7 @@ def drawn(memory: Batch | Buffer, key: PRNGKey, n: int) -> Batch:
     if isinstance(memory, Buffer):
         return sample(memory, key, n)
     rows = jax.random.randint(key, (n,), 0, examples(memory))
-    return {name: leaf[rows] for name, leaf in memory.items()}
+    return take(memory, rows)
 
 
 class ReplayState(NamedTuple):
@@ -61,14 +61,16 @@ def replay(
     temperature: float = 2.0,
     name: str = "replay",
     label: str = "label",
+    objective: Objective = categorical,
 ) -> LossTransform:
     """Weighs the loss against that of as many remembered examples.
 
     In task k the loss becomes ``r * loss + (1 - r) * replayed``, with ``r = 1/k`` or as
-    given, and ``replayed`` the mean cross-entropy of examples drawn evenly from the
-    memory in every step.  Where a memory has responses instead of labels, it is that
-    of the softened responses, ``T^2 * -sum_i softmax(old / T)_i log softmax(new / T)_i``,
-    with probability 0 for classes that came since.  The first task's loss stays as it is.
+    given, and ``replayed`` the mean loss (cross-entropy, say) of examples drawn evenly from
+    the memory in every step.  Where a memory has responses instead of labels, it is their
+    mean distance, of logits times ``T^2``: for classes that of the softened responses,
+    ``T^2 * -sum_i softmax(old / T)_i log softmax(new / T)_i``, with probability 0 for
+    classes that came since.  The first task's loss stays as it is.
 
     Args:
       memory: one of those in :mod:`jaxcl.transforms.rehearsal.memory`.
@@ -76,14 +78,17 @@ def replay(
       temperature: T > 0 of remembered responses.
       name: of the stream of random numbers; two replays in a chain need two names.
       label: name of the labels in the data.
+      objective: what is learned.
 
     Returns:
-      A transform that reports ``{"replayed": ...}`` (nats) and needs ``key``,
+      A transform that reports ``{"replayed": ...}`` and needs ``key``,
       ``forward`` and, if outputs are not one array, ``logits`` in its context.
 
     Raises:
-      ValueError: a weight outside [0, 1], or a temperature that is not positive; from
-        ``begin_task``, data without labels of that name where these are to be kept.
+      ValueError: a weight outside [0, 1], or a temperature that is not positive; a memory that
+        needs classes where the objective has none; from ``begin_task``, data without labels
+        of that name where these are to be kept, or with none that are classes of examples
+        where the memory looks at them.
 
     References:
       Rolnick et al., Experience replay for continual learning, 2019; Shin et al.,
@@ -94,7 +99,17 @@ def replay(
     if not temperature > 0:
         raise ValueError(f"temperature: {temperature} is not positive; pass 2, say")
 
-    chosen = _Replay(memory, weight, temperature, name, label)
+    if not objective.classes and memory.by_class:
+        raise ValueError(
+            f"replay: the memory goes by classes, and {objective.name} labels are none; keep a"
+            " fraction, or a reservoir"
+        )
+    if not objective.classes and memory.made_labels:
+        raise ValueError(
+            f"replay: the memory's labels are the likeliest classes, and {objective.name} labels"
+            " are none; take generated(soft=True)"
+        )
+    chosen = _Replay(memory, weight, temperature, name, label, objective)
     return LossTransform(
         partial(_init, chosen), partial(_apply, chosen), partial(_begin, chosen),
         end_task=partial(_end, chosen),
@@ -109,6 +124,7 @@ class _Replay(NamedTuple):
     temperature: float
     name: str
     label: str
+    objective: Objective
 
 
 def _init(chosen: _Replay, params: Params) -> ReplayState:
@@ -123,6 +139,8 @@ def _begin(
 ) -> ReplayState:
     if chosen.memory.own_labels:
         check_label(task.data, chosen.label)
+    if chosen.memory.by_class:
+        check_classes(task.data[chosen.label])
     tasks, own = int(state.tasks), stream(key, chosen.name)
     return state._replace(memory=chosen.memory.recall(state.memory, params, task, tasks, own))
 
@@ -138,10 +156,11 @@ def _apply(
     logits = context.logits(forward(context.params, batch), batch)
     check_logits(logits)
     if LOGITS in batch:
-        softened = mean_distillation(logits, batch[LOGITS], state.temperature)
-        replayed = state.temperature**2 * softened
+        distance = chosen.objective.distance
+        softened = distance(logits, batch[LOGITS], state.temperature).mean()
+        replayed = state.temperature**2 * softened if chosen.objective.logits else softened
     else:
-        replayed = mean_cross_entropy(logits, batch[chosen.label])
+        replayed = chosen.objective.loss(logits, batch[chosen.label]).mean()
     even = 1 / (state.tasks + 1).astype(jnp.float32)
     r = jnp.where(state.weight < 0, even, state.weight)
     return r * loss + (1 - r) * replayed, {"replayed": replayed}
