@@ -127,7 +127,7 @@ def compiled_once(monkeypatch):
     def made(**fields) -> Setup:
         like = dataclasses.replace(grouping.untraced(fields["config"]), seeds=(0,))
         tasks = fields["tasks"]
-        shape = tasks.train[0]["image"].shape[1:]
+        shape = tasks.train[0]["input"].shape[1:]
         key = like, tuple(tasks.classes), shape, fields["net"]
         fields["compiled"] = _programs.setdefault(key, fields["compiled"])
         if fields["scholar"] is not None:

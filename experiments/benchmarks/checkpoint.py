@@ -23,10 +23,11 @@ from rich.console import Console
 from jaxcl.checkpointing import checkpoint
 from jaxcl.checkpointing.saver import saver
 from jaxcl.learner import snapshot
-from jaxcl.learner.build import load_tasks, set_up
+from jaxcl.learner.build import set_up
 from jaxcl.learner.config import Config
 from jaxcl.learner.configuration import configure
 from jaxcl.learner.seed_loop import go_on, run
+from jaxcl.learner.tasks import load_tasks
 from jaxcl.training.events import EpochEnded, TaskBegan
 
 

@@ -34,7 +34,7 @@ KEY = jax.random.key(0)
 def task_of(problem: problems.Problem, index: int = 0) -> Batch:
     """The problem's data on the device, as the task of an index."""
     task = np.full(len(problem.labels), index, np.int32)
-    return jax.device_put({"image": problem.images, "label": problem.labels, "task": task})
+    return jax.device_put({"input": problem.images, "label": problem.labels, "task": task})
 
 
 class Training:
@@ -145,7 +145,7 @@ def replay_case(folder: Path) -> Case:
         key = stream(stream(KEY, "step", step), "replay")
         return jax.random.randint(key, (n,), 0, kept)
 
-    drawn = {name: np.asarray(memory[name]) for name in ("image", "label")}
+    drawn = {name: np.asarray(memory[name]) for name in ("input", "label")}
     np.savez(
         folder / "replay.npz",
         allow_pickle=False,

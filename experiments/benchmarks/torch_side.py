@@ -210,7 +210,7 @@ def replay_case(folder: Path, compiled: bool) -> Case:
     problem = problems.mlp()
     net, data = MLP(problem.weights), Data(problem)
     with np.load(folder / "replay.npz") as kept:
-        images, labels = tensor(kept["image"]), tensor(kept["label"]).long()
+        images, labels = tensor(kept["input"]), tensor(kept["label"]).long()
         drawn = tensor(kept["rows"]).long()
     n, kept_images = problem.order.shape[1], images.permute(0, 3, 1, 2)
 

@@ -113,7 +113,7 @@ class Result:
         seen = self._as_learned(jax.tree.map(np.asarray, inputs))
         view = self._view(seen, place)
         index = place_in(view, self._index(view, task))
-        data = {"image": seen, "task": np.full(examples(seen), index, np.int32)}
+        data = {"input": seen, "task": np.full(examples(seen), index, np.int32)}
         data = jax.tree.map(jnp.asarray, data)
         return np.asarray(_logits(view, index, self.variables[place], data))
 

@@ -14,6 +14,7 @@ from jaxcl.core.types import Array, Batch, Outputs, Params, PyTree
 from jaxcl.networks.base import TEST, Mode, Net, Passed, Routes, Variables, run
 from jaxcl.networks.layers import PLAIN, Entrywise, Layers, gathering
 from jaxcl.scenarios.inputs import AS_THEY_COME, Inputs, prepared
+from jaxcl.transforms.objectives import Objective, categorical
 
 ALL = "all"
 NEVER = -1e9  # the logit of a class that another task's head does not have
@@ -69,12 +70,14 @@ class View(NamedTuple):
       routes: pathways of the tasks.
       setting: how heads and outputs belong together.
       inputs: how they become what the network sees.
+      objective: what is learned.
     """
 
     net: Net
     routes: Routes
     setting: Setting
     inputs: Inputs = AS_THEY_COME
+    objective: Objective = categorical
 
     @property
     def run_along(self) -> Routes:
@@ -82,12 +85,18 @@ class View(NamedTuple):
         return self.routes[:1] if self.setting.joined and self.setting.shared_head else self.routes
 
 
-def view_of(net: Net, routes: Routes, setting: Setting, inputs: Inputs = AS_THEY_COME) -> View:
+def view_of(
+    net: Net,
+    routes: Routes,
+    setting: Setting,
+    inputs: Inputs = AS_THEY_COME,
+    objective: Objective = categorical,
+) -> View:
     """Returns the view of some tasks, the same one for as long as tasks bring nothing new.
 
     Where all tasks share one head, they share one pathway: that of the first task.
     """
-    return View(net, routes[:1] if setting.shared_head else routes, setting, inputs)
+    return View(net, routes[:1] if setting.shared_head else routes, setting, inputs, objective)
 
 
 def place_in(view: View, task_index: int) -> int:
@@ -110,7 +119,7 @@ def run_view(view: View, variables: Variables, batch: Batch, mode: Mode = TEST) 
     routes = view.run_along
     if not routes:
         return Passed({}, {}, variables.stats)
-    found = run(view.net, variables, prepared(view.inputs, batch["image"], mode.key), routes, mode)
+    found = run(view.net, variables, prepared(view.inputs, batch["input"], mode.key), routes, mode)
     if not view.setting.joined:
         return found
     return found._replace(
@@ -146,7 +155,7 @@ def features(view: View, stats: PyTree, task_index: int) -> Callable[[Params, Ba
     path = view.routes[place_in(view, task_index)]
 
     def of(params: Params, batch: Batch) -> PyTree:
-        inputs = prepared(view.inputs, batch["image"])
+        inputs = prepared(view.inputs, batch["input"])
         found, _ = view.net.features(Variables(params, stats), inputs, [path.route], TEST)
         return found[path.route]
 

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 from jaxcl import public
 
 if TYPE_CHECKING:
-    from jaxcl.learner.build import load_tasks, set_up
+    from jaxcl.learner.build import set_up
     from jaxcl.learner.config import Config
     from jaxcl.learner.configuration import configure
     from jaxcl.learner.protocols import SCENARIOS
     from jaxcl.learner.seed_loop import go_on, run
+    from jaxcl.learner.tasks import load_tasks
 
 __all__ = ["SCENARIOS", "Config", "configure", "go_on", "load_tasks", "run", "set_up"]
 
@@ -20,7 +21,7 @@ __getattr__ = public(
         "SCENARIOS": "protocols",
         "configure": "configuration",
         "go_on": "seed_loop",
-        "load_tasks": "build",
+        "load_tasks": "tasks",
         "run": "seed_loop",
         "set_up": "build",
     },

@@ -48,7 +48,7 @@ def classify(view: View, variables: Variables, images: UInt8[Array, "n h w c"]) 
     def one(batch: Batch) -> Array:
         return jnp.argmax(logits_of(run_view(view, variables, batch).outputs, batch), -1)
 
-    return map_batches(one, {"image": images}, LABEL_BATCH)
+    return map_batches(one, {"input": images}, LABEL_BATCH)
 
 
 def balanced(key: PRNGKey, labels: Int[Array, "m"], n: int) -> Int[Array, "n"]:
@@ -80,7 +80,7 @@ def imagine(setup: Setup, learner: Learner) -> UInt8[Array, "n h w c"] | None:
 
 
 def _mixture(setup: Setup, learner: Learner, replayed: Array | None) -> Mixture:
-    real = resident(setup.tasks.train[learner.at.task_index])["image"]
+    real = resident(setup.tasks.train[learner.at.task_index])["input"]
     if replayed is None:
         return Mixture(real, real[:1], jnp.float32(1))
     return Mixture(real, replayed, jnp.float32(new_task_weight(setup, learner.at.task_index)))
@@ -145,7 +145,7 @@ def _quality(setup: Setup, learner: Learner) -> dict[str, float]:
     tasks: list[Batch] = []
     for i, task in enumerate(map(resident, setup.tasks.train[: learner.at.task_index + 1])):
         offset = 0 if told_apart else sum(setup.tasks.classes[:i])
-        tasks.append({"image": task["image"], "label": task["label"] + offset})
+        tasks.append({"input": task["input"], "label": task["label"] + offset})
     drawn = sample_images(
         setup.scholar.gan, learner.model.generator, stream(key, "quality"), JUDGED_IMAGES
     )

@@ -24,11 +24,12 @@ from jaxcl.core.errors import NonFiniteLoss
 from jaxcl.core.sharding import replicated
 from jaxcl.core.types import Data
 from jaxcl.growth.parameters import count, task_name, weights
-from jaxcl.learner.build import check_config, load_tasks, set_up
+from jaxcl.learner.build import check_config, set_up
 from jaxcl.learner.config import Config
 from jaxcl.learner.scholar import imagine, plan_generator
 from jaxcl.learner.state import Epoch, EpochPlan, Setup, grows, new_learner, schedule, task_data
 from jaxcl.learner.task_loop import begin, end, plan_epoch, test, test_untrained
+from jaxcl.learner.tasks import load_tasks
 from jaxcl.scenarios.task import Task
 from jaxcl.training.events import (
     GENERATOR,

@@ -24,6 +24,7 @@ from jaxcl.training.generator import GanProgram
 from jaxcl.training.learner_state import History, Learner, Model, Phase, Place
 from jaxcl.training.vectorized import StepRequest
 from jaxcl.transforms import LossTransform
+from jaxcl.transforms.objectives import Objective, categorical
 
 
 class Tasks(NamedTuple):
@@ -37,6 +38,7 @@ class Tasks(NamedTuple):
       test: test data, likewise.
       inputs: how they become what the network sees.
       kind: type and shape of an example, as text.
+      objective: what is learned.
     """
 
     names: list[str]
@@ -46,6 +48,7 @@ class Tasks(NamedTuple):
     test: list[Data]
     inputs: Inputs = AS_THEY_COME
     kind: str = ""
+    objective: Objective = categorical
 
 
 class Setup(NamedTuple):
@@ -188,7 +191,9 @@ def grows(setup: Setup, task_index: int) -> bool:
 
 def view_so_far(setup: Setup, learner: Learner) -> View:
     """Returns the network with the pathways of the tasks that have begun."""
-    return view_of(setup.net, learner.model.routes, setup.setting, setup.tasks.inputs)
+    tasks = setup.tasks
+    routes = learner.model.routes
+    return view_of(setup.net, routes, setup.setting, tasks.inputs, tasks.objective)
 
 
 def task_key(learner: Learner) -> PRNGKey:
@@ -230,6 +235,8 @@ def trained_mask(setup: Setup, learner: Learner, epoch: Epoch) -> PyTree:
 
 def chance(setup: Setup) -> list[float]:
     """Returns the accuracy that can be expected of a random network as each task comes, percent."""
+    if not setup.tasks.objective.classes:
+        return [50.0 if setup.tasks.objective.logits else 0.0] * len(setup.tasks.names)
     classes, (_, shared, joined) = setup.tasks.classes, setup.setting
     so_far = [sum(classes[: i + 1]) for i in range(len(classes))] if joined else classes
     return [100 / (sum(classes) if joined and shared else n) for n in so_far]

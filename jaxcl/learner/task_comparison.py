@@ -59,7 +59,7 @@ def _not_asked(layer: str, branch: str) -> float:
 
 def _probe(setup: Setup, learner: Learner, most: int) -> PyTree:
     """A random sample of the task's training inputs, without replacement."""
-    inputs = setup.tasks.train[learner.at.task_index]["image"]
+    inputs = setup.tasks.train[learner.at.task_index]["input"]
     n = examples(inputs)
     rows = jax.random.permutation(stream(task_key(learner), "probe"), n)[: min(most, n)]
     return jax.tree.map(lambda x: np.asarray(x[np.asarray(rows)]), inputs)
@@ -107,10 +107,15 @@ def train_reference(setup: Setup, learner: Learner, route: Route | None) -> tupl
         for layer in net.layers:
             fresh = add_branch(net, fresh, layer, task, key=stream(key, layer))
     fresh = add_head(net, fresh, task, setup.tasks.classes[task_index], stream(key, "head"))
-    view = View(net, (Pathway(task, route, task),), SETTINGS["task"], setup.tasks.inputs)
+    alone = (Pathway(task, route, task),)
+    view = View(net, alone, SETTINGS["task"], setup.tasks.inputs, setup.tasks.objective)
     data, n = setup.tasks.train[task_index], examples(setup.tasks.train[task_index])
     first = first_label(setup.setting, setup.tasks.classes, task_index)
-    data = {**data, "label": data["label"] - first, "task": jnp.zeros(n, jnp.int32)}
+    data = {
+        **data,
+        "label": data["label"] - first,
+        "task": jnp.zeros(n, jnp.int32),
+    }
     program = Program(view, (0,), chain(), setup.optimizer)
     mask = leaf_mask(fresh.params, lambda path: on_route(net, route, path))
     state = start_phase(setup.optimizer, fresh, mask, {}, stream(key, "steps"))

@@ -76,7 +76,9 @@ def new_dense_head(width: int, key: PRNGKey, classes: int, earlier: Sequence[str
 
 def dense_head(params: Params, features: PyTree, layers: Layers = PLAIN) -> Array:
     """Returns the logits of a linear head, ``[b, classes]``, or ``[b, t, classes]``."""
-    return layers.dense(features, params)
+    kind = params["w"].dtype
+    same = features if features.dtype == kind else features.astype(kind)
+    return layers.dense(same, params)
 
 
 class Net(NamedTuple):

@@ -14,8 +14,9 @@ from jaxcl.checkpointing import checkpoint, lock, run_folder
 from jaxcl.checkpointing.config_file import from_toml, to_toml
 from jaxcl.core import processes, runtime
 from jaxcl.core.errors import NonFiniteLoss, UsageError
-from jaxcl.learner.build import check_config, check_stream, load_tasks, set_up
+from jaxcl.learner.build import check_config, check_stream, set_up
 from jaxcl.learner.config import Config
+from jaxcl.learner.tasks import load_tasks
 from jaxcl.runner import grouping, resume, session
 from jaxcl.runner.commands import How, RunCommand
 from jaxcl.runner.interrupt import Interrupted

@@ -11,8 +11,13 @@ from jaxcl.core.errors import DataError
 from jaxcl.scenarios.task import BFLOAT16, Task, size_text
 
 
-def check(task: Task, batch_size: int) -> Task:
+def check(task: Task, batch_size: int, *, of_classes: bool = True) -> Task:
     """Returns the task, with the number of its classes, if a network can be trained on it.
+
+    Args:
+      task: to check.
+      batch_size: examples in a step.
+      of_classes: whether labels are classes; else they are numbers ``[n, outputs]``.
 
     Raises:
       DataError: inputs or labels that are no arrays of the kinds in :class:`Task`, no
@@ -22,7 +27,7 @@ def check(task: Task, batch_size: int) -> Task:
     for split, inputs, labels in _splits(task):
         where = f"task {task.name!r}, {split}"
         n = _check_inputs(where, inputs)
-        _check_labels(where, labels)
+        _check_labels(where, labels, of_classes)
         if n != len(labels):
             raise DataError(f"{where}: {n} inputs but {len(labels)} labels")
     if _shapes(task.train_inputs) != _shapes(task.test_inputs):
@@ -67,7 +72,7 @@ def _check_inputs(where: str, inputs: Any) -> int:
     for leaf in leaves:
         if not isinstance(leaf, ndarray):
             kind = type(leaf).__name__
-            raise DataError(f"{where}: inputs hold a {kind}; give NumPy arrays, np.asarray(inputs)")
+            raise DataError(f"{where}: inputs hold {kind}; give NumPy arrays, np.asarray(inputs)")
         _check_array(where, leaf)
     counts = {len(leaf) for leaf in leaves}
     if counts in (set(), {0}):
@@ -99,11 +104,12 @@ def _check_array(where: str, array: ndarray) -> None:
         raise DataError(f"{where}: inputs hold values that are not finite; remove them")
 
 
-def _check_labels(where: str, labels: Any) -> None:
+def _check_labels(where: str, labels: Any, of_classes: bool) -> None:
     if not isinstance(labels, ndarray):
         kind = type(labels).__name__
         raise DataError(f"{where}: labels are a {kind}; give a NumPy array, np.asarray(labels)")
-    if labels.ndim == 0 or not np.issubdtype(labels.dtype, np.number):
+    allowed = np.integer if of_classes else np.number
+    if labels.ndim == 0 or not np.issubdtype(labels.dtype, allowed):
         raise DataError(
             f"{where}: labels are {labels.dtype} of the shape {list(labels.shape)}; give integers"
             " [n], from 0 on"
@@ -125,8 +131,8 @@ def _check_range(task: Task) -> None:
         raise DataError(f"task {task.name!r}: a single class; give at least two")
 
 
-def check_all(tasks: Sequence[Task], batch_size: int) -> list[Task]:
-    """Returns the tasks, if a network can be trained on them one after the other.
+def check_all(tasks: Sequence[Task], batch_size: int, *, of_classes: bool = True) -> list[Task]:
+    """Returns the tasks, if a network can be trained on them one after the other; as :func:`check`.
 
     Raises:
       DataError: none, two of one name, or one that :func:`check` refuses.
@@ -139,4 +145,4 @@ def check_all(tasks: Sequence[Task], batch_size: int) -> list[Task]:
             raise DataError(
                 f"tasks: {names.count(name)} are named {name!r}; give each its own name"
             )
-    return [check(task, batch_size) for task in tasks]
+    return [check(task, batch_size, of_classes=of_classes) for task in tasks]

@@ -95,7 +95,7 @@ def as_batch(
     whole = np.issubdtype(labels.dtype, np.integer)
     own = jnp.asarray(labels, jnp.int32 if whole else jnp.float32)
     return {
-        "image": kept if stream else jax.tree.map(jnp.asarray, kept),
+        "input": kept if stream else jax.tree.map(jnp.asarray, kept),
         "label": own + first_label if whole else own,
         "task": jnp.full(len(labels), task_index, jnp.int32),
     }

@@ -13,7 +13,6 @@ from jaxcl.growth.heads import View, own_logits, place_in, run_view
 from jaxcl.growth.parameters import task_name
 from jaxcl.networks.base import Variables
 from jaxcl.transforms.base import Context
-from jaxcl.transforms.losses import cross_entropy
 
 EVALUATION_BATCH = 500
 
@@ -22,8 +21,9 @@ class Evaluation(NamedTuple):
     """How well a task is solved.
 
     Attributes:
-      accuracy: percent.
-      loss: mean cross-entropy, nats.
+      accuracy: percent; for numbers (``squared``) the part of their variance that is explained,
+        ``1 - squared error / variance`` (R^2), which may be below 0.
+      loss: mean of the objective's; for classes cross-entropy in nats.
     """
 
     accuracy: Float[Array, ""]
@@ -67,13 +67,15 @@ def evaluate(
         params = {**variables.params, "heads": {task_name(0): variables.params["heads"][path.head]}}
         view, variables = view._replace(routes=(alone,)), variables._replace(params=params)
     predict, state = (None, ()) if predictor is None else predictor
-    hits, losses = in_portions(partial(judged, view, predict, state, variables), data)
-    return _summed(hits, losses)
+    scores, losses = in_portions(partial(judged, view, predict, state, variables), data)
+    spread = None if view.objective.logits else jnp.asarray(data["label"]).var(0).mean()
+    return _summed(scores, losses, spread)
 
 
 @jax.jit
-def _summed(hits: Array, losses: Array) -> Evaluation:
-    return Evaluation(100 * hits.sum().astype(jnp.float32) / len(hits), losses.mean())
+def _summed(scores: Array, losses: Array, spread: Array | None) -> Evaluation:
+    right = scores.sum() / len(scores)
+    return Evaluation(100 * (right if spread is None else 1 + right / spread), losses.mean())
 
 
 @partial(jax.jit, static_argnames=("view", "predict"))
@@ -84,7 +86,7 @@ def judged(
     variables: Variables,
     data: Batch,
 ) -> tuple[Array, Array]:
-    """Hits and losses where examples are judged by the only pathway, or by all joined."""
+    """Scores and losses where examples are judged by the only pathway, or by all joined."""
     logits_of, route = own_logits(view, (0,)), view.routes[0].route
 
     def each(batch: Batch) -> tuple[Array, Array]:
@@ -93,8 +95,7 @@ def judged(
         if predict is not None:
             context = Context(variables.params, found.outputs, batch, logits=logits_of)
             scores = predict(state, context._replace(features=found.features[route]))
-        return jnp.argmax(scores, -1) == batch["label"], jax.vmap(cross_entropy)(
-            logits, batch["label"]
-        )
+        objective, labels = view.objective, batch["label"]
+        return objective.score(scores, labels), objective.loss(logits, labels)
 
     return map_batches(each, data, EVALUATION_BATCH)

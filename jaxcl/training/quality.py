@@ -47,10 +47,10 @@ def train_judge(key: PRNGKey, tasks: Sequence[Batch]) -> Judge:
       key: for its weights and its batches.
       tasks: ``image`` (bytes) and ``label``, counted over all of the tasks.
     """
-    images = jnp.concatenate([task["image"] for task in tasks])
+    images = jnp.concatenate([task["input"] for task in tasks])
     labels = jnp.concatenate([task["label"] for task in tasks])
     classes = int(labels.max()) + 1
-    data = {"image": images, "label": labels, "task": jnp.zeros(len(labels), jnp.int32)}
+    data = {"input": images, "label": labels, "task": jnp.zeros(len(labels), jnp.int32)}
     size = min(STEP_BATCH, len(labels))
     view = _view(images)
     net = view.net
@@ -109,7 +109,7 @@ def _outputs(params: Params, images: UInt8[Array, "n h w c"]) -> Array:
     def one(batch: Batch) -> Array:
         return run_view(view, Variables(params, {}), batch).outputs[HEAD]
 
-    return map_batches(one, {"image": images}, LOOK_BATCH)
+    return map_batches(one, {"input": images}, LOOK_BATCH)
 
 
 def _classes(params: Params, images: Array) -> Int[Array, "n"]:

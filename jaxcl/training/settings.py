@@ -43,6 +43,8 @@ class Training:
     """Weight of the L2 term."""
     later_l2: Annotated[Traced[NonNegative[float] | None], shown("as --l2", "FLOAT")] = None
     """Of later tasks."""
+    loss: Literal["categorical", "binary", "squared"] = "categorical"
+    """Cross-entropy, of marks, squared error."""
     warmup_epochs: Epochs[int] = 0
     """New parts train alone in them."""
     scratch: Bool = False

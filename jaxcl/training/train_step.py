@@ -21,7 +21,6 @@ from jaxcl.training.loop import OneStep, Totals, run_loop, zero_totals
 from jaxcl.training.vectorized import run_stacked, run_together
 from jaxcl.transforms import Context, LossTransform, Step
 from jaxcl.transforms.importance import compiled_mean
-from jaxcl.transforms.losses import mean_cross_entropy
 
 
 class Program(NamedTuple):
@@ -164,7 +163,7 @@ def _gradients(program: Program, state: TrainState, context: Context) -> tuple[_
         return (found.outputs, seen if transform.features else None), found.stats
 
     def plain(outputs: Outputs) -> Scalar:
-        return mean_cross_entropy(logits_of(outputs, batch), batch["label"])
+        return view.objective.loss(logits_of(outputs, batch), batch["label"]).mean()
 
     def transformed(loss: Scalar, outputs: Outputs, features: PyTree, trained: Params):
         passes = [stats]  # those of a step follow on one another

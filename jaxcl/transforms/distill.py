@@ -8,8 +8,20 @@ import jax
 import jax.numpy as jnp
 
 from jaxcl.core.batching import examples, in_portions, map_batches, take
+from jaxcl.core.pytree import copy
 from jaxcl.core.random import stream
-from jaxcl.core.types import Array, Batch, Data, Int, Metrics, Outputs, Params, PRNGKey, Scalar
+from jaxcl.core.types import (
+    Array,
+    Batch,
+    Data,
+    Int,
+    Metrics,
+    Outputs,
+    Params,
+    PRNGKey,
+    PyTree,
+    Scalar,
+)
 from jaxcl.transforms.base import Context, LossTransform, TaskData, required
 from jaxcl.transforms.checks import check_not_negative, check_outputs, check_recorded, explained
 from jaxcl.transforms.objectives import Objective, categorical
@@ -27,6 +39,8 @@ class DistillState(NamedTuple):
       responses: the recorded outputs, float arrays ``[N, ...]`` in the tree that the
         task's ``forward`` returned.
       inputs: what they are responses to, where that is not the task's own data.
+      teacher: ``params`` and ``stats`` of the network before, where inputs are augmented and
+        so what was recorded would not hold for them; else empty.
     """
 
     strength: Scalar
@@ -34,6 +48,7 @@ class DistillState(NamedTuple):
     tasks: Int[Array, ""]
     responses: Outputs
     inputs: Batch
+    teacher: dict[str, PyTree]
 
 
 def _select(outputs: Outputs, like: Outputs) -> Outputs:
@@ -51,14 +66,15 @@ def distill(
     weighting: Literal["one", "tasks"] = "one",
     padded: bool = False,
     generated: bool = False,
-    image: str = "image",
+    inputs: str = "input",
     record_batch: int = 500,
     objective: Objective = categorical,
 ) -> LossTransform:
     """Distils knowledge from the network as it stood before the task.
 
     Before training, the old network's responses to the *new* task's inputs are
-    recorded once.  In every step
+    recorded once; where these are augmented (``TaskData.augmented``), the old network itself is
+    kept and asked in every step.  In every step
 
         loss + lambda * sum over old outputs of mean over the batch of
             -sum_i softmax(old / T)_i log softmax(new / T)_i
@@ -82,7 +98,7 @@ def distill(
       generated: record the responses to ``task.generated``, what a generator makes of
         the earlier tasks' inputs, instead of to the new task's; a step then draws as
         many of these as its batch has examples (LwF with generative replay).
-      image: name of the inputs in the data, for generated ones.
+      inputs: name of the inputs in the data, for generated ones.
       record_batch: examples in one forward pass while recording.
       objective: what is learned.
 
@@ -116,7 +132,7 @@ def distill(
         raise ValueError(f"temperature: {temperature} is not positive; pass 2, say")
     chosen = _Distill(
         strength, temperature, t_squared and objective.logits, weighting, padded, generated,
-        image, record_batch, objective,
+        inputs, record_batch, objective,
     )  # fmt: skip
     return LossTransform(
         partial(_init, chosen), partial(_apply, chosen), partial(_begin, chosen), end_task=_end
@@ -132,7 +148,7 @@ class _Distill(NamedTuple):
     weighting: Literal["one", "tasks"]
     padded: bool
     generated: bool
-    image: str
+    inputs: str
     record_batch: int
     objective: Objective
 
@@ -143,6 +159,7 @@ def _init(chosen: _Distill, params: Params) -> DistillState:
         jnp.asarray(chosen.strength, jnp.float32),
         jnp.asarray(chosen.temperature, jnp.float32),
         jnp.zeros((), jnp.int32),
+        {},
         {},
         {},
     )
@@ -166,11 +183,19 @@ def _begin(
     def record(params: Params, data: Data) -> Outputs:
         return in_portions(partial(responses, params), data)
 
+    if chosen.generated and task.augmented:
+        raise ValueError(
+            "generated: what is recorded does not hold for inputs that are augmented; leave the"
+            " augmentation out"
+        )
+    if task.augmented:
+        kept = {"params": copy(params), "stats": copy(task.stats)} if int(state.tasks) else {}
+        return state._replace(teacher=kept)
     if not chosen.generated:
         return state._replace(responses=record(params, task.data))
     if int(state.tasks) == 0:
         return state
-    inputs = {chosen.image: drawn_images(task)}
+    inputs = {chosen.inputs: drawn_images(task)}
     return state._replace(responses=record(params, inputs), inputs=inputs)
 
 
@@ -182,12 +207,15 @@ def _apply(
         if not state.inputs:  # no earlier task
             return loss, {"kd": jnp.zeros((), jnp.float32)}
         rows, outputs = _drawn(state, context)
+    responses = state.responses
+    if state.teacher:
+        responses, rows = _answers(state, context), slice(None)
     if rows is None:
         raise KeyError('batch["index"] is missing; give the rows of the task\'s data')
-    check_recorded(outputs, state.responses)
-    selected = _select(outputs, state.responses)
+    check_recorded(outputs, responses)
+    selected = _select(outputs, responses)
     check_outputs(selected)
-    pairs = list(zip(jax.tree.leaves(selected), jax.tree.leaves(state.responses), strict=True))
+    pairs = list(zip(jax.tree.leaves(selected), jax.tree.leaves(responses), strict=True))
     kd = jnp.zeros((), jnp.float32)
     for new, old in pairs:
         compared = new if chosen.padded else new[..., : old.shape[-1]]
@@ -198,6 +226,15 @@ def _apply(
         kd *= state.temperature**2
     weight = jnp.where(state.tasks > 0, state.strength, 0.0)
     return loss + weight * kd, {"kd": kd}
+
+
+def _answers(state: DistillState, context: Context) -> Outputs:
+    """What the network before says of the inputs as they are augmented in this step."""
+    params, stats = state.teacher["params"], state.teacher["stats"]
+    if context.teacher is not None:
+        return context.teacher(params, stats, context.batch)
+    _, forward = required(context)
+    return forward(params, context.batch)
 
 
 def _drawn(state: DistillState, context: Context) -> tuple[Int[Array, "batch"], Outputs]:

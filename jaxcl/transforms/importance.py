@@ -189,9 +189,13 @@ def _of_chunk(task: TaskData, directions: Directions, f: Entrywise) -> OfChunk:
     def any_network(params: Params, batch: Batch, keys: Array, weight: Array) -> PyTree:
         def one(batch: Batch, key: PRNGKey, weight: Array) -> PyTree:
             alone = _alone(batch)
-            judged = lambda p: wide(task.logits(task.forward(p, alone), alone))  # noqa: E731
+
+            def judged(params: Params) -> Array:
+                logits = task.logits(task.forward(params, alone), alone)
+                check_logits(logits)
+                return wide(logits)
+
             logits, pull = jax.vjp(judged, params)
-            check_logits(logits)
             pulled = jax.lax.map(lambda d: pull(d)[0], weight * directions(logits, alone, key))
             return jax.tree.map(lambda g: f(wide(g)).sum(0), pulled)
 

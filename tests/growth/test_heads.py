@@ -31,7 +31,7 @@ def network(key, chosen):
 
 
 BATCH = {
-    "image": jnp.arange(8, dtype=jnp.uint8).reshape(2, 2, 2, 1),
+    "input": jnp.arange(8, dtype=jnp.uint8).reshape(2, 2, 2, 1),
     "task": jnp.array([0, 1], jnp.int32),
 }
 
@@ -59,7 +59,7 @@ def test_in_the_domain_setting_all_tasks_share_one_head(key):
 
 def test_in_the_class_setting_all_classes_compete(key):
     params, view = network(key, SETTINGS["class"])
-    apart = logits(NET, params, to_float(BATCH["image"]), view.routes)
+    apart = logits(NET, params, to_float(BATCH["input"]), view.routes)
     outputs = forward(view)(params, BATCH)
     assert list(outputs) == [ALL]
     np.testing.assert_array_equal(outputs[ALL], jnp.hstack([apart["t00"], apart["t01"]]))

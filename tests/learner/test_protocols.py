@@ -2,9 +2,10 @@ import pytest
 
 from jaxcl.core.errors import UsageError
 from jaxcl.experiments.inspect import image_shape
-from jaxcl.learner.build import check_config, load_tasks
+from jaxcl.learner.build import check_config
 from jaxcl.learner.configuration import configure
 from jaxcl.learner.protocols import SCENARIOS
+from jaxcl.learner.tasks import load_tasks
 from jaxcl.methods import METHODS
 from jaxcl.networks.choices import MLP
 from jaxcl.scenarios.task import hold_out

@@ -158,7 +158,7 @@ def test_generator_and_solver_learn_from_the_same_images(scratch, tasks):
     for event in go_on(setup):
         if isinstance(event, StepsDone) and event.task_index == 1 and event.epoch == 0:
             again = scholar.imagine(setup, event.learner.changed(generator=before))
-            given = event.learner.transform_state["replay"].memory["image"]
+            given = event.learner.transform_state["replay"].memory["input"]
             np.testing.assert_array_equal(again, given)
             compared += 1
         elif isinstance(event, EpochEnded) and event.task_index == 0:

@@ -27,9 +27,10 @@ def cases(task):
         "labels are float32": {"train_labels": labels.astype(np.float32)},
         "labels are bool": {"test_labels": task.test_labels > 0},
         "labels are a list; give a NumPy array": {"train_labels": labels.tolist()},
-        "images are a list; give a NumPy array": {"test_inputs": task.test_inputs.tolist()},
-        "images are int64; give bytes": {"train_inputs": images.astype(np.int64)},
-        "images have the shape": {"train_inputs": images.reshape(40, -1)},
+        "inputs hold int; give NumPy arrays": {"test_inputs": task.test_inputs.tolist()},
+        "inputs are bool; give bytes": {"train_inputs": images > 9},
+        "inputs are a single number": {"train_inputs": np.array(1, np.float32)},
+        "have 39 and 40 examples": {"train_inputs": {"a": images, "b": images[1:]}},
         "3x32x32, channels first": {"train_inputs": images.transpose(0, 3, 1, 2)},
         "not finite": {"train_inputs": nan},
         "give both the same shape": {"test_inputs": task.test_inputs[:, :30]},
@@ -51,7 +52,7 @@ def test_a_list_of_tasks_has_some_and_each_name_once(task):
 
 def test_inputs_that_the_network_cannot_take_name_the_remedy(task):
     large = np.zeros((40, 40, 40, 3), np.uint8)
-    with pytest.raises(DataError, match=r"images are 40x40x3, .*--resize keep"):
+    with pytest.raises(DataError, match=r"images are uint8 40x40x3, .*--resize keep"):
         rgb32(task._replace(train_inputs=large, test_inputs=large), "bilinear")
 
 
@@ -80,5 +81,5 @@ def test_a_generator_makes_bytes_and_takes_no_floats(task):
     floats = task._replace(
         train_inputs=task.train_inputs / 255.0, test_inputs=task.test_inputs / 255.0
     )
-    with pytest.raises(DataError, match="a generator makes bytes; give uint8"):
+    with pytest.raises(DataError, match="a generator makes images of bytes; give uint8"):
         list(run(configured(method="dgr", batch_size=10), [floats]))

@@ -16,19 +16,19 @@ def tasks(make_task, monkeypatch):
     for i in range(2):
         task = make_task(f"bars{i}", n=90, seed=i, upright=i == 0)
         labels = jnp.asarray(task.train_labels + 3 * i)
-        found.append({"image": jnp.asarray(task.train_inputs), "label": labels})
+        found.append({"input": jnp.asarray(task.train_inputs), "label": labels})
     return found
 
 
 def test_real_images_are_perfect_and_fewer_classes_are_not(tasks, key):
     judge = train_judge(key, tasks)
     np.testing.assert_allclose(judge.histogram, 1 / 6)
-    both = jnp.concatenate([task["image"] for task in tasks])
+    both = jnp.concatenate([task["input"] for task in tasks])
     found = quality.quality(judge, both)
     assert found["kl"] == pytest.approx(0, abs=1e-9)
     assert found["frechet"] == pytest.approx(0, abs=1e-3)
     # One task alone: half of the classes, twice as often each.
-    half = quality.quality(judge, tasks[0]["image"])
+    half = quality.quality(judge, tasks[0]["input"])
     assert half["kl"] == pytest.approx(np.log(2), abs=1e-6)
     assert half["frechet"] > 1
 

@@ -50,7 +50,7 @@ def test_what_is_streamed_ends_as_what_is_on_the_device(method, tasks, small):
 @pytest.mark.parametrize("held", [1, 3, 4, 5, 7, 9])
 def test_each_step_gets_the_rows_of_its_batch(held, monkeypatch):
     """Whatever divides the seven steps, and from wherever a run goes on."""
-    data = {"image": np.arange(28, dtype=np.uint8).reshape(28, 1), "label": np.arange(28)}
+    data = {"input": np.arange(28, dtype=np.uint8).reshape(28, 1), "label": np.arange(28)}
     order = jax.random.permutation(jax.random.key(0), 28).reshape(7, 4)
     monkeypatch.setattr(stream, "WINDOW_BYTES", held * 4 * 9)
     steps = stream.window_steps(data, order)
@@ -60,7 +60,7 @@ def test_each_step_gets_the_rows_of_its_batch(held, monkeypatch):
         for step in range(first, 7):
             batch = {name: x[step % steps] for name, x in window(step).items()}
             chex.assert_trees_all_equal(batch["index"], order[step])
-            chex.assert_trees_all_equal(batch["image"][:, 0], order[step].astype(np.uint8))
+            chex.assert_trees_all_equal(batch["input"][:, 0], order[step].astype(np.uint8))
 
 
 def test_a_run_goes_on_to_the_bit(tasks, small):

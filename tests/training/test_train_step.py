@@ -40,7 +40,7 @@ def params(key):
 def data():
     rng = np.random.default_rng(0)
     return {
-        "image": jnp.asarray(rng.integers(0, 256, (N, 12, 12, 3), dtype=np.uint8)),
+        "input": jnp.asarray(rng.integers(0, 256, (N, 12, 12, 3), dtype=np.uint8)),
         "label": jnp.asarray(rng.integers(0, 4, N), jnp.int32),
         "task": jnp.ones(N, jnp.int32),
     }
@@ -189,7 +189,7 @@ def test_the_first_bad_step_is_reported(params, data):
 
 
 def test_accuracy_in_percent(params, data):
-    labels = logits(NET, params, to_float(data["image"]), ROUTES[1:])["t01"].argmax(-1)
+    labels = logits(NET, params, to_float(data["input"]), ROUTES[1:])["t01"].argmax(-1)
     wrong = {**data, "label": jnp.where(jnp.arange(N) < 6, (labels + 1) % 4, labels)}
     assert float(
         evaluation.evaluate(view(ROUTES), 1, Variables(params, {}), wrong).accuracy
@@ -199,7 +199,7 @@ def test_accuracy_in_percent(params, data):
 @pytest.mark.parametrize("setting", ["task", "domain", "class", "full"])
 def test_tasks_are_evaluated_by_one_program(setting, key):
     """Which task it is, how many came before it and its head's name do not matter."""
-    net, data = mlp(12, (5,)), {"image": jnp.zeros((9, 2, 2, 3), jnp.uint8)}
+    net, data = mlp(12, (5,)), {"input": jnp.zeros((9, 2, 2, 3), jnp.uint8)}
     data |= {"label": jnp.zeros(9, jnp.int32), "task": jnp.zeros(9, jnp.int32)}
     chosen = FULL_HEAD if setting == "full" else SETTINGS[setting]
     params, routes = first_params(net, key), ()
@@ -238,7 +238,7 @@ def test_a_step_tells_the_gradient_of_the_plain_loss_from_that_of_the_whole(key)
     """Both kept by a transform that adds half the squared weights."""
     net, chosen = mlp(4, (3,)), SETTINGS["task"]
     params = add_head(net, first_params(net, key), "t00", 2, key)
-    batch = {"image": jnp.arange(8, dtype=jnp.uint8).reshape(2, 2, 2, 1) * 30}
+    batch = {"input": jnp.arange(8, dtype=jnp.uint8).reshape(2, 2, 2, 1) * 30}
     batch |= {"label": jnp.array([0, 1], jnp.int32), "task": jnp.zeros(2, jnp.int32)}
     told = LossTransform(
         lambda params: (),
@@ -269,14 +269,14 @@ def test_a_task_is_tested_along_its_own_route_by_its_own_head(key):
         params = add_head(net, params, task, 3, jax.random.fold_in(key, 9 + i))
         routes = (*routes, Pathway(task, (task,), task))
     data = {
-        "image": jnp.asarray(rng.integers(0, 256, (9, 2, 2, 3), dtype=np.uint8)),
+        "input": jnp.asarray(rng.integers(0, 256, (9, 2, 2, 3), dtype=np.uint8)),
         "label": jnp.asarray(rng.integers(0, 3, 9), jnp.int32),
     }
     for position, task in enumerate(("t00", "t01")):
         own = {**data, "task": jnp.full(9, position, jnp.int32)}
         whole = View(net, routes, SETTINGS["task"])
         found = evaluation.evaluate(whole, position, Variables(params, {}), own)
-        said = logits(net, params, to_float(data["image"]), routes)[task]
+        said = logits(net, params, to_float(data["input"]), routes)[task]
         expected = mean_cross_entropy(said, data["label"])
         np.testing.assert_allclose(found.loss, expected, rtol=1e-5)
         hits = np.mean(np.asarray(said).argmax(-1) == np.asarray(data["label"]))

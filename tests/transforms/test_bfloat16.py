@@ -66,11 +66,11 @@ MAKE = {
     "l2": lambda o: l2(0.1),
     "l2_sp": lambda o: L2SP().losses(StreamInfo(K, "task"))["l2_sp"],
     "distill": lambda o: distill(2.0, objective=o),
-    "distill generated": lambda o: distill(2.0, generated=True, image="x", objective=o),
+    "distill generated": lambda o: distill(2.0, generated=True, inputs="x", objective=o),
     "der": lambda o: der(9, K, objective=o),
     "replay": lambda o: replay(fraction(0.5), objective=o),
     "replay reservoir": lambda o: replay(stored(reservoir(9)), objective=o),
-    "replay generated": lambda o: replay(generated(image="x"), objective=o),
+    "replay generated": lambda o: replay(generated(inputs="x"), objective=o),
 }
 
 

@@ -41,10 +41,10 @@ def fitted(net, setting, heads, images):
     routes = tuple(Pathway(f"t0{i}", route, "t00" if shared else f"t0{i}") for i in range(2))
     view = View(net, routes, SETTINGS[setting])
     task = jnp.arange(len(images), dtype=jnp.int32) % 2
-    data = {"image": jnp.asarray(images), "label": jnp.zeros_like(task).at[::3].set(1)}
+    data = {"input": jnp.asarray(images), "label": jnp.zeros_like(task).at[::3].set(1)}
     judged = own_logits(view, (0, 1))
     plain = TaskData({**data, "task": task}, forward(view), judged)
-    return params, plain, plain._replace(gathered=lambda f: forward(view, gathering(f)))
+    return params, plain, plain._replace(gathered=lambda f: forward(view, layers=gathering(f)))
 
 
 def mlp_task(setting="task", heads=(3, 2)):

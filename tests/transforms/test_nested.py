@@ -143,6 +143,6 @@ def test_trees_in_batches_and_in_portions(monkeypatch):
 
 
 def test_noise_in_place_of_a_tree_is_refused(key):
-    transform, data = replay(noise(4, image="x")), nested(flat())
+    transform, data = replay(noise(4, inputs="x")), nested(flat())
     with pytest.raises(ValueError, match="noise: 'x' is a tree"):
         transform.begin_task(transform.init(W), W, TaskData(data, forward), key)

@@ -158,7 +158,7 @@ def test_replay_of_kept_examples_by_hand(name, key):
 @ALL
 def test_replay_of_old_responses_by_hand(name, key):
     """Only logits have a temperature, and so a factor of its square."""
-    transform = replay(generated(image="x"), temperature=3.0, objective=objective(name))
+    transform = replay(generated(inputs="x"), temperature=3.0, objective=objective(name))
     made = jnp.asarray(X[name][:1], jnp.float32)
     task = TaskData(data(name), forward, generated=made)
     state = second(transform, task, key)

@@ -87,7 +87,7 @@ def stored(storage: Storage) -> Memory:
     return Memory(storage.nothing, remember, own_labels=True, by_class=storage.by_class)
 
 
-def noise(n: int = 10_000, image: str = "image", label: str = "label") -> Memory:
+def noise(n: int = 10_000, inputs: str = "input", label: str = "label") -> Memory:
     """Remembers nothing: Gaussian noise, labelled by the network before the task.
 
     The control of Shin et al. (2017): it holds the old network's responses where no
@@ -97,28 +97,28 @@ def noise(n: int = 10_000, image: str = "image", label: str = "label") -> Memory
 
     Args:
       n: how many images are drawn as a task begins.
-      image: name of the inputs in the data.
+      inputs: name of the inputs in the data.
       label: name of the labels that are made.
     """
     _positive("n", n)
 
     def recall(memory, params: Params, task: TaskData, tasks: int, key: PRNGKey) -> Batch:
-        like = task.data[image]
+        like = task.data[inputs]
         if not hasattr(like, "shape"):
-            raise ValueError(f"noise: {image!r} is a tree; it is drawn for one array of images")
+            raise ValueError(f"noise: {inputs!r} is a tree; it is drawn for one array of images")
         if tasks == 0:
             return memory
         pixels, which = jax.random.split(key)
         made = jnp.clip(0.5 + 0.25 * jax.random.normal(pixels, (n, *like.shape[1:])), 0, 1)
         bytes_ = jnp.issubdtype(like.dtype, jnp.integer)
         images = (jnp.round(255 * made) if bytes_ else made).astype(like.dtype)
-        inputs, logits = _judged(images, image, params, task, tasks, which)
-        return {**inputs, label: jnp.argmax(logits, -1).astype(jnp.int32)}
+        batch, logits = _judged(images, inputs, params, task, tasks, which)
+        return {**batch, label: jnp.argmax(logits, -1).astype(jnp.int32)}
 
     return Memory(recall=recall, made_labels=True)
 
 
-def generated(*, soft: bool = True, image: str = "image", label: str = "label") -> Memory:
+def generated(*, soft: bool = True, inputs: str = "input", label: str = "label") -> Memory:
     """Remembers nothing: images of a generator, with responses of the network before.
 
     The scholar of Shin et al. (2017).  ``batch["task"]``, where there is one, is an
@@ -127,7 +127,7 @@ def generated(*, soft: bool = True, image: str = "image", label: str = "label") 
     Args:
       soft: remember the old network's logits, as in distillation; otherwise the
         class that it finds most probable.
-      image: name of the inputs in the data.
+      inputs: name of the inputs in the data.
       label: name of the labels that are made.
 
     Raises:
@@ -141,10 +141,10 @@ def generated(*, soft: bool = True, image: str = "image", label: str = "label") 
     def recall(memory, params: Params, task: TaskData, tasks: int, key: PRNGKey) -> Batch:
         if tasks == 0:
             return memory
-        inputs, logits = _judged(drawn_images(task), image, params, task, tasks, key)
+        batch, logits = _judged(drawn_images(task), inputs, params, task, tasks, key)
         if soft:
-            return {**inputs, LOGITS: logits}
-        return {**inputs, label: jnp.argmax(logits, -1).astype(jnp.int32)}
+            return {**batch, LOGITS: logits}
+        return {**batch, label: jnp.argmax(logits, -1).astype(jnp.int32)}
 
     return Memory(recall=recall, made_labels=not soft)
 
@@ -163,21 +163,21 @@ def drawn_images(task: TaskData) -> Array:
 
 
 def _judged(
-    images: Array, image: str, params: Params, task: TaskData, tasks: int, key: PRNGKey
+    images: Array, inputs: str, params: Params, task: TaskData, tasks: int, key: PRNGKey
 ) -> tuple[Batch, Array]:
     """Made images with the task they are taken for, and the old network's logits."""
-    inputs: dict[str, Array] = {image: images}
+    batch: dict[str, Array] = {inputs: images}
     if "task" in task.data:
-        inputs["task"] = jax.random.randint(key, (len(images),), 0, tasks)
+        batch["task"] = jax.random.randint(key, (len(images),), 0, tasks)
 
     @jax.jit
-    def logits(params: Params, inputs: Batch) -> Array:
+    def logits(params: Params, batch: Batch) -> Array:
         def one(batch: Batch) -> Array:
             return task.logits(task.forward(params, batch), batch)
 
-        return map_batches(one, inputs, LABEL_BATCH)
+        return map_batches(one, batch, LABEL_BATCH)
 
-    return inputs, logits(params, inputs)
+    return batch, logits(params, batch)
 
 
 def _positive(name: str, n: int) -> None:

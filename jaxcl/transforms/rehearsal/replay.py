@@ -142,7 +142,13 @@ def _begin(
     if chosen.memory.by_class:
         check_classes(task.data[chosen.label])
     tasks, own = int(state.tasks), stream(key, chosen.name)
-    return state._replace(memory=chosen.memory.recall(state.memory, params, task, tasks, own))
+    memory = chosen.memory.recall(state.memory, params, task, tasks, own)
+    if task.augmented and LOGITS in _data(memory):
+        raise ValueError(
+            "replay: old responses do not hold for inputs that are augmented; give"
+            " generated(soft=False), or leave the augmentation out"
+        )
+    return state._replace(memory=memory)
 
 
 def _apply(

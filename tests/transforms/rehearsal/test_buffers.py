@@ -79,13 +79,13 @@ def test_jit_and_scan_give_what_a_loop_gives(name, key):
 @pytest.mark.parametrize("name", STORAGES)
 def test_fields_of_an_example_stay_together(name, key):
     storage = STORAGES[name]
-    batch = {"x": jnp.arange(20.0), "label": jnp.arange(20) % 3, "image": jnp.arange(40) * 2}
-    batch["image"] = batch["image"].reshape(20, 2).astype(jnp.uint8)
+    batch = {"x": jnp.arange(20.0), "label": jnp.arange(20) % 3, "input": jnp.arange(40) * 2}
+    batch["input"] = batch["input"].reshape(20, 2).astype(jnp.uint8)
     buffer = filled(storage, [batch], key)
     rows = np.asarray(buffer.data["x"], int)
     assert len(set(rows)) == 4
     np.testing.assert_array_equal(buffer.data["label"], rows % 3)
-    np.testing.assert_array_equal(buffer.data["image"], batch["image"][rows])
+    np.testing.assert_array_equal(buffer.data["input"], batch["input"][rows])
     drawn = sample(buffer, key, 30)
     np.testing.assert_array_equal(drawn["label"], np.asarray(drawn["x"], int) % 3)
 

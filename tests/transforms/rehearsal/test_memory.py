@@ -22,13 +22,13 @@ def flat(images):
     return np.asarray(images, np.float64).reshape(-1, 4) / 255
 
 
-DATA = {"image": jnp.asarray(pictures(6, 1)), "label": jnp.asarray([0, 1, 2, 0, 1, 2])}
+DATA = {"input": jnp.asarray(pictures(6, 1)), "label": jnp.asarray([0, 1, 2, 0, 1, 2])}
 NOW = {**DATA, "label": DATA["label"] + 2, "index": jnp.arange(6)}  # a batch of a later task
 MADE = jnp.asarray(pictures(9, 2))
 
 
 def forward(w, batch):
-    return batch["image"].astype(jnp.float32).reshape(-1, 4) / 255 @ w
+    return batch["input"].astype(jnp.float32).reshape(-1, 4) / 255 @ w
 
 
 def task(images=MADE):
@@ -80,15 +80,15 @@ def test_nothing_that_is_remembered_shares_memory(key):
 
 def test_soft_labels_are_the_logits_of_the_old_network(key):
     memory = second(replay(generated()), key).memory
-    assert set(memory) == {"image", LOGITS}
-    np.testing.assert_array_equal(memory["image"], MADE)
+    assert set(memory) == {"input", LOGITS}
+    np.testing.assert_array_equal(memory["input"], MADE)
     np.testing.assert_allclose(memory[LOGITS], flat(MADE) @ OLD, rtol=1e-5, atol=1e-6)
 
 
 def test_hard_labels_are_the_classes_that_the_old_network_finds_most_probable(key):
     memory = second(replay(generated(soft=False)), key).memory
-    assert set(memory) == {"image", "label"}
-    np.testing.assert_array_equal(memory["image"], MADE)
+    assert set(memory) == {"input", "label"}
+    np.testing.assert_array_equal(memory["input"], MADE)
     assert memory["label"].dtype == jnp.int32
     expected = (flat(MADE) @ OLD).argmax(1)
     assert len(set(expected)) > 1
@@ -102,9 +102,9 @@ def test_more_images_than_are_judged_at_once(key):
 
 
 def test_names_of_inputs_and_labels(key):
-    data = {"x": DATA["image"], "y": DATA["label"]}
-    named = TaskData(data, lambda w, b: forward(w, {"image": b["x"]}), generated=MADE)
-    transform = replay(generated(soft=False, image="x", label="y"), label="y")
+    data = {"x": DATA["input"], "y": DATA["label"]}
+    named = TaskData(data, lambda w, b: forward(w, {"input": b["x"]}), generated=MADE)
+    transform = replay(generated(soft=False, inputs="x", label="y"), label="y")
     state, _ = transform.end_task(transform.init(W), W, named, key)
     state = transform.begin_task(state, W, named, key)
     assert set(state.memory) == {"x", "y"}
@@ -157,7 +157,7 @@ def test_inputs_take_the_place_of_those_before(key):
     later = jnp.asarray(pictures(4, 3))
     state, _ = transform.end_task(state, WIDER, task(), key)
     memory = transform.begin_task(state, WIDER, task(later), key).memory
-    np.testing.assert_array_equal(memory["image"], later)
+    np.testing.assert_array_equal(memory["input"], later)
     np.testing.assert_allclose(memory[LOGITS], flat(later) @ NEW, rtol=1e-5, atol=1e-6)
 
 
@@ -169,7 +169,7 @@ def test_the_network_that_learns_has_no_say_in_what_is_remembered(soft, key):
     before = jax.tree.map(np.asarray, state.memory)
     nothing = jnp.full_like(WIDER, jnp.nan)
     transform.apply(jnp.float32(0), state, context(nothing, key))
-    unlabelled = task()._replace(data={"image": DATA["image"]})
+    unlabelled = task()._replace(data={"input": DATA["input"]})
     state, _ = transform.end_task(state, nothing, unlabelled, key)
     chex.assert_trees_all_equal(state.memory, before)
 
@@ -233,7 +233,7 @@ def test_responses_are_drawn_with_their_images_and_evenly(key):
     seen = []
 
     def counting(w, batch):
-        seen.append(len(batch["image"]))
+        seen.append(len(batch["input"]))
         return forward(w, batch)
 
     def one(key):
@@ -241,7 +241,7 @@ def test_responses_are_drawn_with_their_images_and_evenly(key):
         return transform.apply(jnp.float32(0), state, here)[1]["replayed"]
 
     replayed = np.asarray(jax.vmap(one)(jax.random.split(key, 1000)), np.float64)
-    assert set(seen) == {len(NOW["image"])}
+    assert set(seen) == {len(NOW["input"])}
     each = 4 * softened(flat(MADE) @ NEW, flat(MADE) @ OLD, 2)
     # The mean of six draws with replacement has a sixth of the variance of one.
     assert abs(replayed.mean() - each.mean()) < 4 * np.sqrt(each.var() / 6 / 1000)
@@ -262,7 +262,7 @@ def test_labels_that_are_stored_are_not_taken_for_responses(key):
     one = task()._replace(data={name: leaf[:1] for name, leaf in DATA.items()})
     state, _ = transform.end_task(transform.init(W), W, one, key)
     loss, _ = transform.apply(jnp.float32(1.5), state, context(WIDER, key))
-    expected = -log_softmax(flat(DATA["image"][:1]) @ NEW, axis=1)[0, 0]
+    expected = -log_softmax(flat(DATA["input"][:1]) @ NEW, axis=1)[0, 0]
     np.testing.assert_allclose(loss, (1.5 + expected) / 2, rtol=1e-5)
 
 
@@ -341,10 +341,10 @@ def test_a_temperature_that_is_not_positive_is_refused(temperature):
 def test_responses_to_generated_images_are_recorded(key):
     state = second(distill(generated=True), key)
     np.testing.assert_allclose(state.responses, flat(MADE) @ OLD, rtol=1e-5, atol=1e-6)
-    assert set(state.inputs) == {"image"}
-    np.testing.assert_array_equal(state.inputs["image"], MADE)
+    assert set(state.inputs) == {"input"}
+    np.testing.assert_array_equal(state.inputs["input"], MADE)
     plain = second(distill(), key)
-    np.testing.assert_allclose(plain.responses, flat(DATA["image"]) @ OLD, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(plain.responses, flat(DATA["input"]) @ OLD, rtol=1e-5, atol=1e-6)
     assert plain.inputs == {}
 
 
@@ -361,7 +361,7 @@ def test_distillation_of_a_generated_image_by_hand(padded, settings, factor, key
     transform = distill(**settings, padded=padded, generated=True)
     state = second(transform, key, images=MADE[:1])
     # Neither the outputs for the new batch nor its rows are asked for.
-    here = context(WIDER, key, {"image": NOW["image"]}, outputs={})
+    here = context(WIDER, key, {"input": NOW["input"]}, outputs={})
     loss, _ = transform.apply(jnp.float32(1.5), state, here)
     x, temperature = flat(MADE[:1]), settings.get("temperature", 2.0)
     (kd,) = softened((x @ NEW)[:, : None if padded else 3], x @ OLD, temperature)
@@ -374,7 +374,7 @@ def test_as_many_generated_images_are_drawn_as_are_new_and_evenly(key):
     seen = []
 
     def counting(w, batch):
-        seen.append(len(batch["image"]))
+        seen.append(len(batch["input"]))
         return forward(w, batch)
 
     def one(key):
@@ -382,7 +382,7 @@ def test_as_many_generated_images_are_drawn_as_are_new_and_evenly(key):
         return transform.apply(jnp.float32(0), state, here)[1]["kd"]
 
     found = np.asarray(jax.vmap(one)(jax.random.split(key, 1000)), np.float64)
-    assert set(seen) == {len(NOW["image"])}
+    assert set(seen) == {len(NOW["input"])}
     each = softened(flat(MADE) @ NEW, flat(MADE) @ OLD, 2)
     assert abs(found.mean() - each.mean()) < 4 * np.sqrt(each.var() / 6 / 1000)
     np.testing.assert_allclose(found.var(), each.var() / 6, rtol=0.25)
@@ -470,7 +470,7 @@ def test_replay_and_ewc_by_hand(key):
     moved = OLD + 0.5 * np.random.default_rng(3).normal(size=OLD.shape)
     here = context(jnp.asarray(moved, jnp.float32), key, {**NOW, "label": DATA["label"]})
     loss, metrics = both.apply(jnp.float32(1.5), state, here)
-    x, p = flat(DATA["image"]), softmax(flat(DATA["image"]) @ OLD, axis=1)
+    x, p = flat(DATA["input"]), softmax(flat(DATA["input"]) @ OLD, axis=1)
     fisher = (x**2).T @ (p * (1 - p)) / len(x)
     penalty = 0.5 * np.sum(fisher * (moved - OLD) ** 2)
     made = flat(MADE[:1])

@@ -168,12 +168,12 @@ def test_a_reservoir_is_offered_a_task_in_random_order(key):
 
 def picture_task(dtype, with_task=True):
     shape = (2, 4, 4, 1)
-    data = {"image": jnp.zeros(shape, dtype), "label": jnp.zeros(2, jnp.int32)}
+    data = {"input": jnp.zeros(shape, dtype), "label": jnp.zeros(2, jnp.int32)}
     if with_task:
         data["task"] = jnp.zeros(2, jnp.int32)
 
     def forward(w, batch):
-        return batch["image"].astype(jnp.float32).reshape(-1, 16) @ w
+        return batch["input"].astype(jnp.float32).reshape(-1, 16) @ w
 
     return TaskData(data, forward)
 
@@ -190,7 +190,7 @@ def test_noise_is_labelled_by_the_network_as_it_stood(dtype, key):
     state, _ = transform.end_task(state, w, task, key)
     state = transform.begin_task(state, w, task, key)
     drawn = state.memory
-    image = np.asarray(drawn["image"])
+    image = np.asarray(drawn["input"])
     assert image.shape == (n, 4, 4, 1)
     assert image.dtype == dtype
     top = 255 if dtype == jnp.uint8 else 1
@@ -207,7 +207,7 @@ def test_noise_is_labelled_by_the_network_as_it_stood(dtype, key):
     assert drawn["label"].dtype == jnp.int32
     state, _ = transform.end_task(state, later, task, key)
     state = transform.begin_task(state, later, task, key)
-    image = np.asarray(state.memory["image"])
+    image = np.asarray(state.memory["input"])
     assert len(image) == n  # drawn anew, not added
     logits = image.reshape(n, 16).astype(np.float64) @ np.asarray(later, np.float64)
     np.testing.assert_array_equal(state.memory["label"], logits.argmax(1))
@@ -220,7 +220,7 @@ def test_noise_for_data_that_names_no_task(key):
     transform = replay(noise(5))
     state, _ = transform.end_task(transform.init(w), w, task, key)
     memory = transform.begin_task(state, w, task, key).memory
-    assert {name: len(leaf) for name, leaf in memory.items()} == {"image": 5, "label": 5}
+    assert {name: len(leaf) for name, leaf in memory.items()} == {"input": 5, "label": 5}
     batch = {**task.data, "index": jnp.arange(2)}
     here = Context(w, task.forward(w, batch), batch, key, task.forward)
     loss, _ = transform.apply(jnp.float32(3), state._replace(memory=memory), here)

@@ -1,0 +1,120 @@
+"""The tasks of a run: read, made from a data set, checked, all alike."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from jaxcl.core.errors import DataError, UsageError
+from jaxcl.learner.config import Config
+from jaxcl.learner.protocols import OWN, scenario_of
+from jaxcl.scenarios.checks import check_all
+from jaxcl.scenarios.datasets import sources
+from jaxcl.scenarios.derive import DERIVED, shuffled_classes, split
+from jaxcl.scenarios.readers.files import read
+from jaxcl.scenarios.settings import FileSettings, MadeSettings, SplitSettings
+from jaxcl.scenarios.task import Task, hold_out, limit, rgb32, size_text
+from jaxcl.transforms.objectives import OBJECTIVES
+
+
+def load_tasks(config: Config, progress: Callable[[str], None] = lambda text: None) -> list[Task]:
+    """Returns the scenario's tasks in host memory, checked.
+
+    Args:
+      config: names the scenario and says where the data is.
+      progress: told what is being read, when that takes a while.
+
+    Raises:
+      DataError: data that is missing, damaged or not fit to train on.
+    """
+    scenario, data = scenario_of(config.scenario), config.data
+    if config.scenario == OWN:
+        raise DataError("scenario: own has tasks that a program gave; give them again")
+    tasks = [sources.load(name, data.data_dir, progress) for name in scenario.tasks]
+    if scenario.make is not None:
+        tasks = list(scenario.make())
+    elif isinstance(data, FileSettings):
+        tasks = of_file(data, progress)
+    elif scenario.made is not None:
+        assert isinstance(data, MadeSettings)
+        order = data.order if isinstance(data, SplitSettings) else 0
+        whole = shuffled_classes(tasks[0], order) if order else tasks[0]
+        tasks = DERIVED[scenario.made](whole, data.tasks)
+    tasks = [hold_out(limit(task, data.limit), data.validation) for task in tasks]
+    return check_tasks(config, tasks)
+
+
+def of_file(settings: FileSettings, progress: Callable[[str], None]) -> list[Task]:
+    """Returns tasks of some classes each, of a data set of one's own.
+
+    Raises:
+      DataError: no such file, or one that holds no data set.
+    """
+    name, path = settings.data, Path(settings.data).expanduser()
+    if name in (*sources.NAMES, *sources.REGISTERED) and not path.exists():
+        whole = sources.load(name, settings.data_dir, progress)
+    else:
+        found = read(path)
+        whole = Task(path.stem, *found[:4], len(found.classes))
+    if settings.order:
+        whole = shuffled_classes(whole, settings.order)
+    each = settings.split_classes
+    if each is None:
+        return [whole]
+    if whole.classes % each:
+        raise DataError(
+            f"split_classes: {whole.classes} classes of {whole.name} do not make tasks of {each};"
+            " give a number that divides them"
+        )
+    return split(whole, whole.classes // each)
+
+
+def check_tasks(config: Config, tasks: Sequence[Task]) -> list[Task]:
+    """Returns the tasks if the configuration can be run on them; raises DataError if not."""
+    objective = OBJECTIVES[config.training.loss]
+    if not objective.classes:
+        tasks = [_with_numbers(task, objective.name) for task in tasks]
+    tasks = check_all(tasks, config.training.batch_size, of_classes=objective.classes)
+    classes = {task.classes for task in tasks}
+    if config.data.setting == "domain" and len(classes) > 1:
+        raise DataError(
+            "setting: domain needs as many classes in every task, and these have"
+            f" {', '.join(map(str, sorted(classes)))}; give task or class"
+        )
+    if config.generator is not None:
+        for task in tasks:
+            own = jax.tree.leaves(task.train_inputs)
+            if len(own) != 1 or own[0].dtype != np.uint8 or own[0].ndim != 4:
+                raise DataError(
+                    f"task {task.name!r}: inputs are {size_text(task.train_inputs)}, and a"
+                    " generator makes images of bytes; give uint8 [n, height, width, channels], or"
+                    " another method"
+                )
+    return tasks
+
+
+def _with_numbers(task: Task, loss: str) -> Task:
+    """A task whose labels are numbers [n, outputs], as floats."""
+    labels = task.train_labels, task.test_labels
+    if any(getattr(each, "ndim", 0) != 2 for each in labels):
+        shapes = " and ".join(str(list(getattr(each, "shape", []))) for each in labels)
+        raise DataError(
+            f"task {task.name!r}: labels are {shapes}, and the loss {loss} takes [n, outputs]; give"
+            " labels of two axes"
+        )
+    train, test = (np.asarray(each, np.float32) for each in labels)
+    return task._replace(train_labels=train, test_labels=test)
+
+
+def alike(config: Config, tasks: Sequence[Task]) -> list[Task]:
+    """The tasks with images of one shape, as the network takes them."""
+    shapes = {str(jax.tree.map(lambda x: x.shape[1:], task.train_inputs)) for task in tasks}
+    differ = len(shapes) > 1
+    if config.data.resize == "keep":
+        if differ:
+            raise UsageError("resize: keep, but inputs differ between tasks; give bilinear")
+        return list(tasks)
+    if config.network.takes_rgb or differ:  # other networks take images as they come
+        return [rgb32(task, config.data.resize) for task in tasks]
+    return list(tasks)
