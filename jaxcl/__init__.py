@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 __all__ = [
-    "Result",
+    "Interrupted", "Result",
     "Task",
     "Training",
     "fit",
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     )
     from jaxcl.front.result import Result, load
     from jaxcl.networks import from_equinox, from_functions, from_linen, from_nnx
+    from jaxcl.runner.interrupt import Interrupted
     from jaxcl.scenarios.task import Task
     from jaxcl.training.settings import Training
 
@@ -61,6 +62,7 @@ _ROOMS = "methods", "networks", "transforms"
 _NAMES = public(
     __name__,
     {
+        "Interrupted": "runner.interrupt",
         "Result": "front.result",
         "Task": "scenarios.task",
         "Training": "training.settings",

@@ -31,6 +31,7 @@ Augmentation = Callable[[Any, Any], Any]
 
 def fit(
     tasks: Sequence[Task] | str,
+    /,
     method: str | Method = "finetune",
     network: str | Network | None = None,
     *,
@@ -116,7 +117,11 @@ def run(command: RunCommand, console: Console, tasks: Sequence[Task] | None = No
 
 
 def _configured(
-    tasks: Sequence[Task] | str, method: str | Method, network: str | Network | None, **given: Any
+    tasks: Sequence[Task] | str,
+    method: str | Method,
+    network: str | Network | None,
+    /,
+    **given: Any,
 ) -> Config:
     """The configuration with a method and a network that are given as they are."""
     chosen = method if isinstance(method, str) else method.name

@@ -14,7 +14,7 @@ from jaxcl.networks.choices import NETWORKS, Network, Spec
 from jaxcl.scenarios.datasets.sources import REGISTERED
 from jaxcl.scenarios.task import Task
 
-Kind = TypeVar("Kind", bound=type[Method])
+Kind = TypeVar("Kind", bound=type)
 
 
 def register_method(kind: Kind) -> Kind:

@@ -167,7 +167,8 @@ class Result:
         """Returns the picture of accuracies while training, a :class:`PIL.Image.Image`."""
         from PIL import Image
 
-        return Image.open(self.folder / run_folder.PLOT)
+        with Image.open(self.folder / run_folder.PLOT) as picture:
+            return picture.copy()
 
     def __repr__(self) -> str:
         """Returns one line: method, tasks, accuracy, folder."""

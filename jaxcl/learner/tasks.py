@@ -9,7 +9,7 @@ import numpy as np
 from jaxcl.core.errors import DataError, UsageError
 from jaxcl.learner.config import Config
 from jaxcl.learner.protocols import OWN, scenario_of
-from jaxcl.scenarios.checks import check_all
+from jaxcl.scenarios.checks import check, check_all
 from jaxcl.scenarios.datasets import sources
 from jaxcl.scenarios.derive import DERIVED, shuffled_classes, split
 from jaxcl.scenarios.readers.files import read
@@ -57,6 +57,7 @@ def of_file(settings: FileSettings, progress: Callable[[str], None]) -> list[Tas
     else:
         found = read(path)
         whole = Task(path.stem, *found[:4], len(found.classes))
+    whole = check(whole, 1)
     if settings.order:
         whole = shuffled_classes(whole, settings.order)
     each = settings.split_classes

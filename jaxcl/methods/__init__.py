@@ -6,6 +6,7 @@ commands know it, with its settings, and nothing else has to be told. Light to i
 
 import importlib
 import pkgutil
+from typing import TYPE_CHECKING, Any
 
 from jaxcl.methods.base import Method, StreamInfo
 
@@ -27,3 +28,7 @@ METHODS: dict[str, type[Method]] = _found()
 """Every method by its name."""
 
 globals().update({kind.__name__: kind for kind in METHODS.values()})
+
+if TYPE_CHECKING:  # the classes of the files, such as ``jaxcl.methods.EWC``
+
+    def __getattr__(name: str) -> Any: ...

@@ -16,7 +16,7 @@ from jaxcl.core import processes, runtime
 from jaxcl.core.errors import NonFiniteLoss, UsageError
 from jaxcl.learner.build import check_config, check_stream, set_up
 from jaxcl.learner.config import Config
-from jaxcl.learner.tasks import load_tasks
+from jaxcl.learner.tasks import check_tasks, load_tasks
 from jaxcl.runner import grouping, resume, session
 from jaxcl.runner.commands import How, RunCommand
 from jaxcl.runner.interrupt import Interrupted
@@ -81,7 +81,8 @@ def execute(
     if not left:
         return {}
     runtime.use_compilation_cache()
-    tasks = read_tasks(next(iter(left.values()))[1], console) if tasks is None else tasks
+    first = next(iter(left.values()))[1]
+    tasks = read_tasks(first, console) if tasks is None else check_tasks(first, tasks)
     diverged: dict[Path, NonFiniteLoss] = {}
     with contextlib.ExitStack() as held:
         compiling = held.enter_context(runtime.compile_clock())

@@ -1,0 +1,98 @@
+import dataclasses
+import os
+import signal
+
+import chex
+import numpy as np
+import pytest
+
+import jaxcl
+from jaxcl.core.errors import DataError, UsageError
+from jaxcl.learner.configuration import configure
+from jaxcl.learner.seed_loop import run
+from jaxcl.methods.replay import BufferReplay
+from jaxcl.runner import recorder
+from jaxcl.training.settings import Training
+
+
+def test_a_fit_is_the_run_of_its_configuration(pair, small):
+    result = jaxcl.fit(pair, jaxcl.methods.EWC(7.0), seeds=(0, 3), **small)
+    settings = {"epochs": 2, "batch_size": 20, "lr": 0.01, "seeds": (0, 3), "hidden": (4,)}
+    config = configure("ewc", "own", strength=7.0, net="mlp", **settings)
+    ended = [event for event in run(config, pair) if type(event).__name__ == "SeedEnded"]
+    assert result.config == dataclasses.replace(config, together=1)  # as a CPU has them
+    np.testing.assert_array_equal(result.accuracy, np.array([e.matrix for e in ended], float))
+    for own, event in zip(result.params, ended, strict=True):
+        chex.assert_trees_all_equal(own, event.params)
+    assert result.tasks == ["first", "second"]
+    assert [(e.seed, e.task_index, e.epoch) for e in result.history] == [
+        (seed, task, epoch) for seed in (0, 3) for task in (0, 1) for epoch in (0, 1)
+    ]
+    assert result.routes == [{"first": {}, "second": {}}] * 2
+
+
+def test_a_scenario_is_fitted_by_its_name(tmp_path, quiet):
+    chosen = {"iterations": 2, "tasks": 2, "limit": 200, "hidden": (3,)}
+    result = jaxcl.fit(
+        "split-digits", "er", setting="class", out=tmp_path / "r", console=quiet, **chosen
+    )
+    assert result.accuracy.shape == (1, 2, 2)
+    assert result.summary["scenario"] == "split-digits"
+    assert result.config.data.setting == "class"
+
+
+def test_settings_are_given_whole_or_one_by_one(pair, small):
+    training = Training(epochs=1, batch_size=10, l2=0.0)
+    for name in ("epochs", "batch_size", "lr"):
+        small.pop(name)
+    replay = BufferReplay(per_class=3, ratio=None)
+    result = jaxcl.fit(pair, "finetune", training=training, replay=replay, **small)
+    assert result.config.training == training
+    assert result.config.replay == replay
+    with pytest.raises(UsageError, match="strength: finetune has no --strength"):
+        jaxcl.fit(pair, "finetune", strength=1.0, **small)
+
+
+def test_what_is_finished_is_returned_and_what_differs_is_refused(pair, small):
+    first = jaxcl.fit(pair, "finetune", **small)
+    changed = (small["out"] / "summary.json").stat().st_mtime_ns
+    again = jaxcl.fit(pair, "finetune", **small)
+    assert (small["out"] / "summary.json").stat().st_mtime_ns == changed
+    np.testing.assert_array_equal(first.accuracy, again.accuracy)
+    with pytest.raises(UsageError, match=r"lr is 0.01, not 0.5; leave"):
+        jaxcl.fit(pair, "finetune", **{**small, "lr": 0.5})
+    other = jaxcl.fit(pair, "finetune", **{**small, "lr": 0.5}, overwrite=True)
+    assert other.config.training.lr == 0.5
+
+
+def test_the_same_call_goes_on_where_it_was_cut_off_to_the_bit(pair, small, tmp_path, monkeypatch):
+    whole = jaxcl.fit(pair, "ewc", **{**small, "out": tmp_path / "whole"})
+    append, lines = recorder.run_folder.append, []
+
+    def stopping(*given):
+        append(*given)
+        lines.append(given)
+        if len(lines) == 3:  # within the second task
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(recorder.run_folder, "append", stopping)
+    with pytest.raises(jaxcl.Interrupted):
+        jaxcl.fit(pair, "ewc", **small)
+    monkeypatch.setattr(recorder.run_folder, "append", append)
+    with pytest.raises(UsageError, match="is not finished"):
+        jaxcl.load(small["out"])
+    resumed = jaxcl.fit(pair, "ewc", **small)
+    chex.assert_trees_all_equal(whole.params, resumed.params)
+    np.testing.assert_array_equal(whole.accuracy, resumed.accuracy)
+
+
+def test_tasks_that_cannot_be_learned_are_refused_before_a_folder_is_made(pair, small):
+    for tasks, message in {
+        "none": ([], "tasks: none given"),
+        "same": ([pair[0], pair[0]], "2 are named 'first'"),
+        "shape": ([pair[0]._replace(test_inputs=pair[1].test_inputs[:, :3])], "same shape"),
+        "domain": (pair, "setting: domain needs as many classes"),
+    }.values():
+        with pytest.raises(DataError, match=message):
+            jaxcl.fit(tasks, "finetune", setting="domain" if tasks is pair else None, **small)
+    assert not small["out"].exists()

@@ -1,0 +1,112 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+import jaxcl
+from jaxcl.core.errors import UsageError
+from jaxcl.learner.configuration import configure
+from jaxcl.learner.protocols import SCENARIOS
+from jaxcl.methods import METHODS, Method
+from jaxcl.networks.choices import NETWORKS
+from jaxcl.scenarios.datasets.sources import REGISTERED
+
+
+@pytest.fixture(autouse=True)
+def _as_before():
+    """What a test registers is gone after it."""
+    kept = [(known, dict(known)) for known in (METHODS, NETWORKS, SCENARIOS, REGISTERED)]
+    yield
+    for known, before in kept:
+        known.clear()
+        known.update(before)
+
+
+def test_a_registered_method_runs_by_its_name_and_as_a_value(pair, small):
+    @jaxcl.register_method
+    @dataclasses.dataclass(frozen=True)
+    class DoNothing(jaxcl.methods.Finetune):
+        """Nothing is done."""
+
+        strength: float = 1.0
+        """Of nothing."""
+
+        summary = "nothing"
+
+    by_name = jaxcl.fit(pair, "do_nothing", **small)
+    plain = jaxcl.fit(pair, "finetune", **{**small, "out": small["out"] / "plain"})
+    np.testing.assert_array_equal(by_name.accuracy, plain.accuracy)
+    assert by_name.config.method == DoNothing()
+    again = jaxcl.fit(pair, DoNothing(2.0), **{**small, "out": small["out"] / "value"})
+    assert jaxcl.load(again.folder).config.method == DoNothing(2.0)
+
+
+def test_a_registered_network_has_its_arguments_as_settings(pair, small):
+    @jaxcl.register_network
+    def two_layers(width: int = 3):
+        """Two layers of some width."""
+        return jaxcl.networks.MLP((width, width))
+
+    small["network"] = "two_layers"
+    result = jaxcl.fit(pair, "finetune", width=5, **small)
+    assert result.params[0]["fc2"]["w"].shape == (5, 5)
+    assert NETWORKS["two_layers"].summary == "Two layers of some width"
+    again = jaxcl.load(small["out"])
+    np.testing.assert_allclose(
+        again.logits(pair[0].test_inputs, "first"), result.logits(pair[0].test_inputs, "first")
+    )
+
+
+def test_registered_tasks_are_scenarios_and_data_sets(pair, small):
+    @jaxcl.register_scenario
+    def two_of_points():
+        """Two tasks of points."""
+        return pair
+
+    @jaxcl.register_dataset
+    def points():
+        return pair[0]._replace(train_labels=np.arange(60) % 4, test_labels=np.arange(60) % 4)
+
+    assert jaxcl.fit("two-of-points", "finetune", **small).tasks == ["first", "second"]
+    assert SCENARIOS["two-of-points"].summary == "Two tasks of points."
+    del points
+    small["out"] = small["out"] / "data"
+    result = jaxcl.fit("data", "finetune", data="points", split_classes=2, **small)
+    assert result.tasks == ["first-0-1", "first-2-3"]
+
+
+def test_what_cannot_be_registered_is_one_line():
+    mine = type("EWC", (jaxcl.methods.EWC,), {"__module__": "mine"})
+    with pytest.raises(UsageError, match="method: 'ewc' is taken"):
+        jaxcl.register_method(dataclasses.dataclass(frozen=True)(mine))
+    with pytest.raises(UsageError, match=r"is no subclass of jaxcl\.methods\.Method; derive it"):
+        jaxcl.register_method(dict)  # pyright: ignore
+    with pytest.raises(UsageError, match=r"lacks a summary, or @dataclasses\.dataclass"):
+        jaxcl.register_method(type("Plain", (Method,), {}))
+    with pytest.raises(UsageError, match="'width' without a type or a default; give both"):
+
+        @jaxcl.register_network
+        def network(width):
+            return width
+
+    with pytest.raises(UsageError, match="scenario: 'builtin' is taken; choose another name"):
+
+        @jaxcl.register_scenario
+        def builtin():
+            return []
+
+    with pytest.raises(UsageError, match="network: 'mlp' is taken"):
+
+        @jaxcl.register_network
+        def mlp():
+            return None
+
+
+def test_settings_that_a_registered_network_has_not_are_refused():
+    @jaxcl.register_network
+    def plain():
+        """A plain one."""
+        return jaxcl.networks.MLP(())
+
+    with pytest.raises(UsageError, match="the plain network has no --hidden; leave it out"):
+        configure("finetune", "builtin", net="plain", hidden=(3,))
