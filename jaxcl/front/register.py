@@ -44,7 +44,7 @@ def register_method(kind: Kind) -> Kind:
     _check_new("method", name, METHODS, kind)
     kind.registered_as = name
     METHODS[name] = kind
-    return kind
+    return kind  # pyright: ignore[reportReturnType]
 
 
 def register_network(make: Any) -> Any:
