@@ -6,22 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 __all__ = [
-    "Interrupted", "Result",
-    "Task",
-    "Training",
-    "fit",
-    "from_equinox",
-    "from_functions",
-    "from_linen",
-    "from_nnx",
-    "load",
-    "methods",
-    "networks",
-    "register_dataset",
-    "register_method",
-    "register_network",
-    "register_scenario",
-    "transforms",
+    "Interrupted", "Result", "Task", "Training", "fit", "from_equinox", "from_functions",
+    "from_huggingface", "from_linen", "from_nnx", "load", "methods", "networks", "read_data",
+    "register_dataset", "register_method", "register_network", "register_scenario",
+    "split_classes", "transforms",
 ]  # fmt: skip
 
 
@@ -45,6 +33,7 @@ def public(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
 
 if TYPE_CHECKING:
     from jaxcl import methods, networks, transforms
+    from jaxcl.front.data import from_huggingface, read_data, split_classes
     from jaxcl.front.fit import fit
     from jaxcl.front.register import (
         register_dataset,
@@ -67,6 +56,9 @@ _NAMES = public(
         "Task": "scenarios.task",
         "Training": "training.settings",
         "fit": "front.fit",
+        "from_huggingface": "front.data",
+        "read_data": "front.data",
+        "split_classes": "front.data",
         "from_equinox": "networks.adapters.equinox",
         "from_functions": "networks.adapters.functions",
         "from_linen": "networks.adapters.linen",

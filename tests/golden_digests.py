@@ -21,7 +21,7 @@ FIGURES = (
     "forward_transfer", "learning_accuracy",
 )  # fmt: skip
 ROUTES, SIZES = ("routes", "similarity"), ("weights", "bytes")
-NO_METRICS = (*ROUTES, *SIZES, "seconds", "params", "generator")
+NO_METRICS = (*ROUTES, *SIZES, "seconds", "params", "variables", "generator")
 Parts = dict[str, str]
 """Part of a result -> its digest; or ``refused`` or ``failed`` -> exit code."""
 

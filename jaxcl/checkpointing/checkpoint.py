@@ -26,7 +26,7 @@ from jaxcl.core import processes
 from jaxcl.core.errors import UsageError
 from jaxcl.core.types import Params, PyTree
 
-FORMAT = 7
+FORMAT = 8
 OURS = re.compile(r"[0-9]{6}(\.json)?")
 CUT_OFF = re.compile(r"\.?[0-9]{6}\..*tmp.*")
 Arrays = Mapping[str, ndarray]

@@ -1,0 +1,63 @@
+"""Data sets of one's own as tasks."""
+
+from pathlib import Path
+from typing import Any
+
+from jaxcl.core.errors import DataError
+from jaxcl.scenarios import derive
+from jaxcl.scenarios.checks import check
+from jaxcl.scenarios.readers import files
+from jaxcl.scenarios.task import Task
+
+
+def read_data(path: Path | str) -> Task:
+    """Reads a labelled data set as one task.
+
+    Args:
+      path: an ``.npz`` file with ``x_train, y_train, x_test, y_test`` (or ``x, y``, of which a
+        fifth of each class is held out), a ``.csv`` file of features with the label last, or a
+        folder of images, ``class/name.png``.
+
+    Raises:
+      DataError: there is no such file, or it holds no data set.
+    """
+    found = files.read(Path(path).expanduser())
+    return Task(Path(path).stem, *found[:4], len(found.classes))
+
+
+def from_huggingface(
+    dataset: Any, inputs: str | None = None, label: str = "label", *, name: str = "data"
+) -> Task:
+    """Takes a ``datasets.Dataset`` or ``DatasetDict`` of Hugging Face as one task.
+
+    Args:
+      dataset: labelled examples; its splits ``train`` and ``test`` where it has them.
+      inputs: name of the column of inputs; by default the only other one.
+      label: name of the column of labels.
+      name: of the task.
+
+    Raises:
+      DataError: columns that are missing, or that are no inputs and labels.
+    """
+    found = files.from_huggingface(dataset, inputs, label)
+    return Task(name, *found[:4], len(found.classes))
+
+
+def split_classes(task: Task, classes: int) -> list[Task]:
+    """Returns tasks of so many classes each, in the order of the labels, which begin at 0.
+
+    Raises:
+      DataError: the classes cannot be dealt out evenly.
+
+    >>> import numpy as np
+    >>> x, y = np.zeros((8, 3), np.float32), np.arange(8) % 4
+    >>> [(each.name, each.classes) for each in split_classes(Task("all", x, y, x, y), 2)]
+    [('all-0-1', 2), ('all-2-3', 2)]
+    """
+    task = check(task, 1)
+    if classes < 1 or task.classes % classes:
+        raise DataError(
+            f"split_classes: {task.classes} classes of {task.name} do not make tasks of {classes};"
+            " give a number that divides them"
+        )
+    return derive.split(task, task.classes // classes)
