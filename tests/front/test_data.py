@@ -26,10 +26,8 @@ def test_a_file_is_a_task_and_its_classes_make_several(tmp_path, small):
 
 def test_a_dataset_of_hugging_face_is_a_task():
     class Dataset:
-        column_names = ("pixels", "label")
-
         def __init__(self, **columns):
-            self.columns = columns
+            self.columns, self.column_names = columns, list(columns)
 
         def __getitem__(self, name):
             return self.columns[name]
