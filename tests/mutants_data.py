@@ -34,7 +34,8 @@ IMPORTANCE = "jaxcl/transforms/importance.py"
 L2 = "jaxcl/transforms/l2.py"
 LEARN = "jaxcl/learner/task_loop.py"
 LEARNER = "jaxcl/learner/state.py"
-LOSSES = "jaxcl/transforms/losses.py"
+LOSSES = "jaxcl/transforms/objectives/losses.py"
+GRADIENTS = "jaxcl/transforms/gradients.py"
 TRAINABLE = "jaxcl/growth/trainable.py"
 METRICS = "jaxcl/reporting/metrics.py"
 CATEGORICAL = "jaxcl/transforms/objectives/categorical.py"
@@ -143,14 +144,14 @@ MUTANTS = [
         "metrics = {}\n        for name, t in reversed(transforms.items()):",
         "tests/transforms/test_base.py"),
     # The gradients of a user's loop.
-    Mutant("gradients-as-if-the-loss-were-only-added-to", LOSSES,
+    Mutant("gradients-as-if-the-loss-were-only-added-to", GRADIENTS,
         "of_loss.astype(slope.dtype) * slope + more", "slope + more", OF_GRADIENTS),
-    Mutant("gradients-without-those-of-the-weights", LOSSES,
+    Mutant("gradients-without-those-of-the-weights", GRADIENTS,
         "jax.tree.map(jnp.add, pull(combined)[0], direct)", "pull(combined)[0]", OF_GRADIENTS),
-    Mutant("gradients-not-through-features", LOSSES,
+    Mutant("gradients-not-through-features", GRADIENTS,
         "return (found.outputs, found.features), found.aux",
         "return (found.outputs, jax.lax.stop_gradient(found.features)), found.aux", OF_GRADIENTS),
-    Mutant("gradients-of-the-whole-loss-twice", LOSSES,
+    Mutant("gradients-of-the-whole-loss-twice", GRADIENTS,
         "Gradients(gradient, pull(slope)[0]", "Gradients(gradient, gradient", OF_GRADIENTS),
     # Old responses.
     Mutant("distillation-without-temperature", LOSSES,

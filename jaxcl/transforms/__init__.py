@@ -36,9 +36,9 @@ from jaxcl.core.pytree import copy, regrow
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData, chain, required
 from jaxcl.transforms.distill import DistillState, distill
 from jaxcl.transforms.ewc import ewc, online_ewc
+from jaxcl.transforms.gradients import ForwardPass, Gradients, gradients
 from jaxcl.transforms.importance import diagonal_fisher, output_sensitivity
 from jaxcl.transforms.l2 import l2
-from jaxcl.transforms.losses import ForwardPass, Gradients, gradients
 from jaxcl.transforms.mas import mas
 from jaxcl.transforms.objectives import OBJECTIVES, Objective, binary, categorical, squared
 from jaxcl.transforms.rehearsal.der import der

@@ -137,8 +137,7 @@ class LossTransform(NamedTuple):
     """Pure functions that turn one loss into another.
 
     Attributes:
-      init: ``(params) -> state``; a pytree of arrays that holds everything the
-        transform knows, its strength included.
+      init: ``(params) -> state``; a pytree of all that the transform knows, its strength included.
       apply: ``(loss, state, context) -> (loss, metrics)``; differentiable in
         ``context.params`` and ``context.outputs``; never writes state.
       begin_task: ``(state, params, task, key) -> state``, before training: the
@@ -153,8 +152,7 @@ class LossTransform(NamedTuple):
         when they are tested, in place of the logits; None where the logits serve.
       features: whether ``apply`` looks at ``context.features``, which cost time if it does.
 
-    ``begin_task`` and ``end_task`` run outside ``jit`` and may change the
-    state's shapes.  Three rules hold for the state:
+    ``begin_task`` and ``end_task`` run outside ``jit`` and may change the state's shapes.  For it:
 
     - It is an argument of the compiled step, and never something the step closes over:
       what is captured at the first trace would silently stay as it was in later tasks.
@@ -176,9 +174,9 @@ class LossTransform(NamedTuple):
 def chain(**transforms: LossTransform) -> LossTransform:
     """Applies transforms one after the other, in the order they are written.
 
-    The order has meaning: a penalty adds to the loss it is given, a replay
-    weighs it, and what changes the parameters as a task ends changes them for those after it.
-    State and metrics are dicts under the given names.  ``chain()`` is the identity.
+    The order has meaning: a penalty adds to the loss it is given, a replay weighs it, and
+    parameters that are changed as a task ends are so for those after it.  State and metrics are
+    dicts under the given names.  ``chain()`` is the identity.
 
     Raises:
       ValueError: two transforms that predict; from ``init``, ``begin_task`` and ``end_task``,
@@ -222,11 +220,8 @@ def chain(**transforms: LossTransform) -> LossTransform:
             ended[name], params = t.end_task(state[name], params, task, key)
         return owned(ended, params), params
 
-    hooks = (
-        _gradient(transforms),
-        _predict(transforms),
-        any(t.features for t in transforms.values()),
-    )
+    looks = any(t.features for t in transforms.values())
+    hooks = _gradient(transforms), _predict(transforms), looks
     return LossTransform(init, apply, begin_task, update, end_task, *hooks)
 
 

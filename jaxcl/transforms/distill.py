@@ -96,8 +96,7 @@ def distill(
         had probability 0 in the old response; by default they are left out of the
         comparison, which then says nothing about new classes against old ones.
       generated: record the responses to ``task.generated``, what a generator makes of
-        the earlier tasks' inputs, instead of to the new task's; a step then draws as
-        many of these as its batch has examples (LwF with generative replay).
+        the earlier tasks' inputs; a step then draws as many of these as its batch has examples.
       inputs: name of the inputs in the data, for generated ones.
       record_batch: examples in one forward pass while recording.
       objective: what is learned.
@@ -131,8 +130,8 @@ def distill(
     if not temperature > 0:
         raise ValueError(f"temperature: {temperature} is not positive; pass 2, say")
     chosen = _Distill(
-        strength, temperature, t_squared and objective.logits, weighting, padded, generated,
-        inputs, record_batch, objective,
+        strength, temperature, t_squared and objective.logits, weighting, padded,
+        inputs if generated else None, record_batch, objective,
     )  # fmt: skip
     return LossTransform(
         partial(_init, chosen), partial(_apply, chosen), partial(_begin, chosen), end_task=_end
@@ -140,15 +139,14 @@ def distill(
 
 
 class _Distill(NamedTuple):
-    """The arguments of :func:`distill`."""
+    """The arguments of :func:`distill`; ``generated`` names the inputs that are, if any."""
 
     strength: float
     temperature: float
     t_squared: bool
     weighting: Literal["one", "tasks"]
     padded: bool
-    generated: bool
-    inputs: str
+    generated: str | None
     record_batch: int
     objective: Objective
 
@@ -195,7 +193,7 @@ def _begin(
         return state._replace(responses=record(params, task.data))
     if int(state.tasks) == 0:
         return state
-    inputs = {chosen.inputs: drawn_images(task)}
+    inputs = {chosen.generated: drawn_images(task)}
     return state._replace(responses=record(params, inputs), inputs=inputs)
 
 

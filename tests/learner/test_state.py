@@ -21,7 +21,7 @@ from jaxcl.methods.lwf import LwF
 from jaxcl.networks import Pathway, cnn, columns
 from jaxcl.training.events import EpochEnded
 from jaxcl.transforms import Context, TaskData
-from jaxcl.transforms.losses import mean_distillation
+from jaxcl.transforms.objectives.losses import mean_distillation
 
 SETTINGS = {"epochs": 2, "batch_size": 20, "net": "mlp", "hidden": (4,), "setting": "task"}
 

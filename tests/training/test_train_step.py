@@ -14,7 +14,7 @@ from jaxcl.scenarios.images import to_float
 from jaxcl.training import evaluation, train_step
 from jaxcl.training.train_step import Program, adam, epoch_order, no_totals, run_steps, start_phase
 from jaxcl.transforms import LossTransform, TaskData, chain, distill, l2
-from jaxcl.transforms.losses import cross_entropy, mean_cross_entropy
+from jaxcl.transforms.objectives.losses import cross_entropy, mean_cross_entropy
 
 NET = cnn(size=12, filters=(4, 5), hidden=6, formulation="native")
 OLD = (Pathway("t00", ("t00", "t00"), "t00"),)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxcl.transforms import Context, TaskData, chain, distill, l2
-from jaxcl.transforms.losses import distillation
+from jaxcl.transforms.objectives.losses import distillation
 
 N = 7
 INPUTS = jnp.asarray(np.random.default_rng(0).normal(size=(N, 3)), jnp.float32)

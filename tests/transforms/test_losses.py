@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jax.test_util import check_grads
 
-from jaxcl.transforms.losses import cross_entropy, distillation, soft_cross_entropy
+from jaxcl.transforms.objectives.losses import cross_entropy, distillation, soft_cross_entropy
 
 LOGITS = jnp.array([0.5, -1.0, 2.0, 0.0])
 TEACHER = jnp.array([2.0, 0.0, -1.0, 0.3])

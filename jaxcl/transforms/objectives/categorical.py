@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from jaxcl.core.types import Array, Batch, PRNGKey, Scalar
-from jaxcl.transforms.losses import cross_entropy, distillation
 from jaxcl.transforms.objectives.base import (
     Directions,
     Labels,
@@ -15,6 +14,7 @@ from jaxcl.transforms.objectives.base import (
     mean_of_each,
     widened,
 )
+from jaxcl.transforms.objectives.losses import cross_entropy, distillation
 
 
 def _check(outputs: Array, labels: Array) -> None:

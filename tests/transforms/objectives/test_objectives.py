@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import expit, log_softmax, softmax
 
-from jaxcl.transforms.losses import mean_cross_entropy, mean_distillation
 from jaxcl.transforms.objectives import OBJECTIVES, binary, categorical, squared
+from jaxcl.transforms.objectives.losses import mean_cross_entropy, mean_distillation
 
 RNG = np.random.default_rng(0)
 Z = RNG.normal(size=(6, 4))

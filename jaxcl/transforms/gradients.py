@@ -1,95 +1,15 @@
-"""Losses of one example's logits, and the gradients of a loss that a transform changed.
-
-Batch the losses with :func:`jax.vmap`.  Natural logarithms, so values are in nats.
-"""
+"""The gradients of a loss that a transform changed, and of the loss before it."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcl.core.types import (
-    Array,
-    Batch,
-    Float,
-    Int,
-    Logits,
-    Metrics,
-    Outputs,
-    Params,
-    PyTree,
-    Scalar,
-)
+from jaxcl.core.types import Array, Batch, Metrics, Outputs, Params, PyTree, Scalar
 from jaxcl.transforms.base import Context, LossTransform, Step
 from jaxcl.transforms.checks import check_outputs, check_params, explained
-
-
-def cross_entropy(logits: Logits, label: Int[Array, ""]) -> Scalar:
-    """Minus the log-probability of the label: ``-log softmax(logits)[label]``.
-
-    Args:
-      logits: unnormalised log-probabilities of one example, floating point.
-      label: the true class, in ``[0, classes)``.
-
-    >>> import jax.numpy as jnp
-    >>> float(cross_entropy(jnp.zeros(4), jnp.int32(1)))  # log 4
-    1.3862943649291992
-    """
-    chex.assert_rank([logits, label], [1, 0])
-    return -jax.nn.log_softmax(logits)[label]
-
-
-def mean_cross_entropy(logits: Float[Array, "b classes"], labels: Int[Array, "b"]) -> Scalar:
-    """Returns the mean of :func:`cross_entropy` over a batch."""
-    return jax.vmap(cross_entropy)(logits, labels).mean()
-
-
-def soft_cross_entropy(logits: Logits, target: Float[Array, "classes"]) -> Scalar:
-    """Returns cross-entropy against a distribution: ``-sum(target * log softmax(logits))``.
-
-    Args:
-      logits: unnormalised log-probabilities of one example, floating point.
-      target: probabilities, non-negative, summing to one.
-    """
-    chex.assert_rank([logits, target], 1)
-    chex.assert_equal_shape([logits, target])
-    return -jnp.sum(target * jax.nn.log_softmax(logits))
-
-
-def distillation(logits: Logits, teacher_logits: Logits, temperature: Scalar) -> Scalar:
-    """Returns knowledge distillation as in Learning without Forgetting.
-
-    Both responses are softened, ``p_i^(1/T) / sum_j p_j^(1/T)``, which is
-    ``softmax(logits / T)``; the loss is the cross-entropy of the softened
-    responses, ``-sum_i p'_i log q'_i``.  No factor ``T^2`` is applied.
-
-    Args:
-      logits: the student's logits for one example, floating point.
-      teacher_logits: the teacher's logits for the same example.
-      temperature: T > 0; larger is softer.
-
-    References:
-      Li & Hoiem, Learning without Forgetting, 2016 (arXiv 1606.09282), eq. 2-3;
-      Hinton, Vinyals & Dean, 2015 (arXiv 1503.02531).
-    """
-    chex.assert_rank([logits, teacher_logits, temperature], [1, 1, 0])
-    target = jax.nn.softmax(teacher_logits / temperature)
-    return soft_cross_entropy(logits / temperature, target)
-
-
-def mean_distillation(
-    logits: Float[Array, "b new"], teacher_logits: Float[Array, "b old"], temperature: Scalar
-) -> Scalar:
-    """Returns the mean of :func:`distillation` over a batch.
-
-    Classes that the teacher has not are the student's last ones; they had probability 0.
-    """
-    missing = ((0, 0), (0, logits.shape[-1] - teacher_logits.shape[-1]))
-    padded = jnp.pad(teacher_logits, missing, constant_values=-jnp.inf)
-    return jax.vmap(distillation, (0, 0, None))(logits, padded, temperature).mean()
 
 
 class ForwardPass(NamedTuple):
@@ -172,19 +92,11 @@ def gradients(
     >>> print(found.loss, found.gradient, found.loss_gradient)  # 2 w^2 / 2, 2 w, w
     9.0 6.0 3.0
     """
-    run = forward or context.forward
-    if run is None:
-        raise ValueError("forward: missing; give it to gradients, or to Context")
     check_params(context.params)
     trained = _trained(context.params, mask)
 
     def network(trained: Params):
-        with explained():
-            found = run(_whole(trained, context.params), context.batch)
-        if isinstance(found, tuple) and not isinstance(found, ForwardPass):
-            raise TypeError("forward: it returned a tuple; return ForwardPass(outputs, aux=...)")
-        found = found if isinstance(found, ForwardPass) else ForwardPass(found)
-        check_outputs(found.outputs)
+        found = _passed(forward or context.forward, _whole(trained, context.params), context.batch)
         return (found.outputs, found.features), found.aux
 
     def seen(given: tuple[Outputs, PyTree], trained: Params) -> Context:
@@ -210,6 +122,19 @@ def gradients(
     if transform.gradient is not None:
         gradient = transform.gradient(gradient, state, here)
     return Gradients(gradient, pull(slope)[0], given[0], total, metrics, aux, loss, here)
+
+
+def _passed(forward: Callable | None, params: Params, batch: Batch) -> ForwardPass:
+    """What a forward function gives; ValueError or TypeError if it is none, or gives else."""
+    if forward is None:
+        raise ValueError("forward: missing; give it to gradients, or to Context")
+    with explained():
+        found = forward(params, batch)
+    if isinstance(found, tuple) and not isinstance(found, ForwardPass):
+        raise TypeError("forward: it returned a tuple; return ForwardPass(outputs, aux=...)")
+    found = found if isinstance(found, ForwardPass) else ForwardPass(found)
+    check_outputs(found.outputs)
+    return found
 
 
 def _plus(of_loss: Scalar, slope: Array | np.ndarray, more: Array | np.ndarray):
