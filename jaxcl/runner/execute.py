@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import re
 import time
 from collections.abc import Hashable, Mapping, Sequence
@@ -31,13 +32,16 @@ def settled(command: RunCommand) -> tuple[Config, Path]:
     config, place = command.config, command.place
     if config.data.data_dir is not None:  # a run can be resumed from another folder
         config = config.changed(data_dir=tfds.data_dir(config.data.data_dir).absolute())
-    if isinstance(config.data, FileSettings) and (path := Path(config.data.data)).exists():
-        config = config.changed(data=str(path.absolute()))
+    if isinstance(config.data, FileSettings) and config.data.data:
+        path = Path(config.data.data).expanduser()
+        config = config.changed(data=os.path.abspath(path)) if path.exists() else config
     folder = place.resume
-    if config.together is None and folder is not None and (folder / run_folder.CONFIG).exists():
-        # As it was on the machine on which the run began: to the bit, it decides the result.
-        saved = run_folder.saved_config(Config, folder)
-        config = dataclasses.replace(config, together=saved.together)
+    if folder is not None and (folder / run_folder.CONFIG).exists():
+        # As it was where the run began: to the bit, it decides the result.  The plug-ins may lie
+        # elsewhere now, and the run's settings stay as they are.
+        saved = run_folder.saved_config(Config, folder, config.plugins)
+        together = saved.together if config.together is None else config.together
+        config = dataclasses.replace(config, together=together, plugins=saved.plugins)
     config = check_config(config)
     if command.how.stream:
         check_stream(config)
