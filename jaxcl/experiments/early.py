@@ -6,12 +6,16 @@ A plug-in that cannot be imported shows its own traceback, without the lines of 
 import sys
 import traceback
 from collections.abc import Collection, Sequence
+from types import TracebackType
 
 from jaxcl.core.errors import UsageError
 from jaxcl.experiments.words import groups, words_of
+from jaxcl.front import plugins
 from jaxcl.front.plugins import kept, load_plugins
 from jaxcl.learner.config import option
 from jaxcl.learner.protocols import FILE
+
+IMPORT = "importlib"
 
 
 def prepared(args: Sequence[str]) -> list[str]:
@@ -45,17 +49,20 @@ def load(named: Collection[str]) -> None:
     except UsageError:
         raise
     except Exception as error:
-        trace = error.__traceback__
-        while trace is not None and _is_ours(trace.tb_frame.f_code.co_filename):
-            trace = trace.tb_next
-        traceback.print_exception(type(error), error, trace)
+        traceback.print_exception(type(error), error, _own_trace(error.__traceback__))
         sys.exit(1)
 
 
-def _is_ours(file: str) -> bool:
-    from jaxcl.front import plugins
-
-    return file in (__file__, plugins.__file__) or file.startswith(("<frozen ", "<@beartype"))
+def _own_trace(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback without what leads to the plug-in's own lines: ours and the import's."""
+    found = []
+    while trace is not None:
+        found.append(trace)
+        trace = trace.tb_next
+    files = [each.tb_frame.f_code.co_filename for each in found]
+    last = max((i for i, file in enumerate(files) if file == plugins.__file__), default=-1)
+    own = (t for t, file in list(zip(found, files, strict=True))[last + 1 :] if IMPORT not in file)
+    return next(own, None)
 
 
 def _with_scenario(args: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from jaxcl.core.fields import shown
 from jaxcl.experiments import cli, early
 from jaxcl.experiments.options import Parsed, choices, parse
 from jaxcl.experiments.words import words_of
-from jaxcl.learner.config import Config
+from jaxcl.learner.config import Config, option
 from jaxcl.learner.configuration import configure
 from jaxcl.learner.protocols import scenario_of
 from jaxcl.reporting.console import fail, make_console
@@ -77,11 +78,11 @@ def _check_registered(saved: Config, folder: Path, given: Sequence[str]) -> None
         raise run_folder.unusable(folder, error, given) from error
 
 
-def _value(args: Sequence[str], option: str) -> str | None:
+def _value(args: Sequence[str], name: str) -> str | None:
     for arg, after in itertools.zip_longest(args, args[1:]):
-        if arg == option:
+        if arg == name:
             return after
-        if arg.startswith(f"{option}="):
+        if arg.startswith(f"{name}="):
             return arg.split("=", 1)[1]
     return None
 
@@ -98,7 +99,6 @@ def _newest() -> Path:
 
 def main(parsed: Parsed[Options]) -> None:
     """Runs the command."""
-    from jaxcl.checkpointing import run_folder
     from jaxcl.experiments import inspect
     from jaxcl.front import fit
     from jaxcl.runner import execute
@@ -114,17 +114,17 @@ def main(parsed: Parsed[Options]) -> None:
     try:
         fit.run(command, console)
     except Interrupted as stopped:
-        folder = Path(str(stopped))
-        plugins = run_folder.plugins(folder)
-        again = " ".join([cli.go_on(folder, plugins), *_how(options)])
+        again = " ".join([cli.go_on(Path(str(stopped)), config.plugins), *_how(options)])
         sys.exit(fail(f"interrupted and saved; go on with: {again}", 75))
 
 
 def _how(options: Options) -> list[str]:
     """The options that are no settings of the run, as far as they were given."""
     usual, names = How(), [field.name for field in dataclasses.fields(How)]
-    given = [name for name in names if getattr(options, name) != getattr(usual, name)]
-    return [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in given]
+    values = {name: getattr(options, name) for name in names}
+    given = {option(name): v for name, v in values.items() if v != getattr(usual, name)}
+    words = [name if value is True else f"{name}={value}" for name, value in given.items()]
+    return [shlex.quote(word) for word in words]
 
 
 def run() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxcl.core.errors import DataError, UsageError, check_name
 from jaxcl.learner.config import Config
 from jaxcl.learner.protocols import OWN, scenario_of
-from jaxcl.scenarios.checks import check_all
+from jaxcl.scenarios.checks import check, check_all
 from jaxcl.scenarios.datasets import sources
 from jaxcl.scenarios.derive import DERIVED, shuffled_classes, split
 from jaxcl.scenarios.readers.files import read
@@ -58,6 +58,8 @@ def of_file(settings: FileSettings, progress: Callable[[str], None]) -> list[Tas
     else:
         found = read(path)
         whole = Task(path.stem, *found[:4], len(found.classes))
+    if settings.order or each is not None:
+        whole = check(whole, batch_size=1)  # it has classes, and says how many
     if settings.order:
         whole = shuffled_classes(whole, settings.order)
     if each is None:

@@ -17,6 +17,7 @@ from jaxcl.core import processes, runtime
 from jaxcl.core.errors import NonFiniteLoss, UsageError
 from jaxcl.learner.build import check_config, check_stream, set_up
 from jaxcl.learner.config import Config
+from jaxcl.learner.state import Setup
 from jaxcl.learner.tasks import load_tasks
 from jaxcl.runner import grouping, resume, session
 from jaxcl.runner.commands import How, RunCommand
@@ -124,7 +125,13 @@ def _opened(
     held: contextlib.ExitStack,
 ) -> list[Recording]:
     """The runs, whose folders are this process's until it is done with all of them."""
-    runs: list[Recording] = []
+    setups: list[Setup] = []
+    # First, so that what cannot be learned or made leaves no folder.
+    for command, config, _ in left.values():
+        if setups:
+            setups.append(grouping.set_up_like(setups[0], config))
+        else:
+            setups.append(set_up(config, tasks, stream=command.how.stream))
 
     def take_folders() -> int | None:
         for out, (command, config, resumes) in left.items():
@@ -137,15 +144,10 @@ def _opened(
         return _last_common([out for out, (_, _, resumes) in left.items() if resumes])
 
     common = processes.on_primary(take_folders)
-    for out, (command, config, resumes) in left.items():
-        if runs:
-            setup = grouping.set_up_like(runs[0].setup, config)
-        else:
-            setup = set_up(config, tasks, stream=command.how.stream)
-        before = (
-            resume.find_progress(setup, out, console, common) if resumes else resume.NO_PROGRESS
-        )
-        runs.append(Recording(setup, out, before))
+    runs: list[Recording] = []
+    for setup, (out, (_, _, resumes)) in zip(setups, left.items(), strict=True):
+        found = resume.find_progress(setup, out, console, common) if resumes else None
+        runs.append(Recording(setup, out, found or resume.NO_PROGRESS))
     return runs
 
 
