@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
-import re
+import shlex
 import shutil
+import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +61,13 @@ def create(folder: Path, config: Any) -> None:
         raise OutputError(f"out: {folder} {reason}") from error
 
 
-def saved_config(kind: type[Settings], folder: Path) -> Settings:
+def saved_config(kind: type[Settings], folder: Path, plugins: Collection[str] = ()) -> Settings:
     """Reads the settings of the run in a folder.
 
     Args:
       kind: the dataclass that they are settings of.
       folder: of the run.
+      plugins: that are given: others may be what is missing.
 
     Raises:
       UsageError: there is none, or it cannot be used.
@@ -76,13 +79,35 @@ def saved_config(kind: type[Settings], folder: Path) -> Settings:
     try:
         return from_toml(kind, text)
     except UsageError as error:
-        raise UsageError(f"resume: {folder / CONFIG}: {error}{_plugins(text)}") from error
+        raise unusable(folder, error, plugins) from error
 
 
-def _plugins(text: str) -> str:
-    """What to do if settings come from a plug-in: a folder never has one imported by itself."""
-    named = re.findall('"(.*)"', text[text.find("plugins = [") :].partition("]")[0])
-    return "".join(f"; give --plugin {name}" for name in named if "plugins = [" in text)
+def plugins(folder: Path) -> tuple[str, ...]:
+    """Returns the plug-ins that the run in a folder was begun with, as far as it says so."""
+    try:
+        named = tomllib.loads((folder / CONFIG).read_text()).get("plugins", [])
+    except (OSError, ValueError, RecursionError):
+        return ()
+    return tuple(map(str, named)) if isinstance(named, list) else ()
+
+
+def unusable(folder: Path, error: UsageError, given: Collection[str] = ()) -> UsageError:
+    """Returns what to do about settings that cannot be used.
+
+    A folder never has a plug-in imported by itself: where a name is unknown, those of the run
+    that are not given are to be.
+
+    Args:
+      folder: of the run.
+      error: what is wrong with them.
+      given: plug-ins that are.
+    """
+    missing = [name for name in plugins(folder) if name not in given]
+    text = str(error)
+    if missing and " is unknown" in text:
+        options = " ".join(f"--plugin {shlex.quote(name)}" for name in missing)
+        text = f"{text.partition(';')[0]}; give {options}"
+    return UsageError(f"resume: {folder / CONFIG}: {text}")
 
 
 def check_same(folder: Path, config: Any) -> None:

@@ -51,16 +51,19 @@ Bool = Annotated[bool, tyro.conf.arg(metavar="BOOL")]
 """True or False on a command line, as a word after the option."""
 
 
+NOTHING = ("None", "", "''")  # as the parser shows them
+
+
 def shown(text: str, kind: str) -> Any:
-    """Marks how the help shows a setting that may be None.
+    """Marks how the help shows a setting that may be None, or empty.
 
     Args:
-      text: what it shows as the default where that is None, such as ``all``.
+      text: what it shows as the default where that is nothing, such as ``all``.
       kind: what can be given: ``INT``, ``FLOAT``, ``STR`` or ``PATH``.
     """
 
     def hint(default: str) -> str:
-        return f"(default: {text if 'None' in default else default})"
+        return f"(default: {text if default in NOTHING else default})"
 
     return tyro.conf.arg(help_behavior_hint=hint, metavar=kind)
 

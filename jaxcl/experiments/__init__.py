@@ -1,1 +1,1 @@
-"""Commands: ``python -m jaxcl.experiments.<name>``."""
+"""Commands: ``jaxcl <name>``, or ``python -m jaxcl.experiments.<name>``."""

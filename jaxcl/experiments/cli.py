@@ -4,10 +4,12 @@ import codecs
 import io
 import os
 import re
+import shlex
 import sys
 import traceback
 import unicodedata
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from jaxcl.core import processes
@@ -55,6 +57,27 @@ def main(parse: Callable[[list[str]], Parsed], body: Callable[[Parsed], None]) -
         processes.leave(1)  # to end in order, it would wait for the others
     except KeyboardInterrupt:
         sys.exit(fail("interrupted; what was written is kept", 130))
+
+
+def program(command: str) -> str:
+    """Returns how a command is called: as this process was, or as a module.
+
+    ``jaxcl`` leaves its own name and that of the command in the place of the program's.
+    """
+    called, _, _ = sys.argv[0].rpartition(" ")
+    usual = f"python -m jaxcl.experiments.{command}"
+    return f"{called} {command}" if called in ("jaxcl", "python -m jaxcl") else usual
+
+
+def go_on(folder: Path, plugins: Sequence[str] = ()) -> str:
+    """Returns the command that goes on with the run in a folder.
+
+    Args:
+      folder: of the run.
+      plugins: that it needs; no folder has one imported by itself.
+    """
+    words = [f"--resume={folder}", *(f"--plugin={each}" for each in plugins)]
+    return f"{program('scenario')} {shlex.join(words)}"
 
 
 PLAIN = {"·": "-", "±": "+/-", "→": "->"}

@@ -8,14 +8,13 @@ from typing import Annotated, NamedTuple
 
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import shown
-from jaxcl.experiments import cli
+from jaxcl.experiments import cli, early
 from jaxcl.experiments.options import for_methods
 from jaxcl.experiments.words import words_of
 from jaxcl.learner.config import Config
 from jaxcl.reporting.console import make_console
 from jaxcl.runner.commands import How
 
-PROG = "python -m jaxcl.experiments.compare"
 USUAL = ("finetune", "ewc", "si", "lwf", "er", "joint")
 
 
@@ -41,13 +40,14 @@ class Comparison(NamedTuple):
 
 
 def read(args: Sequence[str]) -> Comparison:
-    """Reads the command line."""
+    """Reads the command line, plug-ins first."""
+    args = early.prepared(args)
     methods = words_of(args, "methods", USUAL)
     if not methods:
         raise UsageError("methods: none given; give at least one, such as ewc")
     if len(set(methods)) < len(methods):
         raise UsageError(f"methods: {' '.join(methods)}; give each method once")
-    configs, options = for_methods(PROG, Options, args, methods)
+    configs, options = for_methods(cli.program("compare"), Options, args, methods)
     return Comparison(configs, options)
 
 
@@ -62,7 +62,7 @@ def main(comparison: Comparison) -> None:
     scenario = next(iter(configs.values())).scenario
     out = options.out or several.new_folder("compare", scenario)
     said = options.out is not None
-    several.run_each(options, configs, out, console, PROG, said=said)
+    several.run_each(options, configs, out, console, cli.program("compare"), said=said)
     files = [out / method / run_folder.SUMMARY for method in configs]
     summaries = processes.on_primary(lambda: [json.loads(file.read_text()) for file in files])
     processes.on_primary(lambda: report.write(summaries, out))

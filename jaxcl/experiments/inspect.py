@@ -1,10 +1,12 @@
 """What can be run, and what a run would do."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from rich.console import Console
 from rich.table import Table
 
@@ -12,10 +14,14 @@ from jaxcl.checkpointing.config_file import to_toml
 from jaxcl.core.types import PRNGKey
 from jaxcl.growth.parameters import count
 from jaxcl.learner.config import Config
-from jaxcl.learner.protocols import SCENARIOS, scenario_of
+from jaxcl.learner.protocols import OWN, SCENARIOS, scenario_of
+from jaxcl.learner.tasks import alike, load_tasks
 from jaxcl.methods import METHODS
+from jaxcl.networks.choices import NETWORKS
 from jaxcl.scenarios.datasets import sources, tfds
 from jaxcl.scenarios.images import SIDE
+from jaxcl.scenarios.inputs import ready, spec_of
+from jaxcl.scenarios.task import Task, size_text
 
 RGB = (32, 32, 3)
 IMAGES = {
@@ -26,26 +32,64 @@ IMAGES = {
 
 
 def listing(console: Console) -> None:
-    """Prints the scenarios and methods, one line each."""
-    for title, entries in (("scenarios", SCENARIOS), ("methods", METHODS)):
+    """Prints the scenarios, methods, networks and data sets, one line each."""
+    parts = {"scenarios": SCENARIOS, "methods": METHODS, "networks": NETWORKS}
+    for title, entries in parts.items():
         console.print(title, style="bold")
         for name, entry in entries.items():
             console.print(f"  {name:<18}  {entry.summary}", highlight=False)
+    console.print("data sets, for --data", style="bold")
+    console.print(f"  {'PATH':<18}  an .npz or .csv file, or a folder of images", highlight=False)
+    for name, text in _data_sets():
+        console.print(f"  {name:<18}  {text}", highlight=False)
+
+
+def _data_sets() -> Iterator[tuple[str, str]]:
+    """The data sets that have a name, and what there is to say of each."""
+    for name in sources.NAMES:
+        parts = sources.BLENDED.get(name, ())
+        text = f"made of {' and '.join(parts)}" if parts else "built in"
+        yield name, "TensorFlow Datasets" if name in tfds.SOURCES else text
+    for name, read in sources.REGISTERED.items():
+        yield name, (inspect.getdoc(read) or "registered").splitlines()[0].rstrip(".")
 
 
 def dry_run(console: Console, config: Config, out: Path) -> None:
-    """Prints the settings, the size of the network and whether the data is there."""
+    """Prints the settings, the size of the network and whether the data is there.
+
+    Tasks of which no name tells more (a data set of one's own, what a plug-in makes) are read.
+
+    Raises:
+      UsageError: data that is not there, or cannot be learned.
+    """
     console.print("settings", style="bold")
     console.print(to_toml(config).rstrip(), highlight=False)
     console.print(f"out = {str(out)!r}", highlight=False)
+    if config.scenario == OWN:
+        text = "the tasks are those that a program gives; their shapes and the network's follow"
+        return console.print(text, highlight=False)
     scenario = scenario_of(config.scenario)
+    if scenario.tasks:
+        spec = jax.ShapeDtypeStruct(image_shape(config), jnp.float32)
+        lines = _whether_there(config)
+    else:
+        tasks = load_tasks(config, lambda text: console.print(text, style="dim"))
+        lines = [_size(task) for task in tasks]
+        tasks = alike(config, tasks)
+        spec = spec_of(ready(config.data, tasks[0]), tasks[0].train_inputs)
+    console.print(_parameters(config, spec))
+    console.print("data", style="bold")
+    console.print("  images: bytes are divided by 255, floats are taken as they are")
+    for line in lines:
+        console.print(f"  {line}", highlight=False)
+
+
+def _parameters(config: Config, spec: Any) -> Table:
+    """The sizes of the first task's network for inputs of some shapes."""
     table = Table(title="parameters of the first task's network")
     table.add_column("part")
     table.add_column("weights", justify="right")
-    net, key = (
-        config.network.make(image_shape(config), columns=config.method.columns),
-        jax.random.key(0),
-    )
+    net, key = config.network.make(spec, columns=config.method.columns), jax.random.key(0)
     shapes: dict[str, Any] = {
         layer: _shapes(net.new_branch, key, layer, ()).params for layer in net.layers
     }
@@ -53,20 +97,31 @@ def dry_run(console: Console, config: Config, out: Path) -> None:
     shapes |= {"a head of 10 classes": _shapes(net.new_head, key, 10, ())}
     for part, tree in shapes.items():
         table.add_row(part, f"{count(tree):,}")
-    console.print(table)
-    console.print("data", style="bold")
-    console.print("  images: bytes are divided by 255, floats are taken as they are")
-    where = tfds.data_dir(config.data.data_dir)
-    for name in dict.fromkeys(part for task in scenario.tasks for part in sources.sources(task)):
+    return table
+
+
+def _size(task: Task) -> str:
+    """What a task has."""
+    train, test = len(task.train_labels), len(task.test_labels)
+    kind = size_text(task.train_inputs)
+    return f"{task.name}: {train:,} to train, {test:,} to test, {task.classes} outputs, {kind}"
+
+
+def _whether_there(config: Config) -> list[str]:
+    """Where the data sets of a scenario are, or how to get them."""
+    lines, where = [], tfds.data_dir(config.data.data_dir)
+    tasks = scenario_of(config.scenario).tasks
+    for name in dict.fromkeys(part for task in tasks for part in sources.sources(task)):
         if sources.available(name, config.data.data_dir):
             found = "built in" if name not in tfds.SOURCES else f"found in {where}"
         else:
             found = f"missing in {where}; {tfds.remedy(tfds.SOURCES[name], where)}"
-        console.print(f"  {name}: {found}", highlight=False)
+        lines.append(f"{name}: {found}")
+    return lines
 
 
 def image_shape(config: Config) -> tuple[int, int, int]:
-    """Returns the height, width and channels of the images that the network would see."""
+    """Returns height, width and channels of a named scenario's images, as the network sees them."""
     scenario = scenario_of(config.scenario)
     shapes = {IMAGES.get(name, RGB) for name in scenario.tasks}
     if scenario.made == "permuted32":

@@ -1,8 +1,8 @@
 """Settings as options of a command: those that the method, network and scenario have.
 
 What other settings hang on (``--method``, ``--scenario``, ``--setting``, ``--net``,
-``--replay``) is read first; then the parser is built, so that the help shows the values in
-force, and only what applies.
+``--replay``) is read first, after plug-ins and ``--data`` (:mod:`jaxcl.experiments.early`); then
+the parser is built, so that the help shows the values in force, and only what applies.
 """
 
 import dataclasses
@@ -96,6 +96,8 @@ def parse(
     settings_of = usual.flat() | {"replay": usual.replay_on_top}
     chosen: dict[str, Any] = {name: settings_of[name] for name in CHOICES}
     known: dict[str, Any] = {**(assumed or {}), **given}
+    if PLUGIN in known:
+        known["plugins"] = known.pop(PLUGIN)
 
     def build(**settings: Any) -> Config:
         other = {n: settings.pop(n) for n in CHOICES if n in settings}
@@ -108,7 +110,7 @@ def parse(
 def _own(extra: type, usual: Config, without: Collection[str]) -> set[str]:
     """The names of all options that there are."""
     names = {field.name for field in dataclasses.fields(extra)} | {"help"}
-    return names | ((usual.flat().keys() | set(CHOICES)) - set(without))
+    return names | ((usual.flat().keys() | set(CHOICES) | {PLUGIN}) - set(without))
 
 
 def for_methods(
@@ -133,7 +135,7 @@ def for_methods(
     Raises:
       UsageError: an option that none of the methods has.
     """
-    without = {"method"} if scenario is None else {"method", "scenario"}
+    without = {"method"} if scenario is None else {"method", "scenario", PLUGIN}
     chosen = choices(args, without) | ({} if scenario is None else {"scenario": scenario})
     for method in methods:
         check_name("method", method, METHODS)
@@ -165,11 +167,12 @@ def _command(extra: type, usual: Config, without: Collection[str]) -> Any:
     """A dataclass of all options, at their usual values."""
     fields = [
         ("method", _told(str, "See --list."), usual.method.name),
-        ("scenario", _told(str, "See --list."), usual.scenario),
+        ("scenario", _told(str, "See --list, or give --data."), usual.scenario),
         ("net", _told(Literal[tuple(NETWORKS)], "Network."), usual.network.name),
-        ("seeds", _told(tuple[int, ...], "Such as 0 1 2, or 0..2."), usual.seeds),
+        ("seeds", _told(tuple[int, ...], "Such as 0 1 2, or 0..2.", "INT"), usual.seeds),
         ("together", _told(TOGETHER, "Networks trained at once."), usual.together),
     ]
+    fields.append((PLUGIN, MORE, usual.plugins))
     if takes_replay(type(usual.method)):
         fields.append(("replay", _told(ON_TOP, REPLAYED), usual.replay_on_top))
     fields = [each for each in fields if each[0] not in without]
@@ -182,6 +185,15 @@ def _command(extra: type, usual: Config, without: Collection[str]) -> Any:
     return dataclasses.make_dataclass("Command", made, frozen=True)
 
 
+PLUGIN = "plugin"
+MORE = Annotated[
+    tuple[str, ...],
+    tyro.conf.arg(
+        help="Files or modules that register more.",
+        metavar="FILE",
+        help_behavior_hint=lambda default: f"(default: {default or 'none'})",
+    ),
+]
 TOGETHER = Annotated[int | None, shown("all; CPU: 1", "INT")]
 REPLAYED = f"{', '.join(REPLAYS)}."
 ON_TOP = Annotated[
@@ -190,8 +202,8 @@ ON_TOP = Annotated[
 ]
 
 
-def _told(hint: Any, text: str) -> Any:
-    return Annotated[hint, tyro.conf.arg(help=text)]
+def _told(hint: Any, text: str, metavar: str | None = None) -> Any:
+    return Annotated[hint, tyro.conf.arg(help=text, metavar=metavar)]
 
 
 def _flat(kind: type) -> Any:

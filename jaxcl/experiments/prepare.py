@@ -42,15 +42,13 @@ def main(command: Command) -> None:
 def read(args: Sequence[str]) -> Command:
     """Reads the command line."""
     known = [field.name for field in dataclasses.fields(Command)]
-    return run_tyro(Command, PROG, Command.__doc__ or "", args, known)
+    return run_tyro(Command, cli.program("prepare"), Command.__doc__ or "", args, known)
 
 
 def run() -> None:
     """Runs the command of this process."""
     cli.main(read, main)
 
-
-PROG = "python -m jaxcl.experiments.prepare"
 
 if __name__ == "__main__":
     run()

@@ -20,7 +20,6 @@ from jaxcl.learner.protocols import SCENARIOS
 from jaxcl.reporting.console import make_console
 from jaxcl.runner.commands import How
 
-PROG = "python -m jaxcl.experiments.reproduce"
 PAPERS = ("lwf-select",)
 METHODS = ("lwf", "split", "select")
 Run = tuple[str, str, int]
@@ -66,9 +65,9 @@ def read(args: Sequence[str]) -> Tables:
     for name in methods:
         check_name("methods", name, METHODS)
     found: dict[Run, Config] = {}
-    usual, options = {"seeds": SEEDS}, Options()
+    usual, options, prog = {"seeds": SEEDS}, Options(), cli.program("reproduce")
     for scenario in names:
-        configs, options = for_methods(PROG, Options, args, methods, scenario=scenario, **usual)
+        configs, options = for_methods(prog, Options, args, methods, scenario=scenario, **usual)
         for method, config in configs.items():
             for seed in config.check().seeds:
                 found[scenario, method, seed] = config.changed(seeds=(seed,))
@@ -137,7 +136,7 @@ def _run(
         name = str(folders[run].relative_to(options.out))
         parts.setdefault((run[0], run[2]), {})[name] = config
     for group in parts.values():
-        several.run_each(options, group, options.out, console, PROG)
+        several.run_each(options, group, options.out, console, cli.program("reproduce"))
 
 
 def run() -> None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,14 +10,15 @@ from typing import Annotated
 
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import shown
-from jaxcl.experiments import cli
+from jaxcl.experiments import cli, early
 from jaxcl.experiments.options import Parsed, choices, parse
-from jaxcl.learner.config import Config
+from jaxcl.experiments.words import words_of
+from jaxcl.learner.config import Config, option
 from jaxcl.learner.configuration import configure
+from jaxcl.learner.protocols import scenario_of
 from jaxcl.reporting.console import fail, make_console
 from jaxcl.runner.commands import How, Place, RunCommand
-
-PROG = "python -m jaxcl.experiments.scenario"
+from jaxcl.scenarios.settings import FileSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,34 +40,49 @@ class Options(How):
 
 
 def read(args: Sequence[str]) -> Parsed[Options]:
-    """Reads the command line; a bare ``--resume`` stands for a folder.
+    """Reads the command line, plug-ins first; a bare ``--resume`` stands for a folder.
 
     The settings of a run that is resumed are the usual ones, so those that are given
     and differ can be refused.
     """
     from jaxcl.checkpointing import run_folder
 
-    args = list(args)
+    args, prog = early.prepared(args), cli.program("scenario")
     for i, arg in enumerate(args):
         if arg == "--resume" and (i + 1 == len(args) or args[i + 1].startswith("--")):
             args[i] = f"--resume={_value(args, '--out') or _newest()}"
     folder, chosen = _value(args, "--resume"), choices(args)
     if folder is None or not (Path(folder) / run_folder.CONFIG).exists():
-        return parse(PROG, Options, args, configure(**chosen))
-    saved = run_folder.saved_config(Config, Path(folder))
+        return parse(prog, Options, args, configure(**chosen))
+    saved = run_folder.saved_config(Config, Path(folder), words_of(args, "plugin", ()))
+    _check_registered(saved, Path(folder), words_of(args, "plugin", ()))
     now = saved.flat() | {"replay": saved.replay_on_top}
     differ = {name: value for name, value in chosen.items() if now[name] != value}
     if differ:
         parts = (f"{n} is {run_folder.text_of(now[n])}, not {v}" for n, v in differ.items())
         raise UsageError(f"resume: in {folder}, {'; '.join(parts)}; leave these options out")
-    return parse(PROG, Options, args, saved)
+    return parse(prog, Options, args, saved)
 
 
-def _value(args: Sequence[str], option: str) -> str | None:
+def _check_registered(saved: Config, folder: Path, given: Sequence[str]) -> None:
+    """Raises a UsageError for a scenario or a data set that is not known without a plug-in."""
+    from jaxcl.checkpointing import run_folder
+
+    try:
+        scenario_of(saved.scenario)
+        if isinstance(saved.data, FileSettings):
+            from jaxcl.learner.tasks import check_data
+
+            check_data(saved.data)
+    except UsageError as error:
+        raise run_folder.unusable(folder, error, given) from error
+
+
+def _value(args: Sequence[str], name: str) -> str | None:
     for arg, after in itertools.zip_longest(args, args[1:]):
-        if arg == option:
+        if arg == name:
             return after
-        if arg.startswith(f"{option}="):
+        if arg.startswith(f"{name}="):
             return arg.split("=", 1)[1]
     return None
 
@@ -84,8 +99,8 @@ def _newest() -> Path:
 
 def main(parsed: Parsed[Options]) -> None:
     """Runs the command."""
-    from jaxcl.core.sharding import on_mesh
     from jaxcl.experiments import inspect
+    from jaxcl.front import fit
     from jaxcl.runner import execute
     from jaxcl.runner.interrupt import Interrupted
 
@@ -97,20 +112,19 @@ def main(parsed: Parsed[Options]) -> None:
     if options.dry_run:
         return inspect.dry_run(console, *execute.settled(command))
     try:
-        at_once = math.gcd(len(config.seeds), config.together or len(config.seeds))
-        with on_mesh(options.mesh, at_once):
-            for error in execute.execute([command], console).values():
-                raise error
+        fit.run(command, console)
     except Interrupted as stopped:
-        again = " ".join([f"{PROG} --resume={shlex.quote(str(stopped))}", *_how(options)])
+        again = " ".join([cli.go_on(Path(str(stopped)), config.plugins), *_how(options)])
         sys.exit(fail(f"interrupted and saved; go on with: {again}", 75))
 
 
 def _how(options: Options) -> list[str]:
     """The options that are no settings of the run, as far as they were given."""
     usual, names = How(), [field.name for field in dataclasses.fields(How)]
-    given = [name for name in names if getattr(options, name) != getattr(usual, name)]
-    return [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in given]
+    values = {name: getattr(options, name) for name in names}
+    given = {option(name): v for name, v in values.items() if v != getattr(usual, name)}
+    words = [name if value is True else f"{name}={value}" for name, value in given.items()]
+    return [shlex.quote(word) for word in words]
 
 
 def run() -> None:

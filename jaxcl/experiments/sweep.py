@@ -10,7 +10,7 @@ from rich.console import Console
 
 from jaxcl.core.errors import NonFiniteLoss, UsageError
 from jaxcl.core.fields import shown
-from jaxcl.experiments import cli
+from jaxcl.experiments import cli, early
 from jaxcl.experiments.options import Parsed, choices, parse
 from jaxcl.experiments.words import groups
 from jaxcl.learner.config import Config
@@ -19,7 +19,6 @@ from jaxcl.reporting.console import make_console
 from jaxcl.reporting.labels import label
 from jaxcl.runner.commands import How
 
-PROG = "python -m jaxcl.experiments.sweep"
 HELD_OUT = 0.1  # of the training images, to choose settings by
 
 
@@ -36,11 +35,13 @@ class Options(How):
 
 
 def read(args: Sequence[str]) -> Parsed[Options]:
-    """Reads the command line."""
+    """Reads the command line, plug-ins first."""
+    args = early.prepared(args)
     if [name for name, _ in groups(args)].count("grid") > 1:
         raise UsageError("grid: given twice; give all settings after one --grid")
     assumed: dict[str, Any] = {"validation": HELD_OUT}
-    return parse(PROG, Options, args, configure(**choices(args), **assumed), assumed=assumed)
+    usual = configure(**choices(args), **assumed)
+    return parse(cli.program("sweep"), Options, args, usual, assumed=assumed)
 
 
 def main(parsed: Parsed[Options]) -> None:
@@ -82,7 +83,8 @@ def _run(parsed: Parsed[Options], points: list[dict[str, Any]], out: Path, conso
             console.print(f"1/{part} of the training", highlight=False)
             configs = {n: halving.shortened(config, part) for n, config in configs.items()}
         said = options.out is not None
-        several.run_each(options, configs, out, console, PROG, go_on=True, said=said)
+        prog = cli.program("sweep")
+        several.run_each(options, configs, out, console, prog, go_on=True, said=said)
         files = [out / name / run_folder.SUMMARY for name in names]
         found = processes.on_primary(
             lambda files=files: [json.loads(f.read_text()) if f.exists() else None for f in files]

@@ -9,9 +9,11 @@ from typing import Any
 from rich.console import Console
 
 from jaxcl.checkpointing import run_folder
+from jaxcl.checkpointing.config_file import from_toml, to_toml
+from jaxcl.core import processes
 from jaxcl.core.errors import UsageError
 from jaxcl.core.sharding import on_mesh
-from jaxcl.front.plugins import load_plugins
+from jaxcl.front.plugins import kept, load_plugins
 from jaxcl.front.result import Result, load
 from jaxcl.learner.config import Config
 from jaxcl.learner.configuration import configure
@@ -79,7 +81,7 @@ def fit(
       Interrupted: a signal came; everything is saved, and the same call goes on.
     """
     load_plugins(plugins)
-    names = {"setting": setting, "plugins": tuple(plugins) or None, "seeds": tuple(seeds)}
+    names = {"setting": setting, "plugins": kept(plugins) or None, "seeds": tuple(seeds)}
     names |= {"replay": replay if isinstance(replay, str) else None}
     config = _configured(tasks, method, network, **names, **settings)
     if training is not None:
@@ -98,6 +100,9 @@ def fit(
 def run(command: RunCommand, console: Console, tasks: Sequence[Task] | None = None) -> Result:
     """Runs what is left of a run, and returns what it found.
 
+    With several processes, each of them returns; what was found is told by the first one, as the
+    others may not see its files at once.
+
     Args:
       command: the run.
       console: where progress is shown.
@@ -106,14 +111,23 @@ def run(command: RunCommand, console: Console, tasks: Sequence[Task] | None = No
     Raises:
       As :func:`fit`.
     """
-    config, out = execute.settled(command)
-    place = command.place if command.place.resume else dataclasses.replace(command.place, out=out)
-    command = dataclasses.replace(command, place=place)
+    # A name that has the time in it is the first process's, and it says what cannot be used.
+    out = Path(processes.on_primary(lambda: str(execute.settled(command)[1])))
+    if command.place.resume is None:
+        command = dataclasses.replace(command, place=dataclasses.replace(command.place, out=out))
+    config = command.config
     at_once = math.gcd(len(config.seeds), config.together or len(config.seeds))
     with on_mesh(command.how.mesh, at_once):
         for error in execute.execute([command], console, tasks).values():
             raise error
-    return load(out, network=config.network)
+    settings, summary = processes.on_primary(lambda: _found(out))
+    return Result(out, summary, from_toml(Config, settings).with_code(config))
+
+
+def _found(out: Path) -> tuple[str, dict[str, Any]]:
+    """Settings and summary of a finished run."""
+    found = load(out)
+    return to_toml(found.config), found.summary
 
 
 def _configured(

@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,29 +31,53 @@ def load_plugins(named: Sequence[str] = ()) -> None:
         _told(name, lambda name=name: _load(name))
 
 
+def kept(named: Sequence[str]) -> tuple[str, ...]:
+    """Returns plug-ins as a run keeps them: files with their whole paths.
+
+    >>> kept(["my.module", "/here/mine.py"])
+    ('my.module', '/here/mine.py')
+    """
+    return tuple(os.path.abspath(_file(name)) if name.endswith(".py") else name for name in named)
+
+
+def _file(name: str) -> Path:
+    return Path(name).expanduser()
+
+
 def _told(name: str, load) -> None:
     try:
         load()
-    except UsageError:
-        raise
+    except UsageError as error:
+        own = str(error).startswith("plugin: ")
+        raise error if own else UsageError(f"plugin {name}: {error}") from error
     except Exception:
         sys.stderr.write(f"error: plugin {name} cannot be imported; this is what it raised:\n")
         raise
 
 
+def _installed(name: str) -> bool:
+    """Whether there is a module; what the packages around it raise is raised."""
+    if not all(part.isidentifier() for part in name.split(".")):
+        return False
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        return False
+    except ValueError:  # a module that was not found as others are
+        return name in sys.modules
+
+
 def _load(name: str) -> None:
     if not name.endswith(".py"):
-        try:
-            found = importlib.util.find_spec(name)
-        except (ImportError, ValueError):
-            found = None
-        if found is None:
+        if not _installed(name):
             raise UsageError(
-                f"plugin: no module {name!r} is installed; give a file, such as ./{name}.py"
+                f"plugin: no module {name!r} is installed; give one that is, or a file, mine.py"
             )
         importlib.import_module(name)
         return
-    path = Path(name).resolve()
+    path = _file(name).resolve()
     if not path.is_file():
         raise UsageError(f"plugin: {name} is no file; give one that is there")
     module_name = f"jaxcl_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"

@@ -138,7 +138,7 @@ def _small(name: str) -> str:
     """A class's name as that of a file.
 
     >>> _small("ShrinkPerturb"), _small("EWC"), _small("L2SP")
-    ('shrink_perturb', 'ewc', 'l2sp')
+    ('shrink_perturb', 'ewc', 'l2_sp')
     """
     return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 

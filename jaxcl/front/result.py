@@ -18,7 +18,7 @@ from jaxcl.checkpointing import checkpoint, run_folder
 from jaxcl.core.batching import examples, map_batches
 from jaxcl.core.errors import UsageError
 from jaxcl.core.types import Array, Batch, PyTree
-from jaxcl.front.plugins import load_plugins
+from jaxcl.front.plugins import kept, load_plugins
 from jaxcl.growth.heads import View, own_logits, place_in, run_view, setting
 from jaxcl.growth.parameters import task_name
 from jaxcl.learner.config import Config
@@ -209,7 +209,12 @@ def load(
     if not run_folder.finished(folder):
         what = "is not finished" if run_folder.holds_run(folder) else "is not there"
         raise UsageError(f"folder: the run in {folder} {what}; run it first")
-    config = run_folder.saved_config(Config, folder)
+    config = run_folder.saved_config(Config, folder, kept(plugins))
     if network is not None:
         config = dataclasses.replace(config, network=network)
-    return Result(folder, json.loads((folder / run_folder.SUMMARY).read_text()), config)
+    file = folder / run_folder.SUMMARY
+    try:
+        summary = json.loads(file.read_text())
+    except ValueError as error:
+        raise UsageError(f"folder: {file} is damaged; restore it, or run again") from error
+    return Result(folder, summary, config)

@@ -162,6 +162,8 @@ def unknown(name: str, config: Config) -> UsageError:
     if name == "tasks":
         text = f"scenario {config.scenario!r} has its own; leave the option out"
         return UsageError(f"tasks: {text}")
+    if name in ("data", "split_classes"):
+        return UsageError(f"{name}: scenario {config.scenario!r} has its own data; {_OF_FILES}")
     if name == "order":
         text = f"scenario {config.scenario!r} deals no classes out; leave it out"
         return UsageError(f"order: {text}")
@@ -176,6 +178,9 @@ def unknown(name: str, config: Config) -> UsageError:
         return UsageError(f"{name}: {text}")
     who = config.method.name
     return UsageError(f"{name}: {who} has no {option(name)}; {_remedy(name, config)}")
+
+
+_OF_FILES = "leave it out, or give --data and no --scenario"
 
 
 def _remedy(name: str, config: Config) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxcl.core.errors import DataError, UsageError
+from jaxcl.core.errors import DataError, UsageError, check_name
 from jaxcl.learner.config import Config
 from jaxcl.learner.protocols import OWN, scenario_of
 from jaxcl.scenarios.checks import check, check_all
@@ -51,24 +51,31 @@ def of_file(settings: FileSettings, progress: Callable[[str], None]) -> list[Tas
     Raises:
       DataError: no such file, or one that holds no data set.
     """
-    name, path = settings.data, Path(settings.data).expanduser()
+    name, path, each = settings.data, Path(settings.data).expanduser(), settings.split_classes
+    check_data(settings)
     if name in (*sources.NAMES, *sources.REGISTERED) and not path.exists():
         whole = sources.load(name, settings.data_dir, progress)
     else:
         found = read(path)
         whole = Task(path.stem, *found[:4], len(found.classes))
-    whole = check(whole, 1)
+    whole = check(whole, 1)  # it has classes, and says how many
     if settings.order:
         whole = shuffled_classes(whole, settings.order)
-    each = settings.split_classes
     if each is None:
         return [whole]
-    if whole.classes % each:
+    if each < 2 or whole.classes % each:
         raise DataError(
             f"split_classes: {whole.classes} classes of {whole.name} do not make tasks of {each};"
-            " give a number that divides them"
+            " give a number from 2 on that divides them"
         )
     return split(whole, whole.classes // each)
+
+
+def check_data(settings: FileSettings) -> None:
+    """Raises a UsageError for what is neither there nor looks like a file, nor is a data set."""
+    path = Path(settings.data).expanduser()
+    if not (path.exists() or path.suffix or path.name != settings.data):
+        check_name("data", settings.data, (*sources.NAMES, *sources.REGISTERED))
 
 
 def check_tasks(config: Config, tasks: Sequence[Task]) -> list[Task]:

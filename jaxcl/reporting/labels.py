@@ -1,6 +1,11 @@
-"""Points of a grid as text."""
+"""Points of a grid as text, and how much of a table has room.
+
+Light to import (no JAX), so that finished runs are shown at once.
+"""
 
 from typing import Any
+
+SHOWN = 20  # tasks whose accuracies have room side by side
 
 
 def label(point: dict[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 Matrix = Sequence[Sequence[float | None]]
 """[trained up to task][task], percent; None before a task is seen."""
@@ -94,5 +93,6 @@ def mean_sem(values: Sequence[float | None]) -> dict[str, float | None]:
     known = [value for value in values if value is not None]
     if not known:
         return {"mean": None, "sem": None}
-    sem = float(stats.sem(known)) if len(known) > 1 else None
+    n = len(known)
+    sem = float(np.std(known, ddof=1) / np.sqrt(n)) if n > 1 else None
     return {"mean": float(np.mean(known)), "sem": sem}

@@ -17,9 +17,9 @@ from rich.progress import (
 from rich.table import Table
 
 from jaxcl.growth.parameters import task_index, task_name
+from jaxcl.reporting.labels import SHOWN
 from jaxcl.training.events import Diverged, EpochEnded, Event, StepsDone, TaskBegan
 
-SHOWN = 20  # tasks whose accuracies have room side by side
 Show = Callable[[Mapping[Any, Event]], None]
 """Shows what happens at once: one event of each network that is trained."""
 

@@ -6,7 +6,7 @@ from typing import Any
 from rich import filesize
 from rich.table import Table
 
-from jaxcl.reporting.progress import SHOWN
+from jaxcl.reporting.labels import SHOWN
 
 
 def mean_text(value: dict[str, float | None], digits: int = 1) -> str:

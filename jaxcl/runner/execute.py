@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import re
 import time
 from collections.abc import Hashable, Mapping, Sequence
@@ -16,6 +17,7 @@ from jaxcl.core import processes, runtime
 from jaxcl.core.errors import NonFiniteLoss, UsageError
 from jaxcl.learner.build import check_config, check_stream, set_up
 from jaxcl.learner.config import Config
+from jaxcl.learner.state import Setup
 from jaxcl.learner.tasks import check_tasks, load_tasks
 from jaxcl.runner import grouping, resume, session
 from jaxcl.runner.commands import How, RunCommand
@@ -31,13 +33,16 @@ def settled(command: RunCommand) -> tuple[Config, Path]:
     config, place = command.config, command.place
     if config.data.data_dir is not None:  # a run can be resumed from another folder
         config = config.changed(data_dir=tfds.data_dir(config.data.data_dir).absolute())
-    if isinstance(config.data, FileSettings) and (path := Path(config.data.data)).exists():
-        config = config.changed(data=str(path.absolute()))
+    if isinstance(config.data, FileSettings) and config.data.data:
+        path = Path(config.data.data).expanduser()
+        config = config.changed(data=os.path.abspath(path)) if path.exists() else config
     folder = place.resume
-    if config.together is None and folder is not None and (folder / run_folder.CONFIG).exists():
-        # As it was on the machine on which the run began: to the bit, it decides the result.
-        saved = run_folder.saved_config(Config, folder)
-        config = dataclasses.replace(config, together=saved.together)
+    if folder is not None and (folder / run_folder.CONFIG).exists():
+        # As it was where the run began: to the bit, it decides the result.  The plug-ins may lie
+        # elsewhere now, and the run's settings stay as they are.
+        saved = run_folder.saved_config(Config, folder, config.plugins)
+        together = saved.together if config.together is None else config.together
+        config = dataclasses.replace(config, together=together, plugins=saved.plugins)
     config = check_config(config)
     if command.how.stream:
         check_stream(config)
@@ -121,7 +126,13 @@ def _opened(
     held: contextlib.ExitStack,
 ) -> list[Recording]:
     """The runs, whose folders are this process's until it is done with all of them."""
-    runs: list[Recording] = []
+    setups: list[Setup] = []
+    # First, so that what cannot be learned or made leaves no folder.
+    for command, config, _ in left.values():
+        if setups:
+            setups.append(grouping.set_up_like(setups[0], config))
+        else:
+            setups.append(set_up(config, tasks, stream=command.how.stream))
 
     def take_folders() -> int | None:
         for out, (command, config, resumes) in left.items():
@@ -134,15 +145,10 @@ def _opened(
         return _last_common([out for out, (_, _, resumes) in left.items() if resumes])
 
     common = processes.on_primary(take_folders)
-    for out, (command, config, resumes) in left.items():
-        if runs:
-            setup = grouping.set_up_like(runs[0].setup, config)
-        else:
-            setup = set_up(config, tasks, stream=command.how.stream)
-        before = (
-            resume.find_progress(setup, out, console, common) if resumes else resume.NO_PROGRESS
-        )
-        runs.append(Recording(setup, out, before))
+    runs: list[Recording] = []
+    for setup, (out, (_, _, resumes)) in zip(setups, left.items(), strict=True):
+        found = resume.find_progress(setup, out, console, common) if resumes else None
+        runs.append(Recording(setup, out, found or resume.NO_PROGRESS))
     return runs
 
 

@@ -17,7 +17,7 @@ from jaxcl.reporting.labels import label
 
 MOST_VALUES = 1000  # of one setting
 LONGEST = 200  # characters of a folder's name
-MEASURED = {"setting", "tasks", "order", "limit", "validation"}
+MEASURED = {"setting", "tasks", "order", "split_classes", "limit", "validation"}
 """Settings that change what is measured; results with several values say nothing."""
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
+import tyro
+
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import NO_SETTING, Bool, Positive, Unit, Unseen, check_ranges, shown
 
@@ -27,11 +29,11 @@ class DataSettings:
     """To 32x32x3, for the cnn."""
     limit: Annotated[Positive[int] | None, shown("all", "INT")] = None
     """Most images of a task."""
-    augment: tuple[str, ...] = ()
+    augment: Annotated[tuple[str, ...], shown("none", "NAME")] = ()
     """In training: crop, flip, cutout."""
     normalise: Bool = False
     """Channels by those of the first task."""
-    validation: Unit[float] = 0.0
+    validation: Annotated[Unit[float], tyro.conf.arg(metavar="NUM")] = 0.0
     """Part held out and tested on."""
     data_dir: Annotated[Path | None, shown("TFDS_DATA_DIR", "PATH")] = None
     """Folder of TensorFlow Datasets."""
@@ -90,8 +92,8 @@ class SplitSettings(MadeSettings):
 class FileSettings(DataSettings):
     """Tasks of a data set of one's own."""
 
-    data: str = ""
-    """FILE.npz, FILE.csv, a folder, or a name."""
+    data: Annotated[str, shown("missing", "PATH")] = ""
+    """An .npz or .csv file, a folder, or a name."""
     split_classes: Annotated[Positive[int] | None, shown("all", "INT")] = None
     """Classes of a task."""
     order: int = 0

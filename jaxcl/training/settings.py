@@ -44,7 +44,7 @@ class Training:
     later_l2: Annotated[Traced[NonNegative[float] | None], shown("as --l2", "FLOAT")] = None
     """Of later tasks."""
     loss: Literal["categorical", "binary", "squared"] = "categorical"
-    """Cross-entropy, of marks, squared error."""
+    """Of classes, marks, or numbers."""
     warmup_epochs: Epochs[int] = 0
     """New parts train alone in them."""
     scratch: Bool = False

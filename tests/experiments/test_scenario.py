@@ -20,6 +20,8 @@ from jaxcl.experiments import scenario
 from jaxcl.learner.config import Config
 from jaxcl.learner.protocols import SCENARIOS
 from jaxcl.methods import METHODS
+from jaxcl.networks.choices import NETWORKS
+from jaxcl.scenarios.datasets import sources
 
 SELECT = ["--limit", "60", "--epochs", "1", "--batch-size", "20"]  # as it is by default
 MLP = ["--net", "mlp", "--hidden", "16"]
@@ -114,7 +116,7 @@ def test_the_default_folder_is_named_after_scenario_and_method(run, tmp_path):
         (["--mesh", "batch=2"], "mesh: 'batch=2' cannot be read; give sizes"),
         (["--stream", "--method", "joint"], "stream: joint needs all inputs on the device"),
         (["--threshold", "-0.1"], "threshold: -0.1 is outside [0, 1]"),
-        (["--batch-size", "5000"], "batch_size: 5000 is more than the 1440 training images"),
+        (["--batch-size", "5000"], "batch_size: 5000 is more than the 1440 training inputs"),
         (["--scenario", "3", "--data-dir", "nowhere"], "run: python -m jaxcl.experiments.prepare"),
         (["--out", "a-file"], "out: a-file is a file"),
         (["--out", ""], "out: empty"),
@@ -349,8 +351,9 @@ def test_checkpoint_every_is_epochs_or_seconds(run, value):
 def test_list_names_everything_in_a_line_each(run):
     code, out, _ = run("--list")
     assert code == 0
-    assert len(out.splitlines()) == 2 + len(SCENARIOS) + len(METHODS)
-    for name in (*SCENARIOS, *METHODS):
+    names = *SCENARIOS, *METHODS, *NETWORKS, "PATH", *sources.NAMES
+    assert len(out.splitlines()) == 4 + len(names)
+    for name in names:
         assert f"  {name} " in out
 
 

@@ -173,7 +173,7 @@ def test_the_points_that_did_best_go_on_in_the_order_of_the_grid():
         (["--grid", "lr=1,2", "--validation", "0.001"], "validation: 0.001 of the 40 training"),
         (["--grid", "lr=1,2", "--lr", "3"], "lr: given, and in the grid as well"),
         (["--grid", "lr=1,2", "--grid", "l2=1,2"], "grid: given twice"),
-        (["--grid", "batch_size=3,100"], "batch_size: 100 is more than the 36 training images"),
+        (["--grid", "batch_size=3,100"], "batch_size: 100 is more than the 36 training inputs"),
         (["--grid", "lr=1,2", "--keep", "0"], "keep: 0 is not positive"),
         (["--grid", "lr=1,2", "--out", ""], "out: empty"),
     ],

@@ -1,0 +1,48 @@
+"""All commands: ``jaxcl <command>``, or ``python -m jaxcl <command>``.
+
+Light to import (no JAX), so that the list of commands is there at once.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+
+from jaxcl.core.errors import UsageError, check_name
+
+COMMANDS = {
+    "scenario": "Learn a scenario's tasks one after the other and report what was kept.",
+    "compare": "Run several methods on one scenario and put their results side by side.",
+    "sweep": "Run a method with every combination of some settings, and find the best one.",
+    "show": "Print the tables of finished runs, and where their pictures are.",
+    "prepare": "Download data sets for the scenarios.",
+    "reproduce": "Run what is missing of a paper's tables, then write them anew.",
+}
+"""Every command -> what it does; each is a module of :mod:`jaxcl.experiments`."""
+
+
+def main() -> None:
+    """Runs the command that is named first; without a name, lists the commands."""
+    as_module = Path(sys.argv[0]).name == "__main__.py"
+    program = "python -m jaxcl" if as_module else "jaxcl"
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("-h", "--help"):
+        print(_listing(program))
+        return
+    try:
+        check_name("command", name, COMMANDS)
+    except UsageError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+    # The command says by this how it was called: in its help, and where it says how to go on.
+    sys.argv = [f"{program} {name}", *sys.argv[2:]]
+    importlib.import_module(f"jaxcl.experiments.{name}").run()
+
+
+def _listing(program: str) -> str:
+    lines = [f"usage: {program} COMMAND [OPTIONS]", "", "Continual learning in JAX.", ""]
+    lines += [f"  {name:<10} {text}" for name, text in COMMANDS.items()]
+    return "\n".join([*lines, "", f"{program} COMMAND --help shows the options of a command."])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Tables of finished runs, without running anything."""
+
+import json
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+
+from jaxcl.experiments import scenario, show
+
+QUICK = ["--method", "finetune", "--scenario", "split-digits", "--tasks", "2", "--iterations", "2"]
+QUICK += ["--limit", "40", "--batch-size", "10", "--hidden", "8"]
+
+
+@pytest.fixture
+def run(call, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    return partial(call, show)
+
+
+def test_what_a_run_printed_is_shown_again(run, call, tmp_path):
+    code, printed, _ = call(scenario, *QUICK, "--seeds", "0", "1", "--out", "one")
+    assert code == 0
+    tables = printed[printed.index("finetune on scenario") : printed.index("written to")]
+    code, out, err = run("one", "one")
+    assert (code, err) == (0, "")
+    assert out == f"{tables}picture: one/accuracy.png\n" * 2
+    (tmp_path / "one/accuracy.png").unlink()
+    assert run("one")[1].endswith("run: one, without a picture\n")
+    (tmp_path / "one/summary.json").write_text(json.dumps({"method": "finetune"}))
+    code, _, err = run("one")
+    assert code == 2
+    assert err == (
+        "error: run: one/summary.json is damaged; restore it, or run again with --overwrite\n"
+    )
+    (tmp_path / "one/summary.json").write_text("{")
+    assert "is damaged" in run("one")[2]
+    (tmp_path / "one/summary.json").unlink()
+    code, _, err = run("one")
+    assert code == 2
+    again = "python -m jaxcl.experiments.scenario --resume=one"
+    assert err == f"error: run: one is not finished; go on with: {again}\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "runs: none given; name the folder of a run"),
+        (["nowhere"], "run: nowhere is not there; name the folder that a run wrote"),
+        (["empty"], "run: empty holds no run; name the folder that a run wrote"),
+        (["--rnus", "empty"], "Unrecognized options: --rnus"),
+        (["empty", "--plugin", "none.py"], "plugin: none.py is no file"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(run, tmp_path, args, message):
+    (tmp_path / "empty").mkdir()
+    code, out, err = run(*args)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_plug_in_that_a_run_needs_is_named(run, tmp_path):
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun/config.toml").write_text('plugins = ["/x y/mine.py", "my.module"]\n')
+    err = run("begun")[2]
+    assert err.endswith("--resume=begun '--plugin=/x y/mine.py' --plugin=my.module\n")
+
+
+def test_it_starts_without_jax():
+    script = "from jaxcl.experiments import show; from jaxcl.reporting import report; import sys\n"
+    script += "sys.exit(bool({'jax', 'scipy', 'matplotlib'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
