@@ -308,7 +308,7 @@ MUTANTS = [
         "zlib.crc32(name.encode())", "0", "tests/core/test_random.py"),
     # Checkpoints.
     Mutant("restored-without-the-losses", SNAPSHOT,
-        '_rebuild(began, tree.get("transform_state"))',
+        'rebuild(began, tree.get("transform_state"))',
         "setup.transform.init(params)", "tests/learner/test_snapshot.py::test_what_a_penalty_knows_is_kept"),
     Mutant("manifest-not-checked", CHECKPOINT,
         "if _digest(_text(stored)) != checksum:", "if False:",
