@@ -157,7 +157,7 @@ def rebuild(like: PyTree, found: Any) -> PyTree:
     Dictionaries may have grown since ``like`` was made; tuples have not.  Where
     nothing was stored, there was no leaf, and ``like`` has none either.
     """
-    if isinstance(found, ndarray):
+    if isinstance(found, ndarray | jax.Array):
         return jnp.asarray(found)
     if isinstance(like, tuple):
         names = getattr(like, "_fields", None) or [str(i) for i in range(len(like))]

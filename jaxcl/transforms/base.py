@@ -178,7 +178,8 @@ def chain(**transforms: LossTransform) -> LossTransform:
 
     The order has meaning: a penalty adds to the loss it is given, a replay
     weighs it, and what changes the parameters as a task ends changes them for those after it.
-    State and metrics are dicts under the given names.  ``chain()`` is the identity.
+    State and metrics are dicts under the given names; who reports nothing is not among the
+    metrics.  ``chain()`` is the identity.
 
     Raises:
       ValueError: two transforms that predict; from ``init``, ``begin_task`` and ``end_task``,
@@ -206,7 +207,8 @@ def chain(**transforms: LossTransform) -> LossTransform:
     def apply(loss, state, context):
         metrics = {}
         for name, t in transforms.items():
-            loss, metrics[name] = t.apply(loss, state[name], context)
+            loss, found = t.apply(loss, state[name], context)
+            metrics |= {name: found} if found else {}  # without leaves there is nothing to save
         return loss, metrics
 
     def begin_task(state, params, task, key):
