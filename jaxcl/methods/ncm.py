@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class NCM(Method):
     """Classifies by the nearest mean feature of a class; the logits serve until a task ends."""
 
-    normalise: Bool = False
+    unit_length: Bool = False
     """Divide features by their length, as iCaRL does."""
     fixed: Bool = True
     """Features stay as the first task leaves them."""
@@ -35,7 +35,7 @@ class NCM(Method):
         learned = stream.objective
         if learned is not None and not learned.classes:
             raise UsageError(f"loss: {learned.name} has no classes, and ncm their means; leave it")
-        return {"ncm": ncm(by_task=stream.setting == "task", normalise=self.normalise)}
+        return {"ncm": ncm(by_task=stream.setting == "task", normalise=self.unit_length)}
 
     def trains(self) -> "Trains":
         """Returns the rule that features stay, or that they and the task's own head train."""

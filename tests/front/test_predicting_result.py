@@ -53,7 +53,7 @@ def test_it_has_the_accuracy_of_the_matrix(method, setting, heads, tasks, tmp_pa
 
 
 def test_the_state_that_predicts_lies_in_a_folder_of_its_own(tasks, tmp_path):
-    found = fitted(tasks, tmp_path / "run", "class", normalise=True)
+    found = fitted(tasks, tmp_path / "run", "class", unit_length=True)
     kept = load_params(tmp_path / "run" / run_folder.PREDICTOR / "seed1")
     assert list(kept) == ["ncm"]
     assert kept["ncm"]["counts"].tolist() == [[20] * 9]

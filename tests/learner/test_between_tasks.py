@@ -80,7 +80,7 @@ def test_tasks_are_tested_by_the_nearest_mean(setting, normalise, tasks):
         rows = tasks[1].train_labels.copy()
         rows[:5] = 3
         tasks[1] = tasks[1]._replace(train_labels=rows)
-    given = {"normalise": normalise, "lr": 1e-3, "epochs": 1}
+    given = {"unit_length": normalise, "lr": 1e-3, "epochs": 1}
     ended = result(tasks, "ncm", setting, **given)
     setup = set_up(configured(method="ncm", **PLAIN | settings_of(setting) | given), tasks)
     expected = nearest_by_hand(
