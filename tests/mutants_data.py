@@ -21,6 +21,7 @@ class Mutant(NamedTuple):
     tests: str
 
 
+AGEM = "jaxcl/transforms/rehearsal/agem.py"
 BASE = "jaxcl/transforms/base.py"
 BUFFERS = "jaxcl/transforms/rehearsal/buffers.py"
 CHECKPOINT = "jaxcl/checkpointing/checkpoint.py"
@@ -46,6 +47,9 @@ QUADRATIC = "jaxcl/transforms/ewc.py"
 RANDOM = "jaxcl/core/random.py"
 LWF = "jaxcl/methods/lwf.py"
 REPLAY = "jaxcl/transforms/rehearsal/replay.py"
+NEAREST = "jaxcl/transforms/between_tasks/nearest_mean.py"
+PERTURB = "jaxcl/transforms/between_tasks/shrink_perturb.py"
+RESULT = "jaxcl/front/result.py"
 ROUTING = "jaxcl/growth/routing.py"
 SCHOLAR = "jaxcl/learner/scholar.py"
 SETTINGS = "jaxcl/growth/heads.py"
@@ -56,6 +60,8 @@ TRAIN = "jaxcl/training/train_step.py"
 TREES = "jaxcl/core/pytree.py"
 WGAN = "jaxcl/transforms/wgan_gp.py"
 
+OF_AGEM = "tests/transforms/rehearsal/test_agem.py"
+OF_BETWEEN = "tests/learner/test_between_tasks.py"
 OF_BUFFERS = "tests/transforms/rehearsal/test_buffers.py"
 OF_DARK = "tests/transforms/rehearsal/test_der.py"
 OF_DISTILL = "tests/transforms/test_distill.py"
@@ -67,6 +73,7 @@ OF_GRADIENTS = "tests/transforms/test_gradients.py"
 OF_MAS = (
     "tests/transforms/test_importance.py::test_the_importance_of_mas_by_hand_on_a_linear_network"
 )
+OF_NEAREST = "tests/transforms/between_tasks/test_nearest_mean.py"
 OF_OBJECTIVES = "tests/transforms/objectives/test_objectives.py"
 OF_OBJECTIVES_FISHER = "tests/transforms/objectives/test_fisher.py"
 OF_HALF = "tests/transforms/test_bfloat16.py"
@@ -74,6 +81,7 @@ OF_WITH = "tests/transforms/test_with_objectives.py"
 OF_LEARNER = "tests/learner/test_state.py"
 OF_METRICS = "tests/reporting/test_metrics.py"
 OF_PATH = "tests/transforms/test_si.py"
+OF_PERTURB = "tests/transforms/between_tasks/test_shrink_perturb.py"
 OF_QUADRATIC = "tests/transforms/test_ewc.py"
 OF_REPLAY = "tests/transforms/rehearsal/test_replay.py"
 OF_SETTINGS = "tests/growth/test_heads.py"
@@ -268,6 +276,46 @@ MUTANTS = [
         "similarity(best) >= threshold", "similarity(best) <= threshold", "tests/growth/test_routing.py"),
     Mutant("branch-copied-from-the-least-alike", ROUTING,
         "max(branches, key=similarity)", "min(branches, key=similarity)", "tests/growth/test_routing.py"),
+    # Gradients, weights and predictions between and beside the losses.
+    Mutant("agem-projects-always", AGEM, "against = along < 0", "against = along < jnp.inf", OF_AGEM),
+    Mutant("agem-wrong-sign", AGEM, "wide(g) - jnp.asarray(share", "wide(g) + jnp.asarray(share", OF_AGEM),
+    Mutant("agem-along-the-unit-reference", AGEM,
+        "/ jnp.where(size > 0, size, 1)", "/ jnp.sqrt(jnp.where(size > 0, size, 1))", OF_AGEM),
+    Mutant("agem-products-in-half-precision", AGEM,
+        "jnp.vdot(wide(x), wide(y))", "wide(jnp.vdot(x, y))", OF_AGEM),
+    Mutant("agem-draws-what-replay-draws", AGEM,
+        "stream(key, chosen.name), n)", 'stream(key, "replay"), n)', OF_AGEM),
+    Mutant("agem-as-many-as-are-new", AGEM,
+        "if chosen.n is None else chosen.n", "if True else chosen.n", OF_AGEM),
+    Mutant("perturbed-by-the-variance", PERTURB,
+        "noise * jax.random.normal(", "noise**2 * jax.random.normal(", OF_PERTURB),
+    Mutant("perturbed-evenly", PERTURB, "jax.random.normal(own, jnp.shape(x), kind)",
+        "jax.random.uniform(own, jnp.shape(x), kind, -(3**0.5), 3**0.5)", OF_PERTURB),
+    Mutant("perturbed-alike", PERTURB,
+        "own = stream(stream(key, name), jax.tree_util.keystr(path))", "own = stream(key, name)",
+        OF_PERTURB),
+    Mutant("noise-shrinks-too", PERTURB,
+        "shrink * wide(x) + noise * jax.random", "shrink * (wide(x) + noise) * jax.random", OF_PERTURB),
+    Mutant("old-heads-perturbed", "jaxcl/methods/shrink_perturb.py",
+        'stream.setting == "task"', 'stream.setting == "domain"', OF_PERTURB),
+    Mutant("changed-weights-not-tested", LEARN,
+        "if params is not trained or", "if False or", f"{OF_BETWEEN}::test_the_matrix_is_that_of_the_changed_weights"),
+    Mutant("mean-over-all-examples", NEAREST,
+        "state.sums / jnp.maximum(state.counts, 1)", "state.sums / jnp.maximum(state.counts.sum(), 1)",
+        OF_NEAREST),
+    Mutant("means-not-normalised-again", NEAREST,
+        "means = _unit(means) if chosen.normalise else means", "means = means", OF_NEAREST),
+    Mutant("unknown-classes-predicted", NEAREST,
+        "jnp.where(known, scores, -jnp.inf)", "scores", OF_NEAREST),
+    Mutant("distance-not-squared", NEAREST,
+        "** 2).sum(-1)", "** 2).sum(-1) ** 0.5", OF_NEAREST),
+    Mutant("means-of-the-latest-task-alone", NEAREST,
+        "lambda a, b: wider(a) + wider(b)", "lambda a, b: wider(b)", OF_NEAREST),
+    Mutant("means-of-all-tasks-together", NEAREST,
+        "return batch[chosen.task] if chosen.by_task else", "return", OF_NEAREST),
+    Mutant("results-by-the-logits", RESULT,
+        "predict, state, variables, batch)[1]", "predict, state, variables, batch)[0]",
+        "tests/front/test_predicting_result.py"),
     # Figures.
     Mutant("forgetting-of-the-row-before", METRICS,
         "- table[-1, task] for", "- table[-2, task] for", OF_METRICS),
@@ -309,7 +357,7 @@ MUTANTS = [
         "zlib.crc32(name.encode())", "0", "tests/core/test_random.py"),
     # Checkpoints.
     Mutant("restored-without-the-losses", SNAPSHOT,
-        '_rebuild(began, tree.get("transform_state"))',
+        'rebuild(began, tree.get("transform_state"))',
         "setup.transform.init(params)", "tests/learner/test_snapshot.py::test_what_a_penalty_knows_is_kept"),
     Mutant("manifest-not-checked", CHECKPOINT,
         "if _digest(_text(stored)) != checksum:", "if False:",

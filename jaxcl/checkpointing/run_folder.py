@@ -13,9 +13,11 @@ from typing import Any
 from jaxcl.checkpointing.config_file import Settings, from_toml, to_toml
 from jaxcl.core.errors import OutputError, UsageError
 
-FILES = CONFIG, METRICS, SUMMARY, PLOT, SAMPLES, PARAMS, STATS, GENERATOR, CHECKPOINTS = (
+FILES = (
+    CONFIG, METRICS, SUMMARY, PLOT, SAMPLES, PARAMS, STATS, GENERATOR, PREDICTOR, CHECKPOINTS,
+) = (
     "config.toml", "metrics.jsonl", "summary.json", "accuracy.png", "samples", "params", "stats",
-    "generator", "checkpoints",
+    "generator", "predictor", "checkpoints",
 )  # fmt: skip
 
 

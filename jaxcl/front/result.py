@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,20 @@ from jaxcl.core.batching import examples, map_batches
 from jaxcl.core.errors import UsageError
 from jaxcl.core.types import Array, Batch, PyTree
 from jaxcl.front.plugins import kept, load_plugins
-from jaxcl.growth.heads import View, own_logits, place_in, run_view, setting
+from jaxcl.growth.heads import View, setting
 from jaxcl.growth.parameters import task_name
+from jaxcl.learner.build import predicting
 from jaxcl.learner.config import Config
+from jaxcl.learner.snapshot import rebuild
 from jaxcl.networks import Pathway
 from jaxcl.networks.base import Net, Variables
 from jaxcl.networks.choices import Network
 from jaxcl.scenarios.images import to_rgb32
 from jaxcl.scenarios.inputs import Inputs, spec_of
 from jaxcl.scenarios.task import as_kept, size_text
+from jaxcl.training.evaluation import Predictor, answers, as_tested
 from jaxcl.training.events import EpochEnded, events_of
+from jaxcl.transforms import Context, LossTransform
 
 PREDICTED = 500  # examples in a forward pass
 
@@ -105,17 +109,38 @@ class Result:
     def logits(
         self, inputs: PyTree, task: str | None = None, *, seed: int | None = None
     ) -> ndarray:
-        """Returns the logits of each example, float32 ``[n, classes]``; see :meth:`predict`."""
+        """Returns the logits of each example, float32 ``[n, classes]``; see :meth:`predict`.
+
+        Where the method predicts by something else (``ncm``), these are its scores: those that
+        the run was tested by, ``-inf`` for a class that it never predicts.
+        """
         seeds = self.summary["seeds"]
         if seed is not None and seed not in seeds:
             raise UsageError(f"seed: {seed} was not run; choose from {', '.join(map(str, seeds))}")
         place = 0 if seed is None else seeds.index(seed)
         seen = self._as_learned(jax.tree.map(np.asarray, inputs))
         view = self._view(seen, place)
-        index = place_in(view, self._index(view, task))
+        index = self._index(view, task)
         data = {"input": seen, "task": np.full(examples(seen), index, np.int32)}
         data = jax.tree.map(jnp.asarray, data)
-        return np.asarray(_logits(view, index, self.variables[place], data))
+        predict, state = self._predictor(place) or (None, ())
+        tested = as_tested(view, index, self.variables[place])
+        return np.asarray(_scores(tested[0], predict, state, tested[1], data))
+
+    @cached_property
+    def _predicting(self) -> tuple[str, LossTransform] | None:
+        classes = self.summary.get("classes")
+        return None if classes is None else predicting(self.config, sum(classes))
+
+    def _predictor(self, place: int) -> Predictor | None:
+        """What predicts in place of the logits, as the run was tested; None where they serve."""
+        if self._predicting is None:
+            return None
+        name, transform = self._predicting
+        assert transform.predict is not None
+        stored = self._tree(run_folder.PREDICTOR, self.summary["seeds"][place])
+        like = jax.eval_shape(transform.init, self.variables[place].params)
+        return Predictor(transform.predict, rebuild(like, stored.get(name)))
 
     def _as_learned(self, inputs: PyTree) -> PyTree:
         """The inputs as the tasks had them; UsageError if they are of another kind."""
@@ -181,12 +206,16 @@ def _net(network: Network, how: Inputs, inputs: PyTree, *, columns: bool) -> Net
     return network.make(spec_of(how, inputs), columns=columns)
 
 
-@partial(jax.jit, static_argnames=("view", "index"))
-def _logits(view: View, index: int, variables: Variables, data: Batch) -> Array:
-    logits_of = own_logits(view, (index,))
-
+@partial(jax.jit, static_argnames=("view", "predict"))
+def _scores(
+    view: View,
+    predict: Callable[[PyTree, Context], Array] | None,
+    state: PyTree,
+    variables: Variables,
+    data: Batch,
+) -> Array:
     def one(batch: Batch) -> Array:
-        return logits_of(run_view(view, variables, batch).outputs, batch)
+        return answers(view, predict, state, variables, batch)[1]
 
     return map_batches(one, data, PREDICTED)
 

@@ -91,7 +91,7 @@ def set_up(config: Config, tasks: Sequence[Task], *, stream: bool = False) -> Se
         first = first_label(chosen, classes, i)
         train.append(as_batch(task.train_inputs, task.train_labels, i, first, stream=stream))
         test.append(as_batch(task.test_inputs, task.test_labels, i, first, stream=stream))
-    losses, optimizer = transform(config, sum(classes)), make_optimizer(config)
+    whole, optimizer = transform(config, sum(classes)), make_optimizer(config)
     names, kind = [task.name for task in tasks], size_text(train[0]["input"])
     objective = OBJECTIVES[config.training.loss]
     return Setup(
@@ -102,14 +102,14 @@ def set_up(config: Config, tasks: Sequence[Task], *, stream: bool = False) -> Se
             spec_of(inputs, tasks[0].train_inputs), columns=config.method.columns
         ),
         scholar=make_scholar(config, tasks[0]),
-        transform=losses,
+        transform=whole,
         optimizer=optimizer,
-        compiled=(losses, optimizer),
+        compiled=(whole, optimizer),
     )
 
 
-def transform(config: Config, classes: int) -> LossTransform:
-    """Builds all that is done to the loss: replay weighs it, penalties add to it, L2 comes last.
+def losses(config: Config, classes: int) -> dict[str, LossTransform]:
+    """Returns all that is done to the loss: replay weighs it, penalties add to it, L2 comes last.
 
     Args:
       config: of the run.
@@ -124,7 +124,18 @@ def transform(config: Config, classes: int) -> LossTransform:
             made = {"replay": replay(memory, **how), **made}
         except ValueError as error:  # a memory that goes by classes, and there are none
             raise UsageError(str(error)) from error
-    return chain(**made, l2=l2(training.l2, training.later_l2))
+    return {**made, "l2": l2(training.l2, training.later_l2)}
+
+
+def transform(config: Config, classes: int) -> LossTransform:
+    """Builds the chain of :func:`losses`."""
+    return chain(**losses(config, classes))
+
+
+def predicting(config: Config, classes: int) -> tuple[str, LossTransform] | None:
+    """Returns the loss that predicts in place of the logits, with its name, if one does."""
+    every = losses(config, classes).items()
+    return next(((name, each) for name, each in every if each.predict is not None), None)
 
 
 def make_optimizer(config: Config) -> optax.GradientTransformationExtraArgs:

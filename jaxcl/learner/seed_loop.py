@@ -21,11 +21,10 @@ from itertools import chain
 import numpy as np
 
 from jaxcl.core.errors import NonFiniteLoss
-from jaxcl.core.sharding import replicated
 from jaxcl.core.types import Data
-from jaxcl.growth.parameters import count, task_name, weights
 from jaxcl.learner.build import check_config, set_up
 from jaxcl.learner.config import Config
+from jaxcl.learner.ended import seed_ended
 from jaxcl.learner.scholar import imagine, plan_generator
 from jaxcl.learner.state import Epoch, EpochPlan, Setup, grows, new_learner, schedule, task_data
 from jaxcl.learner.task_loop import begin, end, plan_epoch, test, test_untrained
@@ -36,8 +35,6 @@ from jaxcl.training.events import (
     Diverged,
     EpochEnded,
     Event,
-    Growth,
-    SeedEnded,
     StepsDone,
     TaskBegan,
 )
@@ -166,7 +163,7 @@ def learn_all(setup: Setup, learner: Learner, data_of: Callable[[int], Data]) ->
                 learner, metrics["test_loss"] = test(setup, learner)
                 yield _epoch_ended(setup, learner, number, epochs[number], metrics, before)
             learner = end(setup, learner, data)
-        yield _seed_ended(setup, learner)
+        yield seed_ended(setup, learner)
     except NonFiniteLoss as error:
         yield Diverged(learner.at.seed, error)
 
@@ -218,30 +215,3 @@ def _epoch_ended(
     row = dict(zip(setup.tasks.names, learner.history.row, strict=False))
     seconds = learner.history.seconds[-1] - before
     return EpochEnded(learner, seed, task_index, number, epoch.phase, metrics, row, seconds)
-
-
-def _seed_ended(setup: Setup, learner: Learner) -> SeedEnded:
-    model = learner.model
-    history, tasks = learner.history, setup.tasks.names
-    names = {task_name(index): name for index, name in enumerate(tasks)}
-    named_routes = {
-        names[task]: dict(zip(setup.net.layers, (names[b] for b in route), strict=True))
-        for task, route, _ in model.routes
-    }
-    similarity = {
-        name: {layer: {names[b]: v for b, v in found.items()} for layer, found in layers.items()}
-        for name, layers in zip(tasks, history.similarity, strict=True)
-    }
-    sizes = dict(weights(setup.net, model.params))
-    if model.generator:
-        sizes["generator"] = count(model.generator)
-    return SeedEnded(
-        seed=learner.at.seed,
-        matrix=history.matrix,
-        zero_shot_accuracy=dict(zip(tasks, history.zero_shot_accuracy, strict=True)),
-        variables=replicated(model.variables),
-        generator=replicated(model.generator) if model.generator else None,
-        growth=Growth(sizes, named_routes, similarity),
-        bytes=dict(zip(tasks, history.bytes, strict=True)),
-        seconds=dict(zip(tasks, history.seconds, strict=True)),
-    )

@@ -93,8 +93,8 @@ def restore(setup: Setup, snapshot: Snapshot) -> Learner:
     }
     routes = tuple(Pathway(task, tuple(route), head) for task, route, head in meta["routes"])
     began = jax.eval_shape(setup.transform.init, params)
-    transform_state = _rebuild(began, tree.get("transform_state"))
-    totals = _rebuild(Totals({}, jnp.int32(0)), tree["totals"]) if "totals" in tree else None
+    transform_state = rebuild(began, tree.get("transform_state"))
+    totals = rebuild(Totals({}, jnp.int32(0)), tree["totals"]) if "totals" in tree else None
     generator = jax.tree.map(jnp.asarray, tree.get("generator", {}))
     learner = Learner(
         at=Place(**{name: meta[name] for name in Place._fields}),
@@ -116,7 +116,7 @@ def restore(setup: Setup, snapshot: Snapshot) -> Learner:
     if epoch.phase == GENERATOR:
         return learner.changed(opt=_kept(setup, params, tree.get("opt")))
     trained, frozen = partition(params, trained_mask(setup, learner, epoch))
-    opt = _rebuild(jax.eval_shape(setup.optimizer.init, trained), tree.get("opt"))
+    opt = rebuild(jax.eval_shape(setup.optimizer.init, trained), tree.get("opt"))
     step = jnp.asarray(tree["step"])
     return learner.changed(
         train=TrainState(step, trained, frozen, stats, opt, transform_state, key)
@@ -128,14 +128,14 @@ def _gan(setup: Setup, tree: dict[str, Any]) -> GanState | None:
     if "gan" not in tree or setup.scholar is None:
         return None
     like = jax.eval_shape(partial(new_gan_state, setup.scholar), jax.random.key(0))
-    return _rebuild(like._replace(key=None), tree["gan"])
+    return rebuild(like._replace(key=None), tree["gan"])
 
 
 def _kept(setup: Setup, params: Params, found: Any) -> PyTree | None:
     """The optimiser's state of the task before; leaves that did not train are None."""
     if found is None:
         return None
-    opt = _rebuild(jax.eval_shape(setup.optimizer.init, params), found)
+    opt = rebuild(jax.eval_shape(setup.optimizer.init, params), found)
     return jax.tree.map(lambda x: None if isinstance(x, jax.ShapeDtypeStruct) else x, opt)
 
 
@@ -151,21 +151,21 @@ def _nested(arrays: dict[str, ndarray]) -> dict[str, Any]:
     return tree
 
 
-def _rebuild(like: PyTree, found: Any) -> PyTree:
-    """Nested dictionaries as the containers of ``like``.
+def rebuild(like: PyTree, found: Any) -> PyTree:
+    """Returns nested dictionaries as the containers of ``like``.
 
     Dictionaries may have grown since ``like`` was made; tuples have not.  Where
     nothing was stored, there was no leaf, and ``like`` has none either.
     """
-    if isinstance(found, ndarray):
+    if isinstance(found, ndarray | jax.Array):
         return jnp.asarray(found)
     if isinstance(like, tuple):
         names = getattr(like, "_fields", None) or [str(i) for i in range(len(like))]
         stored = found or {}
-        parts = [_rebuild(part, stored.get(name)) for part, name in zip(like, names, strict=True)]
+        parts = [rebuild(part, stored.get(name)) for part, name in zip(like, names, strict=True)]
         return type(like)(*parts) if hasattr(like, "_fields") else tuple(parts)
     if isinstance(like, dict) or found is not None:
         inner, stored = like if isinstance(like, dict) else {}, found or {}
         names = {**inner, **stored}
-        return {name: _rebuild(inner.get(name), stored.get(name)) for name in names}
+        return {name: rebuild(inner.get(name), stored.get(name)) for name in names}
     return like

@@ -50,8 +50,8 @@ class Replay:
 
 
 @dataclasses.dataclass(frozen=True)
-class BufferReplay(Replay):
-    """Some images of each task are kept."""
+class Kept:
+    """Which images of earlier tasks are kept: settings of whatever has a memory of them."""
 
     per_class: Annotated[Positive[int] | None, shown("by --ratio", "INT")] = None
     """Images of each class that are kept."""
@@ -66,7 +66,7 @@ class BufferReplay(Replay):
 
     def check(self) -> None:
         """Raises a UsageError for a setting that it cannot have."""
-        super().check()
+        check_ranges(self)
         if self.ratio == 0:
             raise UsageError("ratio: 0 keeps nothing; give 0.1, say")
         if self.buffer is None and self.storage != "reservoir":
@@ -86,6 +86,11 @@ class BufferReplay(Replay):
             return stored(buffers.class_balanced(self.buffer, classes))
         storage = buffers.ring if self.storage == "ring" else buffers.reservoir
         return stored(storage(self.buffer))
+
+
+@dataclasses.dataclass(frozen=True)
+class BufferReplay(Kept, Replay):
+    """Some images of each task are kept."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What keeps a run on disk: lines and pictures as it goes on, checkpoints, its summary."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from jaxcl.checkpointing import checkpoint, run_folder
 from jaxcl.checkpointing.config_file import to_toml
 from jaxcl.checkpointing.saver import saver
 from jaxcl.core.errors import OutputError
-from jaxcl.core.types import Params
+from jaxcl.core.types import Params, PyTree
 from jaxcl.learner import snapshot
 from jaxcl.learner.scholar import pictures
 from jaxcl.learner.state import Setup, chance, schedule
@@ -21,7 +21,7 @@ from jaxcl.reporting import plots
 from jaxcl.reporting.console import say
 from jaxcl.reporting.summary import curves, summarise
 from jaxcl.runner.resume import Progress
-from jaxcl.training.events import GENERATOR, EpochEnded, Event, SeedEnded, as_line
+from jaxcl.training.events import GENERATOR, EpochEnded, Event, Learned, SeedEnded, as_line
 from jaxcl.training.learner_state import Learner
 
 PICTURES = 64  # in one look at the generator
@@ -79,15 +79,9 @@ def recorder(run: Recording, console: Console, keep: int, writer: Executor) -> R
             epochs.append(event._replace(learner=None))
             _write_epoch(setup, out, event)
         elif isinstance(event, SeedEnded):
-            results.append(event._replace(variables=None, generator=None))
-            params, stats = event.variables or (None, {})
-            for kind, tree in (
-                (run_folder.PARAMS, params),
-                (run_folder.STATS, stats),
-                (run_folder.GENERATOR, event.generator),
-            ):
-                if tree:
-                    writer.submit(_save_params, out / kind / f"seed{event.seed}", tree).result()
+            results.append(event._replace(learned=None))
+            for kind, tree in _trees(event.learned):
+                writer.submit(_save_params, out / kind / f"seed{event.seed}", tree).result()
             run_folder.append(out, as_line(event, setup.tasks.names))
 
     def save(learners: Sequence[Learner], spent: Sequence[float]) -> None:
@@ -118,6 +112,18 @@ def silent(setup: Setup) -> Recorder:
         snapshot.take_all(learners)  # parts of arrays may lie on this process's devices
 
     return Recorder(take, save, lambda: True, lambda spent: {})
+
+
+def _trees(learned: Learned | None) -> Iterator[tuple[str, PyTree]]:
+    """The arrays that a seed leaves, each under the name of the folder that keeps them."""
+    if learned is None:
+        return
+    (params, stats), generator, predictor = learned
+    trees = (params, stats, generator, predictor)
+    kinds = (run_folder.PARAMS, run_folder.STATS, run_folder.GENERATOR, run_folder.PREDICTOR)
+    yield from (
+        (kind, tree) for kind, tree in zip(kinds, trees, strict=True) if jax.tree.leaves(tree)
+    )
 
 
 def _save_params(path: Path, params: Params) -> None:
@@ -152,7 +158,7 @@ def _finish(
 ) -> dict[str, Any]:
     config = setup.config
     summary = summarise(config, setup.tasks.names, chance(setup), results, *spent)
-    inputs = setup.tasks.inputs
+    inputs, summary["classes"] = setup.tasks.inputs, setup.tasks.classes
     summary["inputs"] = {
         "kind": setup.tasks.kind, "mean": inputs.mean, "deviation": inputs.deviation,
     }  # fmt: skip

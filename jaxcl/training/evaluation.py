@@ -60,16 +60,26 @@ def evaluate(
       data: ``image`` (bytes), ``label`` and ``task``.
       predictor: classifies in place of the logits.
     """
-    _, shared, joined = view.setting
-    path = view.routes[place_in(view, task_index)]
-    if not joined or shared:  # else the classes of all heads compete
-        alone = path._replace(task=task_name(0), head=task_name(0))
-        params = {**variables.params, "heads": {task_name(0): variables.params["heads"][path.head]}}
-        view, variables = view._replace(routes=(alone,)), variables._replace(params=params)
+    view, variables = as_tested(view, task_index, variables)
     predict, state = (None, ()) if predictor is None else predictor
     scores, losses = in_portions(partial(judged, view, predict, state, variables), data)
     spread = None if view.objective.logits else jnp.asarray(data["label"]).var(0).mean()
     return _summed(scores, losses, spread)
+
+
+def as_tested(view: View, task_index: int, variables: Variables) -> tuple[View, Variables]:
+    """Returns the network as a task is tested: by its own pathway alone, or by all joined.
+
+    The only pathway has the name of the first task, whichever it is; ``batch["task"]``
+    stays the index of the task among all.
+    """
+    _, shared, joined = view.setting
+    if joined and not shared:  # the classes of all heads compete
+        return view, variables
+    path = view.routes[place_in(view, task_index)]
+    alone = path._replace(task=task_name(0), head=task_name(0))
+    params = {**variables.params, "heads": {task_name(0): variables.params["heads"][path.head]}}
+    return view._replace(routes=(alone,)), variables._replace(params=params)
 
 
 @jax.jit
@@ -87,15 +97,35 @@ def judged(
     data: Batch,
 ) -> tuple[Array, Array]:
     """Scores and losses where examples are judged by the only pathway, or by all joined."""
-    logits_of, route = own_logits(view, (0,)), view.routes[0].route
 
     def each(batch: Batch) -> tuple[Array, Array]:
-        found = run_view(view, variables, batch)
-        scores = logits = logits_of(found.outputs, batch)
-        if predict is not None:
-            context = Context(variables.params, found.outputs, batch, logits=logits_of)
-            scores = predict(state, context._replace(features=found.features[route]))
+        logits, scores = answers(view, predict, state, variables, batch)
         objective, labels = view.objective, batch["label"]
         return objective.score(scores, labels), objective.loss(logits, labels)
 
     return map_batches(each, data, EVALUATION_BATCH)
+
+
+def answers(
+    view: View,
+    predict: Callable[[PyTree, Context], Array] | None,
+    state: PyTree,
+    variables: Variables,
+    batch: Batch,
+) -> tuple[Array, Array]:
+    """Returns a batch's logits, and the scores that it is classified by: these, or predicted.
+
+    Args:
+      view: as :func:`as_tested` gives it.
+      predict: of a transform; None: the logits serve.
+      state: of the transform.
+      variables: of the network.
+      batch: ``input`` and, for a transform that asks for it, ``task``.
+    """
+    logits_of, route = own_logits(view, (0,)), view.routes[0].route
+    found = run_view(view, variables, batch)
+    logits = logits_of(found.outputs, batch)
+    if predict is None:
+        return logits, logits
+    context = Context(variables.params, found.outputs, batch, logits=logits_of)
+    return logits, predict(state, context._replace(features=found.features[route]))

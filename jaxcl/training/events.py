@@ -4,7 +4,7 @@ import json
 from typing import Any, NamedTuple
 
 from jaxcl.core.errors import NonFiniteLoss
-from jaxcl.core.types import Params
+from jaxcl.core.types import Params, PyTree
 from jaxcl.networks.base import Route, Variables
 from jaxcl.training.learner_state import Learner
 
@@ -94,6 +94,21 @@ class Growth(NamedTuple):
     similarity: dict[str, dict[str, dict[str, float]]]
 
 
+class Learned(NamedTuple):
+    """The arrays that a run leaves.
+
+    Attributes:
+      variables: final parameters and statistics.
+      generator: final parameters of the generator, if there is one.
+      predictor: state of the transform that predicts in place of the logits, under its name;
+        None where the logits serve.
+    """
+
+    variables: Variables
+    generator: Params | None = None
+    predictor: PyTree | None = None
+
+
 class SeedEnded(NamedTuple):
     """All tasks are learned.
 
@@ -102,8 +117,7 @@ class SeedEnded(NamedTuple):
       matrix: ``[trained up to task][task]`` accuracies in percent, None before a task
         was seen.
       zero_shot_accuracy: task -> accuracy in percent before the first step on it.
-      variables: final parameters and statistics; None in an event that was read from a file.
-      generator: final parameters of the generator, if there is one.
+      learned: the network; None in an event that was read from a file.
       growth: how the network grew.
       bytes: task -> bytes of the transform's state as it ended.
       seconds: task -> seconds.
@@ -112,8 +126,7 @@ class SeedEnded(NamedTuple):
     seed: int
     matrix: list[list[float | None]]
     zero_shot_accuracy: dict[str, float]
-    variables: Variables | None
-    generator: Params | None
+    learned: Learned | None
     growth: Growth
     bytes: dict[str, int]
     seconds: dict[str, float]
@@ -121,8 +134,13 @@ class SeedEnded(NamedTuple):
     @property
     def params(self) -> Params:
         """Returns the final parameters."""
-        assert self.variables is not None, "this event was read from a file"
-        return self.variables.params
+        assert self.learned is not None, "this event was read from a file"
+        return self.learned.variables.params
+
+    @property
+    def generator(self) -> Params | None:
+        """Returns the final parameters of the generator, if there is one."""
+        return None if self.learned is None else self.learned.generator
 
 
 class Diverged(NamedTuple):
@@ -140,6 +158,9 @@ class Diverged(NamedTuple):
 Event = TaskBegan | StepsDone | EpochEnded | SeedEnded | Diverged
 
 
+ARRAYS = ("variables", "generator")
+
+
 def as_line(event: EpochEnded | SeedEnded, names: list[str]) -> dict[str, Any]:
     """Returns an event as a line of ``metrics.jsonl``, without arrays.
 
@@ -150,7 +171,8 @@ def as_line(event: EpochEnded | SeedEnded, names: list[str]) -> dict[str, Any]:
     if isinstance(event, EpochEnded):
         fields = {name: value for name, value in event._asdict().items() if name != "learner"}
         return {"event": "epoch", "task": names[event.task_index], **fields}
-    fields = event._replace(variables=None, generator=None)._asdict()
+    fields = {name: value for name, value in event._asdict().items() if name != "learned"}
+    fields |= dict.fromkeys(ARRAYS)  # they lie in folders beside the file
     return {"event": "seed", **fields, "growth": event.growth._asdict()}
 
 
@@ -158,9 +180,11 @@ def events_of(lines: str) -> tuple[list[EpochEnded], list[SeedEnded]]:
     """Returns the events that the lines of ``metrics.jsonl`` tell of."""
     epochs, results = [], []
     for line in map(json.loads, lines.splitlines()):
-        fields = {name: value for name, value in line.items() if name not in ("event", "task")}
+        unused = ("event", "task", *ARRAYS)
+        fields = {name: value for name, value in line.items() if name not in unused}
         if line["event"] == "epoch":
             epochs.append(EpochEnded(learner=None, **fields))
         else:
-            results.append(SeedEnded(**{**fields, "growth": Growth(**fields["growth"])}))
+            fields["growth"] = Growth(**fields["growth"])
+            results.append(SeedEnded(learned=None, **fields))
     return epochs, results

@@ -34,6 +34,8 @@ with them, so a weight that is new as a task begins starts at its own place:
 
 from jaxcl.core.pytree import copy, regrow
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData, chain, required
+from jaxcl.transforms.between_tasks.nearest_mean import ncm
+from jaxcl.transforms.between_tasks.shrink_perturb import shrink_perturb
 from jaxcl.transforms.distill import DistillState, distill
 from jaxcl.transforms.ewc import ewc, online_ewc
 from jaxcl.transforms.gradients import ForwardPass, Gradients, gradients
@@ -41,6 +43,7 @@ from jaxcl.transforms.importance import diagonal_fisher, output_sensitivity
 from jaxcl.transforms.l2 import l2
 from jaxcl.transforms.mas import mas
 from jaxcl.transforms.objectives import OBJECTIVES, Objective, binary, categorical, squared
+from jaxcl.transforms.rehearsal.agem import agem
 from jaxcl.transforms.rehearsal.der import der
 from jaxcl.transforms.rehearsal.memory import fraction, generated, noise, per_class, stored
 from jaxcl.transforms.rehearsal.replay import drawn, replay
@@ -49,8 +52,9 @@ from jaxcl.transforms.wgan_gp import critic_loss, generator_loss, gradient_penal
 
 __all__ = [
     "OBJECTIVES", "Context", "DistillState", "ForwardPass", "Gradients", "LossTransform",
-    "Objective", "Step", "TaskData", "binary", "categorical", "chain", "copy", "critic_loss", "der",
-    "diagonal_fisher", "distill", "drawn", "ewc", "fraction", "generated", "generator_loss",
-    "gradient_penalty", "gradients", "l2", "mas", "noise", "online_ewc", "output_sensitivity",
-    "per_class", "regrow", "replay", "required", "si", "squared", "stored",
+    "Objective", "Step", "TaskData", "agem", "binary", "categorical", "chain", "copy",
+    "critic_loss", "der", "diagonal_fisher", "distill", "drawn", "ewc", "fraction", "generated",
+    "generator_loss", "gradient_penalty", "gradients", "l2", "mas", "ncm", "noise",
+    "online_ewc", "output_sensitivity", "per_class", "regrow", "replay", "required",
+    "shrink_perturb", "si", "squared", "stored",
 ]  # fmt: skip

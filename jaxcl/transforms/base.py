@@ -175,8 +175,8 @@ def chain(**transforms: LossTransform) -> LossTransform:
     """Applies transforms one after the other, in the order they are written.
 
     The order has meaning: a penalty adds to the loss it is given, a replay weighs it, and
-    parameters that are changed as a task ends are so for those after it.  State and metrics are
-    dicts under the given names.  ``chain()`` is the identity.
+    parameters that are changed as a task ends are so for those after it.  State and metrics, where
+    there are any, are dicts under the given names.  ``chain()`` is the identity.
 
     Raises:
       ValueError: two transforms that predict; from ``init``, ``begin_task`` and ``end_task``,
@@ -204,7 +204,8 @@ def chain(**transforms: LossTransform) -> LossTransform:
     def apply(loss, state, context):
         metrics = {}
         for name, t in transforms.items():
-            loss, metrics[name] = t.apply(loss, state[name], context)
+            loss, found = t.apply(loss, state[name], context)
+            metrics |= {name: found} if found else {}  # without leaves there is nothing to save
         return loss, metrics
 
     def begin_task(state, params, task, key):

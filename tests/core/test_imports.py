@@ -32,7 +32,8 @@ def test_help_does_not_wait_for_jax(command):
 
 
 ROOMS = (
-    "core", "transforms", "transforms.objectives", "transforms.rehearsal", "networks",
+    "core", "transforms", "transforms.between_tasks", "transforms.objectives",
+    "transforms.rehearsal", "networks",
     "networks.adapters", "networks.backbones", "networks.convolutions", "scenarios",
     "scenarios.datasets", "scenarios.readers", "checkpointing", "growth", "methods", "training",
     "learner", "reporting", "runner", "front",

@@ -127,7 +127,7 @@ def test_rebuild_finds_every_container_again():
         state = optimizer.init(params)
     leaves = jax.tree_util.tree_leaves_with_path(state)
     flat = {jax.tree_util.keystr(p, simple=True, separator="/"): np.array(x) for p, x in leaves}
-    found = snapshot._rebuild(jax.eval_shape(optimizer.init, params), snapshot._nested(flat))
+    found = snapshot.rebuild(jax.eval_shape(optimizer.init, params), snapshot._nested(flat))
     chex.assert_trees_all_equal(found, state)
     assert jax.tree.structure(found) == jax.tree.structure(state)
 

@@ -6,6 +6,7 @@ Light to import (no JAX), so that the command line answers at once.
 import dataclasses
 
 from jaxcl.learner.protocols.protocol import Protocol, Scenario, distilling
+from jaxcl.methods.agem import AGEM
 from jaxcl.methods.der import DER
 from jaxcl.methods.ewc import EWC
 from jaxcl.methods.lwf import LwF
@@ -31,6 +32,7 @@ THREE_TYPES = Protocol(
     replay=BufferReplay(per_class=100, ratio=None),
     methods={
         **DISTILLING,
+        "agem": AGEM(per_class=100, ratio=None),
         # Ours: with the squared temperature, the loss of the LwF paper without it.
         ("lwf", "class"): LwF(strength=0.25, t_squared=True),
         **{
@@ -46,7 +48,12 @@ PERMUTED = THREE_TYPES._replace(
     data=DOMAIN,
     network=MLP((1000, 1000), initial="uniform"),
     training=dataclasses.replace(TWO_THOUSAND, iterations=5000, lr=1e-4),
-    methods={**DISTILLING, ("ewc", "domain"): EWC(100.0), ("si", "domain"): SI(10.0)},
+    methods={
+        **DISTILLING,
+        "agem": AGEM(per_class=100, ratio=None),
+        ("ewc", "domain"): EWC(100.0),
+        ("si", "domain"): SI(10.0),
+    },
 )
 # Shin et al. 2017: a chain of solvers, each but the first taught by the scholar before it
 # alone; two domains of the same digits.
@@ -84,7 +91,11 @@ FEWER = GeneratorSettings(generator_steps=500)
 SHORT = THREE_TYPES._replace(
     training=dataclasses.replace(TWO_THOUSAND, iterations=500),
     replay=BufferReplay(per_class=20, ratio=None),
-    methods={**THREE_TYPES.methods, "der": DER(per_class=20)},
+    methods={
+        **THREE_TYPES.methods,
+        "der": DER(per_class=20),
+        "agem": AGEM(per_class=20, ratio=None),
+    },
     generator=FEWER,
 )
 THREE_TYPES_CNN = THREE_TYPES._replace(network=CNN())

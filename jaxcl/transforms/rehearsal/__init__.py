@@ -1,11 +1,12 @@
 """What is kept of earlier tasks, and the transforms that train on it again."""
 
+from jaxcl.transforms.rehearsal.agem import agem
 from jaxcl.transforms.rehearsal.buffers import class_balanced, reservoir, ring
 from jaxcl.transforms.rehearsal.der import der
 from jaxcl.transforms.rehearsal.memory import fraction, generated, noise, per_class, stored
 from jaxcl.transforms.rehearsal.replay import replay
 
 __all__ = [
-    "class_balanced", "der", "fraction", "generated", "noise", "per_class", "replay", "reservoir",
-    "ring", "stored",
+    "agem", "class_balanced", "der", "fraction", "generated", "noise", "per_class", "replay",
+    "reservoir", "ring", "stored",
 ]  # fmt: skip

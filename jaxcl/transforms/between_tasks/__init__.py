@@ -1,0 +1,6 @@
+"""What is done between two tasks, and not to the loss."""
+
+from jaxcl.transforms.between_tasks.nearest_mean import ncm
+from jaxcl.transforms.between_tasks.shrink_perturb import shrink_perturb
+
+__all__ = ["ncm", "shrink_perturb"]
