@@ -1,0 +1,183 @@
+"""From gpu.json to GPU.md."""
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+import gpu_cases
+from cases import CASES
+from gpu_plan import CONFIGS, LANES, SMALL, STEPS, TRIED, ours, theirs
+
+MISSING = "not measured"
+COMMAND = "python experiments/benchmarks/gpu.py"
+NOTES = ""
+Table = list[list[str]]
+
+
+class Block:
+    """What took turns."""
+
+    def __init__(self, results: dict[str, Any], name: str):  # noqa: D107
+        found = results["blocks"].get(name, {"units": {}, "turns": {}})
+        self.seconds = {
+            key: [wall / found["units"][key] for wall in walls]
+            for key, walls in found["turns"].items()
+            if walls
+        }
+
+    def median(self, key: str) -> float | None:
+        """Seconds of a unit; None if there are none."""
+        return statistics.median(self.seconds[key]) if key in self.seconds else None
+
+    def fastest(self, keys: Sequence[str]) -> str | None:
+        """The key of the least median."""
+        there = [key for key in keys if key in self.seconds]
+        return min(there, key=lambda key: statistics.median(self.seconds[key]), default=None)
+
+    def ratio(self, ours: str, keys: Sequence[str], scale: float = 1.0) -> str:
+        """Theirs / ours of neighbouring turns: the median, and the range."""
+        peer = self.fastest(keys)
+        if peer is None or ours not in self.seconds:
+            return MISSING
+        pairs = zip(self.seconds[ours], self.seconds[peer], strict=False)
+        found = [scale * b / a for a, b in pairs]
+        return f"**{statistics.median(found):.2f}** ({min(found):.2f} to {max(found):.2f})"
+
+
+def page(results: dict[str, Any]) -> str:
+    """GPU.md."""
+    parts = [
+        "# jaxcl beside PyTorch on a GPU\n\n",
+        f"Written by `{COMMAND}`; figures are medians of turns, ratios are of neighbouring"
+        " turns, with their range.\n\n",
+        _setting(results),
+        "\n## Steps\n\nAbove 1 jaxcl is faster; of PyTorch's forms the fastest counts.\n\n",
+        lines(steps(results)),
+        "\n## ResNet-18 with batch normalisation\n\nImages a second of training (SGD), over all"
+        " networks; random bytes in CIFAR's shape. PyTorch trains several networks one after the"
+        " other, so its rate does not depend on how many there are.\n\n",
+        lines(resnets(results)),
+        "\n## A sweep of EWC's strength\n\nSixteen strengths, 500 steps each.\n\n",
+        lines(sweeps(results)),
+        "\n## What was tried\n\n",
+        lines(tried(results)),
+        "\n",
+        NOTES,
+    ]
+    return "".join(parts)
+
+
+def lines(table: Table) -> str:
+    """A table in Markdown; its first row is the header."""
+    head, *rows = table
+    return "".join(f"| {' | '.join(row)} |\n" for row in [head, ["---"] * len(head), *rows])
+
+
+def _setting(results: dict[str, Any]) -> str:
+    gpu, sides = results.get("gpu", []), results.get("sides", {})
+    seen = [block["gpu"] for block in results["blocks"].values() if block.get("gpu")]
+    first = (seen or gpu or [{}])[0]
+    clocks = sorted({int(each["clocks.sm"].split()[0]) for each in seen if "clocks.sm" in each})
+    said = [
+        f"- {first.get('name', 'no GPU')}, driver {first.get('driver_version', '-')}; right after"
+        f" the turns the processors ran at {clocks[0]} to {clocks[-1]} MHz of at most"
+        f" {first['clocks.max.sm']}, memory at {first['clocks.mem']}."
+        if clocks
+        else "- No GPU was seen.",
+        *(
+            f"- {name}: {', '.join(f'{k} {v}' for k, v in found.items())}."
+            for name, found in sides.items()
+        ),
+        "- float32 means the same on both sides: products of convolutions and matrices may use"
+        " TF32 (JAX's default precision on a GPU; `allow_tf32` in PyTorch). bf16: convolutions and"
+        " activations in bfloat16, weights and sums in float32 (`autocast` in PyTorch).",
+        "- PyTorch: channels last, fused optimisers, `cudnn.benchmark`; eager, through"
+        " `torch.compile`, and the compiled step in a CUDA graph.",
+    ]
+    return "\n".join(said) + "\n"
+
+
+def per(seconds: float | None) -> str:
+    """A time with the unit that suits it."""
+    if seconds is None:
+        return MISSING
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} µs"
+
+
+def steps(results: dict[str, Any]) -> Table:
+    """A step of each case."""
+    table = [["case", "unit", "jaxcl", "eager", "compiled", "graph", "PyTorch / jaxcl"]]
+    for name, keys in STEPS:
+        block, case = Block(results, name), CASES[name.partition("/")[2]]
+        forms = {gpu_cases.parsed(key).form: key for key in keys}
+        cells = [
+            per(block.median(forms[form])) if form in forms else "" for form in gpu_cases.PEERS
+        ]
+        own = per(block.median(keys[0]))
+        table.append([case.title, case.unit, own, *cells, block.ratio(keys[0], keys[1:])])
+    return table
+
+
+def rate(images: float, seconds: float | None) -> str:
+    """Images a second."""
+    return MISSING if seconds is None else f"{images / seconds:,.0f}"
+
+
+def resnets(results: dict[str, Any]) -> Table:
+    """Images a second of ResNet-18."""
+    seeds = [f"{n} together" for n in LANES]
+    last = [f"PyTorch / jaxcl, {n}" for n in (1, *LANES)]
+    table = [["width, batch, numbers", "jaxcl, one", *seeds, *gpu_cases.PEERS, *last]]
+    for config in CONFIGS:
+        batch = int(config.split("-")[1][1:])
+        alone, peers = ours("resnet", config, 1), theirs("resnet", config)
+        one = Block(results, f"resnet/{config}/1")
+        row = [config.replace("-", ", "), rate(batch, one.median(alone))]
+        ratios = [one.ratio(alone, peers)]
+        for n in LANES:
+            block, key = Block(results, f"resnet/{config}/{n}"), ours("resnet", config, n)
+            row.append(rate(n * batch, block.median(key)))
+            ratios.append(block.ratio(key, peers, n))
+        table.append([*row, *(rate(batch, one.median(peer)) for peer in peers), *ratios])
+    return table
+
+
+def sweeps(results: dict[str, Any]) -> Table:
+    """Wall time of a sweep, with and without compiling."""
+    n = len(gpu_cases.STRENGTHS)
+    table = [["network", "how", "seconds", "with tracing and compiling"]]
+    for case in SMALL:
+        name = f"sweep/{case}"
+        block, units = Block(results, name), results["blocks"].get(name, {}).get("units", {})
+        rows = [
+            ("jaxcl, one program", ours("sweep", case, n), 1),
+            ("jaxcl, one after the other", ours("sweep", case, n, "after"), 1),
+            *((f"PyTorch, {key.split('/')[-1]}", key, n) for key in theirs("sweep", case)),
+        ]
+        for how, key, times in rows:
+            found = block.median(key)
+            if found is None:
+                table.append([case, how, MISSING, MISSING])
+                continue
+            took = times * units[key] * found
+            ready = results["ready"][key]["seconds"]
+            extra = ready["trace"] + ready["compile"] if "trace" in ready else ready["all"]
+            table.append([case, how, f"{took:.2f}", f"{took + extra:.1f}"])
+    return table
+
+
+def tried(results: dict[str, Any]) -> Table:
+    """Images a second of other forms of the same steps."""
+    table = [["width, batch, numbers", "networks", "form", "images a second", "usual / this"]]
+    for config, n, forms in TRIED:
+        batch = int(config.split("-")[1][1:])
+        block, usual = Block(results, f"tried/{config}/{n}"), ours("resnet", config, n)
+        for form in ("", *forms):
+            key = ours("resnet", config, n, form)
+            how = form or "usual"
+            cells = [rate(n * batch, block.median(key)), block.ratio(key, [usual])]
+            table.append([config.replace("-", ", "), str(n), how, *cells])
+    return table
