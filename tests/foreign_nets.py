@@ -1,5 +1,7 @@
 """Small networks of each library with batch normalisation and dropout, for images 8x8x1."""
 
+import dataclasses
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -7,9 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen, nnx
+from given import configured
 
 from jaxcl.networks import from_equinox, from_linen, from_nnx
 from jaxcl.networks.adapters import from_functions
+from jaxcl.scenarios.task import Task
 
 INPUTS = jax.ShapeDtypeStruct((8, 8, 1), jnp.float32)
 X = jnp.asarray(np.random.default_rng(0).normal(size=(6, 8, 8, 1)), jnp.float32)
@@ -100,3 +104,36 @@ NETWORKS = {
     ),
 }
 """By library: ``(branches) -> network``."""
+
+
+def tasks(n=60, classes=3, names=("bars", "sides")):
+    """Tasks of images 8x8x1 that can be learned: a bright bar whose place is the class."""
+    made = []
+    for place, name in enumerate(names):
+        rng = np.random.default_rng(place)
+
+        def split(n, rng=rng, place=place):
+            labels = np.arange(n, dtype=np.int32) % classes
+            images = rng.integers(0, 60, (n, 8, 8, 1), dtype=np.uint8)
+            for image, label in zip(images, labels, strict=True):
+                own = slice(2 * label, 2 * label + 2)
+                image[(slice(None), own) if place == 0 else own] += 150
+            return images, labels
+
+        made.append(Task(name, *split(n), *split(n // 2), classes))
+    return made
+
+
+@functools.cache
+def once(library, branches=()):
+    """A network whose programs are compiled once for all tests that share a setup."""
+    network = NETWORKS[library](branches)
+    return dataclasses.replace(network, grow=functools.cache(network.grow))
+
+
+def settings(method, network="linen", branches=(), **given):
+    """A configuration with a network of another library."""
+    usual = {"epochs": 1, "batch_size": 20, "lr": 1e-2, "l2": 0.0, "probe": 40, "resize": "keep"}
+    usual |= {"generator_steps": 3, "generator_batch": 8, "generated": 40, "setting": "task"}
+    config = configured(method=method, net="mlp", **usual | given)
+    return dataclasses.replace(config, network=once(network, branches))
