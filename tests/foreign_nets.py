@@ -28,9 +28,10 @@ class Linen(linen.Module):
     @linen.compact
     def __call__(self, x, train: bool):
         x = linen.Conv(self.width, (3, 3), (2, 2), name="conv1")(x)
-        x = linen.relu(linen.BatchNorm(use_running_average=not train, name="norm1")(x))
+        norm = {"use_running_average": not train, "momentum": 0.8}
+        x = linen.relu(linen.BatchNorm(**norm, name="norm1")(x))
         x = linen.Conv(self.width, (3, 3), (2, 2), name="conv2")(x)
-        x = linen.relu(linen.BatchNorm(use_running_average=not train, name="norm2")(x))
+        x = linen.relu(linen.BatchNorm(**norm, name="norm2")(x))
         x = linen.Dropout(self.rate, deterministic=not train)(x.reshape(len(x), -1))
         return linen.Dense(WIDTH, name="out")(x)
 
@@ -38,9 +39,9 @@ class Linen(linen.Module):
 class NNX(nnx.Module):
     def __init__(self, rngs, rate=0.5):
         self.conv1 = nnx.Conv(1, 4, (3, 3), strides=2, rngs=rngs)
-        self.norm1 = nnx.BatchNorm(4, rngs=rngs)
+        self.norm1 = nnx.BatchNorm(4, momentum=0.8, rngs=rngs)
         self.conv2 = nnx.Conv(4, 4, (3, 3), strides=2, rngs=rngs)
-        self.norm2 = nnx.BatchNorm(4, rngs=rngs)
+        self.norm2 = nnx.BatchNorm(4, momentum=0.8, rngs=rngs)
         self.drop = nnx.Dropout(rate, rngs=rngs)
         self.out = nnx.Linear(16, WIDTH, rngs=rngs)
 
@@ -59,7 +60,7 @@ class Equinox(eqx.Module):
     def __init__(self, *, key):
         first, last = jax.random.split(key)
         self.conv1 = eqx.nn.Conv2d(1, 4, 3, 2, 1, key=first)
-        self.norm1 = eqx.nn.BatchNorm(4, "batch", mode="batch")
+        self.norm1 = eqx.nn.BatchNorm(4, "batch", momentum=0.8, mode="batch")
         self.drop = eqx.nn.Dropout(0.5)
         self.out = eqx.nn.Linear(64, WIDTH, key=last)
 
