@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from jaxcl.networks.choices import CNN, MLP, EfficientNetLite0, Linear, ResNet18, ResNet32
     from jaxcl.networks.convolutional import cnn
     from jaxcl.networks.dense import mlp
+    from jaxcl.networks.named_backbones import pretrained, residual
     from jaxcl.networks.progressive import columns
-    from jaxcl.networks.residual import pretrained, residual
 
 __all__ = [
     "CNN", "MLP", "EfficientNetLite0", "Linear", "Net", "Pathway", "ResNet18", "ResNet32", "Route",
@@ -33,7 +33,7 @@ __getattr__ = public(
         **dict.fromkeys(
             ("CNN", "EfficientNetLite0", "MLP", "Linear", "ResNet18", "ResNet32"), "choices"
         ),
-        **dict.fromkeys(("pretrained", "residual"), "residual"),
+        **dict.fromkeys(("pretrained", "residual"), "named_backbones"),
         "from_equinox": "adapters.equinox",
         "from_functions": "adapters.functions",
         "from_linen": "adapters.linen",
