@@ -11,8 +11,10 @@ import numpy as np
 from flax import linen, nnx
 from given import configured
 
+from jaxcl.growth.parameters import add_branch, add_head
 from jaxcl.networks import from_equinox, from_linen, from_nnx
 from jaxcl.networks.adapters import from_functions
+from jaxcl.networks.base import TEST, Mode
 from jaxcl.scenarios.task import Task
 
 INPUTS = jax.ShapeDtypeStruct((8, 8, 1), jnp.float32)
@@ -138,3 +140,19 @@ def settings(method, network="linen", branches=(), **given):
     usual |= {"generator_steps": 3, "generator_batch": 8, "generated": 40, "setting": "task"}
     config = configured(method=method, net="mlp", **usual | given)
     return dataclasses.replace(config, network=once(network, branches))
+
+
+def grown(network, inputs=INPUTS, seed=0):
+    """The network with a branch of each layer and a head, and the route through them."""
+    net = network.make(inputs)
+    variables = net.init(jax.random.key(seed))
+    for i, layer in enumerate(net.layers):
+        key = jax.random.key(seed + 10 + i)
+        variables = add_branch(net, variables, layer, "t00", key=key)
+    variables = add_head(net, variables, "t00", 3, jax.random.key(seed + 1))
+    return net, variables, ("t00",) * len(net.layers)
+
+
+def passed(net, variables, route, x=X, train=False, key=None):
+    found, stats = net.features(variables, x, [route], Mode([route], key) if train else TEST)
+    return found[route], stats

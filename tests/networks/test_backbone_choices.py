@@ -18,7 +18,7 @@ from jaxcl.learner.configuration import configure
 from jaxcl.learner.seed_loop import go_on
 from jaxcl.networks import EfficientNetLite0, ResNet18, ResNet32, from_linen, named_backbones
 from jaxcl.networks.backbones import EfficientNetLite0 as Module
-from jaxcl.networks.backbones import efficientnet, preprocess, resnet18
+from jaxcl.networks.backbones import ResNet, efficientnet, preprocess
 from jaxcl.networks.base import Mode
 from jaxcl.training.events import EpochEnded, SeedEnded
 
@@ -35,7 +35,7 @@ def grown(net):
 
 
 def test_a_resnet_of_linen_with_two_branches():
-    module = resnet18(4)
+    module = ResNet((4, 8), (1, 1))  # a short one, as resnet18 is a long one
     net = from_linen(module, branches=("conv1", "stage1_block1")).make(IMAGE)
     variables, route = grown(net)
     (params, stats) = variables
@@ -45,8 +45,9 @@ def test_a_resnet_of_linen_with_two_branches():
         "params": {**params["shared"], **tree},
         "batch_stats": {**stats["shared"]["batch_stats"], **means},
     }
-    found, after = net.features(variables, X, [route], Mode([route], KEY))
-    expected, new = module.apply(whole, X, train=True, mutable=["batch_stats"])
+    found, after = jax.jit(lambda v: net.features(v, X, [route], Mode([route], KEY)))(variables)
+    run = jax.jit(lambda v: module.apply(v, X, train=True, mutable=["batch_stats"]))
+    expected, new = run(whole)
     np.testing.assert_allclose(found[route], expected, rtol=1e-4, atol=1e-5)
     block = after["stage1_block1"]["t00"]["batch_stats"]
     chex.assert_trees_all_close(block, new["batch_stats"]["stage1_block1"], rtol=1e-4, atol=1e-6)
@@ -77,6 +78,7 @@ def test_the_reduced_resnet_has_the_size_that_is_known():
     assert 1.08e6 < count(jax.eval_shape(whole, KEY)) < 1.11e6
 
 
+@pytest.mark.slow
 def test_a_resnet_is_chosen_by_name_and_goes_through_a_run():
     config = configure("finetune", "own", net="resnet18", width=2, epochs=1, batch_size=20)
     assert config.network == ResNet18(2)

@@ -1,7 +1,8 @@
 """Equinox modules as networks."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,7 +12,7 @@ from jaxcl.core.random import stream
 from jaxcl.core.types import PRNGKey, PyTree
 from jaxcl.networks.adapters.backbone import Backbone, parameters, part_of
 from jaxcl.networks.adapters.grown import foreign
-from jaxcl.networks.adapters.names import named
+from jaxcl.networks.adapters.names import Named, named
 from jaxcl.networks.base import Variables
 from jaxcl.networks.choices import Foreign
 
@@ -43,6 +44,26 @@ def from_equinox(make: Callable[..., eqx.Module], *, branches: Sequence[str] = (
     return foreign(_backbone(make), branches, f"{name} (Equinox)")
 
 
+class _Module(NamedTuple):
+    """What is the same for all networks that a function makes.
+
+    Attributes:
+      make: ``(key) -> module, state``.
+      static: what is no array.
+      names: of the arguments that a call takes.
+      of_params: how parameters are written as nested dictionaries.
+      of_constants: how other arrays are.
+      of_state: how the state is.
+    """
+
+    make: Callable[[PRNGKey], tuple[Any, Any]]
+    static: Any
+    names: Collection[str]
+    of_params: Named
+    of_constants: Named
+    of_state: Named
+
+
 def _backbone(make: Callable[..., eqx.Module]) -> Backbone:
     def made(key: PRNGKey) -> tuple[Any, Any]:
         return eqx.nn.make_with_state(make)(key=key)
@@ -51,65 +72,72 @@ def _backbone(make: Callable[..., eqx.Module]) -> Backbone:
         model, state = eqx.filter_eval_shape(made, jax.random.key(0))
     params, others = eqx.partition(model, _is_param)
     constants, static = eqx.partition(others, _is_array)
-    names = parameters(type(model).__call__)
-    (_, of_params), (_, of_constants), (_, of_state) = map(named, (params, constants, state))
+    ways = [named(tree)[1] for tree in (params, constants, state)]
+    module = _Module(made, static, frozenset(parameters(type(model).__call__)), *ways)
+    return Backbone(partial(_init, module), partial(_apply, module), partial(_activations, module))
 
-    def init(key: PRNGKey, inputs: PyTree) -> Variables:
-        del inputs
-        model, state = made(key)
-        params, others = eqx.partition(model, _is_param)
-        kept = {STATE: named(state)[0], CONSTANTS: named(eqx.filter(others, _is_array))[0]}
-        return Variables(named(params)[0], {name: tree for name, tree in kept.items() if tree})
 
-    def run(
-        variables: Variables,
-        inputs: PyTree,
-        train: bool,
-        key: PRNGKey | None,
-        paths: Sequence[str] = (),
-    ) -> tuple[PyTree, PyTree, dict[str, Any]]:
-        """Features, state, and what the parts at some paths return."""
-        params = of_params.restored(variables.params)
-        kept = of_constants.restored(variables.stats.get(CONSTANTS, {}))
-        model: Any = eqx.nn.inference_mode(eqx.combine(params, kept, static), value=not train)
-        state = of_state.restored(variables.stats.get(STATE, {}))
-        n = jax.tree.leaves(inputs)[0].shape[0]
-        keys = jax.random.split(jax.random.key(0) if key is None else key, n)
+def _init(module: _Module, key: PRNGKey, inputs: PyTree) -> Variables:
+    del inputs
+    model, state = module.make(key)
+    params, others = eqx.partition(model, _is_param)
+    kept = {STATE: named(state)[0], CONSTANTS: named(eqx.filter(others, _is_array))[0]}
+    return Variables(named(params)[0], {name: tree for name, tree in kept.items() if tree})
 
-        def one(x: PyTree, key: PRNGKey, state: Any) -> tuple[PyTree, Any, dict[str, Any]]:
-            given = {"key": stream(key, "drop") if train else None} if "key" in names else {}
-            watched, found = _watched(model, paths)
-            if "state" in names:
-                features, state = watched(x, state, **given)
-            else:
-                features = watched(x, **given)
-            return features, state, found
 
-        each = jax.vmap(one, axis_name="batch", in_axes=(0, 0, None), out_axes=(0, None, 0))
-        try:
-            return each(inputs, keys, state)
-        except ValueError as error:
-            if "out_axes" not in str(error):
-                raise
-            raise UsageError(
-                "network: its state is another one for each example; take the mean over the axis"
-                " 'batch', as eqx.nn.BatchNorm does"
-            ) from error
+def _run(
+    module: _Module,
+    variables: Variables,
+    inputs: PyTree,
+    key: PRNGKey | None = None,
+    *,
+    train: bool = False,
+    paths: Sequence[str] = (),
+) -> tuple[PyTree, PyTree, dict[str, Any]]:
+    """Features, state, and what the parts at some paths return."""
+    params = module.of_params.restored(variables.params)
+    kept = module.of_constants.restored(variables.stats.get(CONSTANTS, {}))
+    model: Any = eqx.nn.inference_mode(eqx.combine(params, kept, module.static), value=not train)
+    state = module.of_state.restored(variables.stats.get(STATE, {}))
+    n = jax.tree.leaves(inputs)[0].shape[0]
+    keys = jax.random.split(jax.random.key(0) if key is None else key, n)
 
-    def apply(
-        variables: Variables, inputs: PyTree, train: bool, key: PRNGKey | None
-    ) -> tuple[PyTree, PyTree]:
-        features, renewed, _ = run(variables, inputs, train, key)
-        if not (train and STATE in variables.stats):
-            return features, variables.stats
-        return features, {**variables.stats, STATE: named(renewed)[0]}
+    def one(x: PyTree, key: PRNGKey, state: Any) -> tuple[PyTree, Any, dict[str, Any]]:
+        given = {"key": stream(key, "drop") if train else None} if "key" in module.names else {}
+        watched, found = _watched(model, paths)
+        if "state" in module.names:
+            features, state = watched(x, state, **given)
+        else:
+            features = watched(x, **given)
+        return features, state, found
 
-    def activations(variables: Variables, inputs: PyTree, paths: Sequence[str]) -> dict[str, Any]:
-        found = run(variables, inputs, False, None, paths)[2]
-        # Channels come last here, and first in Equinox's images.
-        return {p: jax.numpy.moveaxis(x, 1, -1) if x.ndim > 3 else x for p, x in found.items()}
+    each = jax.vmap(one, axis_name="batch", in_axes=(0, 0, None), out_axes=(0, None, 0))
+    try:
+        return each(inputs, keys, state)
+    except ValueError as error:
+        if "out_axes" not in str(error):
+            raise
+        raise UsageError(
+            "network: its state is another one for each example; take the mean over the axis"
+            " 'batch', as eqx.nn.BatchNorm does"
+        ) from error
 
-    return Backbone(init, apply, activations)
+
+def _apply(
+    module: _Module, variables: Variables, inputs: PyTree, train: bool, key: PRNGKey | None
+) -> tuple[PyTree, PyTree]:
+    features, renewed, _ = _run(module, variables, inputs, key, train=train)
+    if not (train and STATE in variables.stats):
+        return features, variables.stats
+    return features, {**variables.stats, STATE: named(renewed)[0]}
+
+
+def _activations(
+    module: _Module, variables: Variables, inputs: PyTree, paths: Sequence[str]
+) -> dict[str, Any]:
+    found = _run(module, variables, inputs, paths=paths)[2]
+    # Channels come last here, and first in Equinox's images.
+    return {p: jax.numpy.moveaxis(x, 1, -1) if x.ndim > 3 else x for p, x in found.items()}
 
 
 def _is_array(leaf: Any) -> bool:
