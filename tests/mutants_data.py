@@ -50,7 +50,6 @@ QUADRATIC = "jaxcl/transforms/ewc.py"
 RANDOM = "jaxcl/core/random.py"
 LWF = "jaxcl/methods/lwf.py"
 REPLAY = "jaxcl/transforms/rehearsal/replay.py"
-RESUME = "jaxcl/runner/resume.py"
 ROUTING = "jaxcl/growth/routing.py"
 SCHOLAR = "jaxcl/learner/scholar.py"
 SETTINGS = "jaxcl/growth/heads.py"
@@ -335,12 +334,9 @@ MUTANTS = [
     Mutant("branches-in-the-wrong-place", GROWN,
         "put(params, path, variables.params[layer][branch])",
         "put(params, path, variables.params[layer][route[0]])", OF_GROWN),
-    Mutant("statistics-of-a-branch-are-shared", GROWN,
-        "after[layer] = {**after[layer], branch: parts[layer].stats}",
-        "after[layer] = dict.fromkeys(after[layer], parts[layer].stats)",
-        f"{OF_GROWN}::test_what_another_task_does_leaves_old_branches_and_their_statistics_to_the_bit"),
     Mutant("modes-the-other-way-round", ADAPTER,
-        "train == when", "train != when", OF_ADAPTERS),
+        "train == when", "train != when",
+        "tests/networks/adapters/test_modules.py::test_a_module_is_told_whether_it_trains"),
     Mutant("linen-statistics-of-the-beginning", LINEN,
         "return features, dict(renewed)", "return features, stats", OF_ADAPTERS),
     Mutant("nnx-drops-the-same-units-always", NNX,
@@ -348,12 +344,6 @@ MUTANTS = [
         OF_ADAPTERS),
     Mutant("equinox-channels-first", EQUINOX, "if x.ndim > 3 else x", "if x.ndim > 9 else x",
         f"{OF_GROWN}::test_activations_are_those_of_the_parts_in_evaluation"),
-    Mutant("teacher-without-statistics-is-missed", DISTILL,
-        'state.teacher.get("stats", {})', 'state.teacher["stats"]',
-        "tests/learner/test_foreign_runs.py::test_a_network_without_statistics_goes_on_while_its_teacher_is_asked"),
-    Mutant("another-network-goes-on", RESUME,
-        "if (differs := difference(setup.net, variables)) is not None:", "if differs := None:",
-        "tests/front/test_foreign_results.py::test_another_network_than_the_run_began_with_is_refused"),
     # Checkpoints.
     Mutant("restored-without-the-losses", SNAPSHOT,
         '_rebuild(began, tree.get("transform_state"))',
