@@ -37,7 +37,7 @@ from jaxcl.networks import cnn
 from jaxcl.networks.gan import mlp_gan
 from jaxcl.runner import grouping
 from jaxcl.scenarios.datasets import builtin
-from jaxcl.scenarios.task import Task
+from jaxcl.scenarios.task import Task, size_text
 from jaxcl.training import quality
 
 jax.devices()  # as many as that are simulated here, but not in the commands that tests start
@@ -127,7 +127,7 @@ def compiled_once(monkeypatch):
     def made(**fields) -> Setup:
         like = dataclasses.replace(grouping.untraced(fields["config"]), seeds=(0,))
         tasks = fields["tasks"]
-        shape = tasks.train[0]["input"].shape[1:]
+        shape = size_text(tasks.train[0]["input"])
         key = like, tuple(tasks.classes), shape, fields["net"]
         fields["compiled"] = _programs.setdefault(key, fields["compiled"])
         if fields["scholar"] is not None:

@@ -22,14 +22,17 @@ class Mutant(NamedTuple):
 
 
 AGEM = "jaxcl/transforms/rehearsal/agem.py"
+ADAPTER = "jaxcl/networks/adapters/backbone.py"
 BASE = "jaxcl/transforms/base.py"
 BUFFERS = "jaxcl/transforms/rehearsal/buffers.py"
 CHECKPOINT = "jaxcl/checkpointing/checkpoint.py"
 DARK = "jaxcl/transforms/rehearsal/der.py"
 DERIVE = "jaxcl/scenarios/derive.py"
 DISTILL = "jaxcl/transforms/distill.py"
+EQUINOX = "jaxcl/networks/adapters/equinox.py"
 EVALUATION = "jaxcl/training/evaluation.py"
 GENERATOR = "jaxcl/training/generator.py"
+GROWN = "jaxcl/networks/adapters/grown.py"
 GROWTH = "jaxcl/growth/parameters.py"
 IMPORTANCE = "jaxcl/transforms/importance.py"
 L2 = "jaxcl/transforms/l2.py"
@@ -37,11 +40,13 @@ LEARN = "jaxcl/learner/task_loop.py"
 LEARNER = "jaxcl/learner/state.py"
 LOSSES = "jaxcl/transforms/objectives/losses.py"
 GRADIENTS = "jaxcl/transforms/gradients.py"
+LINEN = "jaxcl/networks/adapters/linen.py"
 TRAINABLE = "jaxcl/growth/trainable.py"
 METRICS = "jaxcl/reporting/metrics.py"
 CATEGORICAL = "jaxcl/transforms/objectives/categorical.py"
 BINARY = "jaxcl/transforms/objectives/binary.py"
 SQUARED = "jaxcl/transforms/objectives/squared.py"
+NNX = "jaxcl/networks/adapters/nnx.py"
 PATH = "jaxcl/transforms/si.py"
 QUADRATIC = "jaxcl/transforms/ewc.py"
 RANDOM = "jaxcl/core/random.py"
@@ -62,13 +67,16 @@ WGAN = "jaxcl/transforms/wgan_gp.py"
 
 OF_AGEM = "tests/transforms/rehearsal/test_agem.py"
 OF_BETWEEN = "tests/learner/test_between_tasks.py"
+OF_ADAPTERS = "tests/networks/adapters/test_adapters.py"
 OF_BUFFERS = "tests/transforms/rehearsal/test_buffers.py"
 OF_DARK = "tests/transforms/rehearsal/test_der.py"
 OF_DISTILL = "tests/transforms/test_distill.py"
+OF_FOREIGN = "tests/learner/test_foreign.py"
 OF_GENERATOR = "tests/training/test_generator.py"
 OF_FISHER = (
     "tests/transforms/test_importance.py::test_the_fisher_of_softmax_regression_has_a_closed_form"
 )
+OF_GROWN = "tests/networks/adapters/test_grown.py"
 OF_GRADIENTS = "tests/transforms/test_gradients.py"
 OF_MAS = (
     "tests/transforms/test_importance.py::test_the_importance_of_mas_by_hand_on_a_linear_network"
@@ -355,6 +363,36 @@ MUTANTS = [
     Mutant("tasks-share-a-stream", LEARNER, '"task", learner.at.task_index', '"task"', OF_LEARNER),
     Mutant("streams-without-a-name", RANDOM,
         "zlib.crc32(name.encode())", "0", "tests/core/test_random.py"),
+    # Networks of other libraries.
+    Mutant("statistics-of-frozen-parts-move", TRAIN, "return old if stays else new", "return new",
+        f"{OF_GROWN}::test_shared_statistics_move_where_something_shared_trains"),
+    Mutant("statistics-never-move", TRAIN, "return old if stays else new", "return old", OF_GROWN),
+    Mutant("statistics-without-parameters-rest", TRAIN,
+        "stays = jax.tree.leaves(frozen) and not jax.tree.leaves(trained)",
+        "stays = not jax.tree.leaves(trained)",
+        f"{OF_GROWN}::test_statistics_of_what_has_no_parameters_move_with_the_rest"),
+    Mutant("backbone-that-rests-drops-units", TRAIN,
+        "sorted(routes) if jax.tree.leaves(trained) else ()", "sorted(routes)",
+        f"{OF_FOREIGN}::test_a_frozen_backbone_is_passed_as_it_is_tested {OF_GROWN}"),
+    Mutant("teacher-sees-other-inputs", TRAIN,
+        'mode = Mode(key=stream(key, "pass", 0))', 'mode = Mode(key=stream(key, "pass", 1))',
+        f"{OF_FOREIGN}::test_the_old_network_is_asked_about_the_inputs_as_they_are_augmented"),
+    Mutant("replayed-in-the-pass-of-the-batch", TRAIN,
+        "mode_of(len(passes))", "mode_of(0)",
+        f"{OF_FOREIGN}::test_replayed_examples_are_augmented_anew_and_follow_in_the_statistics"),
+    Mutant("branches-in-the-wrong-place", GROWN,
+        "put(params, path, variables.params[layer][branch])",
+        "put(params, path, variables.params[layer][route[0]])", OF_GROWN),
+    Mutant("modes-the-other-way-round", ADAPTER,
+        "train == when", "train != when",
+        "tests/networks/adapters/test_modules.py::test_a_module_is_told_whether_it_trains"),
+    Mutant("linen-statistics-of-the-beginning", LINEN,
+        "return features, dict(renewed)", "return features, stats", OF_ADAPTERS),
+    Mutant("nnx-drops-the-same-units-always", NNX,
+        'return stream(key, "drop", place)', 'return stream(jax.random.key(0), "drop", place)',
+        OF_ADAPTERS),
+    Mutant("equinox-channels-first", EQUINOX, "if x.ndim > 3 else x", "if x.ndim > 9 else x",
+        f"{OF_GROWN}::test_activations_are_those_of_the_parts_in_evaluation"),
     # Checkpoints.
     Mutant("restored-without-the-losses", SNAPSHOT,
         'rebuild(began, tree.get("transform_state"))',

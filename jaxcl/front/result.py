@@ -21,6 +21,7 @@ from jaxcl.core.types import Array, Batch, PyTree
 from jaxcl.front.plugins import kept, load_plugins
 from jaxcl.growth.heads import View, setting
 from jaxcl.growth.parameters import task_name
+from jaxcl.growth.sameness import difference
 from jaxcl.learner.build import predicting
 from jaxcl.learner.config import Config
 from jaxcl.learner.snapshot import rebuild
@@ -33,6 +34,7 @@ from jaxcl.scenarios.task import as_kept, size_text
 from jaxcl.training.evaluation import Predictor, answers, as_tested
 from jaxcl.training.events import EpochEnded, events_of
 from jaxcl.transforms import Context, LossTransform
+from jaxcl.transforms.objectives import OBJECTIVES, Objective
 
 PREDICTED = 500  # examples in a forward pass
 
@@ -49,6 +51,7 @@ class Result:
     def __init__(self, folder: Path, summary: dict[str, Any], config: Config) -> None:
         """Takes what was read; :func:`load` reads it."""
         self.folder, self.summary, self.config = folder, summary, config
+        self._nets: dict[Any, Net] = {}
 
     @property
     def tasks(self) -> list[str]:
@@ -90,7 +93,10 @@ class Result:
     def predict(
         self, inputs: PyTree, task: str | None = None, *, seed: int | None = None
     ) -> ndarray:
-        """Returns the class of each example, int ``[n]``.
+        """Returns the class of each example, int ``[n]``, or ``[n, t]`` along a sequence.
+
+        Of marks (``loss="binary"``) it is 0 or 1 for each, int ``[n, outputs]``, and numbers
+        (``loss="squared"``) are returned as they are, float32 ``[n, outputs]``.
 
         In the class setting classes count over all tasks, in the order in which they were
         learned; else they are those of the task.
@@ -104,7 +110,10 @@ class Result:
           UsageError: inputs of another shape or type than those that were learned, or a task
             that is missing, unknown or not to be told.
         """
-        return np.asarray(self.logits(inputs, task, seed=seed)).argmax(-1)
+        found, objective = self.logits(inputs, task, seed=seed), self._objective
+        if objective.classes:
+            return found.argmax(-1)
+        return (found > 0).astype(int) if objective.logits else found
 
     def logits(
         self, inputs: PyTree, task: str | None = None, *, seed: int | None = None
@@ -123,6 +132,11 @@ class Result:
         index = self._index(view, task)
         data = {"input": seen, "task": np.full(examples(seen), index, np.int32)}
         data = jax.tree.map(jnp.asarray, data)
+        if (differs := difference(view.net, self.variables[place])) is not None:
+            raise UsageError(
+                f"network: it is not the one of the run in {self.folder} ({differs}); load it with"
+                " network="
+            )
         predict, state = self._predictor(place) or (None, ())
         tested = as_tested(view, index, self.variables[place])
         return np.asarray(_scores(tested[0], predict, state, tested[1], data))
@@ -142,6 +156,10 @@ class Result:
         like = jax.eval_shape(transform.init, self.variables[place].params)
         return Predictor(transform.predict, rebuild(like, stored.get(name)))
 
+    @property
+    def _objective(self) -> Objective:
+        return OBJECTIVES[self.config.training.loss]
+
     def _as_learned(self, inputs: PyTree) -> PyTree:
         """The inputs as the tasks had them; UsageError if they are of another kind."""
         learned, resize = self.summary["inputs"]["kind"], self.config.data.resize
@@ -159,14 +177,20 @@ class Result:
     def _view(self, inputs: PyTree, place: int) -> View:
         about, config, names = self.summary["inputs"], self.config, self.tasks
         how = Inputs(None, tuple(about["mean"]), tuple(about["deviation"]))
-        net = _net(config.network, how, inputs, columns=config.method.columns)
+        spec = spec_of(how, inputs)
+        leaves, tree = jax.tree.flatten(spec)
+        kind = tree, *((leaf.shape, leaf.dtype) for leaf in leaves)
+        if kind not in self._nets:  # the same one later, so that what was compiled of it serves
+            made = config.network.make(spec, columns=config.method.columns)
+            self._nets[kind] = made
+        net = self._nets[kind]
         chosen = setting(config.data.setting, config.data.heads)
         routes = []
         for i, name in enumerate(names):
             own, route = task_name(i), self.routes[place][name]
             branches = tuple(task_name(names.index(route[layer])) for layer in net.layers)
             routes.append(Pathway(own, branches, task_name(0) if chosen.shared_head else own))
-        return View(net, tuple(routes), chosen, how)
+        return View(net, tuple(routes), chosen, how, self._objective)
 
     def _index(self, view: View, task: str | None) -> int:
         told, names = not (view.setting.joined or view.setting.shared_head), self.tasks
@@ -200,10 +224,6 @@ class Result:
         mean = self.summary["average_accuracy"]["mean"]
         what = f"{self.summary['method']}, {len(self.tasks)} tasks"
         return f"Result({what}: average accuracy {mean:.1f} %, {self.folder})"
-
-
-def _net(network: Network, how: Inputs, inputs: PyTree, *, columns: bool) -> Net:
-    return network.make(spec_of(how, inputs), columns=columns)
 
 
 @partial(jax.jit, static_argnames=("view", "predict"))

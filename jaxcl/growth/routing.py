@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxcl.core.batching import examples
-from jaxcl.core.errors import NonFiniteLoss
+from jaxcl.core.errors import NonFiniteLoss, UsageError
 from jaxcl.core.random import stream
 from jaxcl.core.types import PRNGKey, PyTree
 from jaxcl.growth.parameters import add_branch, add_head
@@ -54,6 +55,32 @@ def select(threshold: float, candidates: Literal["all", "latest", "first"] = "al
     return choose
 
 
+def check_activations(net: Net, inputs: PyTree) -> None:
+    """Raises a UsageError for a network whose branches cannot be compared.
+
+    Args:
+      net: the network.
+      inputs: shape and type of an example, as the network sees it.
+    """
+    two = jax.tree.map(lambda x: jax.ShapeDtypeStruct((2, *x.shape), x.dtype), inputs)
+    route = ("t",) * len(net.layers)
+
+    def found(key: PRNGKey, inputs: PyTree) -> dict[str, Any]:
+        variables = net.init(key)
+        for layer in net.layers:
+            variables = add_branch(net, variables, layer, "t", key=key)
+        return net.activations(variables, inputs, route)
+
+    for layer, x in jax.eval_shape(found, jax.eval_shape(lambda: jax.random.key(0)), two).items():
+        shape = list(getattr(x, "shape", ()))
+        if len(shape) < 2 or shape[0] != 2 or not jnp.issubdtype(x.dtype, jnp.floating):
+            what = f"an array of the shape {shape}" if shape else type(x).__name__
+            raise UsageError(
+                f"branches: {layer} returns {what} for two inputs, and tasks are compared by"
+                " activations [b, ..., channels]; name another part"
+            )
+
+
 def layer_moments(
     net: Net,
     variables: Variables,
@@ -95,7 +122,7 @@ def _sums(net: Net, variables: Variables, inputs: PyTree, route: Route, how: Inp
     """Number of rows, their sum, and the sum of their outer products, by layer."""
     sums = {}
     for layer, x in net.activations(variables, prepared(how, inputs), route).items():
-        rows = x.reshape(-1, x.shape[-1])
+        rows = jnp.asarray(x.reshape(-1, x.shape[-1]), jnp.float32)
         sums[layer] = (len(rows), rows.sum(0), rows.T @ rows)
     return sums
 

@@ -102,7 +102,7 @@ def by_responses(
 def _responses(compared: Compared, variables: Variables, route: Route) -> dict[str, np.ndarray]:
     inputs = jax.tree.map(lambda x: jnp.asarray(x[:COMPARED]), compared.inputs())
     found = compared.net.activations(variables, prepared(compared.how, inputs), route)
-    found = {layer: np.asarray(x) for layer, x in found.items()}
+    found = {layer: np.asarray(x, np.float32) for layer, x in found.items()}
     if not all(np.isfinite(x).all() for x in found.values()):
         raise NonFiniteLoss("activations: not finite on the inputs of a task; try a smaller --lr")
     return found

@@ -11,6 +11,7 @@ from jaxcl.core.errors import UsageError
 from jaxcl.core.sharding import DATA, SEED, size
 from jaxcl.core.types import Data
 from jaxcl.growth.heads import first_label, setting
+from jaxcl.growth.routing import check_activations
 from jaxcl.learner.config import Config
 from jaxcl.learner.configuration import data_kind
 from jaxcl.learner.protocols import scenario_of
@@ -93,14 +94,16 @@ def set_up(config: Config, tasks: Sequence[Task], *, stream: bool = False) -> Se
         test.append(as_batch(task.test_inputs, task.test_labels, i, first, stream=stream))
     whole, optimizer = transform(config, sum(classes)), make_optimizer(config)
     names, kind = [task.name for task in tasks], size_text(train[0]["input"])
+    seen = spec_of(inputs, tasks[0].train_inputs)
+    net = config.network.make(seen, columns=config.method.columns)
+    if config.method.branches:
+        check_activations(net, seen)
     objective = OBJECTIVES[config.training.loss]
     return Setup(
         config=config,
         tasks=Tasks(names, classes, checksum(tasks), train, test, inputs, kind, objective),
         setting=chosen,
-        net=config.network.make(
-            spec_of(inputs, tasks[0].train_inputs), columns=config.method.columns
-        ),
+        net=net,
         scholar=make_scholar(config, tasks[0]),
         transform=whole,
         optimizer=optimizer,

@@ -81,6 +81,14 @@ def restore_all(setup: Setup, snapshot: Snapshot) -> list[Learner]:
     return [restore(setup, Snapshot(parts[str(meta["seed"])], meta)) for meta in metas]
 
 
+def variables_of(arrays: dict[str, ndarray]) -> list[Variables]:
+    """Returns parameters and statistics of each seed among the arrays of :func:`take_all`."""
+    return [
+        Variables(*(tree.get(part, {}) for part in Variables._fields))
+        for tree in _nested(arrays).values()
+    ]
+
+
 def restore(setup: Setup, snapshot: Snapshot) -> Learner:
     """Returns the learner that :func:`take` copied, to the bit."""
     meta, tree = snapshot.meta, _nested(snapshot.arrays)

@@ -14,21 +14,26 @@ if TYPE_CHECKING:
     from jaxcl.networks.adapters.linen import from_linen
     from jaxcl.networks.adapters.nnx import from_nnx
     from jaxcl.networks.base import Net, Pathway, Route, Routes, Variables
-    from jaxcl.networks.choices import CNN, MLP, Linear
+    from jaxcl.networks.choices import CNN, MLP, EfficientNetLite0, Linear, ResNet18, ResNet32
     from jaxcl.networks.convolutional import cnn
     from jaxcl.networks.dense import mlp
+    from jaxcl.networks.named_backbones import pretrained, residual
     from jaxcl.networks.progressive import columns
 
 __all__ = [
-    "CNN", "MLP", "Linear", "Net", "Pathway", "Route", "Routes", "Variables", "cnn", "columns",
-    "from_equinox", "from_functions", "from_linen", "from_nnx", "mlp",
+    "CNN", "MLP", "EfficientNetLite0", "Linear", "Net", "Pathway", "ResNet18", "ResNet32", "Route",
+    "Routes", "Variables", "cnn", "columns", "from_equinox", "from_functions", "from_linen",
+    "from_nnx", "mlp", "pretrained", "residual",
 ]  # fmt: skip
 
 __getattr__ = public(
     __name__,
     {
         **dict.fromkeys(("Net", "Pathway", "Route", "Routes", "Variables"), "base"),
-        **dict.fromkeys(("CNN", "MLP", "Linear"), "choices"),
+        **dict.fromkeys(
+            ("CNN", "EfficientNetLite0", "MLP", "Linear", "ResNet18", "ResNet32"), "choices"
+        ),
+        **dict.fromkeys(("pretrained", "residual"), "named_backbones"),
         "from_equinox": "adapters.equinox",
         "from_functions": "adapters.functions",
         "from_linen": "adapters.linen",

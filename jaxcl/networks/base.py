@@ -5,7 +5,7 @@ logits.  What may branch is a part of the parameters that has a name, its *layer
 """
 
 from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxcl.core.types import Array, Params, PRNGKey, PyTree
 from jaxcl.networks.layers import PLAIN, Layers, weights
@@ -105,7 +105,7 @@ class Net(NamedTuple):
     new_branch: Callable[[PRNGKey, str, Sequence[str]], Variables]
     new_head: Callable[[PRNGKey, int, Sequence[str]], Params]
     features: Features
-    activations: Callable[[Variables, PyTree, Route], dict[str, Array]]
+    activations: Callable[[Variables, PyTree, Route], dict[str, Any]]
     head: Callable[[Params, PyTree, Layers], Array] = dense_head
     gathers: bool = False
 

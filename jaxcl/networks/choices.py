@@ -5,84 +5,29 @@ Light to import (no JAX), so that the command line answers at once.
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from jaxcl.core.errors import UsageError
-from jaxcl.core.fields import MOST, NO_SETTING, Unseen
+from jaxcl.core.fields import MOST, Positive, check_ranges
+from jaxcl.networks.network import (
+    NETWORKS,
+    OWN,
+    Foreign,
+    Network,
+    Spec,
+    image_shape,
+    one_shape,
+)
 
 if TYPE_CHECKING:
     from jaxcl.networks.base import Net
 
-Spec = Any
-"""Shapes of an example's inputs: a ``jax.ShapeDtypeStruct``, or a tree of them."""
+__all__ = [
+    "CNN", "MLP", "NETWORKS", "OWN", "EfficientNetLite0", "Foreign", "Linear", "Network",
+    "ResNet18", "ResNet32", "Spec",
+]  # fmt: skip
+
 SMALLEST = 6  # images that two convolutions and a pooling leave something of
-
-
-def _image_shape(inputs: Spec) -> tuple[int, int, int]:
-    """The shape of an image; UsageError for other inputs."""
-    shape = _shape(inputs)
-    if len(shape) != 3:
-        raise UsageError(
-            f"net: cnn takes images [height, width, channels], and inputs are {list(shape)}; give"
-            " --net mlp, or a network of your own"
-        )
-    return shape
-
-
-def _shape(inputs: Spec) -> tuple[int, ...]:
-    """The shape of inputs that are one array of numbers; UsageError for others."""
-    shape, dtype = getattr(inputs, "shape", None), str(getattr(inputs, "dtype", ""))
-    if shape is None or "int" in dtype:
-        raise UsageError(
-            f"net: inputs are {dtype or type(inputs).__name__}, and the networks that are built in"
-            " take floats or bytes; give a network of your own"
-        )
-    return shape
-
-
-@dataclasses.dataclass(frozen=True)
-class Network:
-    """A network that can be made for images of some shape.
-
-    Attributes:
-      summary: one line for a person.
-      takes_rgb: whether images become 32x32x3 for it, unless they are kept as they come.
-    """
-
-    summary: ClassVar[str] = ""
-    takes_rgb: ClassVar[bool] = False
-    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = ()
-
-    @classmethod
-    def kinds(cls) -> Mapping[str, type["Network"]]:
-        """Returns every network by its name, one that is given by a program included."""
-        return {**NETWORKS, OWN: Foreign}
-
-    @property
-    def name(self) -> str:
-        """Returns the name of the network."""
-        return next(name for name, kind in NETWORKS.items() if kind is type(self))
-
-    @property
-    def has_branches(self) -> bool:
-        """Returns whether it has layers that can branch."""
-        return False
-
-    def check(self) -> None:
-        """Raises a UsageError for a setting that the network cannot have."""
-
-    def make(self, inputs: Spec, *, columns: bool = False) -> "Net":
-        """Builds the network for inputs of some shapes.
-
-        Args:
-          inputs: shape and type of an example, as the network sees it.
-          columns: whether it has a column for each task.
-
-        Raises:
-          UsageError: inputs that the network cannot take.
-        """
-        raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +46,7 @@ class CNN(Network):
         """Builds the network for square images."""
         from jaxcl import networks
 
-        height, width, channels = _image_shape(inputs)
+        height, width, channels = image_shape(inputs, self.name)
         if height != width or height < SMALLEST:
             raise UsageError(f"resize: keep, but images are {height}x{width}; give bilinear")
         make: Any = networks.columns if columns else networks.cnn
@@ -114,7 +59,7 @@ Initial = Literal["he", "uniform"]
 def _dense(inputs: Spec, hidden: tuple[int, ...], initial: Initial, columns: bool) -> "Net":
     from jaxcl import networks
 
-    size = math.prod(_shape(inputs))
+    size = math.prod(one_shape(inputs))
     if columns:
         return networks.columns(size=1, channels=size, filters=(), hidden=hidden)
     return networks.mlp(size, hidden, initial=initial)
@@ -156,45 +101,81 @@ class Linear(Network):
 
 
 @dataclasses.dataclass(frozen=True)
-class Foreign(Network):
-    """A network of another library, which was given and not chosen by name.
+class _ResNet(Network):
+    """A residual network for small images (He et al. 2016); every block can branch."""
 
-    A run keeps its description, not its code: who goes on with the run gives it again.
-    """
-
-    grow: Unseen = dataclasses.field(default=None, metadata=NO_SETTING)
-    """Its code: ``(branches, inputs) -> Net``."""
-    branches: tuple[str, ...] = ()
-    """Paths of the parts that can branch."""
-    description: str = ""
-    """What it is made of."""
-
-    summary = "a network that was given"
-
-    @property
-    def name(self) -> str:
-        """Returns the name that all such networks have."""
-        return OWN
+    width: Positive[int] = 64
+    """Channels of the first stage."""
 
     @property
     def has_branches(self) -> bool:
-        """Returns whether any part can branch."""
-        return bool(self.branches)
+        """Returns whether it has layers that can branch."""
+        return True
+
+    def check(self) -> None:
+        """Raises a UsageError for a network without channels."""
+        check_ranges(self)
 
     def make(self, inputs: Spec, *, columns: bool = False) -> "Net":
-        """Builds the network for inputs of some shapes.
+        """Builds the network for images of any shape."""
+        from jaxcl import networks
 
-        Raises:
-          UsageError: without its code, with columns, with a branch that there is not, or a module
-            that does not give features.
-        """
-        if self.grow is None:
-            raise UsageError(f"network: {self.description} was given by a program; give it again")
-        if columns:
-            raise UsageError(f"network: {self.description} has no columns; give net cnn or mlp")
-        return self.grow(self.branches, inputs)
+        image_shape(inputs, self.name)
+        _check_no_columns(self, columns)
+        return networks.residual(self.name, self.width, inputs)
 
 
-OWN = "own"
-NETWORKS: dict[str, type[Network]] = {"cnn": CNN, "mlp": MLP, "linear": Linear}
-"""Every network by its name."""
+@dataclasses.dataclass(frozen=True)
+class ResNet18(_ResNet):
+    """The ResNet-18 for images of 32x32 pixels; reduced with ``width=20``."""
+
+    summary = "residual, 18 layers"
+
+
+@dataclasses.dataclass(frozen=True)
+class ResNet32(_ResNet):
+    """The ResNet-32 for CIFAR."""
+
+    width: Positive[int] = 16
+    """Channels of the first stage."""
+
+    summary = "residual, 32 layers"
+
+
+@dataclasses.dataclass(frozen=True)
+class EfficientNetLite0(Network):
+    """EfficientNet-Lite0 as it was trained on ImageNet: heads alone are trained."""
+
+    size: Positive[int] = 224
+    """Rows of the enlarged images."""
+
+    summary = "trained on ImageNet and frozen"
+
+    def check(self) -> None:
+        """Raises a UsageError for images that nothing would be left of."""
+        if self.size < 32:
+            raise UsageError(f"size: {self.size} pixels; give 32 or more, at best 224")
+
+    def make(self, inputs: Spec, *, columns: bool = False) -> "Net":
+        """Builds the network for images of any size."""
+        from jaxcl import networks
+
+        *_, channels = image_shape(inputs, self.name)
+        if channels not in (1, 3):
+            raise UsageError(
+                f"net: {self.name} takes images of 1 or 3 channels, and these have {channels};"
+                " give --net cnn, or a network of your own"
+            )
+        _check_no_columns(self, columns)
+        return networks.pretrained(self.size, inputs)
+
+
+def _check_no_columns(network: Network, columns: bool) -> None:
+    if columns:
+        raise UsageError(f"net: {network.name} has no columns; give --net cnn or --net mlp")
+
+
+NETWORKS |= {
+    "cnn": CNN, "mlp": MLP, "linear": Linear, "resnet18": ResNet18, "resnet32": ResNet32,
+    "efficientnet_lite0": EfficientNetLite0,
+}  # fmt: skip

@@ -11,6 +11,7 @@ from jaxcl.checkpointing import checkpoint, run_folder
 from jaxcl.checkpointing.config_file import to_toml
 from jaxcl.core import processes
 from jaxcl.core.errors import UsageError
+from jaxcl.growth.sameness import difference
 from jaxcl.learner import snapshot
 from jaxcl.learner.state import Setup
 from jaxcl.reporting import progress
@@ -122,6 +123,7 @@ def _look(setup: Setup, out: Path, console: Console, most: int | None) -> Found 
         say(console, "no checkpoint yet: the run begins anew")
         return None
     _check_same_run(found.meta, found.number, setup, out)
+    _check_same_network(found, setup, out)
     if found.meta["jax"] != jax.__version__:
         say(console, f"saved with JAX {found.meta['jax']}, now {jax.__version__}: bits may differ")
     try:
@@ -146,3 +148,13 @@ def _check_same_run(meta: dict[str, Any], number: int, setup: Setup, out: Path) 
             f"resume: the images in {setup.config.data.data_dir or 'the data folder'} are not those"
             f" that the run in {out} began with; restore them, or begin anew with --overwrite"
         )
+
+
+def _check_same_network(found: checkpoint.Checkpoint, setup: Setup, out: Path) -> None:
+    """Raises a UsageError if a network of a program is another than that of a checkpoint."""
+    for variables in snapshot.variables_of(found.arrays):
+        if (differs := difference(setup.net, variables)) is not None:
+            raise UsageError(
+                f"resume: the network is not the one that the run in {out} began with"
+                f" ({differs}); give that one again, or begin anew with --overwrite"
+            )

@@ -14,6 +14,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec, get_abstract_mesh, get_mesh
 from numpy import ndarray
 
+from jaxcl.core.batching import take
 from jaxcl.core.sharding import DATA
 from jaxcl.core.types import Array, Batch, Data, Int
 
@@ -23,7 +24,7 @@ AHEAD = 2  # windows that are fetched before they are needed
 
 def window_steps(data: Data, order: Int[Array, "steps batch"]) -> int:
     """Returns steps whose batches make a window."""
-    each = sum(math.prod(x.shape[1:]) * x.dtype.itemsize for x in data.values())
+    each = sum(math.prod(x.shape[1:]) * x.dtype.itemsize for x in jax.tree.leaves(data))
     steps, batch = order.shape
     return min(steps, max(1, WINDOW_BYTES // (each * batch)))
 
@@ -40,15 +41,15 @@ def windows(data: Data, order: Int[Array, "steps batch"]) -> Window:
       order: rows of each step's batch.
     """
     rows, held = np.asarray(order), window_steps(data, order)
-    host = {name: np.asarray(x) for name, x in data.items()}
+    host = jax.tree.map(np.asarray, dict(data))
     columns = _own_columns(rows.shape[1])  # here: the mesh is not known to Grain's threads
     fetched: Iterator[Any] = iter(())
     at, window = -1, {}
 
-    def fetch(number: int) -> dict[str, ndarray]:
+    def fetch(number: int) -> dict[str, Any]:
         steps = np.arange(number * held, (number + 1) * held)
         own = rows[steps.clip(max=len(rows) - 1), columns]  # the last window is filled up
-        return {**{name: x[own] for name, x in host.items()}, "index": own}
+        return {**take(host, own), "index": own}
 
     def of(step: int) -> Batch:
         nonlocal fetched, at, window
@@ -56,9 +57,7 @@ def windows(data: Data, order: Int[Array, "steps batch"]) -> Window:
         if number != at:
             if number != at + 1 or at < 0:
                 fetched = iter(_ahead(fetch, number, -(-len(rows) // held)))
-            window = {
-                name: _on_devices(x, columns, rows.shape[1]) for name, x in next(fetched).items()
-            }
+            window = jax.tree.map(lambda x: _on_devices(x, columns, rows.shape[1]), next(fetched))
             at = number
         return window
 
@@ -75,7 +74,7 @@ def _ahead(fetch: Callable[[int], Any], first: int, last: int) -> Any:
         def __len__(self) -> int:
             return last - first
 
-        def __getitem__(self, index: int) -> dict[str, ndarray]:
+        def __getitem__(self, index: int) -> dict[str, Any]:
             return fetch(first + int(index))
 
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=AHEAD)

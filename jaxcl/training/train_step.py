@@ -131,7 +131,7 @@ def make_step(program: Program) -> Callable[[TrainState, Batch], tuple[TrainStat
         new = state._replace(
             step=state.step + 1,
             params=params,
-            stats=_of_what_trains(found.stats, state.stats, state.params),
+            stats=_of_what_trains(found.stats, state),
             opt=opt,
             transform_state=transform.update(state.transform_state, done),
         )
@@ -208,18 +208,23 @@ def _teacher(view: View, key: PRNGKey) -> Callable[[Params, PyTree, Batch], Outp
     )
 
 
-def _of_what_trains(new: PyTree, old: PyTree, trained: Params) -> PyTree:
-    """The new statistics of parts that train; those of parts that are frozen stay as they were."""
+def _of_what_trains(new: PyTree, state: TrainState) -> PyTree:
+    """The new statistics; those of parts whose parameters are all frozen stay as they were."""
 
-    def chosen(new: PyTree, old: PyTree, trained: Params) -> PyTree:
-        return new if jax.tree.leaves(trained) else old
+    def chosen(new: PyTree, *path: str) -> PyTree:
+        old, trained, frozen = state.stats, state.params, state.frozen
+        for name in path:
+            # What has no parameters goes with the others: it has no place among them.
+            old, trained, frozen = old[name], trained.get(name, {}), frozen.get(name, {})
+        stays = jax.tree.leaves(frozen) and not jax.tree.leaves(trained)
+        return old if stays else new
 
     found = {}
-    for part, stats in old.items():
+    for part, stats in state.stats.items():
         if part == SHARED:
-            found[part] = chosen(new[part], stats, trained[part])
+            found[part] = chosen(new[part], part)
         else:
-            found[part] = {b: chosen(new[part][b], x, trained[part][b]) for b, x in stats.items()}
+            found[part] = {branch: chosen(new[part][branch], part, branch) for branch in stats}
     return found
 
 

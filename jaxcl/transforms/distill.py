@@ -228,7 +228,8 @@ def _apply(
 
 def _answers(state: DistillState, context: Context) -> Outputs:
     """What the network before says of the inputs as they are augmented in this step."""
-    params, stats = state.teacher["params"], state.teacher["stats"]
+    # A network without statistics has none to restore, where a run went on.
+    params, stats = state.teacher["params"], state.teacher.get("stats", {})
     if context.teacher is not None:
         return context.teacher(params, stats, context.batch)
     _, forward = required(context)

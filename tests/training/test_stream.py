@@ -118,7 +118,7 @@ def test_a_buffer_keeps_the_same_images_where_they_are_streamed(storage, tasks, 
 )
 def test_what_needs_all_images_is_refused(settings, tasks):
     settings = SETTINGS | {"net": "cnn", **settings}
-    with pytest.raises(UsageError, match=r"^data: .* needs all images on the device; leave stream"):
+    with pytest.raises(UsageError, match=r"^stream: .* needs all inputs on the device; leave"):
         set_up(configured(**settings), tasks, stream=True)
 
 

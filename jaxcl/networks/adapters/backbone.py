@@ -4,7 +4,8 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from jaxcl.core.types import Array, PRNGKey, PyTree
+from jaxcl.core.errors import UsageError
+from jaxcl.core.types import PRNGKey, PyTree
 from jaxcl.networks.base import Variables
 
 Apply = Callable[[Variables, PyTree, bool, PRNGKey | None], tuple[PyTree, PyTree]]
@@ -26,7 +27,7 @@ class Backbone(NamedTuple):
 
     init: Callable[[PRNGKey, PyTree], Variables]
     apply: Apply
-    activations: Callable[[Variables, PyTree, Sequence[str]], dict[str, Array]] | None = None
+    activations: Callable[[Variables, PyTree, Sequence[str]], dict[str, Any]] | None = None
 
 
 TRAIN = {"train": True, "training": True, "is_training": True}
@@ -44,6 +45,25 @@ def mode_argument(call: Callable[..., Any]) -> Callable[[bool], dict[str, Any]]:
     told = {name: True for name in TRAIN if name in names}
     told |= {name: False for name in TEST if name in names}
     return lambda train: {name: train == when for name, when in told.items()}
+
+
+def part_of(module: Any, path: str) -> Any:
+    """Returns the part of a module at a path of attributes, indices and keys.
+
+    Raises:
+      UsageError: there is none.
+    """
+    part = module
+    for name in path.split("/"):
+        try:
+            if isinstance(part, Mapping):
+                part = part[name if name in part else int(name)]
+            else:
+                part = part[int(name)] if name.isdigit() else getattr(part, name)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            kind = type(module).__name__
+            raise UsageError(f"branches: {kind} has no part {path!r}; name one of it") from error
+    return part
 
 
 def parameters(call: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:

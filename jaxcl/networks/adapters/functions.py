@@ -24,6 +24,7 @@ def from_functions(
 
     Args:
       init: ``(key, inputs) -> (params, stats)``: any pytrees of arrays; ``()`` for no statistics.
+        Weights that are not trained belong to the statistics.
       apply: ``(params, stats, inputs, train, key) -> (features, stats)``; features are ``[b, d]``,
         no logits: heads are jaxcl's.  ``key`` is None where nothing is to be drawn.
       branches: paths of parts of the parameters that can branch, such as ``"conv1"``.

@@ -11,16 +11,17 @@ beginning once in the forward pass.
 """
 
 from collections.abc import Sequence
-from functools import partial
-from typing import NamedTuple
+from functools import partial, wraps
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxcl.core.errors import UsageError
 from jaxcl.core.random import stream
-from jaxcl.core.types import Array, Params, PRNGKey, PyTree
+from jaxcl.core.types import PRNGKey, PyTree
 from jaxcl.networks.adapters.backbone import Backbone
+from jaxcl.networks.adapters.checks import check_features, check_paths
 from jaxcl.networks.adapters.names import Path, put, taken
 from jaxcl.networks.base import SHARED, Mode, Net, Route, Variables, new_dense_head
 from jaxcl.networks.choices import Foreign
@@ -58,17 +59,15 @@ def grow_on_tree(backbone: Backbone, branches: Sequence[str], inputs: PyTree) ->
       inputs: ``ShapeDtypeStruct`` of an example, or a tree of them.
 
     Raises:
-      UsageError: a path of no part, or of a part of another; features of another shape in
-        evaluation than in training, or none.
+      UsageError: see :mod:`jaxcl.networks.adapters.checks`.
     """
-    # A step is a part of a loop, in which XLA's own convolutions are slow on a CPU.
-    backbone = backbone._replace(apply=with_loop_convolutions(backbone.apply))
+    backbone = _fit_for_steps(backbone)
     paths = tuple(tuple(branch.replace(".", "/").split("/")) for branch in branches)
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), inputs)
     grown = _Grown(backbone, tuple(".".join(path) for path in paths), paths, one)
     shapes = jax.eval_shape(backbone.init, jax.random.key(0), _zeros(one))
-    _check_paths(paths, shapes.params)
-    width = _check_features(backbone, shapes, one)
+    check_paths(paths, shapes.params)
+    width = check_features(backbone, shapes, one)
     return Net(
         grown.layers,
         partial(_init, grown),
@@ -79,57 +78,26 @@ def grow_on_tree(backbone: Backbone, branches: Sequence[str], inputs: PyTree) ->
     )
 
 
+def _fit_for_steps(backbone: Backbone) -> Backbone:
+    """The network with convolutions for a loop, and with the usual promotion of dtypes in it."""
+
+    def promoting(f: Any) -> Any:
+        @wraps(f)
+        def wrapped(*args: Any) -> Any:
+            # Modules of other libraries are not written for JAX's strict promotion.
+            with jax.numpy_dtype_promotion("standard"):
+                return f(*args)
+
+        return wrapped
+
+    init, apply, activations = backbone
+    # A step is a part of a loop, in which XLA's own convolutions are slow on a CPU.
+    apply = promoting(with_loop_convolutions(apply))
+    return Backbone(promoting(init), apply, activations and promoting(activations))
+
+
 def _zeros(shapes: PyTree) -> PyTree:
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-
-
-def _check_paths(paths: Sequence[Path], params: Params) -> None:
-    for path in paths:
-        if not taken(params, path)[0]:
-            has = ", ".join(sorted(params))
-            raise UsageError(f"branches: {'/'.join(path)!r} names no part; the network has {has}")
-        for other in paths:
-            if other != path and other[: len(path)] == path:
-                raise UsageError(
-                    f"branches: {'/'.join(other)!r} is a part of {'/'.join(path)!r}; give one"
-                )
-    if len(set(paths)) < len(paths):
-        raise UsageError("branches: one is given twice; give each once")
-
-
-def _check_features(backbone: Backbone, variables: Variables, inputs: PyTree) -> int:
-    """The width of the features; UsageError if they are none, or differ with the mode."""
-    two = jax.tree.map(lambda x: jax.ShapeDtypeStruct((2, *x.shape[1:]), x.dtype), inputs)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    found = {}
-    for train in (True, False):
-        run = partial(_run, backbone, train)
-        features, stats = jax.eval_shape(run, variables, two, key)
-        leaves = jax.tree.leaves(features)
-        if len(leaves) != 1 or leaves[0].ndim < 2 or leaves[0].shape[0] != 2:
-            shapes = [list(leaf.shape) for leaf in leaves]
-            raise UsageError(
-                f"network: two inputs gave arrays of the shapes {shapes}; return one, features"
-                " [b, d] of b inputs"
-            )
-        if jax.tree.structure(stats) != jax.tree.structure(variables.stats):
-            raise UsageError(
-                "network: its statistics are others after a pass than before; create them all in"
-                " init, and return all of them"
-            )
-        found[train] = leaves[0]
-    if found[True].shape != found[False].shape:
-        raise UsageError(
-            f"network: features are {list(found[True].shape)} in training and"
-            f" {list(found[False].shape)} in evaluation for the same inputs; return the same shape"
-        )
-    return found[True].shape[-1]
-
-
-def _run(
-    backbone: Backbone, train: bool, variables: Variables, inputs: PyTree, key: PRNGKey
-) -> tuple[PyTree, PyTree]:
-    return backbone.apply(variables, inputs, train, key)
 
 
 def _parted(grown: _Grown, variables: Variables) -> tuple[dict[str, Variables], Variables]:
@@ -152,7 +120,8 @@ def _init(grown: _Grown, key: PRNGKey) -> Variables:
     _, rest = _parted(grown, _fresh(grown, key))
     empty = {layer: {} for layer in grown.layers}
     stats = {SHARED: rest.stats} if rest.stats else {}
-    return Variables({**empty, SHARED: rest.params, "heads": {}}, stats)
+    shared = {SHARED: rest.params} if rest.params else {}  # no checkpoint keeps an empty one
+    return Variables({**empty, **shared, "heads": {}}, stats)
 
 
 def _new_branch(grown: _Grown, key: PRNGKey, layer: str, earlier: Sequence[str]) -> Variables:
@@ -166,7 +135,7 @@ def _fresh(grown: _Grown, key: PRNGKey) -> Variables:
 
 def picked(grown: _Grown, variables: Variables, route: Route) -> Variables:
     """Returns the variables that the network knows, along a route."""
-    params = _copied(variables.params[SHARED])
+    params = _copied(variables.params.get(SHARED, {}))
     stats = {name: _copied(tree) for name, tree in variables.stats.get(SHARED, {}).items()}
     for layer, path, branch in zip(grown.layers, grown.paths, route, strict=True):
         put(params, path, variables.params[layer][branch])
@@ -206,7 +175,7 @@ def _renewed(grown: _Grown, before: PyTree, stats: PyTree, route: Route) -> PyTr
 
 def _activations(
     grown: _Grown, variables: Variables, inputs: PyTree, route: Route
-) -> dict[str, Array]:
+) -> dict[str, Any]:
     if grown.backbone.activations is None:
         raise UsageError(
             "network: it cannot tell what its parts return, by which split and select compare"
@@ -215,4 +184,10 @@ def _activations(
     paths = ["/".join(path) for path in grown.paths]
     here = picked(grown, variables, route)
     found = grown.backbone.activations(here, inputs, paths)
+    for path in paths:
+        if path not in found:
+            raise UsageError(
+                f"branches: {path!r} is not called as it is, so that what it returns cannot be"
+                " compared; name what is called"
+            )
     return {layer: found[path] for layer, path in zip(grown.layers, paths, strict=True)}

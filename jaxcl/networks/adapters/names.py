@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 import jax
 from jax import tree_util
 
+from jaxcl.core.errors import UsageError
 from jaxcl.core.types import PyTree
 
-VALUE = "value"  # what Flax NNX calls the array within a variable
+VALUE = "value"
+"""The name of what has none; so Flax NNX calls the array within a variable."""
 
 Path = tuple[str, ...]
 
@@ -33,8 +35,15 @@ class Named(NamedTuple):
         return jax.tree.unflatten(self.tree, [at(names, path) for path in self.paths])
 
 
-def named(tree: PyTree) -> tuple[dict[str, Any], Named]:
+def named(tree: PyTree, *, variables: bool = False) -> tuple[dict[str, Any], Named]:
     """Returns nested dictionaries with the leaves of a tree, and how to go back.
+
+    Args:
+      tree: of any containers.
+      variables: whether leaves are within variables of Flax NNX, whose ``value`` is left out.
+
+    Raises:
+      UsageError: two leaves of one name, such as those of the keys 1 and "1".
 
     >>> found, how = named({"blocks": [1, 2], "out": 3})
     >>> found
@@ -43,17 +52,23 @@ def named(tree: PyTree) -> tuple[dict[str, Any], Named]:
     {'blocks': [1, 2], 'out': 3}
     """
     leaves = tree_util.tree_leaves_with_path(tree)
-    paths = tuple(_path(path) for path, _ in leaves)
+    paths = tuple(_path(path, variables) for path, _ in leaves)
+    twice = (
+        [path for path in paths if paths.count(path) > 1] if len(set(paths)) < len(paths) else []
+    )
+    if twice:
+        raise UsageError(f"network: two arrays have the name {'/'.join(twice[0])!r}; rename one")
     found: dict[str, Any] = {}
     for path, (_, leaf) in zip(paths, leaves, strict=True):
         put(found, path, leaf)
     return found, Named(jax.tree.structure(tree), paths)
 
 
-def _path(path: Sequence[Any]) -> Path:
+def _path(path: Sequence[Any], variables: bool) -> Path:
+    if variables and path and path[-1] == tree_util.GetAttrKey(VALUE):
+        path = path[:-1]
+    # A slash would be taken for a step down where a path is written as text.
     names = [tree_util.keystr((key,), simple=True).replace("/", "|") for key in path]
-    if len(names) > 1 and names[-1] == VALUE:
-        names = names[:-1]
     return tuple(names) or (VALUE,)
 
 
@@ -72,17 +87,18 @@ def put(names: dict[str, Any], path: Path, value: Any) -> None:
     names[last] = value
 
 
-def taken(names: Mapping[str, Any], path: Path) -> tuple[Any, dict[str, Any]]:
+def taken(names: Any, path: Path) -> tuple[Any, Any]:
     """Returns what is at a path, ``{}`` if nothing, and the rest without it.
 
     >>> taken({"a": {"b": 1, "c": 2}}, ("a", "b"))
     (1, {'a': {'c': 2}})
     """
     first, *later = path
-    if first not in names:
-        return {}, dict(names)
+    if not isinstance(names, Mapping) or first not in names:
+        return {}, names
     rest = {name: value for name, value in names.items() if name != first}
     if not later:
         return names[first], rest
     found, inner = taken(names[first], tuple(later))
-    return found, {**rest, first: inner} if inner else rest
+    empty = isinstance(inner, Mapping) and not inner
+    return found, rest if empty else {**names, first: inner}

@@ -1,14 +1,16 @@
 """Flax NNX modules as networks."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 from flax import nnx
 
+from jaxcl.core.errors import UsageError
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, PRNGKey, PyTree
-from jaxcl.networks.adapters.backbone import Backbone, mode_argument, parameters
+from jaxcl.networks.adapters.backbone import Backbone, mode_argument, parameters, part_of
 from jaxcl.networks.adapters.grown import foreign
 from jaxcl.networks.adapters.names import named
 from jaxcl.networks.base import Variables
@@ -25,10 +27,19 @@ def from_nnx(make: Callable[..., nnx.Module], *, branches: Sequence[str] = ()) -
     Args:
       make: ``make(rngs=nnx.Rngs(...))`` makes the module: a class, or a function.  The module
         maps inputs to features ``[b, d]`` (or ``[b, t, d]``), no logits: heads are jaxcl's.  It
-        is put into training and evaluation mode by ``train()`` and ``eval()``.  Variables that
-        are no ``nnx.Param``, such as those of ``BatchNorm``, are its statistics.
+        is put into training and evaluation mode by ``train()`` and ``eval()``, and told where it
+        takes ``train`` (or ``training``, ``deterministic``, ``use_running_average``).  Variables
+        that are no ``nnx.Param``, such as those of ``BatchNorm``, are its statistics.
       branches: paths of submodules that can branch, such as ``"conv1"`` or ``"blocks/0"``.
+
+    Raises:
+      UsageError: a module that is made already.
     """
+    if isinstance(make, nnx.Module):
+        raise UsageError(
+            f"network: {type(make).__name__} is made already, and each seed has weights of its own;"
+            " give the class, or a function (rngs) -> module"
+        )
     name = getattr(make, "__name__", type(make).__name__)
     return foreign(_backbone(make), branches, f"{name} (NNX)")
 
@@ -39,16 +50,18 @@ def _made(make: Callable[..., nnx.Module], key: PRNGKey) -> Any:
 
 
 def _backbone(make: Callable[..., nnx.Module]) -> Backbone:
-    model: Any = nnx.eval_shape(lambda: _made(make, jax.random.key(0)))
+    with jax.numpy_dtype_promotion("standard"):
+        model: Any = nnx.eval_shape(lambda: _made(make, jax.random.key(0)))
     mode = mode_argument(type(model).__call__)
     model.train()
     training, *states = nnx.split(model, *KINDS)
     model.eval()
     testing = nnx.graphdef(model)
-    (_, of_params), (_, of_rngs), (_, of_stats) = map(named, states)
+    own = partial(named, variables=True)
+    (_, of_params), (_, of_rngs), (_, of_stats) = map(own, states)
 
     def parts(model: nnx.Module) -> list[dict[str, Any]]:
-        return [named(state)[0] for state in nnx.split(model, *KINDS)[1:]]
+        return [own(state)[0] for state in nnx.split(model, *KINDS)[1:]]
 
     def init(key: PRNGKey, inputs: PyTree) -> Variables:
         del inputs
@@ -72,10 +85,10 @@ def _backbone(make: Callable[..., nnx.Module]) -> Backbone:
         stats = parts(here)[2]
         return features, {STATS: stats} if stats and train else variables.stats
 
-    def activations(variables: Variables, inputs: PyTree, paths: Sequence[str]) -> dict[str, Array]:
+    def activations(variables: Variables, inputs: PyTree, paths: Sequence[str]) -> dict[str, Any]:
         here, found = module(variables, False, None), {}
         for path in paths:
-            _watch(_part(here, path), path, found)
+            _watch(part_of(here, path), path, found)
         here(inputs, **mode(False))
         return found
 
@@ -89,13 +102,7 @@ def _drawn(key: PRNGKey, place: int, like: Any) -> Array:
     return jax.numpy.zeros(like.shape, like.dtype)
 
 
-def _part(module: Any, path: str) -> Any:
-    for name in path.split("/"):
-        module = module[int(name)] if name.isdigit() else getattr(module, name)
-    return module
-
-
-def _watch(module: Any, path: str, found: dict[str, Array]) -> None:
+def _watch(module: Any, path: str, found: dict[str, Any]) -> None:
     """Lets a module of this trace note what it returns."""
     kind = type(module)
 
