@@ -33,15 +33,15 @@ def public(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
 
 if TYPE_CHECKING:
     from jaxcl import methods, networks, transforms
-    from jaxcl.front.data import from_huggingface, read_data, split_classes
-    from jaxcl.front.fit import fit
-    from jaxcl.front.register import (
+    from jaxcl.front.fitting import fit
+    from jaxcl.front.own_data import from_huggingface, read_data, split_classes
+    from jaxcl.front.registry import (
         register_dataset,
         register_method,
         register_network,
         register_scenario,
     )
-    from jaxcl.front.result import Result, load
+    from jaxcl.front.results import Result, load
     from jaxcl.networks import from_equinox, from_functions, from_linen, from_nnx
     from jaxcl.runner.interrupt import Interrupted
     from jaxcl.scenarios.task import Task
@@ -52,22 +52,22 @@ _NAMES = public(
     __name__,
     {
         "Interrupted": "runner.interrupt",
-        "Result": "front.result",
+        "Result": "front.results",
         "Task": "scenarios.task",
         "Training": "training.settings",
-        "fit": "front.fit",
-        "from_huggingface": "front.data",
-        "read_data": "front.data",
-        "split_classes": "front.data",
+        "fit": "front.fitting",
+        "from_huggingface": "front.own_data",
+        "read_data": "front.own_data",
+        "split_classes": "front.own_data",
         "from_equinox": "networks.adapters.equinox",
         "from_functions": "networks.adapters.functions",
         "from_linen": "networks.adapters.linen",
         "from_nnx": "networks.adapters.nnx",
-        "load": "front.result",
-        "register_dataset": "front.register",
-        "register_method": "front.register",
-        "register_network": "front.register",
-        "register_scenario": "front.register",
+        "load": "front.results",
+        "register_dataset": "front.registry",
+        "register_method": "front.registry",
+        "register_network": "front.registry",
+        "register_scenario": "front.registry",
     },
 )
 

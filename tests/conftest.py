@@ -38,7 +38,7 @@ from jaxcl.networks.gan import mlp_gan
 from jaxcl.runner import grouping
 from jaxcl.scenarios.datasets import builtin
 from jaxcl.scenarios.task import Task, size_text
-from jaxcl.training import quality
+from jaxcl.training.generative import quality
 
 jax.devices()  # as many as that are simulated here, but not in the commands that tests start
 os.environ["XLA_FLAGS"] = _flags

@@ -3,8 +3,8 @@
 from typing import Any
 
 from jaxcl.growth import parameters
-from jaxcl.learner.config import Config, known_settings
-from jaxcl.learner.configuration import CHOICES, configure
+from jaxcl.learner.settings.config import Config, known_settings
+from jaxcl.learner.settings.configuration import CHOICES, configure
 from jaxcl.networks import Net, Routes
 from jaxcl.networks.base import Variables, run
 

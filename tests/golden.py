@@ -69,7 +69,7 @@ def call(command: str, args: list[str]) -> tuple[int, str]:
         contextlib.redirect_stderr(errors),
         mock.patch.object(sys, "argv", [command, *args]),
         # Of who judges a generator: 1000 take seconds.
-        mock.patch("jaxcl.training.quality.STEPS", 20),
+        mock.patch("jaxcl.training.generative.quality.STEPS", 20),
     ):
         try:
             module.run()

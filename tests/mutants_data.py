@@ -31,7 +31,7 @@ DERIVE = "jaxcl/scenarios/derive.py"
 DISTILL = "jaxcl/transforms/distill.py"
 EQUINOX = "jaxcl/networks/adapters/equinox.py"
 EVALUATION = "jaxcl/training/evaluation.py"
-GENERATOR = "jaxcl/training/generator.py"
+GENERATOR = "jaxcl/training/generative/generator.py"
 GROWN = "jaxcl/networks/adapters/grown.py"
 GROWTH = "jaxcl/growth/parameters.py"
 IMPORTANCE = "jaxcl/transforms/importance.py"
@@ -54,7 +54,7 @@ LWF = "jaxcl/methods/lwf.py"
 REPLAY = "jaxcl/transforms/rehearsal/replay.py"
 NEAREST = "jaxcl/transforms/between_tasks/nearest_mean.py"
 PERTURB = "jaxcl/transforms/between_tasks/shrink_perturb.py"
-RESULT = "jaxcl/front/result.py"
+RESULT = "jaxcl/front/results.py"
 ROUTING = "jaxcl/growth/routing.py"
 SCHOLAR = "jaxcl/learner/scholar.py"
 SETTINGS = "jaxcl/growth/heads.py"
@@ -62,6 +62,8 @@ SIMILARITY = "jaxcl/growth/similarity.py"
 SNAPSHOT = "jaxcl/learner/snapshot.py"
 TASK = "jaxcl/scenarios/task.py"
 TRAIN = "jaxcl/training/train_step.py"
+PROGRAM = "jaxcl/training/program.py"
+STEP = "jaxcl/training/step.py"
 TREES = "jaxcl/core/pytree.py"
 WGAN = "jaxcl/transforms/wgan_gp.py"
 
@@ -141,8 +143,8 @@ MUTANTS = [
         OF_MAS),
     Mutant("si-total-gradient", PATH,
         'step.loss_gradient if gradient == "loss" else step.gradient', "step.gradient", OF_PATH),
-    Mutant("si-total-gradient-from-the-step", TRAIN,
-        "gradient, pull(slope)[0], outputs", "gradient, gradient, outputs",
+    Mutant("si-total-gradient-from-the-step", STEP,
+        "_Found(gradient, pull((slope, nothing))[0], outputs", "_Found(gradient, gradient, outputs",
         f"{OF_TRAIN}::test_a_step_tells_the_gradient_of_the_plain_loss_from_that_of_the_whole"),
     Mutant("si-wrong-sign", PATH, "path - wide(g) * (wide", "path + wide(g) * (wide", OF_PATH),
     Mutant("si-unclipped", PATH, "jax.nn.relu(path /", "(path /", OF_PATH),
@@ -196,8 +198,9 @@ MUTANTS = [
     Mutant("responses-of-the-training-network", DISTILL,
         "old[rows], state", "compared, state", OF_DISTILL),
     Mutant("responses-recorded-after-growth", LEARN,
-        "whole_task(setup, learner.model.routes, data)._replace",
-        "whole_task(setup, (*learner.model.routes, pathway), data)._replace", OF_LEARNER),
+        "whole_task(setup, learner, data)._replace",
+        "whole_task(setup, learner.changed(params=growth.variables.params, routes=(*learner.model.routes, pathway)), data)._replace",
+        OF_LEARNER),
     Mutant("distillation-in-the-first-task", DISTILL,
         "state.tasks > 0, ", "state.tasks >= 0, ", OF_DISTILL),
     # Replay.
@@ -248,8 +251,8 @@ MUTANTS = [
         "1 / counts[labels]", "counts[labels].astype(jnp.float32)",
         "tests/learner/test_scholar.py::test_balanced_rows_are_as_frequent_for_every_label"),
     # What trains.
-    Mutant("frozen-leaves-train", TRAIN,
-        "partition(params, mask)", "partition(params, jax.tree.map(lambda _: True, mask))",
+    Mutant("frozen-leaves-train", PROGRAM,
+        "partition(variables.params, mask)", "partition(variables.params, mask and True)",
         f"{OF_TRAIN}::test_a_phase_splits_the_tree_and_may_go_on_with_an_optimiser"),
     Mutant("branches-of-other-routes-train", GROWTH,
         "path[1] == route[net.layers.index(layer)]", "True", OF_LEARNER),
@@ -260,7 +263,7 @@ MUTANTS = [
         "* warmup, new_parts)", "* warmup, trains)", OF_LEARNER),
     Mutant("optimizer-never-kept", LEARN,
         "kept = opt if training.keep_optimizer else None", "kept = None", OF_LEARNER),
-    Mutant("kept-optimizer-forgotten", TRAIN, "opt if kept is None else regrow(kept, opt)", "opt",
+    Mutant("kept-optimizer-forgotten", PROGRAM, "opt if kept is None else regrow(kept, opt)", "opt",
         f"{OF_TRAIN}::test_a_phase_splits_the_tree_and_may_go_on_with_an_optimiser"),
     # Settings, routes and tests.
     Mutant("first-label-off-by-one-task", SETTINGS,
@@ -270,7 +273,7 @@ MUTANTS = [
     Mutant("absent-classes-have-a-say", SETTINGS, "constant_values=NEVER", "constant_values=0.0",
         OF_SETTINGS),
     Mutant("classes-in-another-order", SETTINGS,
-        "for path in routes], -1", "for path in routes[::-1]], -1", OF_SETTINGS),
+        "for p in routes], -1", "for p in routes[::-1]], -1", OF_SETTINGS),
     Mutant("tested-on-the-first-route", EVALUATION, "view.routes[place_in(view, task_index)]", "view.routes[0]",
         f"{OF_TRAIN}::test_a_task_is_tested_along_its_own_route_by_its_own_head"),
     Mutant("similarity-is-a-distance", SIMILARITY,
@@ -345,7 +348,8 @@ MUTANTS = [
         "test_inputs=moved(task.test_inputs, order)", "test_inputs=task.test_inputs",
         "tests/scenarios/test_derive.py"),
     Mutant("test-images-held-out", TASK,
-        "test_inputs=task.train_inputs[held]", "test_inputs=task.test_inputs[: len(held)]",
+        "test_inputs=rows_of(task.train_inputs, held)",
+        "test_inputs=rows_of(task.test_inputs, slice(len(held)))",
         "tests/learner/test_protocols.py::test_what_is_held_out_is_no_longer_trained_on"),
     Mutant("held-out-images-train", TASK,
         "np.split(rows, [round(part * len(rows))])", "(rows[: round(part * len(rows))], rows)",
@@ -364,20 +368,20 @@ MUTANTS = [
     Mutant("streams-without-a-name", RANDOM,
         "zlib.crc32(name.encode())", "0", "tests/core/test_random.py"),
     # Networks of other libraries.
-    Mutant("statistics-of-frozen-parts-move", TRAIN, "return old if stays else new", "return new",
+    Mutant("statistics-of-frozen-parts-move", STEP, "return old if stays else new", "return new",
         f"{OF_GROWN}::test_shared_statistics_move_where_something_shared_trains"),
-    Mutant("statistics-never-move", TRAIN, "return old if stays else new", "return old", OF_GROWN),
-    Mutant("statistics-without-parameters-rest", TRAIN,
+    Mutant("statistics-never-move", STEP, "return old if stays else new", "return old", OF_GROWN),
+    Mutant("statistics-without-parameters-rest", STEP,
         "stays = jax.tree.leaves(frozen) and not jax.tree.leaves(trained)",
         "stays = not jax.tree.leaves(trained)",
         f"{OF_GROWN}::test_statistics_of_what_has_no_parameters_move_with_the_rest"),
-    Mutant("backbone-that-rests-drops-units", TRAIN,
+    Mutant("backbone-that-rests-drops-units", STEP,
         "sorted(routes) if jax.tree.leaves(trained) else ()", "sorted(routes)",
         f"{OF_FOREIGN}::test_a_frozen_backbone_is_passed_as_it_is_tested {OF_GROWN}"),
-    Mutant("teacher-sees-other-inputs", TRAIN,
+    Mutant("teacher-sees-other-inputs", STEP,
         'mode = Mode(key=stream(key, "pass", 0))', 'mode = Mode(key=stream(key, "pass", 1))',
         f"{OF_FOREIGN}::test_the_old_network_is_asked_about_the_inputs_as_they_are_augmented"),
-    Mutant("replayed-in-the-pass-of-the-batch", TRAIN,
+    Mutant("replayed-in-the-pass-of-the-batch", STEP,
         "mode_of(len(passes))", "mode_of(0)",
         f"{OF_FOREIGN}::test_replayed_examples_are_augmented_anew_and_follow_in_the_statistics"),
     Mutant("branches-in-the-wrong-place", GROWN,

@@ -25,7 +25,8 @@ from jaxcl.networks import Net, Pathway, Routes, cnn, mlp
 from jaxcl.networks.backbones.resnet import ResNet
 from jaxcl.networks.base import Variables
 from jaxcl.networks.convolutions.loop_convolution import conv_general_dilated
-from jaxcl.training.train_step import Program, adam, no_totals, run_steps, sgd, start_phase
+from jaxcl.training.program import Program, adam, sgd, start_phase
+from jaxcl.training.train_step import no_totals, run_steps
 from jaxcl.training.vectorized import run_together
 from jaxcl.transforms import chain, si
 from jaxcl.transforms.base import keep_both
@@ -118,8 +119,9 @@ def half(module: linen.Module):
         given = {"params": narrow, "batch_stats": stats}
         x = inputs.astype(jnp.bfloat16)
         if not train:
-            return module.apply(given, x, train=False).astype(jnp.float32), stats
-        features, new = module.apply(given, x, train=True, mutable=["batch_stats"])
+            return jnp.asarray(module.apply(given, x, train=False), jnp.float32), stats
+        found: Any = module.apply(given, x, train=True, mutable=["batch_stats"])
+        features, new = found
         return features.astype(jnp.float32), new["batch_stats"]
 
     return from_functions(init, apply)
@@ -200,7 +202,7 @@ def made(key: str, folder: Path) -> tuple[Case, dict[str, float]]:
     if run.kind == "step":
         case = (si_case if run.case == "si" else jax_side.CASES[run.case])(folder)
         case = case._replace(check=partial(list, case.check()))
-        case.run(max(1, run.lanes))
+        case.run(gpu_cases.units(run) or run.lanes)
         return case, {"all": time.perf_counter() - start}
     lanes = {"resnet": resnet, "sweep": sweep}[run.kind](run)
     found = lanes.losses()

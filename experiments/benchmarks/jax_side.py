@@ -21,7 +21,8 @@ from jaxcl.networks.base import Variables
 from jaxcl.networks.gan import codes, mlp_gan
 from jaxcl.scenarios.images import to_float
 from jaxcl.training import generator
-from jaxcl.training.train_step import Program, adam, no_totals, run_steps, start_phase
+from jaxcl.training.program import Program, adam, start_phase
+from jaxcl.training.train_step import no_totals, run_steps
 from jaxcl.training.vectorized import run_together
 from jaxcl.transforms import LossTransform, TaskData, chain, diagonal_fisher, distill, replay, si
 from jaxcl.transforms.rehearsal.memory import per_class

@@ -11,7 +11,7 @@ from jaxcl.core.fields import shown
 from jaxcl.experiments import cli, early
 from jaxcl.experiments.options import for_methods
 from jaxcl.experiments.words import words_of
-from jaxcl.learner.config import Config
+from jaxcl.learner.settings.config import Config
 from jaxcl.reporting.console import make_console
 from jaxcl.runner.commands import How
 

@@ -12,8 +12,8 @@ from jaxcl.core.errors import UsageError
 from jaxcl.experiments.words import groups, words_of
 from jaxcl.front import plugins
 from jaxcl.front.plugins import kept, load_plugins
-from jaxcl.learner.config import option
-from jaxcl.learner.protocols import FILE
+from jaxcl.learner.settings.config import option
+from jaxcl.learner.settings.protocols import FILE
 
 IMPORT = "importlib"
 

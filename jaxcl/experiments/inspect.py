@@ -13,8 +13,8 @@ from rich.table import Table
 from jaxcl.checkpointing.config_file import to_toml
 from jaxcl.core.types import PRNGKey
 from jaxcl.growth.parameters import count
-from jaxcl.learner.config import Config
-from jaxcl.learner.protocols import OWN, SCENARIOS, scenario_of
+from jaxcl.learner.settings.config import Config
+from jaxcl.learner.settings.protocols import OWN, SCENARIOS, scenario_of
 from jaxcl.learner.tasks import alike, load_tasks
 from jaxcl.methods import METHODS
 from jaxcl.networks.choices import NETWORKS

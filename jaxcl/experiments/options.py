@@ -15,8 +15,8 @@ import tyro
 from jaxcl.core.errors import UsageError, check_name
 from jaxcl.core.fields import shown
 from jaxcl.experiments.words import groups, run_tyro
-from jaxcl.learner.config import SYNONYMS, Config, known_settings, option, unknown
-from jaxcl.learner.configuration import CHOICES, configure, takes_replay
+from jaxcl.learner.settings.config import SYNONYMS, Config, known_settings, option, unknown
+from jaxcl.learner.settings.configuration import CHOICES, configure, takes_replay
 from jaxcl.methods import METHODS
 from jaxcl.methods.replay import REPLAYS
 from jaxcl.networks.choices import NETWORKS

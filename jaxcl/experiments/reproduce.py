@@ -15,8 +15,8 @@ from jaxcl.core.errors import UsageError, check_name
 from jaxcl.experiments import cli
 from jaxcl.experiments.options import for_methods
 from jaxcl.experiments.words import words_of
-from jaxcl.learner.config import Config
-from jaxcl.learner.protocols import SCENARIOS
+from jaxcl.learner.settings.config import Config
+from jaxcl.learner.settings.protocols import SCENARIOS
 from jaxcl.reporting.console import make_console
 from jaxcl.runner.commands import How
 

@@ -13,9 +13,9 @@ from jaxcl.core.fields import shown
 from jaxcl.experiments import cli, early
 from jaxcl.experiments.options import Parsed, choices, parse
 from jaxcl.experiments.words import words_of
-from jaxcl.learner.config import Config, option
-from jaxcl.learner.configuration import configure
-from jaxcl.learner.protocols import scenario_of
+from jaxcl.learner.settings.config import Config, option
+from jaxcl.learner.settings.configuration import configure
+from jaxcl.learner.settings.protocols import scenario_of
 from jaxcl.reporting.console import fail, make_console
 from jaxcl.runner.commands import How, Place, RunCommand
 from jaxcl.scenarios.settings import FileSettings
@@ -100,7 +100,7 @@ def _newest() -> Path:
 def main(parsed: Parsed[Options]) -> None:
     """Runs the command."""
     from jaxcl.experiments import inspect
-    from jaxcl.front import fit
+    from jaxcl.front import fitting
     from jaxcl.runner import execute
     from jaxcl.runner.interrupt import Interrupted
 
@@ -112,7 +112,7 @@ def main(parsed: Parsed[Options]) -> None:
     if options.dry_run:
         return inspect.dry_run(console, *execute.settled(command))
     try:
-        fit.run(command, console)
+        fitting.run(command, console)
     except Interrupted as stopped:
         again = " ".join([cli.go_on(Path(str(stopped)), config.plugins), *_how(options)])
         sys.exit(fail(f"interrupted and saved; go on with: {again}", 75))

@@ -13,8 +13,8 @@ from jaxcl.core.fields import shown
 from jaxcl.experiments import cli, early
 from jaxcl.experiments.options import Parsed, choices, parse
 from jaxcl.experiments.words import groups
-from jaxcl.learner.config import Config
-from jaxcl.learner.configuration import configure
+from jaxcl.learner.settings.config import Config
+from jaxcl.learner.settings.configuration import configure
 from jaxcl.reporting.console import make_console
 from jaxcl.reporting.labels import label
 from jaxcl.runner.commands import How

@@ -10,7 +10,7 @@ from typing import Any
 import tyro
 
 from jaxcl.core.errors import UsageError
-from jaxcl.learner.config import option
+from jaxcl.learner.settings.config import option
 
 
 def groups(args: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

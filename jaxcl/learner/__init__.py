@@ -6,10 +6,10 @@ from jaxcl import public
 
 if TYPE_CHECKING:
     from jaxcl.learner.build import set_up
-    from jaxcl.learner.config import Config
-    from jaxcl.learner.configuration import configure
-    from jaxcl.learner.protocols import SCENARIOS
     from jaxcl.learner.seed_loop import go_on, run
+    from jaxcl.learner.settings.config import Config
+    from jaxcl.learner.settings.configuration import configure
+    from jaxcl.learner.settings.protocols import SCENARIOS
     from jaxcl.learner.tasks import load_tasks
 
 __all__ = ["SCENARIOS", "Config", "configure", "go_on", "load_tasks", "run", "set_up"]
@@ -17,9 +17,9 @@ __all__ = ["SCENARIOS", "Config", "configure", "go_on", "load_tasks", "run", "se
 __getattr__ = public(
     __name__,
     {
-        "Config": "config",
-        "SCENARIOS": "protocols",
-        "configure": "configuration",
+        "Config": "settings.config",
+        "SCENARIOS": "settings.protocols",
+        "configure": "settings.configuration",
         "go_on": "seed_loop",
         "load_tasks": "tasks",
         "run": "seed_loop",

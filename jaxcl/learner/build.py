@@ -12,9 +12,9 @@ from jaxcl.core.sharding import DATA, SEED, size
 from jaxcl.core.types import Data
 from jaxcl.growth.heads import first_label, setting
 from jaxcl.growth.routing import check_activations
-from jaxcl.learner.config import Config
-from jaxcl.learner.configuration import data_kind
-from jaxcl.learner.protocols import scenario_of
+from jaxcl.learner.settings.config import Config
+from jaxcl.learner.settings.configuration import data_kind
+from jaxcl.learner.settings.protocols import scenario_of
 from jaxcl.learner.state import Setup, Tasks
 from jaxcl.learner.tasks import alike, check_tasks
 from jaxcl.methods import METHODS
@@ -24,8 +24,8 @@ from jaxcl.methods.split import TRAINED
 from jaxcl.networks.gan import conv_gan, mlp_gan
 from jaxcl.scenarios.inputs import ready, spec_of
 from jaxcl.scenarios.task import Task, as_batch, checksum, size_text
-from jaxcl.training.generator import GanProgram
-from jaxcl.training.train_step import OPTIMIZERS
+from jaxcl.training.generative.generator import GanProgram
+from jaxcl.training.program import OPTIMIZERS
 from jaxcl.transforms import OBJECTIVES, LossTransform, chain, l2, replay
 from jaxcl.transforms.wgan_gp import gradient_penalty
 

@@ -22,7 +22,7 @@ from jaxcl.core.types import Array, Batch, Int, PRNGKey, UInt8
 from jaxcl.growth.heads import View, own_logits, run_view, view_of
 from jaxcl.learner.state import Epoch, EpochPlan, Setup, new_task_weight, phase_key, task_key
 from jaxcl.networks.base import Variables
-from jaxcl.training.generator import (
+from jaxcl.training.generative.generator import (
     GanState,
     Mixture,
     new_gan_state,
@@ -30,9 +30,9 @@ from jaxcl.training.generator import (
     run_iterations,
     sample_images,
 )
+from jaxcl.training.generative.quality import quality, train_judge
 from jaxcl.training.learner_state import Learner
 from jaxcl.training.loop import means
-from jaxcl.training.quality import quality, train_judge
 from jaxcl.training.vectorized import StepRequest
 
 CANDIDATES = 3  # images drawn for each that is kept, where classes are to be balanced

@@ -23,12 +23,13 @@ import numpy as np
 from jaxcl.core.errors import NonFiniteLoss
 from jaxcl.core.types import Data
 from jaxcl.learner.build import check_config, set_up
-from jaxcl.learner.config import Config
 from jaxcl.learner.ended import seed_ended
 from jaxcl.learner.scholar import imagine, plan_generator
+from jaxcl.learner.settings.config import Config
 from jaxcl.learner.state import Epoch, EpochPlan, Setup, grows, new_learner, schedule, task_data
-from jaxcl.learner.task_loop import begin, end, plan_epoch, test, test_untrained
+from jaxcl.learner.task_loop import begin, end, plan_epoch
 from jaxcl.learner.tasks import load_tasks
+from jaxcl.learner.testing import test, test_untrained
 from jaxcl.scenarios.task import Task
 from jaxcl.training.events import (
     GENERATOR,

@@ -17,10 +17,10 @@ from jaxcl.learner.state import Setup, phase_key, schedule, trained_mask
 from jaxcl.networks import Pathway
 from jaxcl.networks.base import Variables
 from jaxcl.training.events import GENERATOR
-from jaxcl.training.generator import GanState, new_gan_state
+from jaxcl.training.generative.generator import GanState, new_gan_state
 from jaxcl.training.learner_state import History, Learner, Model, Phase, Place
 from jaxcl.training.loop import Totals
-from jaxcl.training.train_step import TrainState
+from jaxcl.training.program import TrainState
 
 
 class Snapshot(NamedTuple):

@@ -16,11 +16,11 @@ from jaxcl.growth.heads import Setting, View, head_classes, view_of
 from jaxcl.growth.parameters import leaf_mask
 from jaxcl.growth.routing import Seen
 from jaxcl.growth.trainable import Trains, all_on_route, new_parts, shared_and_own_heads
-from jaxcl.learner.config import Config
+from jaxcl.learner.settings.config import Config
 from jaxcl.networks import Net
 from jaxcl.scenarios.inputs import AS_THEY_COME, Inputs
 from jaxcl.training.events import GENERATOR, TRAIN, WARMUP
-from jaxcl.training.generator import GanProgram
+from jaxcl.training.generative.generator import GanProgram
 from jaxcl.training.learner_state import History, Learner, Model, Phase, Place
 from jaxcl.training.vectorized import StepRequest
 from jaxcl.transforms import LossTransform

@@ -24,7 +24,8 @@ from jaxcl.methods.split import Split
 from jaxcl.networks import Pathway
 from jaxcl.networks.base import Route, Variables
 from jaxcl.training.learner_state import Learner
-from jaxcl.training.train_step import Program, epoch_order, no_totals, run_steps, start_phase
+from jaxcl.training.program import Program, start_phase
+from jaxcl.training.train_step import epoch_order, no_totals, run_steps
 from jaxcl.transforms import chain
 
 

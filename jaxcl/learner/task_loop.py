@@ -5,7 +5,6 @@ Each function here takes a :class:`~jaxcl.training.learner_state.Learner` and re
 
 import math
 import time
-from collections.abc import Iterable
 from functools import partial
 
 import jax
@@ -31,7 +30,6 @@ from jaxcl.learner.state import (
     Epoch,
     EpochPlan,
     Setup,
-    new_task_weight,
     phase_key,
     schedule,
     task_key,
@@ -39,21 +37,14 @@ from jaxcl.learner.state import (
     view_so_far,
 )
 from jaxcl.learner.task_comparison import compared, first_weights, remembered
+from jaxcl.learner.testing import test
 from jaxcl.networks import Pathway
-from jaxcl.training.evaluation import Evaluation, Predictor, evaluate
 from jaxcl.training.events import TRAIN
 from jaxcl.training.learner_state import Learner
 from jaxcl.training.loop import means
+from jaxcl.training.program import Program, TrainState, at_rate, start_phase
 from jaxcl.training.stream import window_steps, windows
-from jaxcl.training.train_step import (
-    Program,
-    TrainState,
-    at_rate,
-    epoch_order,
-    no_totals,
-    run_steps,
-    start_phase,
-)
+from jaxcl.training.train_step import epoch_order, no_totals, run_steps
 from jaxcl.training.vectorized import StepRequest
 from jaxcl.transforms import TaskData
 
@@ -200,37 +191,6 @@ def _rate(setup: Setup, learner: Learner, epoch: Epoch) -> float:
 @jax.jit
 def _finite(params: Params) -> Array:
     return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()
-
-
-def test(setup: Setup, learner: Learner) -> tuple[Learner, float]:
-    """Tests every task so far; ``row`` holds the accuracies in percent.
-
-    Returns:
-      The learner, and the test loss of Shin et al. (2017) in nats: ``r`` times that of
-      the new task and ``1 - r`` times the mean over the earlier ones, with the weight
-      that the new task has in replay.
-    """
-    found = _evaluations(setup, learner, range(learner.at.task_index + 1))
-    *past, new = [float(one.loss) for one in found]
-    r = new_task_weight(setup, learner.at.task_index)
-    loss = r * new + (1 - r) * float(np.mean(past)) if past else new
-    return learner.changed(row=[float(one.accuracy) for one in found]), loss
-
-
-def test_untrained(setup: Setup, learner: Learner) -> Learner:
-    """Tests the task that has just begun: what earlier tasks did for it."""
-    (found,) = _evaluations(setup, learner, [learner.at.task_index])
-    return learner.changed(
-        zero_shot_accuracy=[*learner.history.zero_shot_accuracy, float(found.accuracy)]
-    )
-
-
-def _evaluations(setup: Setup, learner: Learner, task_indices: Iterable[int]) -> list[Evaluation]:
-    view, variables = view_so_far(setup, learner), learner.model.variables
-    predict, predictor = setup.compiled[0].predict, None
-    if predict is not None:
-        predictor = Predictor(predict, learner.transform_state)
-    return [evaluate(view, p, variables, setup.tasks.test[p], predictor) for p in task_indices]
 
 
 def end(setup: Setup, learner: Learner, data: Data) -> Learner:

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 from jaxcl.core.errors import DataError, UsageError, check_name
-from jaxcl.learner.config import Config
-from jaxcl.learner.protocols import OWN, scenario_of
+from jaxcl.learner.settings.config import Config
+from jaxcl.learner.settings.protocols import OWN, scenario_of
 from jaxcl.scenarios.checks import check, check_all
 from jaxcl.scenarios.datasets import sources
 from jaxcl.scenarios.derive import DERIVED, shuffled_classes, split

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from jaxcl.core.fields import shown
-from jaxcl.learner.config import Config
+from jaxcl.learner.settings.config import Config
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ from jaxcl.checkpointing.config_file import from_toml, to_toml
 from jaxcl.core import processes, runtime
 from jaxcl.core.errors import NonFiniteLoss, UsageError
 from jaxcl.learner.build import check_config, check_stream, set_up
-from jaxcl.learner.config import Config
+from jaxcl.learner.settings.config import Config
 from jaxcl.learner.state import Setup
 from jaxcl.learner.tasks import check_tasks, load_tasks
 from jaxcl.runner import grouping, resume, session

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxcl.core.errors import UsageError, check_name
 from jaxcl.core.fields import MOST, hints, plain
-from jaxcl.learner.config import Config, known_settings, unknown
+from jaxcl.learner.settings.config import Config, known_settings, unknown
 from jaxcl.methods.replay import REPLAYS
 from jaxcl.networks.choices import NETWORKS
 from jaxcl.reporting.labels import label

@@ -14,7 +14,7 @@ import jax
 from jaxcl.core.fields import traced
 from jaxcl.core.sharding import SEED, size
 from jaxcl.learner.build import check_config, make_optimizer, transform
-from jaxcl.learner.config import Config
+from jaxcl.learner.settings.config import Config
 from jaxcl.learner.state import Setup
 from jaxcl.training.learner_state import Learner
 

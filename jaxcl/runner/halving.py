@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jaxcl.core.errors import UsageError
-from jaxcl.learner.config import Config
+from jaxcl.learner.settings.config import Config
 from jaxcl.reporting import tuning
 
 
@@ -36,7 +36,7 @@ def parts(points: int, factor: int) -> list[int]:
 def shortened(config: Config, part: int) -> Config:
     """Returns the configuration with so many times fewer steps a task, at least one.
 
-    >>> from jaxcl.learner.configuration import configure
+    >>> from jaxcl.learner.settings.configuration import configure
     >>> shortened(configure(epochs=6), 4).training.epochs
     1
     """

@@ -13,7 +13,7 @@ from jaxcl.core import processes
 from jaxcl.core.errors import UsageError
 from jaxcl.core.sharding import on_mesh
 from jaxcl.learner.build import check_config
-from jaxcl.learner.config import Config
+from jaxcl.learner.settings.config import Config
 from jaxcl.learner.tasks import check_tasks
 from jaxcl.reporting.console import fail
 from jaxcl.runner import execute, grouping

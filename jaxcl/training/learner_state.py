@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from jaxcl.core.types import Params, PyTree
 from jaxcl.growth.routing import Seen
 from jaxcl.networks.base import Routes, Variables
-from jaxcl.training.generator import GanState
+from jaxcl.training.generative.generator import GanState
 from jaxcl.training.loop import Totals
-from jaxcl.training.train_step import TrainState
+from jaxcl.training.program import TrainState
 
 
 class Place(NamedTuple):

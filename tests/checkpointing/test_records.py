@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jaxcl.checkpointing.config_file import from_toml
-from jaxcl.learner.config import Config
+from jaxcl.learner.settings.config import Config
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 

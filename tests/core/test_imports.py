@@ -36,6 +36,7 @@ ROOMS = (
     "transforms.rehearsal", "networks",
     "networks.adapters", "networks.backbones", "networks.convolutions", "scenarios",
     "scenarios.datasets", "scenarios.readers", "checkpointing", "growth", "methods", "training",
+    "training.generative", "learner.settings",
     "learner", "reporting", "runner", "front",
 )  # fmt: skip
 

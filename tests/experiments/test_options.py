@@ -10,7 +10,7 @@ import pytest
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import hints
 from jaxcl.experiments import compare, reproduce, scenario, sweep
-from jaxcl.learner.configuration import configure, takes_replay
+from jaxcl.learner.settings.configuration import configure, takes_replay
 from jaxcl.methods import METHODS
 from jaxcl.methods.replay import REPLAYS
 

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from jaxcl.experiments import compare, scenario, sweep
-from jaxcl.learner.protocols import SCENARIOS
+from jaxcl.learner.settings.protocols import SCENARIOS
 from jaxcl.methods import METHODS
 from jaxcl.networks.choices import NETWORKS
 from jaxcl.runner import execute

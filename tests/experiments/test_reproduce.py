@@ -5,7 +5,7 @@ from unittest import mock
 import pytest
 
 from jaxcl.experiments import reproduce
-from jaxcl.learner.protocols import SCENARIOS, Scenario
+from jaxcl.learner.settings.protocols import SCENARIOS, Scenario
 
 QUICK = ["--scenarios", "2-small", "--limit", "40", "--batch-size", "20", "--epochs", "1"]
 QUICK += ["--report", "report"]

@@ -17,8 +17,8 @@ from given import configured
 from jaxcl.checkpointing.checkpoint import load_params
 from jaxcl.checkpointing.config_file import from_toml, to_toml
 from jaxcl.experiments import scenario
-from jaxcl.learner.config import Config
-from jaxcl.learner.protocols import SCENARIOS
+from jaxcl.learner.settings.config import Config
+from jaxcl.learner.settings.protocols import SCENARIOS
 from jaxcl.methods import METHODS
 from jaxcl.networks.choices import NETWORKS
 from jaxcl.scenarios.datasets import sources

@@ -25,7 +25,7 @@ import marked
 from rich.console import Console
 from rich.table import Table
 
-from jaxcl.learner.configuration import configure
+from jaxcl.learner.settings.configuration import configure
 from jaxcl.methods import METHODS
 
 SEEDS = ["--seeds", "0", "1"]

@@ -19,8 +19,8 @@ from jaxcl.checkpointing import checkpoint, run_folder
 from jaxcl.core import cache
 from jaxcl.core.errors import DataError, UsageError
 from jaxcl.experiments import scenario
-from jaxcl.learner.config import known_settings
-from jaxcl.learner.configuration import CHOICES
+from jaxcl.learner.settings.config import known_settings
+from jaxcl.learner.settings.configuration import CHOICES
 from jaxcl.scenarios.datasets import tfds
 
 NAMES = sorted(known_settings() | set(CHOICES))

@@ -8,8 +8,8 @@ import pytest
 
 import jaxcl
 from jaxcl.core.errors import DataError, UsageError
-from jaxcl.learner.configuration import configure
 from jaxcl.learner.seed_loop import run
+from jaxcl.learner.settings.configuration import configure
 from jaxcl.methods.replay import BufferReplay
 from jaxcl.runner import recorder
 from jaxcl.training.settings import Training

@@ -9,7 +9,7 @@ from rich.console import Console
 import jaxcl
 from jaxcl.checkpointing import run_folder
 from jaxcl.checkpointing.checkpoint import load_params
-from jaxcl.learner.configuration import configure
+from jaxcl.learner.settings.configuration import configure
 from jaxcl.transforms import LossTransform
 
 TRAINING = jaxcl.Training(epochs=2, batch_size=20, l2=0.0)

@@ -5,8 +5,8 @@ import pytest
 
 import jaxcl
 from jaxcl.core.errors import UsageError
-from jaxcl.learner.configuration import configure
-from jaxcl.learner.protocols import SCENARIOS
+from jaxcl.learner.settings.configuration import configure
+from jaxcl.learner.settings.protocols import SCENARIOS
 from jaxcl.methods import METHODS, Method
 from jaxcl.networks.choices import NETWORKS
 from jaxcl.scenarios.datasets.sources import REGISTERED

@@ -10,9 +10,9 @@ from jaxcl.checkpointing.config_file import from_toml, to_toml
 from jaxcl.core.errors import UsageError
 from jaxcl.experiments.compare import read
 from jaxcl.learner.build import check_config
-from jaxcl.learner.config import Config
-from jaxcl.learner.configuration import configure
-from jaxcl.learner.protocols import SCENARIOS
+from jaxcl.learner.settings.config import Config
+from jaxcl.learner.settings.configuration import configure
+from jaxcl.learner.settings.protocols import SCENARIOS
 from jaxcl.methods import METHODS
 
 GIVEN = st.fixed_dictionaries(

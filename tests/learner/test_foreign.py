@@ -20,7 +20,9 @@ from jaxcl.learner.task_loop import begin, plan_epoch, whole_task
 from jaxcl.networks import from_linen, from_nnx
 from jaxcl.scenarios.inputs import prepared
 from jaxcl.training.events import EpochEnded
-from jaxcl.training.train_step import Program, epoch_order, make_step
+from jaxcl.training.program import Program
+from jaxcl.training.step import make_step
+from jaxcl.training.train_step import epoch_order
 
 STEPS = 3
 PHASE = stream(stream(jax.random.key(0), "task", 0), "train")

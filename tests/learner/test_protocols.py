@@ -3,8 +3,8 @@ import pytest
 from jaxcl.core.errors import UsageError
 from jaxcl.experiments.inspect import image_shape
 from jaxcl.learner.build import check_config
-from jaxcl.learner.configuration import configure
-from jaxcl.learner.protocols import SCENARIOS
+from jaxcl.learner.settings.configuration import configure
+from jaxcl.learner.settings.protocols import SCENARIOS
 from jaxcl.learner.tasks import load_tasks
 from jaxcl.methods import METHODS
 from jaxcl.networks.choices import MLP

@@ -12,7 +12,7 @@ from jaxcl.learner import scholar
 from jaxcl.learner.build import set_up
 from jaxcl.learner.seed_loop import go_on, run
 from jaxcl.training.events import EpochEnded, SeedEnded, StepsDone, TaskBegan
-from jaxcl.training.generator import sample_images
+from jaxcl.training.generative.generator import sample_images
 
 SETTINGS = {
     "epochs": 2, "batch_size": 20, "lr": 2e-3, "l2": 0.0, "net": "mlp", "hidden": (20,),

@@ -14,8 +14,8 @@ from jaxcl.core.errors import DataError, UsageError
 from jaxcl.growth.parameters import add_branch, add_head, count
 from jaxcl.growth.routing import check_activations
 from jaxcl.learner.build import check_config, set_up
-from jaxcl.learner.configuration import configure
 from jaxcl.learner.seed_loop import go_on
+from jaxcl.learner.settings.configuration import configure
 from jaxcl.networks import EfficientNetLite0, ResNet18, ResNet32, from_linen, named_backbones
 from jaxcl.networks.backbones import EfficientNetLite0 as Module
 from jaxcl.networks.backbones import ResNet, efficientnet, preprocess

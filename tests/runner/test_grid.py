@@ -1,7 +1,7 @@
 import pytest
 
 from jaxcl.core.errors import UsageError
-from jaxcl.learner.configuration import configure
+from jaxcl.learner.settings.configuration import configure
 from jaxcl.reporting.labels import label
 from jaxcl.runner.grid import axes, points
 

@@ -6,7 +6,7 @@ import optax
 import pytest
 
 from jaxcl.networks.gan import Gan, mlp_gan
-from jaxcl.training.generator import (
+from jaxcl.training.generative.generator import (
     DRAW_BATCH,
     GanProgram,
     Mixture,

@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcl.training import quality
-from jaxcl.training.quality import train_judge
+from jaxcl.training.generative import quality
+from jaxcl.training.generative.quality import train_judge
 
 
 @pytest.fixture

@@ -11,8 +11,10 @@ from jaxcl.growth.parameters import leaf_mask, merge
 from jaxcl.networks import Pathway, cnn, columns, mlp
 from jaxcl.networks.base import Variables
 from jaxcl.scenarios.images import to_float
-from jaxcl.training import evaluation, train_step
-from jaxcl.training.train_step import Program, adam, epoch_order, no_totals, run_steps, start_phase
+from jaxcl.training import evaluation
+from jaxcl.training.program import Program, adam, start_phase
+from jaxcl.training.step import make_step
+from jaxcl.training.train_step import epoch_order, no_totals, run_steps
 from jaxcl.transforms import LossTransform, TaskData, chain, distill, l2
 from jaxcl.transforms.objectives.losses import cross_entropy, mean_cross_entropy
 
@@ -103,7 +105,7 @@ def _bits(x):
 def test_compiled_steps_equal_single_ones(params, data):
     program, state = second_task(lwf(), params, data, optimizer=optax.sgd(0.05))
     order = epoch_order(jax.random.key(5), N, 4)
-    step, single = jax.jit(train_step.make_step(program)), state
+    step, single = jax.jit(make_step(program)), state
     for rows in order[:3]:
         single, _ = step(single, {**{k: v[rows] for k, v in data.items()}, "index": rows})
     compiled, _ = steps(program, state, data, bounds=((0, 3),))
@@ -248,7 +250,7 @@ def test_a_step_tells_the_gradient_of_the_plain_loss_from_that_of_the_whole(key)
     whole = View(net, (Pathway("t00", (), "t00"),), chosen)
     mask = jax.tree.map(lambda _: True, params)
     state = start_phase(optax.sgd(0.1), Variables(params, {}), mask, (), key)
-    step = jax.jit(train_step.make_step(Program(whole, (0,), told, optax.sgd(0.1))))
+    step = jax.jit(make_step(Program(whole, (0,), told, optax.sgd(0.1))))
     after, _ = step(state, batch)
 
     def loss(params):

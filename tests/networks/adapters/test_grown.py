@@ -17,7 +17,8 @@ from jaxcl.growth.trainable import all_on_route, new_parts, shared_and_own_heads
 from jaxcl.networks import from_functions
 from jaxcl.networks.adapters import grown as of_grown
 from jaxcl.networks.base import Pathway
-from jaxcl.training.train_step import Program, make_step, start_phase
+from jaxcl.training.program import Program, start_phase
+from jaxcl.training.step import make_step
 from jaxcl.transforms import chain
 
 KEY = jax.random.key(0)

@@ -17,7 +17,8 @@ from jaxcl.growth.similarity import Moments, frechet_distance, moments
 from jaxcl.networks import Pathway
 from jaxcl.networks.base import Variables
 from jaxcl.networks.dense import mlp
-from jaxcl.training.train_step import Program, adam, epoch_order, no_totals, run_steps, start_phase
+from jaxcl.training.program import Program, adam, start_phase
+from jaxcl.training.train_step import epoch_order, no_totals, run_steps
 from jaxcl.transforms import chain
 
 HIDDEN = (256, 64)  # the last of these are the features

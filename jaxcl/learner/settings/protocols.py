@@ -1,8 +1,8 @@
 """The named scenarios, and the settings that go with them."""
 
 from jaxcl.core.errors import check_name
-from jaxcl.learner.protocols.named import SCENARIOS
-from jaxcl.learner.protocols.protocol import FILE, GIVEN, OF_DATA, OWN, Protocol, Scenario
+from jaxcl.learner.settings.named import SCENARIOS
+from jaxcl.learner.settings.protocol import FILE, GIVEN, OF_DATA, OWN, Protocol, Scenario
 
 __all__ = ["FILE", "OWN", "SCENARIOS", "Protocol", "Scenario", "scenario_of"]
 

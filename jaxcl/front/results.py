@@ -23,7 +23,7 @@ from jaxcl.growth.heads import View, setting
 from jaxcl.growth.parameters import task_name
 from jaxcl.growth.sameness import difference
 from jaxcl.learner.build import predicting
-from jaxcl.learner.config import Config
+from jaxcl.learner.settings.config import Config
 from jaxcl.learner.snapshot import rebuild
 from jaxcl.networks import Pathway
 from jaxcl.networks.base import Net, Variables

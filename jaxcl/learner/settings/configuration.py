@@ -6,8 +6,8 @@ from typing import Any
 
 from jaxcl.core.errors import UsageError, check_name
 from jaxcl.core.fields import hints, plain
-from jaxcl.learner.config import Config
-from jaxcl.learner.protocols import Protocol, Scenario, scenario_of
+from jaxcl.learner.settings.config import Config
+from jaxcl.learner.settings.protocols import Protocol, Scenario, scenario_of
 from jaxcl.methods import METHODS
 from jaxcl.methods.base import Method
 from jaxcl.methods.replay import REPLAYS, BufferReplay, GenerativeReplay, Replay

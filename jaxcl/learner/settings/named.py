@@ -5,7 +5,7 @@ Light to import (no JAX), so that the command line answers at once.
 
 import dataclasses
 
-from jaxcl.learner.protocols.protocol import Protocol, Scenario, distilling
+from jaxcl.learner.settings.protocol import Protocol, Scenario, distilling
 from jaxcl.methods.agem import AGEM
 from jaxcl.methods.der import DER
 from jaxcl.methods.ewc import EWC

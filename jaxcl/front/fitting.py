@@ -14,10 +14,10 @@ from jaxcl.core import processes
 from jaxcl.core.errors import UsageError
 from jaxcl.core.sharding import on_mesh
 from jaxcl.front.plugins import kept, load_plugins
-from jaxcl.front.result import Result, load
-from jaxcl.learner.config import Config
-from jaxcl.learner.configuration import configure
-from jaxcl.learner.protocols import OWN
+from jaxcl.front.results import Result, load
+from jaxcl.learner.settings.config import Config
+from jaxcl.learner.settings.configuration import configure
+from jaxcl.learner.settings.protocols import OWN
 from jaxcl.methods.base import Method
 from jaxcl.methods.replay import Replay
 from jaxcl.networks.choices import Network

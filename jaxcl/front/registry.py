@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from jaxcl.core.errors import UsageError
-from jaxcl.learner.protocols import SCENARIOS, Protocol, Scenario
+from jaxcl.learner.settings.protocols import SCENARIOS, Protocol, Scenario
 from jaxcl.methods import METHODS
 from jaxcl.methods.base import Method
 from jaxcl.networks.choices import NETWORKS, Network, Spec

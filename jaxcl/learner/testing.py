@@ -1,0 +1,40 @@
+"""How well the tasks so far are solved, at some moment of a run."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from jaxcl.learner.state import Setup, new_task_weight, view_so_far
+from jaxcl.training.evaluation import Evaluation, Predictor, evaluate
+from jaxcl.training.learner_state import Learner
+
+
+def test(setup: Setup, learner: Learner) -> tuple[Learner, float]:
+    """Tests every task so far; ``row`` holds the accuracies in percent.
+
+    Returns:
+      The learner, and the test loss of Shin et al. (2017) in nats: ``r`` times that of
+      the new task and ``1 - r`` times the mean over the earlier ones, with the weight
+      that the new task has in replay.
+    """
+    found = _evaluations(setup, learner, range(learner.at.task_index + 1))
+    *past, new = [float(one.loss) for one in found]
+    r = new_task_weight(setup, learner.at.task_index)
+    loss = r * new + (1 - r) * float(np.mean(past)) if past else new
+    return learner.changed(row=[float(one.accuracy) for one in found]), loss
+
+
+def test_untrained(setup: Setup, learner: Learner) -> Learner:
+    """Tests the task that has just begun: what earlier tasks did for it."""
+    (found,) = _evaluations(setup, learner, [learner.at.task_index])
+    return learner.changed(
+        zero_shot_accuracy=[*learner.history.zero_shot_accuracy, float(found.accuracy)]
+    )
+
+
+def _evaluations(setup: Setup, learner: Learner, task_indices: Iterable[int]) -> list[Evaluation]:
+    view, variables = view_so_far(setup, learner), learner.model.variables
+    predict, predictor = setup.compiled[0].predict, None
+    if predict is not None:
+        predictor = Predictor(predict, learner.transform_state)
+    return [evaluate(view, p, variables, setup.tasks.test[p], predictor) for p in task_indices]

@@ -1,0 +1,141 @@
+"""One optimiser step: gradients of a network, the transform's hooks, statistics."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxcl.core.random import stream
+from jaxcl.core.types import Batch, Metrics, Outputs, Params, PRNGKey, PyTree, Scalar
+from jaxcl.growth.heads import View, own_logits, run_view
+from jaxcl.growth.parameters import merge
+from jaxcl.networks.base import SHARED, Mode, Variables
+from jaxcl.training.program import Program, TrainState
+from jaxcl.transforms import Context, Step
+
+
+def make_step(program: Program) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+    """Makes one optimiser step, not yet compiled: ``(state, batch) -> (state, metrics)``."""
+    view, transform = program.view, program.transform
+    # What a transform replays may belong to any task so far.
+    any_logits_of = own_logits(view, tuple(range(len(view.routes))))
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        key = stream(state.key, "step", state.step)
+
+        def again(params: Params, batch: Batch) -> Outputs:
+            variables = Variables(params, state.stats)
+            return run_view(
+                view, variables, batch, _mode(program, state, stream(key, "hooks"), 0)
+            ).outputs
+
+        context = Context(merge(state.params, state.frozen), {}, batch, key, again, any_logits_of)
+        context = context._replace(teacher=_teacher(view, key))
+        found, metrics = _gradients(program, state, context)
+        gradient, context = found.gradient, context._replace(outputs=found.outputs)
+        if transform.gradient is not None:
+            gradient = transform.gradient(gradient, state.transform_state, context)
+        change, opt = program.optimizer.update(gradient, state.opt, state.params)
+        params = optax.apply_updates(state.params, change)
+        done = Step(state.params, params, gradient, found.loss_gradient, context)
+        new = state._replace(
+            step=state.step + 1,
+            params=params,
+            stats=_of_what_trains(found.stats, state),
+            opt=opt,
+            transform_state=transform.update(state.transform_state, done),
+        )
+        return new, metrics
+
+    return step
+
+
+class _Found(NamedTuple):
+    """Gradients of the whole loss and of the plain one, what the network said, its statistics."""
+
+    gradient: Params
+    loss_gradient: Params
+    outputs: Outputs
+    stats: PyTree
+
+
+def _gradients(program: Program, state: TrainState, context: Context) -> tuple[_Found, Metrics]:
+    """What an optimiser step is made of, and metrics."""
+    view, transform, batch = program.view, program.transform, context.batch
+    logits_of = own_logits(view, program.targets)
+    assert context.key is not None
+    mode_of = partial(_mode, program, state, context.key)
+
+    def run(trained: Params):
+        variables = Variables(merge(trained, state.frozen), state.stats)
+        found = run_view(view, variables, batch, mode_of(0))
+        seen = found.features[view.routes[program.targets[-1]].route]
+        return (found.outputs, seen if transform.features else None), found.stats
+
+    def plain(outputs: Outputs) -> Scalar:
+        return view.objective.loss(logits_of(outputs, batch), batch["label"]).mean()
+
+    def transformed(loss: Scalar, outputs: Outputs, features: PyTree, trained: Params):
+        passes = [stats]  # those of a step follow on one another
+
+        def again(params: Params, batch: Batch) -> Outputs:
+            found = run_view(view, Variables(params, passes[-1]), batch, mode_of(len(passes)))
+            passes.append(found.stats)
+            return found.outputs
+
+        here = context._replace(params=merge(trained, state.frozen), outputs=outputs)
+        here = here._replace(features=features, forward=again)
+        total, metrics = transform.apply(loss, state.transform_state, here)
+        return total, (metrics, passes[-1])
+
+    # The network is differentiated once: its pullback is linear, and where a
+    # transform adds a function of the weights alone, both pulls are the same.
+    (outputs, seen), pull, stats = jax.vjp(run, state.params, has_aux=True)
+    loss, slope = jax.value_and_grad(plain)(outputs)
+    whole = jax.value_and_grad(transformed, argnums=(0, 1, 2, 3), has_aux=True)
+    (total, (metrics, stats)), slopes = whole(loss, outputs, seen, state.params)
+    of_loss, of_outputs, of_features, direct = slopes
+    combined = jax.tree.map(lambda s, o: of_loss * s + o, slope, of_outputs)
+    gradient = jax.tree.map(jnp.add, pull((combined, of_features))[0], direct)
+    nothing = jax.tree.map(jnp.zeros_like, of_features)
+    found = _Found(gradient, pull((slope, nothing))[0], outputs, stats)
+    return found, {"loss": total, "new_loss": loss, **metrics}
+
+
+def _mode(program: Program, state: TrainState, key: PRNGKey, number: int) -> Mode:
+    """How a forward pass of a step is made; a backbone that stays is passed as in a test."""
+    trained = {part: tree for part, tree in state.params.items() if part != "heads"}
+    routes = {program.view.routes[t].route for t in program.targets}
+    return Mode(sorted(routes) if jax.tree.leaves(trained) else (), stream(key, "pass", number))
+
+
+def _teacher(view: View, key: PRNGKey) -> Callable[[Params, PyTree, Batch], Outputs]:
+    """The network of the tasks before, as it is tested, on what the first pass saw."""
+    before = view if view.setting.shared_head else view._replace(routes=view.routes[:-1])
+    mode = Mode(key=stream(key, "pass", 0))
+    return lambda params, stats, batch: (
+        run_view(before, Variables(params, stats), batch, mode).outputs
+    )
+
+
+def _of_what_trains(new: PyTree, state: TrainState) -> PyTree:
+    """The new statistics; those of parts whose parameters are all frozen stay as they were."""
+
+    def chosen(new: PyTree, *path: str) -> PyTree:
+        old, trained, frozen = state.stats, state.params, state.frozen
+        for name in path:
+            # What has no parameters goes with the others: it has no place among them.
+            old, trained, frozen = old[name], trained.get(name, {}), frozen.get(name, {})
+        stays = jax.tree.leaves(frozen) and not jax.tree.leaves(trained)
+        return old if stays else new
+
+    found = {}
+    for part, stats in state.stats.items():
+        if part == SHARED:
+            found[part] = chosen(new[part], part)
+        else:
+            found[part] = {branch: chosen(new[part][branch], part, branch) for branch in stats}
+    return found
