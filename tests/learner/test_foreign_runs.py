@@ -32,7 +32,7 @@ def ended(config, tasks=None, mesh=None, streamed=False):
 
 
 def leaves_of(event):
-    return jax.tree.leaves(event.variables)
+    return jax.tree.leaves(event.learned.variables)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_going_on_from_any_moment_gives_the_same_bits(method, library, given):
         left = whole[taken[at].meta["seed"] :]
         again = [e for e in go_on(setup, [learner]) if isinstance(e, SeedEnded)]
         for one, other in zip(again, left, strict=True):
-            chex.assert_trees_all_equal(one.variables, other.variables)
+            chex.assert_trees_all_equal(one.learned.variables, other.learned.variables)
             assert (one.matrix, one.growth) == (other.matrix, other.growth)
 
 
@@ -123,9 +123,13 @@ def test_two_seeds_together_are_two_alone():
     alone = ended(config)
     both = ended(dataclasses.replace(config, together=2))
     for one, other in zip(alone, both, strict=True):
-        chex.assert_trees_all_close(one.variables, other.variables, rtol=1e-4, atol=1e-5)
+        chex.assert_trees_all_close(
+            one.learned.variables, other.learned.variables, rtol=1e-4, atol=1e-5
+        )
         assert one.matrix == other.matrix
-    means = [event.variables.stats["shared"]["batch_stats"]["norm2"]["mean"] for event in both]
+    means = [
+        event.learned.variables.stats["shared"]["batch_stats"]["norm2"]["mean"] for event in both
+    ]
     assert (means[0] != means[1]).all()
 
 
@@ -137,7 +141,7 @@ def test_devices_that_share_batches_and_seeds_are_one(library):
     config = nets.settings("ewc", library, seeds=(0, 1), optimizer="sgd", together=2, strength=1.0)
     one, several = ended(config), ended(config, mesh="data=2,seed=2")
     for a, b in zip(one, several, strict=True):
-        chex.assert_trees_all_close(a.variables, b.variables, rtol=1e-3, atol=1e-4)
+        chex.assert_trees_all_close(a.learned.variables, b.learned.variables, rtol=1e-3, atol=1e-4)
 
 
 def two_kinds():
@@ -173,7 +177,9 @@ def test_streamed_data_are_those_on_the_device(method, monkeypatch):
     config = nets.settings(method, optimizer="sgd")
     config = dataclasses.replace(config, network=from_functions(init, apply))
     (whole,), (parts,) = (ended(config, two_kinds(), streamed=s) for s in (False, True))
-    chex.assert_trees_all_close(whole.variables, parts.variables, rtol=1e-5, atol=1e-6)
+    chex.assert_trees_all_close(
+        whole.learned.variables, parts.learned.variables, rtol=1e-5, atol=1e-6
+    )
     assert whole.matrix == parts.matrix
 
 

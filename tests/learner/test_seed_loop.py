@@ -266,7 +266,7 @@ def test_the_cnn_takes_images_as_they_come(method, pair):
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ([(13, 13), (32, 32)], "resize: keep, but images differ between tasks"),
+        ([(13, 13), (32, 32)], "resize: keep, but inputs differ between tasks"),
         ([(13, 12), (13, 12)], "resize: keep, but images are 13x12"),
         ([(5, 5), (5, 5)], "resize: keep, but images are 5x5"),
     ],
@@ -286,7 +286,7 @@ def test_bad_tasks_are_refused(make_task):
     empty = np.zeros((0, 32, 32, 3), np.uint8)
     one = np.zeros_like(task.train_labels)
     cases = [
-        (bad(task, train_inputs=empty), "task 'bars', train: no images"),
+        (bad(task, train_inputs=empty), "task 'bars', train: no inputs"),
         (bad(task, test_labels=task.test_labels[:-1]), "30 images but 29 labels"),
         (bad(task, train_labels=task.train_labels + 1), "labels are 1 to 3; they must be 0 to 2"),
         (bad(task, train_labels=task.train_labels - 1), "labels are -1 to 1"),

@@ -85,7 +85,7 @@ def test_a_resnet_is_chosen_by_name_and_goes_through_a_run():
     config = dataclasses.replace(config, seeds=(0,))
     setup = set_up(check_config(config), nets.tasks(names=("bars",)))
     event = [e for e in go_on(setup) if isinstance(e, SeedEnded)][-1]
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(event.variables))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(event.learned.variables))
     assert event.growth.routes["bars"].keys() == set(setup.net.layers)
 
 
@@ -140,7 +140,7 @@ def test_heads_of_a_frozen_backbone_learn(weights):
     config = configure("ewc", "own", net="efficientnet_lite0", size=32, epochs=2, batch_size=20)
     setup = set_up(check_config(config), nets.tasks())
     ends = [event for event in go_on(setup) if isinstance(event, EpochEnded | SeedEnded)]
-    chex.assert_trees_all_equal(ends[-1].variables.stats["shared"]["stats"], weights)
+    chex.assert_trees_all_equal(ends[-1].learned.variables.stats["shared"]["stats"], weights)
     assert ends[-1].matrix[1][0] == ends[-1].matrix[0][0]  # no head is shared
     metrics = [end.metrics["loss"] for end in ends if isinstance(end, EpochEnded)]
     assert metrics[1] < metrics[0]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxcl.networks import loop_arithmetic
+from jaxcl.networks.convolutions import loop_arithmetic
 from jaxcl.networks.convolutions.loop_convolution import (
     conv_general_dilated,
     with_loop_convolutions,
