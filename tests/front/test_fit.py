@@ -8,19 +8,23 @@ import pytest
 
 import jaxcl
 from jaxcl.core.errors import DataError, UsageError
+from jaxcl.core.sharding import on_mesh
 from jaxcl.learner.seed_loop import run
 from jaxcl.learner.settings.configuration import configure
 from jaxcl.methods.replay import BufferReplay
 from jaxcl.runner import recorder
+from jaxcl.runner.commands import How
 from jaxcl.training.settings import Training
 
 
 def test_a_fit_is_the_run_of_its_configuration(pair, small):
-    result = jaxcl.fit(pair, jaxcl.methods.EWC(7.0), seeds=(0, 3), **small)
+    one_device = How(mesh="data=1")
+    result = jaxcl.fit(pair, jaxcl.methods.EWC(7.0), seeds=(0, 3), how=one_device, **small)
     settings = {"epochs": 2, "batch_size": 20, "lr": 0.01, "seeds": (0, 3), "hidden": (4,)}
     config = configure("ewc", "own", strength=7.0, net="mlp", **settings)
-    ended = [event for event in run(config, pair) if type(event).__name__ == "SeedEnded"]
-    assert result.config == dataclasses.replace(config, together=result.config.together)
+    with on_mesh("data=1", 1):
+        ended = [event for event in run(config, pair) if type(event).__name__ == "SeedEnded"]
+    assert result.config == dataclasses.replace(config, together=1)  # as a CPU has them
     np.testing.assert_array_equal(result.accuracy, np.array([e.matrix for e in ended], float))
     for own, event in zip(result.params, ended, strict=True):
         chex.assert_trees_all_equal(own, event.params)

@@ -287,7 +287,7 @@ def test_bad_tasks_are_refused(make_task):
     one = np.zeros_like(task.train_labels)
     cases = [
         (bad(task, train_inputs=empty), "task 'bars', train: no inputs"),
-        (bad(task, test_labels=task.test_labels[:-1]), "30 images but 29 labels"),
+        (bad(task, test_labels=task.test_labels[:-1]), "30 inputs but 29 labels"),
         (bad(task, train_labels=task.train_labels + 1), "labels are 1 to 3; they must be 0 to 2"),
         (bad(task, train_labels=task.train_labels - 1), "labels are -1 to 1"),
         (bad(task, train_labels=one), "a single class"),
