@@ -118,6 +118,7 @@ def test_a_network_without_statistics_goes_on_while_its_teacher_is_asked():
     chex.assert_trees_all_equal(again.params, events[-1].params)
 
 
+@slow
 def test_two_seeds_together_are_two_alone():
     config = nets.settings("er", seeds=(0, 1), optimizer="sgd", together=1)
     alone = ended(config)
@@ -134,7 +135,7 @@ def test_two_seeds_together_are_two_alone():
 
 
 @pytest.mark.parametrize(
-    "library", ["linen", *(pytest.param(n, marks=slow) for n in ("nnx", "equinox"))]
+    "library", [pytest.param(name, marks=slow) for name in ("linen", "nnx", "equinox")]
 )
 def test_devices_that_share_batches_and_seeds_are_one(library):
     """Means of a batch are taken over all of its parts, and each example drops its own units."""

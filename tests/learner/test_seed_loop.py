@@ -295,7 +295,7 @@ def test_bad_tasks_are_refused(make_task):
     for tasks, message in cases:
         with pytest.raises(DataError, match=message):
             finish(tasks)
-    with pytest.raises(DataError, match="batch_size: 61 is more than the 60 training images"):
+    with pytest.raises(DataError, match="batch_size: 61 is more than the 60 training inputs"):
         finish([task], batch_size=61)
 
 
