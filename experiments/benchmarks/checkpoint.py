@@ -24,9 +24,9 @@ from jaxcl.checkpointing import checkpoint
 from jaxcl.checkpointing.saver import saver
 from jaxcl.learner import snapshot
 from jaxcl.learner.build import set_up
-from jaxcl.learner.config import Config
-from jaxcl.learner.configuration import configure
 from jaxcl.learner.seed_loop import go_on, run
+from jaxcl.learner.settings.config import Config
+from jaxcl.learner.settings.configuration import configure
 from jaxcl.learner.tasks import load_tasks
 from jaxcl.training.events import EpochEnded, TaskBegan
 

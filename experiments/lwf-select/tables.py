@@ -11,7 +11,7 @@ from jaxcl.checkpointing import run_folder
 from jaxcl.checkpointing.config_file import from_toml
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import hints
-from jaxcl.learner.config import Config
+from jaxcl.learner.settings.config import Config
 from jaxcl.methods import METHODS as KINDS
 from jaxcl.reporting import plots
 from jaxcl.reporting.metrics import mean_sem
