@@ -62,11 +62,8 @@ def measure(stages: list[Stage], file: Path, options: argparse.Namespace) -> Non
             if time.monotonic() > until:
                 break
             said(f"{stage.name}: {until - time.monotonic():.0f} s left")
-            try:
-                sides.prepare(stage.keys(), until, stage.alone, results["ready"])
-            except TimeoutError as error:
-                said(str(error))
-                break
+            within = min(until, time.monotonic() + stage.most)
+            sides.prepare(stage.keys(), within, stage.alone, results["ready"])
             for name, keys in stage.blocks:
                 if stage.rounds and time.monotonic() < until:
                     measure_block(sides, stage, name, keys, results)
@@ -92,6 +89,8 @@ def measure_block(sides: Sides, stage: Stage, name: str, keys: list[str], result
 
 
 def _units(sides: Sides, key: str, lanes: int, turn: float) -> int:
+    if given := gpu_cases.units(gpu_cases.parsed(key)):
+        return given
     if gpu_cases.tiny():
         return lanes
     n, wall = lanes, 0.0

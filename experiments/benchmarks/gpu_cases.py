@@ -78,9 +78,15 @@ def residual(name: str) -> Residual:
     return Residual((w, 2 * w, 4 * w, 8 * w), (2, 2, 2, 2), b, kind == "bf16")
 
 
-CONFIGS = tuple(
-    f"w{w}-b{b}-{kind}" for w in (64, 20) for b in (128, 32) for kind in ("f32", "bf16")
-)
+def units(run: Run) -> int | None:
+    """Of a turn, where they do not follow from the time that one takes."""
+    if not run.case.startswith("fisher"):
+        return None
+    return 20 if run.peer else 1_000  # PyTorch goes example by example
+
+
+SIZES = ("w64-b128", "w20-b32", "w64-b32", "w20-b128")
+CONFIGS = tuple(f"{size}-{kind}" for size in SIZES for kind in ("f32", "bf16"))
 
 
 def order_of(problem: problems.Problem, lane: int) -> np.ndarray:

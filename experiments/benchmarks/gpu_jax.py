@@ -1,5 +1,6 @@
 """jaxcl's side of ``gpu.py``: networks in the loops that the commands compile."""
 
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import jax_side
 import numpy as np
 from flax import linen
-from gpu_serve import serve
+from gpu_serve import serve, tuning
 from side import Case
 
 from jaxcl import from_functions, from_linen
@@ -33,7 +34,8 @@ from jaxcl.transforms.base import keep_both
 from jaxcl.transforms.ewc import quadratic_penalty
 
 CHECKED = jax_side.CHECKED
-THREADS = 8  # programs that are compiled at a time
+THREADS = 4  # programs that are traced at a time; they are compiled one after the other
+FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 OPTIONS: dict[str, dict[str, Any]] = {  # of XLA, by form
     "nhwc": {"xla_gpu_force_conv_nhwc": True},
     "nchw": {"xla_gpu_force_conv_nchw": True},
@@ -72,9 +74,11 @@ class Lanes:
             self.leaves = [*leaves[:-1], tuple(self.orders)]
             given = run_steps, self.program, tree, shared, self.states, self.totals, self.leaves
             lowered = run_together.lower(*given, *bounds)
-        traced = time.perf_counter()
-        made = lowered.compile(OPTIONS.get(form))
-        self.seconds = {"trace": traced - start, "compile": time.perf_counter() - traced}
+        traced = time.perf_counter() - start
+        with tuning(FOLDER):
+            start = time.perf_counter()
+            made = lowered.compile(OPTIONS.get(form))
+        self.seconds = {"trace": traced, "compile": time.perf_counter() - start}
         return made
 
     def _stretch(self, first: int, last: int) -> None:
@@ -200,9 +204,10 @@ def made(key: str, folder: Path) -> tuple[Case, dict[str, float]]:
     """A case that is compiled, and what that took."""
     run, start = gpu_cases.parsed(key), time.perf_counter()
     if run.kind == "step":
-        case = (si_case if run.case == "si" else jax_side.CASES[run.case])(folder)
-        case = case._replace(check=partial(list, case.check()))
-        case.run(gpu_cases.units(run) or run.lanes)
+        with tuning(folder):
+            case = (si_case if run.case == "si" else jax_side.CASES[run.case])(folder)
+            case = case._replace(check=partial(list, case.check()))
+            case.run(gpu_cases.units(run) or run.lanes)
         return case, {"all": time.perf_counter() - start}
     lanes = {"resnet": resnet, "sweep": sweep}[run.kind](run)
     found = lanes.losses()

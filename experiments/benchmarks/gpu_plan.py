@@ -7,7 +7,7 @@ import gpu_cases
 from gpu_cases import PEERS, STRENGTHS, Run, tiny
 
 LANES = (4, 16)
-CONFIGS = gpu_cases.CONFIGS[-2:] if tiny() else gpu_cases.CONFIGS
+CONFIGS = gpu_cases.CONFIGS[2:4] if tiny() else gpu_cases.CONFIGS
 COMPILED = ("cnn", "cnn-lwf", "cnn-split", "mlp", "si", "replay")  # with torch.compile
 EAGER = ("gan", "fisher-mlp", "fisher-cnn", "data")
 GRAPH = ("cnn", "mlp")  # also as a CUDA graph
@@ -15,11 +15,11 @@ SEEDS = {"seeds-4": 4, "seeds-16": 16, "seeds-64": 64}
 SMALL = ("mlp", "cnn")
 TRIED = (  # network, seeds, forms beside those of the tables
     ("w64-b128-f32", 1, ("nhwc", "nchw", "no-graphs")),
-    ("w20-b32-f32", 1, ("nhwc", "no-graphs")),
-    ("w64-b128-f32", 16, ("products",)),
-    ("w64-b128-bf16", 16, ("products",)),
+    ("w20-b32-f32", 1, ("nhwc", "nchw", "no-graphs")),
     ("w20-b32-f32", 16, ("products",)),
     ("w20-b32-bf16", 16, ("products",)),
+    ("w64-b128-f32", 16, ("products",)),
+    ("w64-b128-bf16", 16, ("products",)),
 )
 
 
@@ -33,15 +33,17 @@ class Stage(NamedTuple):
       turn: seconds of a turn, about.
       units: of a turn, where they are given.
       alone: get ready one at a time, since what that takes is a result.
+      most: seconds to get ready in.
       dropped: part of the names of the runs that are given up at the end.
     """
 
     name: str
     blocks: tuple[tuple[str, list[str]], ...]
     rounds: int = 5
-    turn: float = 0.2
+    turn: float = 0.15
     units: int = 0
     alone: bool = False
+    most: float = 200
     dropped: str | None = None
 
     def keys(self) -> list[str]:
@@ -73,12 +75,12 @@ def step_block(case: str) -> tuple[str, list[str]]:
     return f"step/{case}", [ours("step", case, lanes), *theirs("step", of, step_forms(of))]
 
 
-def _together(lanes: int) -> tuple[tuple[str, list[str]], ...]:
-    peers = tuple(theirs("resnet", c, ("compiled", "graph")) for c in CONFIGS)
-    return tuple(
-        (f"resnet/{c}/{lanes}", [ours("resnet", c, 1), ours("resnet", c, lanes), *of])
-        for c, of in zip(CONFIGS, peers, strict=True)
-    )
+def _together(lanes: int, configs: tuple[str, ...]) -> tuple[tuple[str, list[str]], ...]:
+    def block(config: str) -> list[str]:
+        peers = theirs("resnet", config, ("compiled", "graph"))
+        return [ours("resnet", config, 1), ours("resnet", config, lanes), *peers]
+
+    return tuple((f"resnet/{config}/{lanes}", block(config)) for config in configs)
 
 
 def _sweep(case: str) -> tuple[str, list[str]]:
@@ -93,15 +95,22 @@ def _tried(case: str, lanes: int, forms: tuple[str, ...]) -> tuple[str, list[str
     return f"tried/{case}/{lanes}", [*usual, *others]
 
 
-CASES = ("mlp", "replay", "seeds-4") if tiny() else (*COMPILED, *EAGER, *SEEDS)
+FIRST = ("mlp", "cnn", "replay", "seeds-16", "si", "fisher-mlp", "gan")
+REST = ("fisher-cnn", "cnn-lwf", "cnn-split", "data", "seeds-4", "seeds-64")
 ONE = tuple((f"resnet/{c}/1", [ours("resnet", c, 1), *theirs("resnet", c)]) for c in CONFIGS)
-STEPS = tuple(map(step_block, CASES))
+STEPS = tuple(map(step_block, ("mlp", "replay", "seeds-4") if tiny() else (*FIRST, *REST)))
+NARROW, WIDE = (tuple(c for c in CONFIGS[:4] if c.startswith(w)) for w in ("w20", "w64"))
+OTHERS = CONFIGS[4:]
 STAGES = [
-    Stage("warm", (("warm", [k for c in CONFIGS for k in theirs("resnet", c, ("eager",))]),), 0),
-    Stage("one", ONE),
-    Stage("16", _together(16)),
-    Stage("steps", STEPS, dropped="step/"),
+    Stage("one", ONE[:4]),
+    Stage("together", (*_together(16, NARROW), _tried(*TRIED[2])), most=75),
+    Stage("steps", STEPS[: len(FIRST)]),
     Stage("sweep", tuple(map(_sweep, SMALL)), 3, units=2 if tiny() else 500, alone=True),
-    Stage("tried", tuple(starmap(_tried, TRIED)), 3),
-    Stage("4", _together(4)),
+    Stage("together-wide", _together(16, WIDE), most=75),
+    Stage("tried", tuple(starmap(_tried, TRIED[:2])), 3),
+    Stage("steps-rest", STEPS[len(FIRST) :], dropped="step/"),
+    Stage("together-4", _together(4, CONFIGS[:4])),
+    Stage("one-rest", ONE[4:]),
+    Stage("together-rest", (*_together(16, OTHERS), *_together(4, OTHERS))),
+    Stage("tried-together", tuple(starmap(_tried, TRIED[3:])), 3),
 ]

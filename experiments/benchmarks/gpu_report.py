@@ -6,11 +6,35 @@ from typing import Any
 
 import gpu_cases
 from cases import CASES
-from gpu_plan import CONFIGS, LANES, SMALL, STEPS, TRIED, ours, theirs
+from gpu_plan import CONFIGS, LANES, ONE, SMALL, STEPS, TRIED, ours, theirs
 
 MISSING = "not measured"
 COMMAND = "python experiments/benchmarks/gpu.py"
-NOTES = ""
+NOTES = """
+## Notes
+
+- Measured with `--seconds 228` at commit 4dc76ee; what stands further down the plan was not
+  reached. By default a run takes nearly twice as long.
+- One ResNet-18: a step of jaxcl is a loop on the device, of 59 convolutions by cuDNN, which XLA
+  puts into NHWC by itself, and some 250 fused kernels. It is faster than eager PyTorch and
+  `torch.compile`, which wait for the host, and slower than PyTorch's step in a CUDA graph. At
+  width 20 and batch 32 that is about 5 microseconds a kernel, so launching them is likely to be
+  what it waits for; it was not profiled.
+- Several ResNets as one program: under `vmap` each convolution becomes one with
+  `feature_group_count` = number of networks (59 of 59 in the compiled programs of 16). In float32
+  that is no faster than the same networks one after the other, in bfloat16 somewhat; in the sweep
+  of the CNN it is no faster either. Dense networks gain severalfold.
+- "products" are the same convolutions as matrix products of patches
+  (`jaxcl.networks.convolutions.loop_convolution`), which `vmap` makes batched products: of 16
+  narrow ResNets in float32 the fastest form. With wide ones it was not measured.
+- Without XLA's search for the fastest algorithms (`xla_gpu_autotune_level=0`) programs compile in
+  less time, but their steps took ten (width 20) to hundreds (width 64) of times as long. The
+  search wants the GPU to itself: eight programs compiled in threads of one process, beside
+  PyTorch's warm-up, were not all ready after six minutes; one after the other they take seconds
+  each. So here sides wait for each other while they search.
+- Of the sweep, the time to get ready is that of one program: of jaxcl tracing and compiling, of
+  PyTorch all up to the fifth step; its graph finds what its compiled form has compiled.
+"""
 Table = list[list[str]]
 
 
@@ -61,7 +85,6 @@ def page(results: dict[str, Any]) -> str:
         lines(sweeps(results)),
         "\n## What was tried\n\n",
         lines(tried(results)),
-        "\n",
         NOTES,
     ]
     return "".join(parts)
@@ -80,8 +103,8 @@ def _setting(results: dict[str, Any]) -> str:
     clocks = sorted({int(each["clocks.sm"].split()[0]) for each in seen if "clocks.sm" in each})
     said = [
         f"- {first.get('name', 'no GPU')}, driver {first.get('driver_version', '-')}; right after"
-        f" the turns the processors ran at {clocks[0]} to {clocks[-1]} MHz of at most"
-        f" {first['clocks.max.sm']}, memory at {first['clocks.mem']}."
+        f" the turns the processors ran at {_range(clocks)}"
+        f" MHz of at most {first['clocks.max.sm']}, memory at {first['clocks.mem']}."
         if clocks
         else "- No GPU was seen.",
         *(
@@ -93,8 +116,30 @@ def _setting(results: dict[str, Any]) -> str:
         " activations in bfloat16, weights and sums in float32 (`autocast` in PyTorch).",
         "- PyTorch: channels last, fused optimisers, `cudnn.benchmark`; eager, through"
         " `torch.compile`, and the compiled step in a CUDA graph.",
+        *(f"- {line}" for line in agreement(results)),
     ]
     return "\n".join(said) + "\n"
+
+
+def _range(numbers: list[int]) -> str:
+    return " to ".join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))
+
+
+def agreement(results: dict[str, Any]) -> list[str]:
+    """How far the sides' losses of the first steps are apart."""
+    found: dict[str, list[float]] = {"float32": [], "bf16": []}
+    for _, (own, *others) in (*ONE, *STEPS):
+        ours_ = results["ready"].get(own, {}).get("check")
+        for key in others if ours_ else ():
+            theirs_ = results["ready"].get(key, {}).get("check", [])
+            kind = "bf16" if "bf16" in own else "float32"
+            found[kind] += [abs(a - b) / abs(a) for a, b in zip(ours_, theirs_, strict=False)]
+    return [
+        f"Losses of the first five steps differ by at most {max(of):.1e} of their size in {kind},"
+        f" {statistics.median(of):.1e} in the middle."
+        for kind, of in found.items()
+        if of
+    ]
 
 
 def per(seconds: float | None) -> str:

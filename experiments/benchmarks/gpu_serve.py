@@ -1,9 +1,11 @@
 """A side of ``gpu.py``: a process that gets cases ready and runs them, a line of JSON each."""
 
+import fcntl
 import json
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,14 @@ from side import Case, measured
 
 Prepare = Callable[[list[str], Path, bool], Iterator[tuple[str, Any]]]
 """(names, folder, one at a time?) -> (name, future of (case, seconds)), as they are done."""
+
+
+@contextmanager
+def tuning(folder: Path) -> Iterator[None]:
+    """Has the GPU to itself while algorithms are timed to choose the fastest."""
+    with (folder / "tuning").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def serve(prepare: Prepare) -> None:

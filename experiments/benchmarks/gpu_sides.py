@@ -15,13 +15,27 @@ import gpu_cases
 
 HERE = Path(__file__).parent
 PEERS = 4  # processes of PyTorch
-PROBE = {
-    "jaxcl": "import jax, json; d = jax.devices()[0]; print(json.dumps(dict(jax=jax.__version__,"
-    "device=d.device_kind, platform=jax.default_backend(),"
-    "default_matmul_precision=str(jax.config.jax_default_matmul_precision))))",
-    "PyTorch": "import torch, json, gpu_torch; b = torch.backends; print(json.dumps(dict("
-    "torch=torch.__version__, cuda=torch.version.cuda, cudnn=b.cudnn.version(),"
-    "matmul_allow_tf32=b.cuda.matmul.allow_tf32, cudnn_allow_tf32=b.cudnn.allow_tf32)))",
+PRODUCT = """
+import json, numpy as np
+x, y = np.random.default_rng(0).standard_normal((2, 1024, 1024), np.float32)
+exact = x.astype(np.float64) @ y.astype(np.float64)
+def error(z): return f"{np.linalg.norm(np.asarray(z) - exact) / np.linalg.norm(exact):.1e}"
+"""
+PROBE = {  # what a side is, and how exact its float32 products are
+    "jaxcl": """
+import jax, jax.numpy as jnp
+device, asked = jax.devices()[0], jax.config.jax_default_matmul_precision
+print(json.dumps({"jax": jax.__version__, "device": device.device_kind,
+    "jax_default_matmul_precision": str(asked), "error of a product": error(jnp.dot(x, y))}))
+""",
+    "PyTorch": """
+import torch, torch_gpu
+from torch import backends as b
+z = (torch_gpu.tensor(x) @ torch_gpu.tensor(y)).cpu()
+print(json.dumps({"torch": torch.__version__, "CUDA": torch.version.cuda,
+    "cuDNN": b.cudnn.version(), "cuda.matmul.allow_tf32": b.cuda.matmul.allow_tf32,
+    "cudnn.allow_tf32": b.cudnn.allow_tf32, "error of a product": error(z)}))
+""",
 }
 
 
@@ -74,9 +88,13 @@ class Sides:
         peers = 1 if options.tiny else PEERS
         self.ours = Side(sys.executable, "gpu_jax.py", folder, self.env)
         self.theirs = [
-            Side(options.torch_python, "gpu_torch.py", folder, self.env) for _ in range(peers)
+            Side(options.torch_python, "torch_gpu.py", folder, self.env) for _ in range(peers)
         ]
+        self.many = Side(sys.executable, "gpu_jax.py", folder, self.env)
+        self.all = (self.ours, self.many, *self.theirs)
+        self.dead: set[Side] = set()
         self.ready: dict[str, Side] = {}
+        self.places: dict[str, int] = {}  # of a case's forms, which share what is tuned
 
     def __enter__(self) -> "Sides":
         """Nothing more to do."""
@@ -84,7 +102,7 @@ class Sides:
 
     def __exit__(self, *unused: object) -> None:
         """Ends the processes."""
-        for side in (self.ours, *self.theirs):
+        for side in self.all:
             side.process.kill()
             side.process.wait()
 
@@ -93,7 +111,7 @@ class Sides:
         found = {}
         for name, code in PROBE.items():
             path = os.pathsep.join([str(HERE), self.env.get("PYTHONPATH", "")])
-            command = [self.python[name], "-c", code]
+            command = [self.python[name], "-c", PRODUCT + code]
             done = subprocess.run(
                 command, capture_output=True, text=True, env={**self.env, "PYTHONPATH": path}
             )
@@ -102,30 +120,44 @@ class Sides:
 
     def _side(self, key: str) -> Side:
         run = gpu_cases.parsed(key)
-        if not run.peer:
-            return self.ours
-        spread = sum(map(ord, f"{run.kind}{run.case}{run.form}"))
-        return self.theirs[spread % len(self.theirs)]
+        if not run.peer:  # what may take too long to compile has a process of its own
+            return self.many if run.kind == "resnet" and run.lanes > 1 else self.ours
+        place = self.places.setdefault(f"{run.kind}/{run.case}", len(self.places))
+        return self.theirs[place % len(self.theirs)]
 
     def prepare(self, keys: list[str], until: float, alone: bool, told: dict[str, Any]) -> None:
-        """Gets cases ready, all processes at once, or one after the other where ``alone``."""
-        keys = [key for key in keys if key not in self.ready]
+        """Gets cases ready, all processes at once, or jaxcl's first, alone.
+
+        A process that does not get ready in time is given up, with all of its cases.
+        """
+        keys = [k for k in keys if k not in self.ready and self._side(k) not in self.dead]
         sides: dict[Side, list[str]] = {}
         for key in keys:
             sides.setdefault(self._side(key), []).append(key)
-        order = sorted(sides.items(), key=lambda each: each[0] is not self.ours)
-        for group in [[each] for each in order] if alone else [order]:
+        order = sorted(sides.items(), key=lambda each: each[0] in self.theirs)
+        for group in [order[:1], order[1:]] if alone else [order]:
             for side, names in group:
                 side.ask(prepare=names, alone=alone)
             for side, names in group:
-                for _ in names:
-                    found = side.answer(until)
-                    name = found.pop("name")
-                    told[name] = found
-                    if "error" in found:
-                        print(f"{name}: {found['error']}", flush=True)
-                    else:
-                        self.ready[name] = side
+                try:
+                    for _ in names:
+                        self._told(side, side.answer(until), told)
+                except (TimeoutError, RuntimeError) as error:
+                    self._give_up(side, str(error))
+
+    def _told(self, side: Side, found: dict[str, Any], told: dict[str, Any]) -> None:
+        name = found.pop("name")
+        told[name] = found
+        if "error" in found:
+            print(f"{name}: {found['error']}", flush=True)
+        else:
+            self.ready[name] = side
+
+    def _give_up(self, side: Side, why: str) -> None:
+        print(why, flush=True)
+        side.process.kill()
+        self.dead.add(side)
+        self.ready = {name: of for name, of in self.ready.items() if of is not side}
 
     def run(self, key: str, units: int) -> dict[str, float]:
         """What so many units took."""

@@ -7,12 +7,13 @@ CUDA graph and replayed, so that the host launches once a step.
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import nullcontext
 from pathlib import Path
 
 import gpu_cases
 import torch
 import torch_side
-from gpu_serve import serve
+from gpu_serve import serve, tuning
 from side import Case
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -195,10 +196,11 @@ def made(key: str, folder: Path) -> tuple[Case, dict[str, float]]:
         wait_for(folder, run.case)
         case = torch_side.CASES[run.case](folder, run.form == "compiled")
         found = case.check()
-        case.run(3 if run.case != "fisher-mlp" else 1)
+        case.run(gpu_cases.units(run) or 3)
         return Case(lambda: found, case.run), {"all": time.perf_counter() - start}
-    steps = resnet(run) if run.kind == "resnet" else small(run)
-    losses = steps.losses()
+    with tuning(folder) if run.form == "eager" else nullcontext():
+        steps = resnet(run) if run.kind == "resnet" else small(run)
+        losses = steps.losses()
     each: Callable[[int], None] = steps.run
     return Case(lambda: losses, each), {"all": time.perf_counter() - start}
 
