@@ -29,7 +29,7 @@ from jaxcl.networks.convolutions.loop_convolution import conv_general_dilated
 from jaxcl.training.program import Program, adam, sgd, start_phase
 from jaxcl.training.train_step import no_totals, run_steps
 from jaxcl.training.vectorized import run_together
-from jaxcl.transforms import chain, si
+from jaxcl.transforms import chain
 from jaxcl.transforms.base import keep_both
 from jaxcl.transforms.ewc import quadratic_penalty
 
@@ -194,18 +194,12 @@ def sweep(run: gpu_cases.Run) -> Lanes:
     return Lanes(program, states, jax_side.task_of(problem, 1), orders, run.form)
 
 
-def si_case(folder: Path) -> Case:
-    """That of ``jax_side``, whose first task ends without a step, which SI does not allow."""
-    jax_side.si = lambda strength: si(strength)._replace(end_task=keep_both)
-    return jax_side.si_case(folder)
-
-
 def made(key: str, folder: Path) -> tuple[Case, dict[str, float]]:
     """A case that is compiled, and what that took."""
     run, start = gpu_cases.parsed(key), time.perf_counter()
     if run.kind == "step":
         with tuning(folder):
-            case = (si_case if run.case == "si" else jax_side.CASES[run.case])(folder)
+            case = jax_side.CASES[run.case](folder)
             case = case._replace(check=partial(list, case.check()))
             case.run(gpu_cases.units(run) or run.lanes)
         return case, {"all": time.perf_counter() - start}

@@ -20,11 +20,12 @@ from jaxcl.networks import Net, Pathway, Routes, cnn, mlp
 from jaxcl.networks.base import Variables
 from jaxcl.networks.gan import codes, mlp_gan
 from jaxcl.scenarios.images import to_float
-from jaxcl.training import generator
+from jaxcl.training.generative import generator
 from jaxcl.training.program import Program, adam, start_phase
 from jaxcl.training.train_step import no_totals, run_steps
 from jaxcl.training.vectorized import run_together
 from jaxcl.transforms import LossTransform, TaskData, chain, diagonal_fisher, distill, replay, si
+from jaxcl.transforms.base import keep_both
 from jaxcl.transforms.rehearsal.memory import per_class
 from jaxcl.transforms.wgan_gp import gradient_penalty
 
@@ -125,7 +126,8 @@ def mlp_case(folder: Path) -> Case:
 def si_case(folder: Path) -> Case:
     """The second task: a penalty, and a path integral in every step."""
     del folder
-    training = Training(mlp(784), SECOND, chain(si=si(10.0)), problems.mlp(), "domain")
+    without_steps = si(10.0)._replace(end_task=keep_both)  # the first task is over, untrained
+    training = Training(mlp(784), SECOND, chain(si=without_steps), problems.mlp(), "domain")
     found = jax.tree.map(lambda x: jnp.full_like(x, 0.5), training.transform_state["si"].importance)
     away = jax.tree.map(lambda x: x + 0.01, training.transform_state["si"].anchor)
     training.transform_state["si"] = training.transform_state["si"]._replace(
