@@ -90,6 +90,8 @@ def check_tasks(config: Config, tasks: Sequence[Task]) -> list[Task]:
             "setting: domain needs as many classes in every task, and these have"
             f" {', '.join(map(str, sorted(classes)))}; give task or class"
         )
+    if config.scenario == OWN and config.data.setting == "domain" and objective.classes:
+        _check_same_labels(tasks)
     if config.generator is not None:
         for task in tasks:
             own = jax.tree.leaves(task.train_inputs)
@@ -100,6 +102,17 @@ def check_tasks(config: Config, tasks: Sequence[Task]) -> list[Task]:
                     " another method"
                 )
     return tasks
+
+
+def _check_same_labels(tasks: Sequence[Task]) -> None:
+    """Raises a DataError where a task of the domain setting lacks labels that another has."""
+    first, *others = ((task.name, np.unique(task.train_labels).tolist()) for task in tasks)
+    for name, labels in others:
+        if labels != first[1]:
+            raise DataError(
+                f"setting: domain needs the same labels in every task; {first[0]!r} has {first[1]},"
+                f" {name!r} has {labels}; give task or class"
+            )
 
 
 def _with_numbers(task: Task, loss: str) -> Task:

@@ -99,4 +99,10 @@ def test_tasks_that_cannot_be_learned_are_refused_before_a_folder_is_made(pair, 
     }.values():
         with pytest.raises(DataError, match=message):
             jaxcl.fit(tasks, "finetune", setting="domain" if tasks is pair else None, **small)
+    labels = pair[0].train_labels
+    other = pair[0]._replace(name="other", train_labels=np.where(labels == 1, 2, labels))
+    with pytest.raises(
+        DataError, match=r"'first' has \[0, 1, 2\], 'other' has \[0, 2\]; give task"
+    ):
+        jaxcl.fit([pair[0], other], "finetune", setting="domain", **small)
     assert not small["out"].exists()
