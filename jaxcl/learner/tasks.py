@@ -91,7 +91,7 @@ def check_tasks(config: Config, tasks: Sequence[Task]) -> list[Task]:
             f" {', '.join(map(str, sorted(classes)))}; give task or class"
         )
     if config.scenario == OWN and config.data.setting == "domain" and objective.classes:
-        _check_same_labels(tasks)
+        _check_same_labels([task for task in tasks if task.train_labels.ndim == 1])
     if config.generator is not None:
         for task in tasks:
             own = jax.tree.leaves(task.train_inputs)
@@ -106,12 +106,12 @@ def check_tasks(config: Config, tasks: Sequence[Task]) -> list[Task]:
 
 def _check_same_labels(tasks: Sequence[Task]) -> None:
     """Raises a DataError where a task of the domain setting lacks labels that another has."""
-    first, *others = ((task.name, np.unique(task.train_labels).tolist()) for task in tasks)
-    for name, labels in others:
-        if labels != first[1]:
+    found = [(task.name, np.unique(task.train_labels).tolist()) for task in tasks]
+    for name, labels in found[1:]:
+        if labels != found[0][1]:
             raise DataError(
-                f"setting: domain needs the same labels in every task; {first[0]!r} has {first[1]},"
-                f" {name!r} has {labels}; give task or class"
+                f"setting: domain needs the same labels in every task; {found[0][0]!r} has"
+                f" {found[0][1]}, {name!r} has {labels}; give task or class"
             )
 
 
