@@ -57,15 +57,11 @@ def _backbone(make: Callable[..., nnx.Module]) -> Backbone:
     training, *states = nnx.split(model, *KINDS)
     model.eval()
     testing = nnx.graphdef(model)
-    own = partial(named, variables=True)
-    (_, of_params), (_, of_rngs), (_, of_stats) = map(own, states)
-
-    def parts(model: nnx.Module) -> list[dict[str, Any]]:
-        return [own(state)[0] for state in nnx.split(model, *KINDS)[1:]]
+    (_, of_params), (_, of_rngs), (_, of_stats) = map(_named, states)
 
     def init(key: PRNGKey, inputs: PyTree) -> Variables:
         del inputs
-        params, _, stats = parts(_made(make, key))
+        params, _, stats = _parts(_made(make, key))
         return Variables(params, {STATS: stats} if stats else {})
 
     def module(variables: Variables, train: bool, key: PRNGKey | None) -> Any:
@@ -82,7 +78,7 @@ def _backbone(make: Callable[..., nnx.Module]) -> Backbone:
     ) -> tuple[PyTree, PyTree]:
         here = module(variables, train, key)
         features = here(inputs, **mode(train))
-        stats = parts(here)[2]
+        stats = _parts(here)[2]
         return features, {STATS: stats} if stats and train else variables.stats
 
     def activations(variables: Variables, inputs: PyTree, paths: Sequence[str]) -> dict[str, Any]:
@@ -93,6 +89,14 @@ def _backbone(make: Callable[..., nnx.Module]) -> Backbone:
         return found
 
     return Backbone(init, apply, activations)
+
+
+_named = partial(named, variables=True)
+
+
+def _parts(model: nnx.Module) -> list[dict[str, Any]]:
+    """Nested dictionaries of a module's parameters, random state and statistics."""
+    return [_named(state)[0] for state in nnx.split(model, *KINDS)[1:]]
 
 
 def _drawn(key: PRNGKey, place: int, like: Any) -> Array:
