@@ -57,7 +57,7 @@ def evaluate(
       view: the network and the pathways of the tasks so far.
       task_index: of that task.
       variables: of the network.
-      data: ``image`` (bytes), ``label`` and ``task``.
+      data: ``input``, ``label`` and ``task``.
       predictor: classifies in place of the logits.
     """
     view, variables = as_tested(view, task_index, variables)
