@@ -89,6 +89,25 @@ class Kept:
 
 
 @dataclasses.dataclass(frozen=True)
+class Room:
+    """How many images are kept in all: settings of whatever has room for so many."""
+
+    per_class: Annotated[Positive[int] | None, shown("by --buffer", "INT")] = 100
+    """Images kept in all, for each class."""
+    buffer: Annotated[Positive[int] | None, shown("by --per-class", "INT")] = None
+    """Images kept in all."""
+
+    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = (("per_class", "buffer"),)
+
+    def room(self, classes: int) -> int:
+        """Returns for how many images there is room, with so many classes of all tasks."""
+        if self.buffer is not None:
+            return self.buffer
+        assert self.per_class is not None
+        return self.per_class * classes
+
+
+@dataclasses.dataclass(frozen=True)
 class BufferReplay(Kept, Replay):
     """Some images of each task are kept."""
 

@@ -8,6 +8,7 @@ import dataclasses
 from jaxcl.learner.protocols.protocol import Protocol, Scenario, distilling
 from jaxcl.methods.agem import AGEM
 from jaxcl.methods.der import DER
+from jaxcl.methods.der_pp import DERPP
 from jaxcl.methods.ewc import EWC
 from jaxcl.methods.lwf import LwF
 from jaxcl.methods.online_ewc import OnlineEWC
@@ -94,6 +95,7 @@ SHORT = THREE_TYPES._replace(
     methods={
         **THREE_TYPES.methods,
         "der": DER(per_class=20),
+        "der_pp": DERPP(per_class=20),
         "agem": AGEM(per_class=20, ratio=None),
     },
     generator=FEWER,
