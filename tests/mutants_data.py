@@ -28,6 +28,7 @@ CHECKPOINT = "jaxcl/checkpointing/checkpoint.py"
 DARK = "jaxcl/transforms/rehearsal/der.py"
 DERIVE = "jaxcl/scenarios/derive.py"
 DISTILL = "jaxcl/transforms/distill.py"
+ACE = "jaxcl/transforms/rehearsal/er_ace.py"
 EVALUATION = "jaxcl/training/evaluation.py"
 GENERATOR = "jaxcl/training/generator.py"
 GROWTH = "jaxcl/growth/parameters.py"
@@ -60,6 +61,7 @@ TRAIN = "jaxcl/training/train_step.py"
 TREES = "jaxcl/core/pytree.py"
 WGAN = "jaxcl/transforms/wgan_gp.py"
 
+OF_ACE = "tests/transforms/rehearsal/test_er_ace.py"
 OF_AGEM = "tests/transforms/rehearsal/test_agem.py"
 OF_BETWEEN = "tests/learner/test_between_tasks.py"
 OF_BUFFERS = "tests/transforms/rehearsal/test_buffers.py"
@@ -74,6 +76,7 @@ OF_MAS = (
     "tests/transforms/test_importance.py::test_the_importance_of_mas_by_hand_on_a_linear_network"
 )
 OF_NEAREST = "tests/transforms/between_tasks/test_nearest_mean.py"
+OF_ONLINE = "tests/transforms/rehearsal/test_online.py"
 OF_OBJECTIVES = "tests/transforms/objectives/test_objectives.py"
 OF_OBJECTIVES_FISHER = "tests/transforms/objectives/test_fisher.py"
 OF_HALF = "tests/transforms/test_bfloat16.py"
@@ -218,6 +221,20 @@ MUTANTS = [
         "_DER(reservoir(capacity), classes, alpha, 0.5,", OF_DARK),
     Mutant("der-pp-draws-once", DARK, "_drawn(chosen, state, context, 1)", "(batch, logits)",
         f"{OF_DARK}::test_the_two_terms_are_taken_over_two_draws"),
+    Mutant("ace-all-classes-for-new-examples", ACE,
+        "among(logits, present.any(0))", "among(logits, state.seen)", OF_ACE),
+    Mutant("ace-plain-loss-stays", ACE,
+        "(loss - objective.loss(logits, labels).mean()) + incoming", "loss + incoming", OF_ACE),
+    Mutant("ace-outputs-without-data", ACE,
+        "seen[classes[classes >= 0]] = True", "seen[:] = True", OF_ACE),
+    Mutant("ace-forgets-classes", ACE, "seen[: len(known)] = known", "pass", OF_ACE),
+    Mutant("online-draws-before-anything-is-kept", REPLAY,
+        "jnp.where(begun, r, 1.0)", "r", OF_ONLINE),
+    Mutant("online-offers-with-the-key-of-the-draw", REPLAY,
+        "stream(step.context.key, name, 1)", "stream(step.context.key, name)", OF_ONLINE),
+    Mutant("draw-as-large-as-the-batch", REPLAY,
+        "examples(context.batch) if chosen.n is None else chosen.n", "examples(context.batch)",
+        OF_ONLINE),
     # Generator and critic.
     Mutant("gradient-penalty-without-root", WGAN,
         "jnp.square(norm - 1)", "jnp.square(squares - 1)", OF_WGAN),

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import optax
@@ -118,8 +117,7 @@ def losses(config: Config, classes: int) -> dict[str, LossTransform]:
     training, objective = config.training, OBJECTIVES[config.training.loss]
     made = config.method.losses(StreamInfo(classes, config.data.setting, objective))
     if config.replay is not None and (memory := config.replay.memory(classes)) is not None:
-        weight, temperature = config.replay.replay_weight, config.replay.temperature
-        how: Any = {"weight": weight, "temperature": temperature, "objective": objective}
+        how = {**config.replay.options(), "objective": objective}
         try:
             made = {"replay": replay(memory, **how), **made}
         except ValueError as error:  # a memory that goes by classes, and there are none

@@ -71,7 +71,7 @@ def takes_replay(kind: type[Method], name: str | None = None) -> bool:
       name: of what is replayed; None: anything. A kind with a setting that the method has too
         would be a second thing under its name.
     """
-    if kind.replay not in (None, Replay) or kind.on_all_data:
+    if kind.replay not in (None, Replay) or kind.on_all_data or kind.own_images:
         return False
     if name is None or name not in REPLAYS:
         return True

@@ -47,6 +47,7 @@ class Method:
       paper: where the method comes from.
       replay: the kind of replay that it has of its own, if any.
       generates: whether a generator learns the tasks too.
+      own_images: whether it keeps earlier images itself, and nothing is replayed on top of it.
       on_all_data: whether it trains on the data of all tasks so far.
       branches: whether its rule can make new branches of a layer; such a method is a kind of
         ``Split``, whose settings say how tasks are compared.
@@ -58,6 +59,7 @@ class Method:
     paper: ClassVar[str] = ""
     replay: ClassVar[type[Replay] | None] = None
     generates: ClassVar[bool] = False
+    own_images: ClassVar[bool] = False
     on_all_data: ClassVar[bool] = False
     branches: ClassVar[bool] = False
     columns: ClassVar[bool] = False

@@ -73,6 +73,8 @@ def test_classes_that_are_none_are_refused_where_a_method_needs_them(objective):
     with pytest.raises(UsageError, match=f"{objective.name} labels are none; keep a fraction"):
         METHODS["agem"](per_class=3, ratio=None).losses(learned)
     assert "agem" in METHODS["agem"]().losses(learned)
+    with pytest.raises(UsageError, match=f"er_ace: {objective.name} has no classes to tell apart"):
+        METHODS["er_ace"]().losses(learned)
 
 
 def test_what_trains_is_one_of_the_rules():

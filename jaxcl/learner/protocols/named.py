@@ -9,6 +9,7 @@ from jaxcl.learner.protocols.protocol import Protocol, Scenario, distilling
 from jaxcl.methods.agem import AGEM
 from jaxcl.methods.der import DER
 from jaxcl.methods.der_pp import DERPP
+from jaxcl.methods.er_ace import ERACE
 from jaxcl.methods.ewc import EWC
 from jaxcl.methods.lwf import LwF
 from jaxcl.methods.online_ewc import OnlineEWC
@@ -34,6 +35,7 @@ THREE_TYPES = Protocol(
     methods={
         **DISTILLING,
         "agem": AGEM(per_class=100, ratio=None),
+        "er_ace": ERACE(per_class=100, ratio=None),
         # Ours: with the squared temperature, the loss of the LwF paper without it.
         ("lwf", "class"): LwF(strength=0.25, t_squared=True),
         **{
@@ -52,6 +54,7 @@ PERMUTED = THREE_TYPES._replace(
     methods={
         **DISTILLING,
         "agem": AGEM(per_class=100, ratio=None),
+        "er_ace": ERACE(per_class=100, ratio=None),
         ("ewc", "domain"): EWC(100.0),
         ("si", "domain"): SI(10.0),
     },
@@ -97,6 +100,7 @@ SHORT = THREE_TYPES._replace(
         "der": DER(per_class=20),
         "der_pp": DERPP(per_class=20),
         "agem": AGEM(per_class=20, ratio=None),
+        "er_ace": ERACE(per_class=20, ratio=None),
     },
     generator=FEWER,
 )

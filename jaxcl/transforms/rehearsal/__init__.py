@@ -3,10 +3,11 @@
 from jaxcl.transforms.rehearsal.agem import agem
 from jaxcl.transforms.rehearsal.buffers import class_balanced, reservoir, ring
 from jaxcl.transforms.rehearsal.der import der, der_pp
+from jaxcl.transforms.rehearsal.er_ace import er_ace
 from jaxcl.transforms.rehearsal.memory import fraction, generated, noise, per_class, stored
 from jaxcl.transforms.rehearsal.replay import replay
 
 __all__ = [
-    "agem", "class_balanced", "der", "der_pp", "fraction", "generated", "noise", "per_class",
-    "replay", "reservoir", "ring", "stored",
+    "agem", "class_balanced", "der", "der_pp", "er_ace", "fraction", "generated", "noise",
+    "per_class", "replay", "reservoir", "ring", "stored",
 ]  # fmt: skip

@@ -1,0 +1,35 @@
+"""ER-ACE: experience replay with asymmetric cross-entropy."""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from jaxcl.core.errors import UsageError
+from jaxcl.methods.base import Method, StreamInfo
+from jaxcl.methods.replay import Replayed
+
+if TYPE_CHECKING:
+    from jaxcl.transforms import LossTransform
+
+
+@dataclasses.dataclass(frozen=True)
+class ERACE(Replayed, Method):
+    """New images are told apart from one another alone, kept ones from all classes so far."""
+
+    summary = "ER-ACE: replay, and new images do not push down the logits of old classes"
+    paper = "Caccia et al. 2022"
+    own_images = True
+
+    def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
+        """Returns the two losses, in place of the plain one.
+
+        Raises:
+          UsageError: marks or numbers are learned, which have no classes.
+        """
+        from jaxcl.transforms import categorical, er_ace
+
+        learned = stream.objective or categorical
+        try:
+            made = er_ace(self.memory(stream.classes), n=self.drawn, objective=learned)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        return {"er_ace": made}
