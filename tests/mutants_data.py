@@ -30,6 +30,7 @@ DERIVE = "jaxcl/scenarios/derive.py"
 DISTILL = "jaxcl/transforms/distill.py"
 ACE = "jaxcl/transforms/rehearsal/er_ace.py"
 EVALUATION = "jaxcl/training/evaluation.py"
+GDUMB = "jaxcl/transforms/rehearsal/gdumb.py"
 GENERATOR = "jaxcl/training/generator.py"
 GROWTH = "jaxcl/growth/parameters.py"
 IMPORTANCE = "jaxcl/transforms/importance.py"
@@ -67,6 +68,7 @@ OF_BETWEEN = "tests/learner/test_between_tasks.py"
 OF_BUFFERS = "tests/transforms/rehearsal/test_buffers.py"
 OF_DARK = "tests/transforms/rehearsal/test_der.py"
 OF_DISTILL = "tests/transforms/test_distill.py"
+OF_GDUMB = "tests/transforms/rehearsal/test_gdumb.py"
 OF_GENERATOR = "tests/training/test_generator.py"
 OF_FISHER = (
     "tests/transforms/test_importance.py::test_the_fisher_of_softmax_regression_has_a_closed_form"
@@ -86,6 +88,7 @@ OF_METRICS = "tests/reporting/test_metrics.py"
 OF_PATH = "tests/transforms/test_si.py"
 OF_PERTURB = "tests/transforms/between_tasks/test_shrink_perturb.py"
 OF_QUADRATIC = "tests/transforms/test_ewc.py"
+OF_REHEARSAL = "tests/learner/test_rehearsal.py"
 OF_REPLAY = "tests/transforms/rehearsal/test_replay.py"
 OF_SETTINGS = "tests/growth/test_heads.py"
 OF_SIMILARITY = "tests/growth/test_similarity.py"
@@ -235,6 +238,19 @@ MUTANTS = [
     Mutant("draw-as-large-as-the-batch", REPLAY,
         "examples(context.batch) if chosen.n is None else chosen.n", "examples(context.batch)",
         OF_ONLINE),
+    Mutant("greedy-share-of-all-classes", BUFFERS,
+        "fewer = stored[own] * (buffer.seen > 0).sum() < capacity",
+        "fewer = stored[own] * classes < capacity", OF_GDUMB),
+    Mutant("greedy-smallest-class-goes", BUFFERS,
+        "most = (stored == stored.max())[labels]", "most = stored[labels] == stored[labels].min()",
+        OF_GDUMB),
+    Mutant("gdumb-tasks-share-their-classes", GDUMB,
+        "first = int(state.classes) if chosen.by_task else 0", "first = 0", OF_GDUMB),
+    Mutant("gdumb-rows-as-they-came", GDUMB,
+        "order[:n] = sorted(", "sorted(", OF_GDUMB),
+    Mutant("gdumb-trains-on-the-task", LEARNER,
+        "content(learner.transform_state[name].memory) if name else data", "data",
+        f"{OF_REHEARSAL}::test_fresh_weights_know_the_buffer_alone"),
     # Generator and critic.
     Mutant("gradient-penalty-without-root", WGAN,
         "jnp.square(norm - 1)", "jnp.square(squares - 1)", OF_WGAN),

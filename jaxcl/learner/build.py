@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import jax
 import optax
 
+from jaxcl.core.batching import examples
 from jaxcl.core.errors import UsageError
 from jaxcl.core.sharding import DATA, SEED, size
 from jaxcl.core.types import Data
@@ -90,6 +91,7 @@ def set_up(config: Config, tasks: Sequence[Task], *, stream: bool = False) -> Se
         first = first_label(chosen, classes, i)
         train.append(as_batch(task.train_inputs, task.train_labels, i, first, stream=stream))
         test.append(as_batch(task.test_inputs, task.test_labels, i, first, stream=stream))
+    check_steps(config, [examples(data) for data in train], sum(classes))
     whole, optimizer = transform(config, sum(classes)), make_optimizer(config)
     names, kind = [task.name for task in tasks], size_text(train[0]["input"])
     objective = OBJECTIVES[config.training.loss]
@@ -139,6 +141,16 @@ def predicting(config: Config, classes: int) -> tuple[str, LossTransform] | None
 def make_optimizer(config: Config) -> optax.GradientTransformationExtraArgs:
     """Builds the network's optimiser."""
     return OPTIMIZERS[config.training.optimizer](config.training.lr)
+
+
+def check_steps(config: Config, seen: Sequence[int], classes: int) -> None:
+    """Raises a UsageError where a task is trained on fewer examples than a batch has."""
+    trained, method = config.method.trained_examples(seen[:1], classes), config.method
+    if trained < config.training.batch_size:
+        raise UsageError(
+            f"batch_size: {config.training.batch_size} examples, and {method.name} trains on"
+            f" {trained} of them; give {trained} at most, or a larger --buffer"
+        )
 
 
 def check_stream(config: Config) -> None:

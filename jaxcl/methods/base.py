@@ -5,7 +5,7 @@ imported when it is asked for.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
@@ -49,6 +49,9 @@ class Method:
       generates: whether a generator learns the tasks too.
       own_images: whether it keeps earlier images itself, and nothing is replayed on top of it.
       on_all_data: whether it trains on the data of all tasks so far.
+      on_memory: name of the loss whose state has, as its ``memory``, a buffer that is all it
+        trains on; "" where it trains on the task's data.
+      from_scratch: whether each task usually begins with fresh weights and optimiser.
       branches: whether its rule can make new branches of a layer; such a method is a kind of
         ``Split``, whose settings say how tasks are compared.
       columns: whether the network is one of columns.
@@ -61,6 +64,8 @@ class Method:
     generates: ClassVar[bool] = False
     own_images: ClassVar[bool] = False
     on_all_data: ClassVar[bool] = False
+    on_memory: ClassVar[str] = ""
+    from_scratch: ClassVar[bool] = False
     branches: ClassVar[bool] = False
     columns: ClassVar[bool] = False
     fails: ClassVar[Mapping[str, str]] = MappingProxyType({})
@@ -82,6 +87,16 @@ class Method:
     def check(self) -> None:
         """Raises a UsageError for a setting that the method cannot have."""
         check_ranges(self)
+
+    def trained_examples(self, seen: Sequence[int], classes: int) -> int:
+        """Returns how many examples a task is trained on: equally many for every seed.
+
+        Args:
+          seen: examples of each task so far.
+          classes: of all tasks together.
+        """
+        del classes
+        return sum(seen) if self.on_all_data else seen[-1]
 
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
         """Returns what is done to the loss, by name and in this order; L2 comes after it."""

@@ -85,12 +85,62 @@ def test_old_classes_keep_their_logits_with_asymmetric_losses(given, tasks):
     assert first_task("er_ace") > first_task("finetune") + 30
 
 
+def in_another_order(task, seed):
+    rows = np.random.default_rng(seed).permutation(len(task.train_labels))
+    return task._replace(train_inputs=task.train_inputs[rows], train_labels=task.train_labels[rows])
+
+
+def test_fresh_weights_know_the_buffer_alone(tasks):
+    """Tasks and images in another order, a network that learned more before: the same bits."""
+    given = {"buffer": 1000, "per_class": None}
+    first = result(tasks, "gdumb", "domain", **given)
+    a, b, c = (in_another_order(task, i) for i, task in enumerate(tasks))
+    again = result([b, a, c], "gdumb", "domain", **given)
+    chex.assert_trees_all_equal(first.params, again.params)
+    assert first.matrix[2] == [again.matrix[2][i] for i in (1, 0, 2)]
+    assert first.bytes["bars2"] == again.bytes["bars2"]
+    # Fewer epochs of earlier tasks would change them as well; without a fresh start they do.
+    kept = [
+        result(each, "gdumb", "domain", **given, scratch=False).params["fc1"]["w"]
+        for each in (tasks, [b, a, c])
+    ]
+    assert np.any(kept[0] != kept[1])
+
+
+def test_a_buffer_with_room_for_all_is_joint_training_from_scratch(tasks):
+    """But for the order of the rows: as many steps, and nearly the same accuracies."""
+    given = {"setting": "class", "epochs": 20, "lr": 1e-2}
+    events = finish(tasks[:2], "gdumb", buffer=1000, per_class=None, **given)
+    joint = finish(tasks[:2], "joint", scratch=True, **given)
+    steps = [[e.steps for e in each if hasattr(e, "steps")] for each in (events, joint)]
+    assert steps[0] == steps[1]
+    np.testing.assert_allclose(events[-1].matrix[1], joint[-1].matrix[1], atol=10)
+
+
+@pytest.mark.parametrize("setting", EVERY)
+def test_a_task_is_trained_on_as_many_images_as_there_is_room_for(setting, tasks):
+    """Every task has its share, also where tasks have the same labels."""
+    events = finish(tasks, "gdumb", setting, buffer=70, per_class=None, epochs=1)
+    steps = [event.steps for event in events if hasattr(event, "steps")]
+    assert steps == [[60 // 20], [70 // 20], [70 // 20]]
+    learner = [event.learner for event in events if isinstance(event, EpochEnded)][-1]
+    memory = learner.transform_state["gdumb"].memory
+    assert int(memory.filled) == 70
+    counts = np.unique(
+        np.stack([memory.data[n] for n in ("task", "label")]), axis=1, return_counts=True
+    )
+    assert counts[1].tolist() == pytest.approx([70 / 9] * 9, abs=1)
+    alone = finish(tasks, "gdumb", setting, buffer=70, per_class=None, epochs=1, seeds=(1,))[-1]
+    assert np.any(alone.params["fc1"]["w"] != events[-1].params["fc1"]["w"])
+
+
 GIVEN = {
     "der": ("der", {}),
     "der_pp": ("der_pp", {}),
     "er": ("er", ONLINE),
     "er_ace": ("er_ace", {"per_class": 2}),
     "er_ace.online": ("er_ace", ONLINE),
+    "gdumb": ("gdumb", {"buffer": 30, "per_class": None}),
 }
 
 
@@ -133,6 +183,10 @@ def test_going_on_from_any_moment_gives_the_same_bits(name, tasks):
         ("er_ace", {"ratio": 0.0}, "ratio: 0 keeps nothing; give 0.1, say"),
         ("er_ace", {"replay": "exact"}, "replay: er_ace has its own earlier images"),
         ("er_ace", {"loss": "binary"}, "er_ace: binary has no classes to tell apart"),
+        ("gdumb", {"buffer": 19}, "batch_size: 20 examples, and gdumb trains on 19 of them"),
+        ("gdumb", {"replay": "noise"}, "replay: gdumb has its own earlier images"),
+        ("gdumb", {"per_class": 9, "buffer": 20}, "buffer: not together with --per-class"),
+        ("gdumb", {"loss": "binary"}, "loss: binary has no classes to balance by"),
         ("der", {"replay": "buffer"}, "replay: der has its own earlier images"),
     ],
 )

@@ -11,6 +11,7 @@ from jaxcl.methods.der import DER
 from jaxcl.methods.der_pp import DERPP
 from jaxcl.methods.er_ace import ERACE
 from jaxcl.methods.ewc import EWC
+from jaxcl.methods.gdumb import GDumb
 from jaxcl.methods.lwf import LwF
 from jaxcl.methods.online_ewc import OnlineEWC
 from jaxcl.methods.replay import BufferReplay
@@ -101,6 +102,7 @@ SHORT = THREE_TYPES._replace(
         "der_pp": DERPP(per_class=20),
         "agem": AGEM(per_class=20, ratio=None),
         "er_ace": ERACE(per_class=20, ratio=None),
+        "gdumb": GDumb(per_class=20),
     },
     generator=FEWER,
 )
