@@ -33,6 +33,8 @@ EVALUATION = "jaxcl/training/evaluation.py"
 GDUMB = "jaxcl/transforms/rehearsal/gdumb.py"
 GENERATOR = "jaxcl/training/generator.py"
 GROWTH = "jaxcl/growth/parameters.py"
+HERDING = "jaxcl/transforms/rehearsal/herding.py"
+ICARL = "jaxcl/transforms/rehearsal/icarl.py"
 IMPORTANCE = "jaxcl/transforms/importance.py"
 L2 = "jaxcl/transforms/l2.py"
 LEARN = "jaxcl/learner/task_loop.py"
@@ -74,6 +76,7 @@ OF_FISHER = (
     "tests/transforms/test_importance.py::test_the_fisher_of_softmax_regression_has_a_closed_form"
 )
 OF_GRADIENTS = "tests/transforms/test_gradients.py"
+OF_ICARL = "tests/transforms/rehearsal/test_icarl.py"
 OF_MAS = (
     "tests/transforms/test_importance.py::test_the_importance_of_mas_by_hand_on_a_linear_network"
 )
@@ -251,6 +254,23 @@ MUTANTS = [
     Mutant("gdumb-trains-on-the-task", LEARNER,
         "content(learner.transform_state[name].memory) if name else data", "data",
         f"{OF_REHEARSAL}::test_fresh_weights_know_the_buffer_alone"),
+    Mutant("herding-towards-the-mean-alone", HERDING, "total += rows[best]", "pass", OF_ICARL),
+    Mutant("herding-takes-an-example-twice", HERDING,
+        "left[best] = False", "left[best] = True", OF_ICARL),
+    Mutant("exemplars-all-stay", HERDING, "else rows[:m])", "else rows)", OF_ICARL),
+    Mutant("exemplars-first-ones-go", HERDING, "else rows[:m])", "else rows[-m:])", OF_ICARL),
+    Mutant("exemplars-that-come-again-are-not-herded", HERDING,
+        "again = rows[-1] >= old", "again = rows[0] >= old", OF_ICARL),
+    Mutant("exemplars-out-of-order", HERDING,
+        "return take(both, jnp.asarray(order))", "return both", OF_ICARL),
+    Mutant("icarl-old-responses-for-new-classes", ICARL,
+        "held &= ~_as_wide(state.new, old.shape[-1])", "held &= True", OF_ICARL),
+    Mutant("icarl-labels-for-old-classes", ICARL,
+        "jnp.where(jnp.pad(held, missing), response, target)", "target", OF_ICARL),
+    Mutant("icarl-classes-without-data", ICARL,
+        "jnp.where(seen, each, 0.0)", "each", OF_ICARL),
+    Mutant("icarl-exemplars-as-often-as-new", ICARL, "n / (n + p)", "1 / 2", OF_ICARL),
+    Mutant("icarl-means-not-of-length-one", HERDING, "return unit(sums)", "return sums", OF_ICARL),
     # Generator and critic.
     Mutant("gradient-penalty-without-root", WGAN,
         "jnp.square(norm - 1)", "jnp.square(squares - 1)", OF_WGAN),

@@ -60,6 +60,11 @@ def check_config(config: Config) -> Config:
             "augment: old responses to generated images do not hold for augmented ones; leave it"
             " out, or give dgr with --labels hard"
         )
+    if data.augment and method.records:
+        raise UsageError(
+            f"augment: old responses of {method.name} do not hold for augmented inputs; leave"
+            " it out"
+        )
     if config.together is None:  # a CPU is busy with one
         one = jax.default_backend() == "cpu" and size(SEED) == 1
         config = dataclasses.replace(config, together=1 if one else len(config.seeds))

@@ -47,6 +47,7 @@ from jaxcl.transforms.rehearsal.agem import agem
 from jaxcl.transforms.rehearsal.der import der, der_pp
 from jaxcl.transforms.rehearsal.er_ace import er_ace
 from jaxcl.transforms.rehearsal.gdumb import gdumb
+from jaxcl.transforms.rehearsal.icarl import icarl
 from jaxcl.transforms.rehearsal.memory import fraction, generated, noise, per_class, stored
 from jaxcl.transforms.rehearsal.replay import drawn, replay
 from jaxcl.transforms.si import si
@@ -56,7 +57,7 @@ __all__ = [
     "OBJECTIVES", "Context", "DistillState", "ForwardPass", "Gradients", "LossTransform",
     "Objective", "Step", "TaskData", "agem", "binary", "categorical", "chain", "copy",
     "critic_loss", "der", "der_pp", "diagonal_fisher", "distill", "drawn", "er_ace", "ewc",
-    "fraction", "gdumb", "generated", "generator_loss", "gradient_penalty", "gradients", "l2",
-    "mas", "ncm", "noise", "online_ewc", "output_sensitivity", "per_class", "regrow", "replay",
-    "required", "shrink_perturb", "si", "squared", "stored",
+    "fraction", "gdumb", "generated", "generator_loss", "gradient_penalty", "gradients",
+    "icarl", "l2", "mas", "ncm", "noise", "online_ewc", "output_sensitivity", "per_class",
+    "regrow", "replay", "required", "shrink_perturb", "si", "squared", "stored",
 ]  # fmt: skip

@@ -3,14 +3,18 @@
 import json
 
 import chex
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from given import configured
+from scipy.spatial.distance import cdist
 
 from jaxcl.core.errors import UsageError
 from jaxcl.learner import snapshot
 from jaxcl.learner.build import set_up
 from jaxcl.learner.seed_loop import go_on, run
+from jaxcl.networks.base import TEST, Variables
+from jaxcl.scenarios.images import to_float
 from jaxcl.training.events import EpochEnded, SeedEnded, StepsDone
 
 PLAIN = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "l2": 0.0, "net": "mlp", "hidden": (16,)}
@@ -134,6 +138,46 @@ def test_a_task_is_trained_on_as_many_images_as_there_is_room_for(setting, tasks
     assert np.any(alone.params["fc1"]["w"] != events[-1].params["fc1"]["w"])
 
 
+def unit(x):
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize("setting", EVERY)
+def test_exemplars_of_all_classes_and_the_nearest_mean_of_them(setting, tasks):
+    """The last row of the matrix follows from the exemplars that the run leaves."""
+    ended = result(tasks, "icarl", setting, buffer=27, per_class=None)
+    setup = set_up(config("icarl", setting, buffer=27, per_class=None), tasks)
+    exemplars = ended.learned.predictor["icarl"].exemplars
+    assert set(exemplars) == {"input", "label", "task"}
+    labels, groups = (np.asarray(exemplars[n]) for n in ("label", "task"))
+    if setting != "task":
+        groups = np.zeros_like(groups)
+    _, counts = np.unique(np.stack([groups, labels]), axis=1, return_counts=True)
+    assert counts.tolist() == ([9] * 3 if setting == "domain" else [3] * 9)
+
+    def features(images):
+        found, _ = setup.net.features(
+            Variables(ended.params, {}), to_float(jnp.asarray(images)), [()], TEST
+        )
+        return unit(np.asarray(found[()], float))
+
+    rows, expected = features(exemplars["input"]), []
+    for k, task in enumerate(tasks):
+        own, first = groups == (k if setting == "task" else 0), 3 * k
+        names = np.unique(labels[own])
+        means = unit(np.stack([rows[own & (labels == c)].mean(0) for c in names]))
+        found = names[cdist(features(task.test_inputs), means).argmin(1)]
+        right = task.test_labels + (first if setting in ("class", "full") else 0)
+        expected.append(100 * np.mean(found == right))
+    np.testing.assert_allclose(ended.matrix[-1], expected, atol=1e-4)
+
+
+def test_exemplars_keep_what_fine_tuning_forgets(tasks):
+    given = {"epochs": 12, "lr": 1e-2}
+    naive = result(tasks[:2], "finetune", "class", **given).matrix[-1][0]
+    assert result(tasks[:2], "icarl", "class", buffer=60, **given).matrix[-1][0] > naive + 30
+
+
 GIVEN = {
     "der": ("der", {}),
     "der_pp": ("der_pp", {}),
@@ -141,6 +185,7 @@ GIVEN = {
     "er_ace": ("er_ace", {"per_class": 2}),
     "er_ace.online": ("er_ace", ONLINE),
     "gdumb": ("gdumb", {"buffer": 30, "per_class": None}),
+    "icarl": ("icarl", {"buffer": 18, "per_class": None}),
 }
 
 
@@ -187,6 +232,10 @@ def test_going_on_from_any_moment_gives_the_same_bits(name, tasks):
         ("gdumb", {"replay": "noise"}, "replay: gdumb has its own earlier images"),
         ("gdumb", {"per_class": 9, "buffer": 20}, "buffer: not together with --per-class"),
         ("gdumb", {"loss": "binary"}, "loss: binary has no classes to balance by"),
+        ("icarl", {"buffer": 8}, "buffer: 8 images for 9 classes; give more"),
+        ("icarl", {"replay": "noise"}, "replay: icarl has its own earlier images"),
+        ("icarl", {"augment": ("flip",)}, "augment: old responses of icarl do not hold"),
+        ("icarl", {"loss": "binary"}, "loss: binary has no classes, and icarl means of them"),
         ("der", {"replay": "buffer"}, "replay: der has its own earlier images"),
     ],
 )

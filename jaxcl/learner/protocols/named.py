@@ -12,6 +12,7 @@ from jaxcl.methods.der_pp import DERPP
 from jaxcl.methods.er_ace import ERACE
 from jaxcl.methods.ewc import EWC
 from jaxcl.methods.gdumb import GDumb
+from jaxcl.methods.icarl import ICaRL
 from jaxcl.methods.lwf import LwF
 from jaxcl.methods.online_ewc import OnlineEWC
 from jaxcl.methods.replay import BufferReplay
@@ -103,6 +104,7 @@ SHORT = THREE_TYPES._replace(
         "agem": AGEM(per_class=20, ratio=None),
         "er_ace": ERACE(per_class=20, ratio=None),
         "gdumb": GDumb(per_class=20),
+        "icarl": ICaRL(per_class=20),
     },
     generator=FEWER,
 )

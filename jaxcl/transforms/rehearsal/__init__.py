@@ -5,10 +5,11 @@ from jaxcl.transforms.rehearsal.buffers import class_balanced, greedy, reservoir
 from jaxcl.transforms.rehearsal.der import der, der_pp
 from jaxcl.transforms.rehearsal.er_ace import er_ace
 from jaxcl.transforms.rehearsal.gdumb import gdumb
+from jaxcl.transforms.rehearsal.icarl import icarl
 from jaxcl.transforms.rehearsal.memory import fraction, generated, noise, per_class, stored
 from jaxcl.transforms.rehearsal.replay import replay
 
 __all__ = [
     "agem", "class_balanced", "der", "der_pp", "er_ace", "fraction", "gdumb", "generated",
-    "greedy", "noise", "per_class", "replay", "reservoir", "ring", "stored",
+    "greedy", "icarl", "noise", "per_class", "replay", "reservoir", "ring", "stored",
 ]  # fmt: skip

@@ -7,10 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcl.core.batching import examples, map_batches, on_host, portions, resident, take
+from jaxcl.core.batching import (
+    examples,
+    in_portions,
+    map_batches,
+    on_host,
+    portions,
+    resident,
+    take,
+)
 from jaxcl.core.types import Array, Batch, Data, Params, PRNGKey
 from jaxcl.transforms.base import TaskData, keep
-from jaxcl.transforms.checks import check_updated
+from jaxcl.transforms.checks import check_logits, check_updated
+from jaxcl.transforms.objectives.base import float32
 from jaxcl.transforms.rehearsal.buffers import Buffer, Storage
 
 LABEL_BATCH = 500
@@ -175,6 +184,21 @@ def generated(*, soft: bool = True, inputs: str = "input", label: str = "label")
         return {**batch, label: jnp.argmax(logits, -1).astype(jnp.int32)}
 
     return Memory(recall=recall, made_labels=not soft)
+
+
+def recorded(task: TaskData, params: Params, data: Data) -> Array:
+    """Returns the logits of the network as it stands for some data, float32."""
+
+    @jax.jit
+    def found(params: Params, batch: Batch) -> Array:
+        def one(part: Batch) -> Array:
+            logits = task.logits(task.forward(params, part), part)
+            check_logits(logits)
+            return float32(logits)
+
+        return map_batches(one, batch, LABEL_BATCH)
+
+    return in_portions(lambda batch: found(params, batch), data)
 
 
 def drawn_images(task: TaskData) -> Array:
