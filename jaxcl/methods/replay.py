@@ -111,7 +111,9 @@ class Replayed(Kept):
         """Raises a UsageError for a setting that it cannot have."""
         super().check()
         if self.buffer is None and self.fill == "online":
-            raise UsageError("fill: online needs room for so many images; give --buffer as well")
+            raise UsageError(
+                "fill: online fills room for all images together; give --buffer, or --fill end"
+            )
 
     def memory(self, classes: int) -> "Memory":
         """Returns a memory as of :class:`Kept`, or one that is filled in every step."""

@@ -77,7 +77,7 @@ def test_a_buffer_that_fills_in_every_step_leaves_the_first_task_as_it_is(settin
     assert end.bytes["bars1"] == online.bytes["bars1"]
 
 
-@pytest.mark.parametrize("given", [{}, ONLINE])
+@pytest.mark.parametrize("given", [{"fill": "end", "ratio": 0.1}, ONLINE])
 def test_old_classes_keep_their_logits_with_asymmetric_losses(given, tasks):
     """New images do not push them down, and so far fewer are taken for new classes."""
     given = {"epochs": 12, "lr": 0.05, "optimizer": "sgd", "seeds": (0, 1), **given}
@@ -182,7 +182,7 @@ GIVEN = {
     "der": ("der", {}),
     "der_pp": ("der_pp", {}),
     "er": ("er", ONLINE),
-    "er_ace": ("er_ace", {"per_class": 2}),
+    "er_ace": ("er_ace", {"per_class": 2, "fill": "end"}),
     "er_ace.online": ("er_ace", ONLINE),
     "gdumb": ("gdumb", {"buffer": 30, "per_class": None}),
     "icarl": ("icarl", {"buffer": 18, "per_class": None}),
@@ -222,10 +222,14 @@ def test_going_on_from_any_moment_gives_the_same_bits(name, tasks):
 @pytest.mark.parametrize(
     ("method", "settings", "message"),
     [
-        ("er", {"fill": "online"}, "fill: online needs room for so many images; give --buffer"),
-        ("er_ace", {"fill": "online", "per_class": 3}, "fill: online needs room for so many"),
+        (
+            "er",
+            {"fill": "online"},
+            "fill: online fills room for all images together; give --buffer",
+        ),
+        ("er_ace", {"fill": "online", "per_class": 3}, "fill: online fills room for all images"),
         ("er_ace", {"drawn": 0}, "drawn: 0 is not positive"),
-        ("er_ace", {"ratio": 0.0}, "ratio: 0 keeps nothing; give 0.1, say"),
+        ("er_ace", {"fill": "end", "ratio": 0.0}, "ratio: 0 keeps nothing; give 0.1, say"),
         ("er_ace", {"replay": "exact"}, "replay: er_ace has its own earlier images"),
         ("er_ace", {"loss": "binary"}, "er_ace: binary has no classes to tell apart"),
         ("gdumb", {"buffer": 19}, "batch_size: 20 examples, and gdumb trains on 19 of them"),

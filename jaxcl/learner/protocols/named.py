@@ -37,7 +37,7 @@ THREE_TYPES = Protocol(
     methods={
         **DISTILLING,
         "agem": AGEM(per_class=100, ratio=None),
-        "er_ace": ERACE(per_class=100, ratio=None),
+        "er_ace": ERACE(buffer=1000),
         # Ours: with the squared temperature, the loss of the LwF paper without it.
         ("lwf", "class"): LwF(strength=0.25, t_squared=True),
         **{
@@ -56,7 +56,7 @@ PERMUTED = THREE_TYPES._replace(
     methods={
         **DISTILLING,
         "agem": AGEM(per_class=100, ratio=None),
-        "er_ace": ERACE(per_class=100, ratio=None),
+        "er_ace": ERACE(buffer=1000),
         ("ewc", "domain"): EWC(100.0),
         ("si", "domain"): SI(10.0),
     },
@@ -102,7 +102,7 @@ SHORT = THREE_TYPES._replace(
         "der": DER(per_class=20),
         "der_pp": DERPP(per_class=20),
         "agem": AGEM(per_class=20, ratio=None),
-        "er_ace": ERACE(per_class=20, ratio=None),
+        "er_ace": ERACE(buffer=200),
         "gdumb": GDumb(per_class=20),
         "icarl": ICaRL(per_class=20),
     },

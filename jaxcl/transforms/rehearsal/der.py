@@ -54,7 +54,9 @@ def der(
 
     over a draw from the reservoir, as large as the batch.  Outputs that were added since an
     example was remembered, and those of masked positions, are left out of its squared
-    distance, which is divided by the number of outputs that are compared.
+    distance, which is divided by the number of outputs that are compared.  So where a head grows
+    by new classes that compete with the old ones, nothing holds these back; give the network all
+    of its outputs from the start.
 
     Args:
       capacity: examples in the reservoir.

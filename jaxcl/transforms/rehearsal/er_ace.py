@@ -50,7 +50,9 @@ def er_ace(
     so that new examples never push the logits of classes down that are not among them: these
     are told apart from the new ones by remembered examples alone.  Classes of the batch are those
     of its labels, in the first task too; classes seen so far are those of the data of all tasks
-    that have begun.  The second term is left out until there is anything to draw.
+    that have begun.  The second term is left out until there is anything to draw.  A memory that is
+    filled in every step (``stored(storage, online=True)``) is the paper's; with one that is filled
+    as a task ends, new classes are told from old ones in the next task only.
 
     It is the given loss that is corrected: less the objective's mean loss of the batch, which
     is computed again, and plus the first term.  What was added to the loss before it in a chain
