@@ -18,7 +18,8 @@ class Case(NamedTuple):
 
 METHODS = (
     "finetune", "feature_extraction", "joint", "lwf", "split", "select", "ewc", "online_ewc",
-    "si", "mas", "er", "der", "exact_replay", "noise_replay", "dgr", "lwf_gr", "pnn",
+    "si", "mas", "er", "der", "der_pp", "exact_replay", "noise_replay", "dgr", "lwf_gr", "pnn",
+    "er_ace", "gdumb", "icarl",
 )  # fmt: skip
 SETTINGS = ("task", "domain", "class")
 TINY = "--limit 40 --batch-size 10 --iterations 8"
@@ -97,10 +98,12 @@ REPLAY = {
         f"er.{s}": f"{MEMORY} er --buffer 12 --storage {s}"
         for s in ("reservoir", "ring", "class_balanced")
     },
+    "er.online": f"{MEMORY} er --buffer 12 --fill online --drawn 5",
     "er.per-class": f"{MEMORY} er --per-class 3",
     "er.ratio": f"{MEMORY} er --ratio 0.3 --replay-weight 0.4",
-    "der.buffer": f"{MEMORY} der --buffer 12 --alpha 0.2 --beta 0.7",
+    "der_pp.buffer": f"{MEMORY} der_pp --buffer 12 --alpha 0.2 --beta 0.7",
     "der.per-class": f"{MEMORY} der --per-class 2",
+    "der_pp.per-class": f"{MEMORY} der_pp --per-class 2",
     "dgr.three-tasks": f"{THREE} --method dgr {GAN}",
     "dgr.conv": f"{CNN} --setting class --method dgr --generator conv --resize bilinear {GAN}",
     "dgr.hard": f"{MEMORY} dgr --labels hard {GAN}",

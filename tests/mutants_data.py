@@ -33,7 +33,11 @@ EQUINOX = "jaxcl/networks/adapters/equinox.py"
 EVALUATION = "jaxcl/training/evaluation.py"
 GENERATOR = "jaxcl/training/generative/generator.py"
 GROWN = "jaxcl/networks/adapters/grown.py"
+ACE = "jaxcl/transforms/rehearsal/er_ace.py"
+GDUMB = "jaxcl/transforms/rehearsal/gdumb.py"
 GROWTH = "jaxcl/growth/parameters.py"
+HERDING = "jaxcl/transforms/rehearsal/herding.py"
+ICARL = "jaxcl/transforms/rehearsal/icarl.py"
 IMPORTANCE = "jaxcl/transforms/importance.py"
 L2 = "jaxcl/transforms/l2.py"
 LEARN = "jaxcl/learner/task_loop.py"
@@ -67,6 +71,7 @@ STEP = "jaxcl/training/step.py"
 TREES = "jaxcl/core/pytree.py"
 WGAN = "jaxcl/transforms/wgan_gp.py"
 
+OF_ACE = "tests/transforms/rehearsal/test_er_ace.py"
 OF_AGEM = "tests/transforms/rehearsal/test_agem.py"
 OF_BETWEEN = "tests/learner/test_between_tasks.py"
 OF_ADAPTERS = "tests/networks/adapters/test_adapters.py"
@@ -74,16 +79,19 @@ OF_BUFFERS = "tests/transforms/rehearsal/test_buffers.py"
 OF_DARK = "tests/transforms/rehearsal/test_der.py"
 OF_DISTILL = "tests/transforms/test_distill.py"
 OF_FOREIGN = "tests/learner/test_foreign.py"
+OF_GDUMB = "tests/transforms/rehearsal/test_gdumb.py"
 OF_GENERATOR = "tests/training/test_generator.py"
 OF_FISHER = (
     "tests/transforms/test_importance.py::test_the_fisher_of_softmax_regression_has_a_closed_form"
 )
 OF_GROWN = "tests/networks/adapters/test_grown.py"
 OF_GRADIENTS = "tests/transforms/test_gradients.py"
+OF_ICARL = "tests/transforms/rehearsal/test_icarl.py"
 OF_MAS = (
     "tests/transforms/test_importance.py::test_the_importance_of_mas_by_hand_on_a_linear_network"
 )
 OF_NEAREST = "tests/transforms/between_tasks/test_nearest_mean.py"
+OF_ONLINE = "tests/transforms/rehearsal/test_online.py"
 OF_OBJECTIVES = "tests/transforms/objectives/test_objectives.py"
 OF_OBJECTIVES_FISHER = "tests/transforms/objectives/test_fisher.py"
 OF_HALF = "tests/transforms/test_bfloat16.py"
@@ -93,6 +101,7 @@ OF_METRICS = "tests/reporting/test_metrics.py"
 OF_PATH = "tests/transforms/test_si.py"
 OF_PERTURB = "tests/transforms/between_tasks/test_shrink_perturb.py"
 OF_QUADRATIC = "tests/transforms/test_ewc.py"
+OF_REHEARSAL = "tests/learner/test_rehearsal.py"
 OF_REPLAY = "tests/transforms/rehearsal/test_replay.py"
 OF_SETTINGS = "tests/growth/test_heads.py"
 OF_SIMILARITY = "tests/growth/test_similarity.py"
@@ -222,9 +231,57 @@ MUTANTS = [
         "jnp.where(known, logits - target, 0.0)", "(logits - target)", OF_DARK),
     Mutant("der-compares-masked-positions", DARK,
         "if chosen.objective.classes and labels.ndim > 1:", "if False:", OF_WITH),
-    Mutant("der-alpha-and-beta-swapped", DARK,
-        "state.alpha * dark + state.beta * replayed", "state.beta * dark + state.alpha * replayed",
-        OF_DARK),
+    Mutant("der-pp-labels-weighed-as-logits", DARK,
+        "penalty += state.beta * terms[1]", "penalty += state.alpha * terms[1]", OF_DARK),
+    Mutant("der-counts-labels-too", DARK,
+        "_DER(reservoir(capacity), classes, alpha, None,",
+        "_DER(reservoir(capacity), classes, alpha, 0.5,", OF_DARK),
+    Mutant("der-pp-draws-once", DARK, "_drawn(chosen, state, context, 1)", "(batch, logits)",
+        f"{OF_DARK}::test_the_two_terms_are_taken_over_two_draws"),
+    Mutant("ace-all-classes-for-new-examples", ACE,
+        "among(logits, present.any(0))", "among(logits, state.seen)", OF_ACE),
+    Mutant("ace-plain-loss-stays", ACE,
+        "(loss - objective.loss(logits, labels).mean()) + incoming", "loss + incoming", OF_ACE),
+    Mutant("ace-outputs-without-data", ACE,
+        "seen[classes[classes >= 0]] = True", "seen[:] = True", OF_ACE),
+    Mutant("ace-forgets-classes", ACE, "seen[: len(known)] = known", "pass", OF_ACE),
+    Mutant("online-draws-before-anything-is-kept", REPLAY,
+        "jnp.where(begun, r, 1.0)", "r", OF_ONLINE),
+    Mutant("online-offers-with-the-key-of-the-draw", REPLAY,
+        "stream(step.context.key, name, 1)", "stream(step.context.key, name)", OF_ONLINE),
+    Mutant("draw-as-large-as-the-batch", REPLAY,
+        "examples(context.batch) if chosen.n is None else chosen.n", "examples(context.batch)",
+        OF_ONLINE),
+    Mutant("greedy-share-of-all-classes", BUFFERS,
+        "fewer = stored[own] * (buffer.seen > 0).sum() < capacity",
+        "fewer = stored[own] * classes < capacity", OF_GDUMB),
+    Mutant("greedy-smallest-class-goes", BUFFERS,
+        "most = (stored == stored.max())[labels]", "most = stored[labels] == stored[labels].min()",
+        OF_GDUMB),
+    Mutant("gdumb-tasks-share-their-classes", GDUMB,
+        "first = int(state.classes) if chosen.by_task else 0", "first = 0", OF_GDUMB),
+    Mutant("gdumb-rows-as-they-came", GDUMB,
+        "order[:n] = sorted(", "sorted(", OF_GDUMB),
+    Mutant("gdumb-trains-on-the-task", LEARNER,
+        "content(learner.transform_state[name].memory) if name else data", "data",
+        f"{OF_REHEARSAL}::test_fresh_weights_know_the_buffer_alone"),
+    Mutant("herding-towards-the-mean-alone", HERDING, "total += rows[best]", "pass", OF_ICARL),
+    Mutant("herding-takes-an-example-twice", HERDING,
+        "left[best] = False", "left[best] = True", OF_ICARL),
+    Mutant("exemplars-all-stay", HERDING, "else rows[:m])", "else rows)", OF_ICARL),
+    Mutant("exemplars-first-ones-go", HERDING, "else rows[:m])", "else rows[-m:])", OF_ICARL),
+    Mutant("exemplars-that-come-again-are-not-herded", HERDING,
+        "again = rows[-1] >= old", "again = rows[0] >= old", OF_ICARL),
+    Mutant("exemplars-out-of-order", HERDING,
+        "return take(both, jnp.asarray(order))", "return both", OF_ICARL),
+    Mutant("icarl-old-responses-for-new-classes", ICARL,
+        "held &= ~_as_wide(state.new, old.shape[-1])", "held &= True", OF_ICARL),
+    Mutant("icarl-labels-for-old-classes", ICARL,
+        "jnp.where(jnp.pad(held, missing), response, target)", "target", OF_ICARL),
+    Mutant("icarl-classes-without-data", ICARL,
+        "jnp.where(seen, each, 0.0)", "each", OF_ICARL),
+    Mutant("icarl-exemplars-as-often-as-new", ICARL, "n / (n + p)", "1 / 2", OF_ICARL),
+    Mutant("icarl-means-not-of-length-one", HERDING, "return unit(sums)", "return sums", OF_ICARL),
     # Generator and critic.
     Mutant("gradient-penalty-without-root", WGAN,
         "jnp.square(norm - 1)", "jnp.square(squares - 1)", OF_WGAN),

@@ -2,11 +2,11 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import optax
 
+from jaxcl.core.batching import examples
 from jaxcl.core.errors import UsageError
 from jaxcl.core.sharding import DATA, SEED, size
 from jaxcl.core.types import Data
@@ -61,6 +61,11 @@ def check_config(config: Config) -> Config:
             "augment: old responses to generated images do not hold for augmented ones; leave it"
             " out, or give dgr with --labels hard"
         )
+    if data.augment and method.records:
+        raise UsageError(
+            f"augment: old responses of {method.name} do not hold for augmented inputs; leave"
+            " it out"
+        )
     if config.together is None:  # a CPU is busy with one
         one = jax.default_backend() == "cpu" and size(SEED) == 1
         config = dataclasses.replace(config, together=1 if one else len(config.seeds))
@@ -92,6 +97,7 @@ def set_up(config: Config, tasks: Sequence[Task], *, stream: bool = False) -> Se
         first = first_label(chosen, classes, i)
         train.append(as_batch(task.train_inputs, task.train_labels, i, first, stream=stream))
         test.append(as_batch(task.test_inputs, task.test_labels, i, first, stream=stream))
+    check_steps(config, [examples(data) for data in train], sum(classes))
     whole, optimizer = transform(config, sum(classes)), make_optimizer(config)
     names, kind = [task.name for task in tasks], size_text(train[0]["input"])
     seen = spec_of(inputs, tasks[0].train_inputs)
@@ -121,8 +127,7 @@ def losses(config: Config, classes: int) -> dict[str, LossTransform]:
     training, objective = config.training, OBJECTIVES[config.training.loss]
     made = config.method.losses(StreamInfo(classes, config.data.setting, objective))
     if config.replay is not None and (memory := config.replay.memory(classes)) is not None:
-        weight, temperature = config.replay.replay_weight, config.replay.temperature
-        how: Any = {"weight": weight, "temperature": temperature, "objective": objective}
+        how = {**config.replay.options(), "objective": objective}
         try:
             made = {"replay": replay(memory, **how), **made}
         except ValueError as error:  # a memory that goes by classes, and there are none
@@ -144,6 +149,16 @@ def predicting(config: Config, classes: int) -> tuple[str, LossTransform] | None
 def make_optimizer(config: Config) -> optax.GradientTransformationExtraArgs:
     """Builds the network's optimiser."""
     return OPTIMIZERS[config.training.optimizer](config.training.lr)
+
+
+def check_steps(config: Config, seen: Sequence[int], classes: int) -> None:
+    """Raises a UsageError where a task is trained on fewer examples than a batch has."""
+    trained, method = config.method.trained_examples(seen[:1], classes), config.method
+    if trained < config.training.batch_size:
+        raise UsageError(
+            f"batch_size: {config.training.batch_size} examples, and {method.name} trains on"
+            f" {trained} of them; give {trained} at most, or a larger --buffer"
+        )
 
 
 def check_stream(config: Config) -> None:

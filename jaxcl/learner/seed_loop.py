@@ -26,7 +26,16 @@ from jaxcl.learner.build import check_config, set_up
 from jaxcl.learner.ended import seed_ended
 from jaxcl.learner.scholar import imagine, plan_generator
 from jaxcl.learner.settings.config import Config
-from jaxcl.learner.state import Epoch, EpochPlan, Setup, grows, new_learner, schedule, task_data
+from jaxcl.learner.state import (
+    Epoch,
+    EpochPlan,
+    Setup,
+    grows,
+    new_learner,
+    schedule,
+    task_data,
+    trained_on,
+)
 from jaxcl.learner.task_loop import begin, end, plan_epoch
 from jaxcl.learner.tasks import load_tasks
 from jaxcl.learner.testing import test, test_untrained
@@ -141,7 +150,7 @@ def learn_all(setup: Setup, learner: Learner, data_of: Callable[[int], Data]) ->
     Args:
       setup: of the run.
       learner: where to begin.
-      data_of: index of a task -> what the method trains on as it comes.
+      data_of: index of a task -> what comes with it.
     """
     try:
         while learner.at.task_index < len(setup.tasks.names):
@@ -149,10 +158,11 @@ def learn_all(setup: Setup, learner: Learner, data_of: Callable[[int], Data]) ->
             imagined = _imagined(setup, learner, epochs)
             if len(learner.model.routes) == learner.at.task_index:
                 learner = test_untrained(setup, begin(setup, learner, data, imagined))
+            trained = trained_on(setup, learner, data)
             yield _task_began(learner, epochs)
             for number in range(learner.at.epoch, len(epochs)):
                 before = learner.history.seconds[-1]
-                learner, plan = _plan(setup, learner, data, epochs, number, imagined)
+                learner, plan = _plan(setup, learner, trained, epochs, number, imagined)
                 chunk = 1
                 while learner.at.step < epochs[number].steps:
                     last = plan.last_of_chunk(learner.at.step, epochs[number].steps, chunk)

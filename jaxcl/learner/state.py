@@ -1,7 +1,6 @@
 """What all seeds of a run have in common, and what follows from the moment of a run."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +24,7 @@ from jaxcl.training.learner_state import History, Learner, Model, Phase, Place
 from jaxcl.training.vectorized import StepRequest
 from jaxcl.transforms import LossTransform
 from jaxcl.transforms.objectives import Objective, categorical
+from jaxcl.transforms.rehearsal.gdumb import content
 
 
 class Tasks(NamedTuple):
@@ -143,8 +143,9 @@ def new_learner(setup: Setup, seed: int) -> Learner:
 def schedule(setup: Setup, task_index: int) -> list[Epoch]:
     """Lists the epochs of a task: generator, what is new, everything."""
     training, settings = setup.config.training, setup.config.generator
-    shapes = jax.eval_shape(partial(_joined, setup), setup.tasks.train[: task_index + 1])
-    full = examples(shapes) // training.batch_size
+    seen = [examples(data) for data in setup.tasks.train[: task_index + 1]]
+    trained = setup.config.method.trained_examples(seen, sum(setup.tasks.classes))
+    full = trained // training.batch_size
     trains = later_trains(setup.config) if task_index else all_on_route
     warmup = training.warmup_epochs if task_index else 0
     passes = 1
@@ -202,15 +203,17 @@ def task_key(learner: Learner) -> PRNGKey:
 
 
 def task_data(setup: Setup, task_index: int) -> Data:
-    """Returns what the method trains on as a task comes."""
-    return _joined(setup, setup.tasks.train[: task_index + 1])
-
-
-def _joined(setup: Setup, tasks: Sequence[Data]) -> Data:
-    """The new task's data alone, or that of all tasks so far."""
+    """Returns what comes with a task: the new data alone, or that of all tasks so far."""
+    tasks = setup.tasks.train[: task_index + 1]
     if not setup.config.method.on_all_data:
         return tasks[-1]
     return jax.tree.map(lambda *parts: jnp.concatenate(parts), *map(dict, tasks))
+
+
+def trained_on(setup: Setup, learner: Learner, data: Data) -> Data:
+    """Returns what the network trains on once a task has begun: what came with it, or a memory."""
+    name = setup.config.method.on_memory
+    return content(learner.transform_state[name].memory) if name else data
 
 
 def later_trains(config: Config) -> Trains:

@@ -5,7 +5,7 @@ imported when it is asked for.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
@@ -47,7 +47,13 @@ class Method:
       paper: where the method comes from.
       replay: the kind of replay that it has of its own, if any.
       generates: whether a generator learns the tasks too.
+      own_images: whether it keeps earlier images itself, and nothing is replayed on top of it.
+      records: whether it holds on to responses that were recorded once, so that inputs that are
+        augmented would be other ones.
       on_all_data: whether it trains on the data of all tasks so far.
+      on_memory: name of the loss whose state has, as its ``memory``, a buffer that is all it
+        trains on; "" where it trains on the task's data.
+      from_scratch: whether each task usually begins with fresh weights and optimiser.
       branches: whether its rule can make new branches of a layer; such a method is a kind of
         ``Split``, whose settings say how tasks are compared.
       columns: whether the network is one of columns.
@@ -58,7 +64,11 @@ class Method:
     paper: ClassVar[str] = ""
     replay: ClassVar[type[Replay] | None] = None
     generates: ClassVar[bool] = False
+    own_images: ClassVar[bool] = False
+    records: ClassVar[bool] = False
     on_all_data: ClassVar[bool] = False
+    on_memory: ClassVar[str] = ""
+    from_scratch: ClassVar[bool] = False
     branches: ClassVar[bool] = False
     columns: ClassVar[bool] = False
     fails: ClassVar[Mapping[str, str]] = MappingProxyType({})
@@ -80,6 +90,16 @@ class Method:
     def check(self) -> None:
         """Raises a UsageError for a setting that the method cannot have."""
         check_ranges(self)
+
+    def trained_examples(self, seen: Sequence[int], classes: int) -> int:
+        """Returns how many examples a task is trained on: equally many for every seed.
+
+        Args:
+          seen: examples of each task so far.
+          classes: of all tasks together.
+        """
+        del classes
+        return sum(seen) if self.on_all_data else seen[-1]
 
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
         """Returns what is done to the loss, by name and in this order; L2 comes after it."""

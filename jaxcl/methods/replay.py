@@ -5,12 +5,13 @@ Light to import (no JAX), so that the command line answers at once.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import Positive, Unit, check_ranges, shown
 
 if TYPE_CHECKING:
+    from jaxcl.transforms.rehearsal import buffers
     from jaxcl.transforms.rehearsal.memory import Memory
 
 Storage = Literal["reservoir", "class_balanced", "ring"]
@@ -43,6 +44,10 @@ class Replay:
         """Raises a UsageError for a setting that it cannot have."""
         check_ranges(self)
 
+    def options(self) -> dict[str, Any]:
+        """Returns how earlier examples are replayed: arguments of ``transforms.replay``."""
+        return {"weight": self.replay_weight, "temperature": self.temperature}
+
     def memory(self, classes: int) -> "Memory | None":
         """Returns what keeps earlier examples; None if nothing is replayed."""
         del classes
@@ -74,7 +79,6 @@ class Kept:
 
     def memory(self, classes: int) -> "Memory":
         """Returns a memory of so many a class, of a part of each task, or a buffer."""
-        from jaxcl.transforms.rehearsal import buffers
         from jaxcl.transforms.rehearsal.memory import fraction, per_class, stored
 
         if self.per_class is not None:
@@ -82,15 +86,70 @@ class Kept:
         if self.buffer is None:
             assert self.ratio is not None
             return fraction(self.ratio)
+        return stored(self.kept_by(classes))
+
+    def kept_by(self, classes: int) -> "buffers.Storage":
+        """Returns which images stay, where so many are kept in all."""
+        from jaxcl.transforms.rehearsal import buffers
+
+        assert self.buffer is not None
         if self.storage == "class_balanced":
-            return stored(buffers.class_balanced(self.buffer, classes))
-        storage = buffers.ring if self.storage == "ring" else buffers.reservoir
-        return stored(storage(self.buffer))
+            return buffers.class_balanced(self.buffer, classes)
+        return (buffers.ring if self.storage == "ring" else buffers.reservoir)(self.buffer)
 
 
 @dataclasses.dataclass(frozen=True)
-class BufferReplay(Kept, Replay):
+class Replayed(Kept):
+    """Which images are kept, when, and how many of them a step trains on."""
+
+    fill: Literal["end", "online"] = "end"
+    """Kept at a task's end, or in its steps."""
+    drawn: Annotated[Positive[int] | None, shown("as many as a batch", "INT")] = None
+    """Kept images in a step."""
+
+    def check(self) -> None:
+        """Raises a UsageError for a setting that it cannot have."""
+        super().check()
+        if self.buffer is None and self.fill == "online":
+            raise UsageError(
+                "fill: online fills room for all images together; give --buffer, or --fill end"
+            )
+
+    def memory(self, classes: int) -> "Memory":
+        """Returns a memory as of :class:`Kept`, or one that is filled in every step."""
+        from jaxcl.transforms.rehearsal.memory import stored
+
+        if self.fill == "end":
+            return super().memory(classes)
+        return stored(self.kept_by(classes), online=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Room:
+    """How many images are kept in all: settings of whatever has room for so many."""
+
+    per_class: Annotated[Positive[int] | None, shown("by --buffer", "INT")] = 100
+    """Images kept in all, for each class."""
+    buffer: Annotated[Positive[int] | None, shown("by --per-class", "INT")] = None
+    """Images kept in all."""
+
+    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = (("per_class", "buffer"),)
+
+    def room(self, classes: int) -> int:
+        """Returns for how many images there is room, with so many classes of all tasks."""
+        if self.buffer is not None:
+            return self.buffer
+        assert self.per_class is not None
+        return self.per_class * classes
+
+
+@dataclasses.dataclass(frozen=True)
+class BufferReplay(Replayed, Replay):
     """Some images of each task are kept."""
+
+    def options(self) -> dict[str, Any]:
+        """Returns how earlier examples are replayed, and how many in a step."""
+        return {**super().options(), "n": self.drawn}
 
 
 @dataclasses.dataclass(frozen=True)

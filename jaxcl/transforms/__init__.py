@@ -44,7 +44,10 @@ from jaxcl.transforms.l2 import l2
 from jaxcl.transforms.mas import mas
 from jaxcl.transforms.objectives import OBJECTIVES, Objective, binary, categorical, squared
 from jaxcl.transforms.rehearsal.agem import agem
-from jaxcl.transforms.rehearsal.der import der
+from jaxcl.transforms.rehearsal.der import der, der_pp
+from jaxcl.transforms.rehearsal.er_ace import er_ace
+from jaxcl.transforms.rehearsal.gdumb import gdumb
+from jaxcl.transforms.rehearsal.icarl import icarl
 from jaxcl.transforms.rehearsal.memory import fraction, generated, noise, per_class, stored
 from jaxcl.transforms.rehearsal.replay import drawn, replay
 from jaxcl.transforms.si import si
@@ -53,8 +56,8 @@ from jaxcl.transforms.wgan_gp import critic_loss, generator_loss, gradient_penal
 __all__ = [
     "OBJECTIVES", "Context", "DistillState", "ForwardPass", "Gradients", "LossTransform",
     "Objective", "Step", "TaskData", "agem", "binary", "categorical", "chain", "copy",
-    "critic_loss", "der", "diagonal_fisher", "distill", "drawn", "ewc", "fraction", "generated",
-    "generator_loss", "gradient_penalty", "gradients", "l2", "mas", "ncm", "noise",
-    "online_ewc", "output_sensitivity", "per_class", "regrow", "replay", "required",
-    "shrink_perturb", "si", "squared", "stored",
+    "critic_loss", "der", "der_pp", "diagonal_fisher", "distill", "drawn", "er_ace", "ewc",
+    "fraction", "gdumb", "generated", "generator_loss", "gradient_penalty", "gradients",
+    "icarl", "l2", "mas", "ncm", "noise", "online_ewc", "output_sensitivity", "per_class",
+    "regrow", "replay", "required", "shrink_perturb", "si", "squared", "stored",
 ]  # fmt: skip

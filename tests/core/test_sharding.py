@@ -33,7 +33,7 @@ def ended(tasks, mesh=None, **settings) -> list[SeedEnded]:
         return [event for event in run(config, tasks) if isinstance(event, SeedEnded)]
 
 
-OTHERS = ("lwf", "online_ewc", "mas", "si", "der", "er", "dgr")
+OTHERS = ("lwf", "online_ewc", "mas", "si", "der", "der_pp", "er", "dgr")
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_accuracy_before_the_first_step(tasks):
     assert ended.zero_shot_accuracy["again"] == ended.matrix[0][0] >= 95
 
 
-@pytest.mark.parametrize("settings", [{"method": "der"}, {"method": "er", "buffer": 9}])
+@pytest.mark.parametrize("settings", [{"method": "der_pp"}, {"method": "er", "buffer": 9}])
 def test_a_second_seed_begins_with_a_memory_of_its_own(settings, tasks):
     both = list(run(configured(**SETTINGS | settings, seeds=(0, 1)), tasks[:2]))
     alone = list(run(configured(**SETTINGS | settings, seeds=(1,)), tasks[:2]))

@@ -41,25 +41,28 @@ def test_every_method_builds_its_losses(setting):
             assert callable(loss.apply)
 
 
-@pytest.mark.parametrize("name", ["ewc", "online_ewc", "lwf", "split", "lwf_gr", "der", "agem"])
+@pytest.mark.parametrize(
+    "name", ["ewc", "online_ewc", "lwf", "split", "lwf_gr", "der", "der_pp", "agem"]
+)
 def test_a_method_hands_over_what_is_learned(name, monkeypatch):
     given = []
 
     def record(make):
         return lambda *args, **kwargs: given.append(kwargs["objective"]) or make(*args, **kwargs)
 
-    for made in ("ewc", "online_ewc", "distill", "der", "agem"):
+    for made in ("ewc", "online_ewc", "distill", "der", "der_pp", "agem"):
         monkeypatch.setattr(transforms, made, record(getattr(transforms, made)))
     METHODS[name]().losses(StreamInfo(4, "task"))
     METHODS[name]().losses(StreamInfo(4, "task", transforms.binary))
     assert given == [transforms.categorical, transforms.binary]
 
 
-def test_so_many_images_of_a_class_mean_nothing_where_numbers_are_learned():
+@pytest.mark.parametrize("name", ["der", "der_pp"])
+def test_so_many_images_of_a_class_mean_nothing_where_numbers_are_learned(name):
     numbers = StreamInfo(1, "domain", transforms.squared)
     with pytest.raises(UsageError, match="per_class: numbers have no classes; give --buffer"):
-        METHODS["der"]().losses(numbers)
-    assert "der" in METHODS["der"](per_class=None, buffer=9).losses(numbers)
+        METHODS[name]().losses(numbers)
+    assert "der" in METHODS[name](per_class=None, buffer=9).losses(numbers)
 
 
 @pytest.mark.parametrize("objective", [transforms.squared, transforms.binary])
@@ -70,6 +73,8 @@ def test_classes_that_are_none_are_refused_where_a_method_needs_them(objective):
     with pytest.raises(UsageError, match=f"{objective.name} labels are none; keep a fraction"):
         METHODS["agem"](per_class=3, ratio=None).losses(learned)
     assert "agem" in METHODS["agem"]().losses(learned)
+    with pytest.raises(UsageError, match=f"er_ace: {objective.name} has no classes to tell apart"):
+        METHODS["er_ace"]().losses(learned)
 
 
 def test_what_trains_is_one_of_the_rules():
@@ -108,7 +113,8 @@ def test_ranges_of_replay():
 def test_strengths_are_traced_and_sizes_are_not():
     for name in ("ewc", "si", "mas", "lwf", "select"):
         assert "strength" in traced(METHODS[name])
-    assert traced(METHODS["der"]) == {"alpha", "beta"}
+    assert traced(METHODS["der"]) == {"alpha"}
+    assert traced(METHODS["der_pp"]) == {"alpha", "beta"}
     assert traced(METHODS["shrink_perturb"]) == {"shrink", "noise"}
     assert "t_squared" not in traced(METHODS["lwf"])
 

@@ -38,7 +38,8 @@ POINTS = [
     ("ewc", {"strength": (1.0, 50.0), "fisher": ("exact", "empirical"), "l2": (0.0, 1e-2)}),
     ("online_ewc", {"strength": (50.0, 1.0), "decay": (1.0, 0.0), "fisher_examples": (None, 7)}),
     ("si", {"strength": (1.0, 50.0), "xi": (0.1, 1e-3), "lr": (2e-2, 1e-2)}),
-    ("der", {"alpha": (0.1, 2.0), "beta": (0.1, 2.0)}),
+    ("der", {"alpha": (0.1, 2.0)}),
+    ("der_pp", {"alpha": (0.1, 2.0), "beta": (0.1, 2.0)}),
     ("er", {"l2": (1e-2, 0.0), "later_l2": (None, 1e-1)}),
 ]
 

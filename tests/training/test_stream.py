@@ -34,7 +34,7 @@ def ended(tasks, *, streamed: bool, **settings) -> list[SeedEnded]:
     return [event for event in events if isinstance(event, SeedEnded)]
 
 
-OTHERS = ("finetune", "lwf", "si", "der", "mas")
+OTHERS = ("finetune", "lwf", "si", "der", "der_pp", "mas")
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def ended(tasks, **settings) -> list[SeedEnded]:
     return [event for event in events if isinstance(event, SeedEnded)]
 
 
-OTHERS = ("lwf", "si", "er", "der", "dgr")
+OTHERS = ("lwf", "si", "er", "der", "der_pp", "dgr")
 
 
 @pytest.mark.parametrize(

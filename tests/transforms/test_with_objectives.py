@@ -15,7 +15,7 @@ from jaxcl.transforms import (
     TaskData,
     binary,
     categorical,
-    der,
+    der_pp,
     distill,
     fraction,
     generated,
@@ -170,7 +170,7 @@ def test_replay_of_old_responses_by_hand(name, key):
 
 @ALL
 def test_dark_replay_by_hand_with_copies_of_one_example(name, key):
-    transform = der(3, K, alpha=0.3, beta=2.0, objective=objective(name))
+    transform = der_pp(3, K, alpha=0.3, beta=2.0, objective=objective(name))
     task = TaskData(data(name), forward)
     old, new = weights(OLD), weights(NEW)
     state = transform.begin_task(transform.init(old), old, task, key)
@@ -190,7 +190,7 @@ def test_dark_replay_by_hand_with_copies_of_one_example(name, key):
 @ALL
 def test_dark_replay_leaves_out_what_came_since(name, key):
     task = TaskData(data(name), forward)
-    transform = der(3, K, alpha=1.0, beta=0.0, objective=objective(name))
+    transform = der_pp(3, K, alpha=1.0, beta=0.0, objective=objective(name))
     old, new, copies = weights(OLD), weights(NEW), data(name, [0, 0, 0])
     state = transform.begin_task(transform.init(old), old, task, key)
     narrow = context(old, copies, key)

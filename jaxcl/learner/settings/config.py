@@ -184,7 +184,7 @@ _OF_FILES = "leave it out, or give --data and no --scenario"
 
 
 def _remedy(name: str, config: Config) -> str:
-    own = config.flat()
+    own, method = config.flat(), config.method
     if SYNONYMS.get(name) in own:
         return f"did you mean {option(SYNONYMS[name])}?"
     near = difflib.get_close_matches(name, own, n=1, cutoff=0.7)
@@ -192,7 +192,7 @@ def _remedy(name: str, config: Config) -> str:
         return f"did you mean {option(near[0])}?"
     kinds = [each for each, kind in REPLAYS.items() if name in hints(kind)]
     kinds = ["generative"] if name in hints(GeneratorSettings) else kinds
-    if kinds and config.replay is None and not config.method.on_all_data:
+    if kinds and config.replay is None and not (method.on_all_data or method.own_images):
         return f"give --replay {' or '.join(kinds)} with it"
     has = ", ".join(option(each) for each in hints(type(config.method)))
     return f"it has {has}" if has else "leave it out"

@@ -48,7 +48,9 @@ def configure(
     chosen = protocol.method(method, setting)
     kind = _replay_kind(chosen, replay)
     generates = chosen.generates or kind is GenerativeReplay
-    warmup = protocol.warmups.get(method, 0)
+    training = dataclasses.replace(protocol.training, warmup_epochs=protocol.warmups.get(method, 0))
+    if chosen.from_scratch:
+        training = dataclasses.replace(training, scratch=True, keep_optimizer=False)
     config = Config(
         scenario=scenario,
         seeds=(0,),
@@ -56,7 +58,7 @@ def configure(
         method=chosen,
         replay=None if kind is None else _replay(kind, protocol),
         network=_network(net, protocol, chosen),
-        training=dataclasses.replace(protocol.training, warmup_epochs=warmup),
+        training=training,
         data=_data(entry, setting),
         generator=protocol.generator if generates else None,
     )
@@ -71,7 +73,7 @@ def takes_replay(kind: type[Method], name: str | None = None) -> bool:
       name: of what is replayed; None: anything. A kind with a setting that the method has too
         would be a second thing under its name.
     """
-    if kind.replay not in (None, Replay) or kind.on_all_data:
+    if kind.replay not in (None, Replay) or kind.on_all_data or kind.own_images:
         return False
     if name is None or name not in REPLAYS:
         return True

@@ -8,7 +8,11 @@ import dataclasses
 from jaxcl.learner.settings.protocol import Protocol, Scenario, distilling
 from jaxcl.methods.agem import AGEM
 from jaxcl.methods.der import DER
+from jaxcl.methods.der_pp import DERPP
+from jaxcl.methods.er_ace import ERACE
 from jaxcl.methods.ewc import EWC
+from jaxcl.methods.gdumb import GDumb
+from jaxcl.methods.icarl import ICaRL
 from jaxcl.methods.lwf import LwF
 from jaxcl.methods.online_ewc import OnlineEWC
 from jaxcl.methods.replay import BufferReplay
@@ -33,6 +37,7 @@ THREE_TYPES = Protocol(
     methods={
         **DISTILLING,
         "agem": AGEM(per_class=100, ratio=None),
+        "er_ace": ERACE(buffer=1000),
         # Ours: with the squared temperature, the loss of the LwF paper without it.
         ("lwf", "class"): LwF(strength=0.25, t_squared=True),
         **{
@@ -51,6 +56,7 @@ PERMUTED = THREE_TYPES._replace(
     methods={
         **DISTILLING,
         "agem": AGEM(per_class=100, ratio=None),
+        "er_ace": ERACE(buffer=1000),
         ("ewc", "domain"): EWC(100.0),
         ("si", "domain"): SI(10.0),
     },
@@ -94,7 +100,11 @@ SHORT = THREE_TYPES._replace(
     methods={
         **THREE_TYPES.methods,
         "der": DER(per_class=20),
+        "der_pp": DERPP(per_class=20),
         "agem": AGEM(per_class=20, ratio=None),
+        "er_ace": ERACE(buffer=200),
+        "gdumb": GDumb(per_class=20),
+        "icarl": ICaRL(per_class=20),
     },
     generator=FEWER,
 )

@@ -8,7 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcl.core.batching import examples, in_portions, map_batches
-from jaxcl.core.types import Array, Batch, Float, Int, Metrics, Params, PRNGKey, PyTree, Scalar
+from jaxcl.core.types import (
+    Array,
+    Batch,
+    Bool,
+    Float,
+    Int,
+    Metrics,
+    Params,
+    PRNGKey,
+    PyTree,
+    Scalar,
+)
 from jaxcl.transforms.base import Context, LossTransform, TaskData
 from jaxcl.transforms.checks import check_label, check_logits
 from jaxcl.transforms.objectives.base import float32
@@ -183,12 +194,34 @@ def _predict(chosen: _NCM, state: NearestMeanState, context: Context) -> Array:
     means = state.sums / jnp.maximum(state.counts, 1).astype(jnp.float32)[..., None]
     means = _unit(means) if chosen.normalise else means
     own = _tasks(chosen, context.batch, len(logits))
+    return nearest(rows, means, state.counts > 0, own, logits)
+
+
+def nearest(
+    rows: Float[Array, "b width"],
+    means: Float[Array, "tasks classes width"],
+    known: Bool[Array, "tasks classes"],
+    own: Int[Array, "b"],
+    logits: Float[Array, "b outputs"],
+) -> Array:
+    """Returns scores by which examples belong to the class whose mean is nearest.
+
+    Args:
+      rows: features of the examples.
+      means: of classes, task by task.
+      known: whether a class has a mean.
+      own: the task among whose classes an example's is.
+      logits: the scores of an example whose task has no class with a mean.
+
+    Returns:
+      Minus the squared distances, ``[b, max(classes, outputs)]``; ``-inf`` of unknown classes.
+    """
 
     def score(mean: Array) -> Array:  # class by class: all differences at once are many
         return -((rows - mean.at[own].get(mode="fill", fill_value=0)) ** 2).sum(-1)
 
     scores = jax.lax.map(score, jnp.swapaxes(means, 0, 1)).T
-    known = state.counts.at[own].get(mode="fill", fill_value=0) > 0
+    known = known.at[own].get(mode="fill", fill_value=False)
     width = max(logits.shape[-1], scores.shape[-1])
     scores = _as_wide(jnp.where(known, scores, -jnp.inf), width)
     return jnp.where(known.any(-1, keepdims=True), scores, _as_wide(logits, width))

@@ -15,7 +15,7 @@ from jaxcl.transforms.objectives import Objective, categorical
 from jaxcl.transforms.objectives.base import wide
 from jaxcl.transforms.rehearsal.buffers import Buffer
 from jaxcl.transforms.rehearsal.memory import Memory
-from jaxcl.transforms.rehearsal.replay import drawn
+from jaxcl.transforms.rehearsal.replay import check_drawn, drawn, held
 
 
 class AGEMState(NamedTuple):
@@ -67,22 +67,23 @@ def agem(
       not one array, ``logits`` in its context.
 
     Raises:
-      ValueError: fewer than one example; a memory that keeps none with labels, or that needs
-        classes where the objective has none; from ``begin_task``, data without labels of that
-        name, or with none that are classes where the memory looks at them; from ``gradient``, a
-        context without ``key`` or ``forward``.
+      ValueError: fewer than one example; a memory that keeps none with labels, that is filled
+        before a task ends, or that needs classes where the objective has none; from
+        ``begin_task``, data without labels of that name, or with none that are classes where the
+        memory looks at them; from ``gradient``, a context without ``key`` or ``forward``.
 
     References:
       Chaudhry, Ranzato, Rohrbach & Elhoseiny, Efficient lifelong learning with A-GEM, 2019
       (arXiv 1812.00420), eq. 10-11; the memory of all tasks together, its section 4.
     """
-    if n is not None and n < 1:
-        raise ValueError(f"n: {n} is not positive; give at least 1, or None for as many as a batch")
+    check_drawn(n)
     if not memory.own_labels:
         raise ValueError(
             "agem: the memory keeps no examples with their labels; give per_class, fraction or"
             " stored"
         )
+    if memory.offer is not None:
+        raise ValueError("agem: the memory is filled in every step; give stored(storage) alone")
     if memory.by_class and not objective.classes:
         raise ValueError(
             f"agem: the memory goes by classes, and {objective.name} labels are none; keep a"
@@ -132,8 +133,7 @@ def _end(
 
 
 def _gradient(chosen: _AGEM, gradient: Params, state: AGEMState, context: Context) -> Params:
-    kept = state.memory.data if isinstance(state.memory, Buffer) else state.memory
-    if not jax.tree.leaves(kept):  # no earlier task
+    if not jax.tree.leaves(held(state.memory)):  # no earlier task
         return gradient
     return projected(gradient, _reference(chosen, gradient, state, context))
 

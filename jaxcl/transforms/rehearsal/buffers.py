@@ -172,3 +172,32 @@ def class_balanced(capacity: int, classes: int, label: str = "label") -> Storage
 
     made = _storage(capacity, place, classes, lambda example: example[label])
     return made._replace(by_class=True)
+
+
+def greedy(capacity: int, classes: int, label: str = "label") -> Storage:
+    """Keeps equally many examples of every class, as far as there are any: GDumb's sampler.
+
+    While there is room every example is kept.  A full buffer takes one of a class of which it has
+    fewer than M / (classes offered so far, this one included) for a random example of the class
+    that it has most of; of several such classes any row may go.
+
+    Args:
+      capacity: M.
+      classes: labels are 0 to ``classes - 1``.
+      label: name of the labels in the data.
+
+    References:
+      Prabhu, Torr & Dokania, GDumb, 2020, algorithm 1; there a class has no more than its share
+      even while there is room, so that how full the buffer is hangs on the order.
+    """
+
+    def place(buffer: Buffer, example: Batch, key: PRNGKey) -> Array:
+        labels, own = buffer.data[label], example[label]  # the buffer is full
+        stored = jnp.zeros(classes, jnp.int32).at[labels].add(1)
+        fewer = stored[own] * (buffer.seen > 0).sum() < capacity
+        most = (stored == stored.max())[labels]
+        row = jax.random.categorical(key, jnp.where(most, 0.0, -jnp.inf)).astype(jnp.int32)
+        return jnp.where(fewer, row, capacity)
+
+    made = _storage(capacity, place, classes, lambda example: example[label])
+    return made._replace(by_class=True)

@@ -20,18 +20,18 @@ NO_OUTPUT = -1e8  # a logit below stands for a class that the example's head doe
 
 
 class DarkState(NamedTuple):
-    """State of :func:`der`.
+    """State of :func:`der` and :func:`der_pp`.
 
     Attributes:
       alpha: weight of the logits, float32 scalar.
-      beta: weight of the labels, float32 scalar.
+      beta: weight of the labels, float32 scalar; None in :func:`der`.
       buffer: a reservoir of examples with their logits; NaN stands for outputs
         that did not exist; without rows before the first task.
       updates: optimiser steps of the present task that were looked at, int32 scalar.
     """
 
     alpha: Scalar
-    beta: Scalar
+    beta: Scalar | None
     buffer: Buffer
     updates: Int[Array, ""]
 
@@ -41,36 +41,35 @@ def der(
     classes: int,
     *,
     alpha: float = 0.5,
-    beta: float = 0.5,
     name: str = "der",
     label: str = "label",
     objective: Objective = categorical,
 ) -> LossTransform:
-    """Makes dark experience replay ++.
+    """Makes dark experience replay: earlier examples with the logits that they had.
 
     Every example that the network is trained on is offered to a reservoir together
     with its logits at that moment.  The loss becomes
 
-        loss + alpha * mean |logits - remembered logits|^2 + beta * mean loss
+        loss + alpha * mean |logits - remembered logits|^2
 
-    where the two terms are taken over two draws from the reservoir, the second of them with
-    the loss of the objective: cross-entropy for classes.  Outputs that were added since an
+    over a draw from the reservoir, as large as the batch.  Outputs that were added since an
     example was remembered, and those of masked positions, are left out of its squared
-    distance, which is divided by the number of outputs that are compared.
+    distance, which is divided by the number of outputs that are compared.  So where a head grows
+    by new classes that compete with the old ones, nothing holds these back; give the network all
+    of its outputs from the start.
 
     Args:
       capacity: examples in the reservoir.
       classes: the most logits that an example, or a position of it, will ever be judged by;
         where outputs are not logits, there are as many as labels, from the beginning.
-      alpha: at least 0; with ``beta=0`` this is DER, with ``alpha=0`` plain replay.
-      beta: at least 0.
-      name: of the stream of random numbers.
-      label: name of the labels in the data.
+      alpha: at least 0; 0 is fine-tuning.
+      name: of the stream of random numbers; two of them in a chain need two names.
+      label: name of the labels in the data; they say which positions are masked.
       objective: what is learned.
 
     Returns:
-      A transform that reports ``{"dark": ..., "replayed": ...}``, needs ``key``,
-      ``forward`` (and ``logits``) in its context and ``context`` in ``Step``.
+      A transform that reports ``{"dark": ...}``, needs ``key``, ``forward`` (and ``logits``)
+      in its context and ``context`` in ``Step``.
 
     Raises:
       ValueError: a negative weight, or no room; from ``begin_task``, if the data has no
@@ -78,33 +77,80 @@ def der(
 
     References:
       Buzzega et al., Dark experience for general continual learning, 2020
+      (arXiv 2004.07211), eq. 5.
+    """
+    return _made(_DER(reservoir(capacity), classes, alpha, None, name, label, objective))
+
+
+def der_pp(
+    capacity: int,
+    classes: int,
+    *,
+    alpha: float = 0.5,
+    beta: float = 0.5,
+    name: str = "der",
+    label: str = "label",
+    objective: Objective = categorical,
+) -> LossTransform:
+    """Makes dark experience replay ++: :func:`der`, and the labels of a second draw.
+
+    The loss becomes
+
+        loss + alpha * mean |logits - remembered logits|^2 + beta * mean loss
+
+    where the two terms are taken over two draws from the reservoir, the second of them with
+    the loss of the objective: cross-entropy for classes.
+
+    Args:
+      capacity: as in :func:`der`.
+      classes: as in :func:`der`.
+      alpha: at least 0; with 0 this is plain replay from a reservoir.
+      beta: at least 0; with 0 the numbers are those of :func:`der`, at the cost of a
+        second forward pass.
+      name: as in :func:`der`.
+      label: as in :func:`der`.
+      objective: what is learned.
+
+    Returns:
+      A transform like :func:`der`, that reports ``{"dark": ..., "replayed": ...}``.
+
+    Raises:
+      ValueError: as :func:`der` does.
+
+    References:
+      Buzzega et al., Dark experience for general continual learning, 2020
       (arXiv 2004.07211), eq. 6.
     """
-    check_not_negative("alpha", alpha)
-    check_not_negative("beta", beta)
-    chosen = _DER(reservoir(capacity), classes, alpha, beta, name, label, objective)
+    return _made(_DER(reservoir(capacity), classes, alpha, beta, name, label, objective))
+
+
+class _DER(NamedTuple):
+    """The arguments of :func:`der_pp`; without ``beta`` those of :func:`der`."""
+
+    storage: Storage
+    classes: int
+    alpha: float
+    beta: float | None
+    name: str
+    label: str
+    objective: Objective
+
+
+def _made(chosen: _DER) -> LossTransform:
+    check_not_negative("alpha", chosen.alpha)
+    if chosen.beta is not None:
+        check_not_negative("beta", chosen.beta)
     return LossTransform(
         partial(_init, chosen), partial(_apply, chosen), partial(_begin, chosen),
         partial(_update, chosen), _end,
     )  # fmt: skip
 
 
-class _DER(NamedTuple):
-    """The arguments of :func:`der`."""
-
-    storage: Storage
-    classes: int
-    alpha: float
-    beta: float
-    name: str
-    label: str
-    objective: Objective
-
-
 def _init(chosen: _DER, params: Params) -> DarkState:
     del params
-    logits, labels = (jnp.asarray(value, jnp.float32) for value in (chosen.alpha, chosen.beta))
-    return DarkState(logits, labels, chosen.storage.nothing(), jnp.zeros((), jnp.int32))
+    beta = None if chosen.beta is None else jnp.asarray(chosen.beta, jnp.float32)
+    alpha, updates = jnp.asarray(chosen.alpha, jnp.float32), jnp.zeros((), jnp.int32)
+    return DarkState(alpha, beta, chosen.storage.nothing(), updates)
 
 
 def _begin(
@@ -141,28 +187,37 @@ def _padded(chosen: _DER, logits: Array, labels: Array) -> Array:
 def _apply(
     chosen: _DER, loss: Scalar, state: DarkState, context: Context
 ) -> tuple[Scalar, Metrics]:
+    names = ("dark",) if state.beta is None else ("dark", "replayed")
     if not state.buffer.data:
-        return loss, {"dark": jnp.float32(0), "replayed": jnp.float32(0)}
+        return loss, {name: jnp.float32(0) for name in names}
+    batch, logits = _drawn(chosen, state, context, 0)
+    terms = [_distance(logits, batch[LOGITS])]
+    penalty = state.alpha * terms[0]
+    if state.beta is not None:
+        batch, logits = _drawn(chosen, state, context, 1)
+        terms.append(chosen.objective.loss(logits, batch[chosen.label]).mean())
+        penalty += state.beta * terms[1]
+    begun = (state.buffer.filled > 0).astype(jnp.float32)
+    return loss + begun * penalty, dict(zip(names, terms, strict=True))
+
+
+def _drawn(chosen: _DER, state: DarkState, context: Context, turn: int) -> tuple[Batch, Array]:
+    """Examples of the reservoir, as many as the batch has, and their logits."""
     key, forward = required(context)
+    batch = sample(state.buffer, stream(key, chosen.name, turn), examples(context.batch))
+    logits = context.logits(forward(context.params, batch), batch)
+    check_logits(logits)
+    return batch, float32(logits)
 
-    def drawn(turn: int) -> tuple[Batch, Array]:
-        batch = sample(state.buffer, stream(key, chosen.name, turn), examples(context.batch))
-        logits = context.logits(forward(context.params, batch), batch)
-        check_logits(logits)
-        return batch, float32(logits)
 
-    batch, logits = drawn(0)
+def _distance(logits: Array, remembered: Array) -> Scalar:
+    """The mean squared distance from remembered logits, of the outputs that there were."""
     width = logits.shape[-1]  # the head may have grown, never shrunk
-    known = ~jnp.isnan(batch[LOGITS][..., :width])
-    target = jnp.where(known, batch[LOGITS][..., :width], 0.0)
+    known = ~jnp.isnan(remembered[..., :width])
+    target = jnp.where(known, remembered[..., :width], 0.0)
     square = jnp.where(known, logits - target, 0.0) ** 2
     axes = tuple(range(1, square.ndim))
-    dark = (square.sum(axes) / jnp.maximum(known.sum(axes), 1).astype(jnp.float32)).mean()
-    batch, logits = drawn(1)
-    replayed = chosen.objective.loss(logits, batch[chosen.label]).mean()
-    begun = (state.buffer.filled > 0).astype(jnp.float32)
-    penalty = begun * (state.alpha * dark + state.beta * replayed)
-    return loss + penalty, {"dark": dark, "replayed": replayed}
+    return (square.sum(axes) / jnp.maximum(known.sum(axes), 1).astype(jnp.float32)).mean()
 
 
 def _update(chosen: _DER, state: DarkState, step: Step) -> DarkState:

@@ -7,9 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcl.core.batching import examples, map_batches, on_host, portions, resident, take
+from jaxcl.core.batching import (
+    examples,
+    in_portions,
+    map_batches,
+    on_host,
+    portions,
+    resident,
+    take,
+)
 from jaxcl.core.types import Array, Batch, Data, Params, PRNGKey
 from jaxcl.transforms.base import TaskData, keep
+from jaxcl.transforms.checks import check_logits, check_updated
+from jaxcl.transforms.objectives.base import float32
 from jaxcl.transforms.rehearsal.buffers import Buffer, Storage
 
 LABEL_BATCH = 500
@@ -27,6 +37,8 @@ class Memory(NamedTuple):
       own_labels: whether examples keep the labels that the task's data has.
       by_class: whether it looks at the class of an example.
       made_labels: whether a label is the class that a network finds most probable.
+      offer: ``(memory, batch, key) -> memory`` after each step, inside the compiled loop;
+        None where nothing is kept before a task ends.
     """
 
     nothing: Callable[[], Batch | Buffer] = dict
@@ -35,6 +47,7 @@ class Memory(NamedTuple):
     own_labels: bool = False
     by_class: bool = False
     made_labels: bool = False
+    offer: Callable[[Batch | Buffer, Batch, PRNGKey], Batch | Buffer] | None = None
 
 
 def per_class(n: int, label: str = "label") -> Memory:
@@ -65,8 +78,16 @@ def fraction(ratio: float) -> Memory:
     return Memory(remember=remember, own_labels=True)
 
 
-def stored(storage: Storage) -> Memory:
-    """Keeps a buffer of fixed size for all tasks together, such as a reservoir."""
+def stored(storage: Storage, *, online: bool = False) -> Memory:
+    """Keeps a buffer of fixed size for all tasks together, such as a reservoir.
+
+    Args:
+      storage: which examples stay.
+      online: offer every example of every step as it is trained on, again in each epoch, so that
+        examples of the present task are replayed as well; by default each once, as its task ends.
+    """
+    if online:
+        return _filled_by_steps(storage)
     add = jax.jit(storage.add_each)
 
     def remember(memory, task: TaskData, key: PRNGKey) -> Buffer:
@@ -85,6 +106,22 @@ def stored(storage: Storage) -> Memory:
         return memory
 
     return Memory(storage.nothing, remember, own_labels=True, by_class=storage.by_class)
+
+
+def _filled_by_steps(storage: Storage) -> Memory:
+    def recall(memory, params: Params, task: TaskData, tasks: int, key: PRNGKey) -> Buffer:
+        del params, tasks, key
+        if memory.data:
+            return memory
+        return storage.init(jax.tree.map(jnp.asarray, take(dict(task.data), slice(1))))
+
+    def remember(memory, task: TaskData, key: PRNGKey) -> Buffer:
+        del task, key
+        check_updated("memory", memory.filled)
+        return memory
+
+    how = {"own_labels": True, "by_class": storage.by_class, "offer": storage.add}
+    return Memory(storage.nothing, remember, recall, **how)
 
 
 def noise(n: int = 10_000, inputs: str = "input", label: str = "label") -> Memory:
@@ -147,6 +184,21 @@ def generated(*, soft: bool = True, inputs: str = "input", label: str = "label")
         return {**batch, label: jnp.argmax(logits, -1).astype(jnp.int32)}
 
     return Memory(recall=recall, made_labels=not soft)
+
+
+def recorded(task: TaskData, params: Params, data: Data) -> Array:
+    """Returns the logits of the network as it stands for some data, float32."""
+
+    @jax.jit
+    def found(params: Params, batch: Batch) -> Array:
+        def one(part: Batch) -> Array:
+            logits = task.logits(task.forward(params, part), part)
+            check_logits(logits)
+            return float32(logits)
+
+        return map_batches(one, batch, LABEL_BATCH)
+
+    return in_portions(lambda batch: found(params, batch), data)
 
 
 def drawn_images(task: TaskData) -> Array:

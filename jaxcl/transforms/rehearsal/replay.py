@@ -8,15 +8,16 @@ import jax.numpy as jnp
 
 from jaxcl.core.batching import examples, take
 from jaxcl.core.random import stream
-from jaxcl.core.types import Array, Batch, Int, Metrics, Params, PRNGKey, Scalar
-from jaxcl.transforms.base import Context, LossTransform, TaskData, required
+from jaxcl.core.types import Array, Batch, Bool, Int, Metrics, Params, PRNGKey, Scalar
+from jaxcl.transforms.base import Context, LossTransform, Step, TaskData, required
 from jaxcl.transforms.checks import check_classes, check_label, check_logits
 from jaxcl.transforms.objectives import Objective, categorical
 from jaxcl.transforms.rehearsal.buffers import Buffer, sample
 from jaxcl.transforms.rehearsal.memory import LOGITS, Memory
 
 
-def _data(memory: Batch | Buffer) -> Batch:
+def held(memory: Batch | Buffer) -> Batch:
+    """Returns the arrays of a memory: none before there is anything to remember."""
     return memory.data if isinstance(memory, Buffer) else memory
 
 
@@ -58,23 +59,26 @@ def replay(
     memory: Memory,
     *,
     weight: float | None = None,
+    n: int | None = None,
     temperature: float = 2.0,
     name: str = "replay",
     label: str = "label",
     objective: Objective = categorical,
 ) -> LossTransform:
-    """Weighs the loss against that of as many remembered examples.
+    """Weighs the loss against that of remembered examples.
 
     In task k the loss becomes ``r * loss + (1 - r) * replayed``, with ``r = 1/k`` or as
     given, and ``replayed`` the mean loss (cross-entropy, say) of examples drawn evenly from
     the memory in every step.  Where a memory has responses instead of labels, it is their
     mean distance, of logits times ``T^2``: for classes that of the softened responses,
     ``T^2 * -sum_i softmax(old / T)_i log softmax(new / T)_i``, with probability 0 for
-    classes that came since.  The first task's loss stays as it is.
+    classes that came since.  The first task's loss stays as it is; with a memory that is filled
+    in every step and ``weight`` as given, only until there is anything to draw.
 
     Args:
       memory: one of those in :mod:`jaxcl.transforms.rehearsal.memory`.
       weight: r in [0, 1]; 1/k by default.
+      n: examples drawn in a step, with replacement; by default as many as a batch has.
       temperature: T > 0 of remembered responses.
       name: of the stream of random numbers; two replays in a chain need two names.
       label: name of the labels in the data.
@@ -82,13 +86,15 @@ def replay(
 
     Returns:
       A transform that reports ``{"replayed": ...}`` and needs ``key``,
-      ``forward`` and, if outputs are not one array, ``logits`` in its context.
+      ``forward`` and, if outputs are not one array, ``logits`` in its context; ``context`` in
+      ``Step`` where the memory is filled in every step.
 
     Raises:
-      ValueError: a weight outside [0, 1], or a temperature that is not positive; a memory that
+      ValueError: a weight outside [0, 1], a temperature or ``n`` not positive; a memory that
         needs classes where the objective has none; from ``begin_task``, data without labels
         of that name where these are to be kept, or with none that are classes of examples
-        where the memory looks at them.
+        where the memory looks at them; from ``update``, a step without its context, and from
+        ``end_task``, a memory that no step has filled.
 
     References:
       Rolnick et al., Experience replay for continual learning, 2019; Shin et al.,
@@ -98,7 +104,7 @@ def replay(
         raise ValueError(f"weight: {weight} is outside [0, 1]")
     if not temperature > 0:
         raise ValueError(f"temperature: {temperature} is not positive; pass 2, say")
-
+    check_drawn(n)
     if not objective.classes and memory.by_class:
         raise ValueError(
             f"replay: the memory goes by classes, and {objective.name} labels are none; keep a"
@@ -109,11 +115,38 @@ def replay(
             f"replay: the memory's labels are the likeliest classes, and {objective.name} labels"
             " are none; take generated(soft=True)"
         )
-    chosen = _Replay(memory, weight, temperature, name, label, objective)
+    chosen = _Replay(memory, weight, n, temperature, name, label, objective)
     return LossTransform(
         partial(_init, chosen), partial(_apply, chosen), partial(_begin, chosen),
-        end_task=partial(_end, chosen),
+        partial(_update, chosen), partial(_end, chosen),
     )  # fmt: skip
+
+
+def check_drawn(n: int | None) -> None:
+    """Raises a ValueError for a number of examples to draw that is not positive."""
+    if n is not None and n < 1:
+        raise ValueError(f"n: {n} is not positive; give at least 1, or None for as many as a batch")
+
+
+def offered(memory: Memory, kept: Batch | Buffer, step: Step, name: str) -> Batch | Buffer:
+    """Returns what is kept after a step, of a memory that is filled in every step.
+
+    Args:
+      memory: the rule.
+      kept: what it has kept so far.
+      step: with its context, key included.
+      name: of the stream of random numbers.
+    """
+    if memory.offer is None:
+        return kept
+    if step.context is None or step.context.key is None:
+        raise ValueError("context: missing; give Step the context of the step")
+    return memory.offer(kept, step.context.batch, stream(step.context.key, name, 1))
+
+
+def any_filled(memory: Batch | Buffer) -> Bool[Array, ""]:
+    """Returns whether there is an example to draw, of a memory that has arrays."""
+    return memory.filled > 0 if isinstance(memory, Buffer) else jnp.asarray(True)
 
 
 class _Replay(NamedTuple):
@@ -121,6 +154,7 @@ class _Replay(NamedTuple):
 
     memory: Memory
     weight: float | None
+    n: int | None
     temperature: float
     name: str
     label: str
@@ -143,7 +177,7 @@ def _begin(
         check_classes(task.data[chosen.label])
     tasks, own = int(state.tasks), stream(key, chosen.name)
     memory = chosen.memory.recall(state.memory, params, task, tasks, own)
-    if task.augmented and LOGITS in _data(memory):
+    if task.augmented and LOGITS in held(memory):
         raise ValueError(
             "replay: old responses do not hold for inputs that are augmented; give"
             " generated(soft=False), or leave the augmentation out"
@@ -154,10 +188,10 @@ def _begin(
 def _apply(
     chosen: _Replay, loss: Scalar, state: ReplayState, context: Context
 ) -> tuple[Scalar, Metrics]:
-    if not jax.tree.leaves(_data(state.memory)):  # no earlier task
+    if not jax.tree.leaves(held(state.memory)):  # no earlier task
         return loss, {"replayed": jnp.zeros((), jnp.float32)}
     key, forward = required(context)
-    n = examples(context.batch)
+    n = examples(context.batch) if chosen.n is None else chosen.n
     batch = drawn(state.memory, stream(key, chosen.name), n)
     logits = context.logits(forward(context.params, batch), batch)
     check_logits(logits)
@@ -169,7 +203,14 @@ def _apply(
         replayed = chosen.objective.loss(logits, batch[chosen.label]).mean()
     even = 1 / (state.tasks + 1).astype(jnp.float32)
     r = jnp.where(state.weight < 0, even, state.weight)
+    if chosen.memory.offer is not None:  # it has arrays before it has examples
+        begun = any_filled(state.memory)
+        r, replayed = jnp.where(begun, r, 1.0), jnp.where(begun, replayed, 0.0)
     return r * loss + (1 - r) * replayed, {"replayed": replayed}
+
+
+def _update(chosen: _Replay, state: ReplayState, step: Step) -> ReplayState:
+    return state._replace(memory=offered(chosen.memory, state.memory, step, chosen.name))
 
 
 def _end(

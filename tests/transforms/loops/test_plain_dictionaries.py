@@ -12,7 +12,7 @@ import pytest
 import two_tasks
 from two_tasks import TASKS, Run, X, batches, logits, loss_of, old_head
 
-from jaxcl.transforms import Context, TaskData, chain, der, distill, gradients, si
+from jaxcl.transforms import Context, TaskData, chain, der_pp, distill, gradients, si
 
 
 def new_params(key):
@@ -65,7 +65,7 @@ def test_distillation_ewc_and_replay_together():
 
 def test_si_and_der_are_shown_each_step():
     def both(strength):
-        dark = der(32, 2, alpha=strength, beta=strength)
+        dark = der_pp(32, 2, alpha=strength, beta=strength)
         return chain(distill=distill(0.0), si=si(10 * strength), der=dark)
 
     held, free = train(both(1.0)), train(both(0.0))

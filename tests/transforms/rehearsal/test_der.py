@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from jaxcl.transforms import Context, Step, TaskData, der
+from jaxcl.transforms import Context, Step, TaskData, der, der_pp
 from jaxcl.transforms.rehearsal.der import LOGITS
 
 RNG = np.random.default_rng(0)
@@ -44,7 +44,7 @@ def cross_entropy(w):
 
 @pytest.mark.parametrize(("alpha", "beta"), [(0.3, 0.0), (0.0, 2.0), (0.3, 2.0)])
 def test_both_terms_by_hand_with_copies_of_one_example(alpha, beta, key):
-    transform = der(3, 4, alpha=alpha, beta=beta)
+    transform = der_pp(3, 4, alpha=alpha, beta=beta)
     state = trained(transform, begun(transform, key), W, key, ONE)
     loss, metrics = transform.apply(jnp.float32(1.5), state, context(MOVED, key))
     dark = np.mean((np.asarray(X[0], np.float64) @ np.asarray(MOVED - W, np.float64)) ** 2)
@@ -54,8 +54,35 @@ def test_both_terms_by_hand_with_copies_of_one_example(alpha, beta, key):
     np.testing.assert_allclose(loss, 1.5 + alpha * dark + beta * replayed, rtol=1e-4)
 
 
+def test_logits_alone_are_one_draw_and_one_forward_pass(key):
+    """And the numbers are those of both terms where that of the labels weighs nothing."""
+    passes = 0
+
+    def counted(w, batch):
+        nonlocal passes
+        passes += 1
+        return forward(w, batch)
+
+    alone, both = der(4, 4, alpha=0.3), der_pp(4, 4, alpha=0.3, beta=0.0)
+    results, context_of = [], Context(MOVED, forward(MOVED, DATA), DATA, key, counted)
+    for transform, count in ((alone, 1), (both, 2)):
+        state, passes = trained(transform, begun(transform, key), W, key), 0
+
+        def loss(w, transform=transform, state=state):
+            here = context_of._replace(params=w, outputs=forward(w, DATA))
+            return transform.apply(jnp.float32(1.5), state, here)
+
+        results.append(jax.value_and_grad(loss, has_aux=True)(MOVED))
+        assert passes == count
+    (value, metrics), gradient = results[0]
+    chex.assert_trees_all_equal((value, gradient), (results[1][0][0], results[1][1]))
+    assert list(metrics) == ["dark"]
+    assert metrics["dark"] == results[1][0][1]["dark"] > 0
+    assert alone.init(W).beta is None
+
+
 def test_the_pull_is_towards_the_logits_of_then(key):
-    transform = der(3, 4, alpha=0.3, beta=0.0)
+    transform = der_pp(3, 4, alpha=0.3, beta=0.0)
     state = trained(transform, begun(transform, key), W, key, ONE)
 
     def loss(w):
@@ -78,7 +105,7 @@ def test_logits_are_remembered_as_they_were(key):
 
 
 def test_outputs_that_were_added_since_are_left_out(key):
-    transform = der(3, 4, alpha=1.0, beta=0.0)
+    transform = der_pp(3, 4, alpha=1.0, beta=0.0)
     state = trained(transform, begun(transform, key), W, key, ONE, narrow)
     for classes in (2, 4):
         net = narrow if classes == 2 else forward
@@ -92,7 +119,7 @@ def test_outputs_that_were_added_since_are_left_out(key):
 
 
 def test_nothing_is_added_before_anything_is_stored(key):
-    transform = der(3, 4, alpha=2.0, beta=3.0)
+    transform = der_pp(3, 4, alpha=2.0, beta=3.0)
 
     def loss(w, state):
         plain = jnp.sum(jnp.sin(w))
@@ -105,7 +132,7 @@ def test_nothing_is_added_before_anything_is_stored(key):
 
 
 def test_weights_of_zero_leave_loss_and_gradient_as_they_are(key):
-    transform = der(3, 4, alpha=0.0, beta=0.0)
+    transform = der_pp(3, 4, alpha=0.0, beta=0.0)
     state = trained(transform, begun(transform, key), W, key)
 
     def loss(w, transformed):
@@ -143,7 +170,7 @@ def test_the_next_task_finds_what_was_stored(key):
 
 def test_the_two_terms_are_taken_over_two_draws(key):
     """A batch of one: with one draw for both, two values would always come in pairs."""
-    transform = der(2, 4)
+    transform = der_pp(2, 4)
     two = {name: leaf[:2] for name, leaf in DATA.items()}
     state = trained(transform, begun(transform, key), W, key, two)
     one = {name: leaf[:1] for name, leaf in DATA.items()}
@@ -160,7 +187,7 @@ def test_the_two_terms_are_taken_over_two_draws(key):
 
 
 def test_the_jitted_loss_follows_buffer_and_weights(key):
-    transform, traces = der(3, 4, alpha=1.0, beta=0.0), 0
+    transform, traces = der_pp(3, 4, alpha=1.0, beta=0.0), 0
 
     @jax.jit
     def loss(w, state):
@@ -199,4 +226,7 @@ def test_a_step_without_its_context_is_refused(key):
 )
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        der(**{"capacity": 3, "classes": 4, **settings})
+        der_pp(**{"capacity": 3, "classes": 4, **settings})
+    if "beta" not in settings:
+        with pytest.raises(ValueError, match=message):
+            der(**{"capacity": 3, "classes": 4, **settings})

@@ -1,0 +1,39 @@
+"""Dark experience replay ++."""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from jaxcl.core.errors import UsageError
+from jaxcl.core.fields import NonNegative, Traced
+from jaxcl.methods.base import Method, StreamInfo
+from jaxcl.methods.replay import Room
+
+if TYPE_CHECKING:
+    from jaxcl.transforms import LossTransform
+
+
+@dataclasses.dataclass(frozen=True)
+class DERPP(Room, Method):
+    """Replays kept images with the logits they had, and with their labels."""
+
+    alpha: Traced[NonNegative[float]] = 0.5
+    """Weight of the remembered logits."""
+    beta: Traced[NonNegative[float]] = 0.5
+    """Weight of the remembered labels."""
+
+    summary = "dark experience replay ++: kept images with the logits they had, and their labels"
+    paper = "Buzzega et al. 2020"
+
+    def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
+        """Returns the two losses of remembered images.
+
+        Raises:
+          UsageError: so many for each class, where numbers are learned.
+        """
+        from jaxcl.transforms import categorical, der_pp
+
+        learned = stream.objective or categorical
+        room, a, b = self.room(stream.classes), self.alpha, self.beta
+        if self.buffer is None and not learned.logits:
+            raise UsageError("per_class: numbers have no classes; give --buffer")
+        return {"der": der_pp(room, stream.classes, alpha=a, beta=b, objective=learned)}

@@ -1,0 +1,242 @@
+"""iCaRL: exemplars by herding, old responses, and the nearest mean of exemplars predicts."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcl.core.batching import examples
+from jaxcl.core.random import stream
+from jaxcl.core.types import Array, Batch, Bool, Data, Float, Metrics, Params, PRNGKey, Scalar
+from jaxcl.transforms.base import Context, LossTransform, TaskData, required
+from jaxcl.transforms.between_tasks.nearest_mean import nearest
+from jaxcl.transforms.checks import check_classes, check_label, check_logits
+from jaxcl.transforms.objectives import categorical
+from jaxcl.transforms.objectives.base import float32
+from jaxcl.transforms.rehearsal.herding import (
+    class_means,
+    selected,
+    taken,
+    unit_features,
+    unit_rows,
+)
+from jaxcl.transforms.rehearsal.memory import recorded
+from jaxcl.transforms.rehearsal.replay import check_drawn, drawn
+
+RESPONSES = "icarl_responses"  # name of the old logits of an exemplar
+
+
+class ICaRLState(NamedTuple):
+    """State of :func:`icarl`; what is None is there once a task has begun, or ended.
+
+    Attributes:
+      exemplars: arrays of them, class by class and the most important first; while a later task is
+        trained, with the old network's logits.
+      responses: the old network's logits for the task's data, float32; None in the first task.
+      new: whether a class occurs in the present task.
+      seen: whether a class occurs in the tasks so far, the present one included.
+      share: part of the new examples among these and the exemplars, float32.
+      means: of the exemplars' features, of length 1; one row of classes where tasks share them.
+      known: whether a class has a mean.
+    """
+
+    exemplars: Batch
+    responses: Float[Array, "n old"] | None
+    new: Bool[Array, "classes"] | None
+    seen: Bool[Array, "classes"] | None
+    share: Scalar
+    means: Float[Array, "tasks classes width"] | None
+    known: Bool[Array, "tasks classes"] | None
+
+
+def icarl(
+    capacity: int,
+    *,
+    n: int | None = None,
+    by_task: bool = False,
+    name: str = "icarl",
+    label: str = "label",
+    task: str = "task",
+) -> LossTransform:
+    """Makes incremental classifier and representation learning.
+
+    The loss is replaced by binary cross-entropy of all classes seen so far: with
+    ``t_c = 1`` or 0 for the label in classes of the present task, and ``t_c = sigmoid(old z_c)``,
+    the response of the network before the task, in all others,
+
+        l = -sum over c of t_c log sigmoid(z_c) + (1 - t_c) log(1 - sigmoid(z_c)),
+
+    averaged over new examples and exemplars: a step weighs the mean over its batch by
+    N / (N + P) and that over a draw from the exemplars by P / (N + P), with N new examples and P
+    exemplars.  The first task has no exemplars.  As in :func:`~jaxcl.transforms.er_ace`, the given
+    loss is corrected: less the mean cross-entropy of the batch, which must be in it with weight 1,
+    plus this one.
+
+    As a task ends, every class seen so far keeps ``m = capacity // classes`` exemplars: old
+    ones the first m of those it had, those of the task m by :func:`herding` on features of length 1
+    (among its new examples and its exemplars, where it had any).  Then an example belongs
+    to the class whose mean of exemplars is nearest,
+
+        score_c = -|f(x) / |f(x)| - mean_c|^2,    mean_c the mean of f / |f|, divided by its length,
+
+    with the features as the task left them; the logits predict before the first task has ended.
+
+    Args:
+      capacity: exemplars of all classes together.
+      n: exemplars drawn in a step, with replacement; by default as many as a batch has.
+      by_task: each task has logits and classes of its own, counted from 0.  New examples are then
+        learned by their labels, and exemplars hold on to the old responses of their own task.
+      name: of the stream of random numbers.
+      label: name of the labels in the data, classes ``[N]``.
+      task: name of the indices of tasks in the data, int ``[N]``; looked at with ``by_task``.
+
+    Returns:
+      A transform that reports ``{"incoming": ..., "replayed": ...}`` and has ``predict``: scores
+      float32 ``[b, classes]``.  It needs ``batch["index"]``, ``key``, ``forward`` and, if outputs
+      are not one array, ``logits`` in its context, and ``features`` to predict and in
+      ``TaskData``.
+
+    Raises:
+      ValueError: no room; from ``begin_task``, data without labels of that name, or with labels
+        that are no classes of examples, or augmented inputs; from ``end_task``, fewer exemplars
+        than classes; from ``end_task`` and ``predict``, no features.
+
+    References:
+      Rebuffi, Kolesnikov, Sperl & Lampert, iCaRL: incremental classifier and representation
+      learning, 2017 (arXiv 1611.07725), algorithms 1-5.
+    """
+    check_drawn(n)
+    if capacity < 1:
+        raise ValueError(f"capacity: {capacity} is not positive; give room for an example")
+    chosen = _ICaRL(capacity, n, by_task, name, label, task)
+    return LossTransform(
+        _init, partial(_apply, chosen), partial(_begin, chosen), end_task=partial(_end, chosen),
+        predict=partial(_predict, chosen),
+    )  # fmt: skip
+
+
+class _ICaRL(NamedTuple):
+    """The arguments of :func:`icarl`."""
+
+    capacity: int
+    n: int | None
+    by_task: bool
+    name: str
+    label: str
+    task: str
+
+
+def _init(params: Params) -> ICaRLState:
+    del params
+    return ICaRLState({}, None, None, None, jnp.ones((), jnp.float32), None, None)
+
+
+def _begin(
+    chosen: _ICaRL, state: ICaRLState, params: Params, task: TaskData, key: PRNGKey
+) -> ICaRLState:
+    del key
+    check_label(task.data, chosen.label)
+    check_classes(task.data[chosen.label])
+    if task.augmented:
+        raise ValueError(
+            "icarl: old responses do not hold for inputs that are augmented; leave the"
+            " augmentation out"
+        )
+    labels = np.asarray(task.data[chosen.label])
+    old = np.zeros(0, bool) if state.seen is None else np.asarray(state.seen)
+    new = np.zeros(max(len(old), int(labels.max()) + 1), bool)
+    new[labels] = True
+    seen = new | np.pad(old, (0, len(new) - len(old)))
+    state = state._replace(new=jnp.asarray(new), seen=jnp.asarray(seen))
+    if not state.exemplars:
+        return state
+    exemplars = {**state.exemplars, RESPONSES: recorded(task, params, state.exemplars)}
+    responses = None if chosen.by_task else recorded(task, params, task.data)
+    n, p = len(labels), examples(state.exemplars)
+    share = jnp.asarray(n / (n + p), jnp.float32)
+    return state._replace(exemplars=exemplars, responses=responses, share=share)
+
+
+def _apply(
+    chosen: _ICaRL, loss: Scalar, state: ICaRLState, context: Context
+) -> tuple[Scalar, Metrics]:
+    labels = context.batch[chosen.label]
+    logits = context.logits(context.outputs, context.batch)
+    check_logits(logits)
+    corrected = loss - categorical.loss(logits, labels).mean()
+    old = None if state.responses is None else state.responses[context.batch["index"]]
+    incoming = _loss(chosen, state, logits, labels, old)
+    if RESPONSES not in state.exemplars:
+        return corrected + incoming, {"incoming": incoming, "replayed": jnp.float32(0)}
+    key, forward = required(context)
+    n = examples(context.batch) if chosen.n is None else chosen.n
+    batch = drawn(state.exemplars, stream(key, chosen.name), n)
+    logits = context.logits(forward(context.params, batch), batch)
+    replayed = _loss(chosen, state, logits, batch[chosen.label], batch[RESPONSES])
+    mean = state.share * incoming + (1 - state.share) * replayed
+    return corrected + mean, {"incoming": incoming, "replayed": replayed}
+
+
+def _loss(
+    chosen: _ICaRL, state: ICaRLState, logits: Array, labels: Array, old: Array | None
+) -> Scalar:
+    """The mean of the binary cross-entropies, with old responses for classes that are not new."""
+    z, width = float32(logits), logits.shape[-1]
+    target = jax.nn.one_hot(labels, width, dtype=jnp.float32)
+    if old is not None:
+        held = jnp.ones(old.shape[-1], bool)  # outputs that came since are not
+        if not chosen.by_task and state.new is not None:
+            held &= ~_as_wide(state.new, old.shape[-1])
+        missing = (0, width - old.shape[-1])
+        response = jnp.pad(jax.nn.sigmoid(old), ((0, 0), missing))
+        target = jnp.where(jnp.pad(held, missing), response, target)
+    each = -(target * jax.nn.log_sigmoid(z) + (1 - target) * jax.nn.log_sigmoid(-z))
+    seen = jnp.ones(width, bool) if state.seen is None else _as_wide(state.seen, width)
+    return jnp.where(seen, each, 0.0).sum(-1).mean()
+
+
+def _as_wide(classes: Array, width: int) -> Array:
+    """What is said of classes, of so many: of the others it is not so."""
+    return jnp.pad(classes[:width], (0, max(0, width - len(classes))))
+
+
+def _end(
+    chosen: _ICaRL, state: ICaRLState, params: Params, task: TaskData, key: PRNGKey
+) -> tuple[ICaRLState, Params]:
+    del key
+    if task.features is None:
+        raise ValueError("features: missing; give TaskData(..., features=...)")
+    held = {name: x for name, x in state.exemplars.items() if name != RESPONSES}
+    sources = [held, task.data] if held else [task.data]
+    features = [unit_features(task.features, params, data) for data in sources]
+    rows = np.concatenate([np.asarray(each) for each in features])
+    groups = np.concatenate([_groups(chosen, data) for data in sources])
+    labels = np.concatenate([np.asarray(data[chosen.label]) for data in sources])
+    old = len(rows) - examples(task.data)
+    kept = selected(groups, labels, rows, old, chosen.capacity)
+    means, known = class_means(jnp.asarray(rows[kept]), groups[kept], labels[kept])
+    ended = state._replace(
+        exemplars=taken(held, task.data, kept, old), responses=None, means=means, known=known
+    )
+    return ended, params
+
+
+def _groups(chosen: _ICaRL, data: Data) -> np.ndarray:
+    """The task that the class of each example belongs to; 0 where tasks share them."""
+    own = np.asarray(data[chosen.task if chosen.by_task else chosen.label], np.int32)
+    return own if chosen.by_task else np.zeros_like(own)
+
+
+def _predict(chosen: _ICaRL, state: ICaRLState, context: Context) -> Array:
+    logits = context.logits(context.outputs, context.batch)
+    check_logits(logits)
+    logits = float32(logits)
+    if state.means is None or state.known is None:
+        return logits
+    if context.features is None:
+        raise ValueError("features: missing; give Context(..., features=...)")
+    rows, zeros = unit_rows(context.features, len(logits)), jnp.zeros(len(logits), jnp.int32)
+    own = context.batch[chosen.task] if chosen.by_task else zeros
+    return nearest(rows, state.means, state.known, own, logits)
