@@ -47,6 +47,7 @@ QUADRATIC = "jaxcl/transforms/ewc.py"
 RANDOM = "jaxcl/core/random.py"
 LWF = "jaxcl/methods/lwf.py"
 REPLAY = "jaxcl/transforms/rehearsal/replay.py"
+OF_CLASSES = "jaxcl/transforms/between_tasks/class_statistics.py"
 NEAREST = "jaxcl/transforms/between_tasks/nearest_mean.py"
 PERTURB = "jaxcl/transforms/between_tasks/shrink_perturb.py"
 RESULT = "jaxcl/front/result.py"
@@ -305,14 +306,14 @@ MUTANTS = [
         OF_NEAREST),
     Mutant("means-not-normalised-again", NEAREST,
         "means = _unit(means) if chosen.normalise else means", "means = means", OF_NEAREST),
-    Mutant("unknown-classes-predicted", NEAREST,
+    Mutant("unknown-classes-predicted", OF_CLASSES,
         "jnp.where(known, scores, -jnp.inf)", "scores", OF_NEAREST),
     Mutant("distance-not-squared", NEAREST,
         "** 2).sum(-1)", "** 2).sum(-1) ** 0.5", OF_NEAREST),
     Mutant("means-of-the-latest-task-alone", NEAREST,
-        "lambda a, b: wider(a) + wider(b)", "lambda a, b: wider(b)", OF_NEAREST),
-    Mutant("means-of-all-tasks-together", NEAREST,
-        "return batch[chosen.task] if chosen.by_task else", "return", OF_NEAREST),
+        "sum(as_large(a, b))", "as_large(a, b)[1]", OF_NEAREST),
+    Mutant("means-of-all-tasks-together", OF_CLASSES,
+        "return batch[where.task] if where.by_task else", "return", OF_NEAREST),
     Mutant("results-by-the-logits", RESULT,
         "predict, state, variables, batch)[1]", "predict, state, variables, batch)[0]",
         "tests/front/test_predicting_result.py"),
