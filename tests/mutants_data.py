@@ -55,6 +55,7 @@ ROUTING = "jaxcl/growth/routing.py"
 SCHOLAR = "jaxcl/learner/scholar.py"
 SETTINGS = "jaxcl/growth/heads.py"
 SIMILARITY = "jaxcl/growth/similarity.py"
+SLDA = "jaxcl/transforms/between_tasks/streaming_lda.py"
 SNAPSHOT = "jaxcl/learner/snapshot.py"
 TASK = "jaxcl/scenarios/task.py"
 TRAIN = "jaxcl/training/train_step.py"
@@ -87,6 +88,7 @@ OF_QUADRATIC = "tests/transforms/test_ewc.py"
 OF_REPLAY = "tests/transforms/rehearsal/test_replay.py"
 OF_SETTINGS = "tests/growth/test_heads.py"
 OF_SIMILARITY = "tests/growth/test_similarity.py"
+OF_SLDA = "tests/transforms/between_tasks/test_streaming_lda.py"
 OF_TRAIN = "tests/training/test_train_step.py"
 OF_WGAN = "tests/transforms/test_wgan_gp.py"
 
@@ -314,6 +316,18 @@ MUTANTS = [
         "sum(as_large(a, b))", "as_large(a, b)[1]", OF_NEAREST),
     Mutant("means-of-all-tasks-together", OF_CLASSES,
         "return batch[where.task] if where.by_task else", "return", OF_NEAREST),
+    Mutant("covariance-around-the-common-mean", SLDA,
+        "off = rows - _means(sums, counts)[place]", "off = rows - rows.mean(0)", OF_SLDA),
+    Mutant("classes-that-come-again-not-put-together", SLDA,
+        "old.scatter + new.scatter + between", "old.scatter + new.scatter", OF_SLDA),
+    Mutant("unit-matrix-added-to-the-whole-covariance", SLDA,
+        "(1 - shrinkage) * covariance", "covariance", OF_SLDA),
+    Mutant("scatter-not-divided", SLDA,
+        "moments.scatter, np.float64) / counts.sum()", "moments.scatter, np.float64)", OF_SLDA),
+    Mutant("bias-without-the-half", SLDA,
+        "-(weights * means).sum(-1) / 2", "-(weights * means).sum(-1)", OF_SLDA),
+    Mutant("scores-of-the-first-task-for-all", OF_CLASSES,
+        "jnp.clip(own, 0, tasks - 1)", "jnp.clip(own, 0, 0)", OF_SLDA),
     Mutant("results-by-the-logits", RESULT,
         "predict, state, variables, batch)[1]", "predict, state, variables, batch)[0]",
         "tests/front/test_predicting_result.py"),

@@ -36,6 +36,7 @@ from jaxcl.core.pytree import copy, regrow
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData, chain, required
 from jaxcl.transforms.between_tasks.nearest_mean import ncm
 from jaxcl.transforms.between_tasks.shrink_perturb import shrink_perturb
+from jaxcl.transforms.between_tasks.streaming_lda import slda
 from jaxcl.transforms.distill import DistillState, distill
 from jaxcl.transforms.ewc import ewc, online_ewc
 from jaxcl.transforms.gradients import ForwardPass, Gradients, gradients
@@ -56,5 +57,5 @@ __all__ = [
     "critic_loss", "der", "diagonal_fisher", "distill", "drawn", "ewc", "fraction", "generated",
     "generator_loss", "gradient_penalty", "gradients", "l2", "mas", "ncm", "noise",
     "online_ewc", "output_sensitivity", "per_class", "regrow", "replay", "required",
-    "shrink_perturb", "si", "squared", "stored",
+    "shrink_perturb", "si", "slda", "squared", "stored",
 ]  # fmt: skip

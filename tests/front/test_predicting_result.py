@@ -42,7 +42,11 @@ def accuracies(found, tasks, setting, seed):
 
 @pytest.mark.parametrize(
     ("method", "setting", "heads"),
-    [*(("ncm", *each) for each in SETTINGS), ("shrink_perturb", "task", None)],
+    [
+        *(("ncm", *each) for each in SETTINGS),
+        ("shrink_perturb", "task", None),
+        *(("slda", *each) for each in SETTINGS),
+    ],
 )
 def test_it_has_the_accuracy_of_the_matrix(method, setting, heads, tasks, tmp_path):
     found = fitted(tasks, tmp_path / "run", setting, heads, method)

@@ -186,6 +186,7 @@ GIVEN = {
     "agem": {"buffer": 9},
     "shrink_perturb": {},
     "ncm": {"setting": "task"},
+    "slda": {"setting": "class"},
 }
 
 

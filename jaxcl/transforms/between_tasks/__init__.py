@@ -2,5 +2,6 @@
 
 from jaxcl.transforms.between_tasks.nearest_mean import ncm
 from jaxcl.transforms.between_tasks.shrink_perturb import shrink_perturb
+from jaxcl.transforms.between_tasks.streaming_lda import slda
 
-__all__ = ["ncm", "shrink_perturb"]
+__all__ = ["ncm", "shrink_perturb", "slda"]
