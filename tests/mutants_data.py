@@ -46,6 +46,7 @@ PATH = "jaxcl/transforms/si.py"
 QUADRATIC = "jaxcl/transforms/ewc.py"
 RANDOM = "jaxcl/core/random.py"
 LWF = "jaxcl/methods/lwf.py"
+RANPAC = "jaxcl/transforms/between_tasks/random_projection.py"
 REPLAY = "jaxcl/transforms/rehearsal/replay.py"
 OF_CLASSES = "jaxcl/transforms/between_tasks/class_statistics.py"
 NEAREST = "jaxcl/transforms/between_tasks/nearest_mean.py"
@@ -85,6 +86,7 @@ OF_METRICS = "tests/reporting/test_metrics.py"
 OF_PATH = "tests/transforms/test_si.py"
 OF_PERTURB = "tests/transforms/between_tasks/test_shrink_perturb.py"
 OF_QUADRATIC = "tests/transforms/test_ewc.py"
+OF_RANPAC = "tests/transforms/between_tasks/test_random_projection.py"
 OF_REPLAY = "tests/transforms/rehearsal/test_replay.py"
 OF_SETTINGS = "tests/growth/test_heads.py"
 OF_SIMILARITY = "tests/growth/test_similarity.py"
@@ -328,6 +330,14 @@ MUTANTS = [
         "-(weights * means).sum(-1) / 2", "-(weights * means).sum(-1)", OF_SLDA),
     Mutant("scores-of-the-first-task-for-all", OF_CLASSES,
         "jnp.clip(own, 0, tasks - 1)", "jnp.clip(own, 0, 0)", OF_SLDA),
+    Mutant("random-features-without-relu", RANPAC,
+        "return jax.nn.relu(jnp.matmul(", "return (jnp.matmul(", OF_RANPAC),
+    Mutant("projection-drawn-anew-with-each-task", RANPAC,
+        "projection = state.projection", "projection = None", OF_RANPAC),
+    Mutant("gram-of-the-latest-task", RANPAC,
+        "old.gram + new.gram", "new.gram", OF_RANPAC),
+    Mutant("ridge-on-all-entries", RANPAC,
+        "gram + ridge * np.eye(len(gram))", "gram + ridge", OF_RANPAC),
     Mutant("results-by-the-logits", RESULT,
         "predict, state, variables, batch)[1]", "predict, state, variables, batch)[0]",
         "tests/front/test_predicting_result.py"),

@@ -35,6 +35,7 @@ with them, so a weight that is new as a task begins starts at its own place:
 from jaxcl.core.pytree import copy, regrow
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData, chain, required
 from jaxcl.transforms.between_tasks.nearest_mean import ncm
+from jaxcl.transforms.between_tasks.random_projection import ranpac
 from jaxcl.transforms.between_tasks.shrink_perturb import shrink_perturb
 from jaxcl.transforms.between_tasks.streaming_lda import slda
 from jaxcl.transforms.distill import DistillState, distill
@@ -56,6 +57,6 @@ __all__ = [
     "Objective", "Step", "TaskData", "agem", "binary", "categorical", "chain", "copy",
     "critic_loss", "der", "diagonal_fisher", "distill", "drawn", "ewc", "fraction", "generated",
     "generator_loss", "gradient_penalty", "gradients", "l2", "mas", "ncm", "noise",
-    "online_ewc", "output_sensitivity", "per_class", "regrow", "replay", "required",
+    "online_ewc", "output_sensitivity", "per_class", "ranpac", "regrow", "replay", "required",
     "shrink_perturb", "si", "slda", "squared", "stored",
 ]  # fmt: skip

@@ -46,6 +46,7 @@ def accuracies(found, tasks, setting, seed):
         *(("ncm", *each) for each in SETTINGS),
         ("shrink_perturb", "task", None),
         *(("slda", *each) for each in SETTINGS),
+        *(("ranpac", *each) for each in SETTINGS),
     ],
 )
 def test_it_has_the_accuracy_of_the_matrix(method, setting, heads, tasks, tmp_path):

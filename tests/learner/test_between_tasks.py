@@ -187,6 +187,7 @@ GIVEN = {
     "shrink_perturb": {},
     "ncm": {"setting": "task"},
     "slda": {"setting": "class"},
+    "ranpac": {"setting": "class", "units": 20},
 }
 
 
