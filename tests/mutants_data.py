@@ -29,6 +29,7 @@ DARK = "jaxcl/transforms/rehearsal/der.py"
 DERIVE = "jaxcl/scenarios/derive.py"
 DISTILL = "jaxcl/transforms/distill.py"
 EVALUATION = "jaxcl/training/evaluation.py"
+FROZEN = "jaxcl/scenarios/datasets/frozen.py"
 GENERATOR = "jaxcl/training/generator.py"
 GROWTH = "jaxcl/growth/parameters.py"
 IMPORTANCE = "jaxcl/transforms/importance.py"
@@ -69,6 +70,7 @@ OF_BUFFERS = "tests/transforms/rehearsal/test_buffers.py"
 OF_DARK = "tests/transforms/rehearsal/test_der.py"
 OF_DISTILL = "tests/transforms/test_distill.py"
 OF_GENERATOR = "tests/training/test_generator.py"
+OF_FROZEN = "tests/scenarios/test_frozen.py"
 OF_FISHER = (
     "tests/transforms/test_importance.py::test_the_fisher_of_softmax_regression_has_a_closed_form"
 )
@@ -341,6 +343,12 @@ MUTANTS = [
     Mutant("results-by-the-logits", RESULT,
         "predict, state, variables, batch)[1]", "predict, state, variables, batch)[0]",
         "tests/front/test_predicting_result.py"),
+    Mutant("features-of-other-weights-serve", FROZEN,
+        "repr((LAYOUT, PORTION, backbone.tag))", "repr((LAYOUT, PORTION))", OF_FROZEN),
+    Mutant("features-of-other-images-serve", FROZEN,
+        "found.update(np.ascontiguousarray(images).data)", "pass", OF_FROZEN),
+    Mutant("test-features-of-training-images", FROZEN,
+        'of("test", task.test_inputs)', 'of("train", task.test_inputs)', OF_FROZEN),
     # Figures.
     Mutant("forgetting-of-the-row-before", METRICS,
         "- table[-1, task] for", "- table[-2, task] for", OF_METRICS),

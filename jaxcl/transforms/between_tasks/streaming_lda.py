@@ -138,7 +138,9 @@ def _end(
     moments = gathered(where, params, task, _moments, _plus)
     if state.moments is not None:
         moments = _plus(state.moments, moments)
-    return LDAState(state.shrinkage, *moments, *_solved(float(state.shrinkage), moments)), params
+    sums, counts, scatter = moments
+    solved = _solved(float(state.shrinkage), moments)
+    return LDAState(state.shrinkage, sums, counts, scatter, *solved), params
 
 
 @partial(jax.jit, static_argnames="size")
