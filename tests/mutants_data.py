@@ -35,6 +35,7 @@ GENERATOR = "jaxcl/training/generative/generator.py"
 GROWN = "jaxcl/networks/adapters/grown.py"
 ACE = "jaxcl/transforms/rehearsal/er_ace.py"
 GDUMB = "jaxcl/transforms/rehearsal/gdumb.py"
+FROZEN = "jaxcl/scenarios/datasets/frozen.py"
 GROWTH = "jaxcl/growth/parameters.py"
 HERDING = "jaxcl/transforms/rehearsal/herding.py"
 ICARL = "jaxcl/transforms/rehearsal/icarl.py"
@@ -55,7 +56,9 @@ PATH = "jaxcl/transforms/si.py"
 QUADRATIC = "jaxcl/transforms/ewc.py"
 RANDOM = "jaxcl/core/random.py"
 LWF = "jaxcl/methods/lwf.py"
+RANPAC = "jaxcl/transforms/between_tasks/random_projection.py"
 REPLAY = "jaxcl/transforms/rehearsal/replay.py"
+OF_CLASSES = "jaxcl/transforms/between_tasks/class_statistics.py"
 NEAREST = "jaxcl/transforms/between_tasks/nearest_mean.py"
 PERTURB = "jaxcl/transforms/between_tasks/shrink_perturb.py"
 RESULT = "jaxcl/front/results.py"
@@ -63,6 +66,7 @@ ROUTING = "jaxcl/growth/routing.py"
 SCHOLAR = "jaxcl/learner/scholar.py"
 SETTINGS = "jaxcl/growth/heads.py"
 SIMILARITY = "jaxcl/growth/similarity.py"
+SLDA = "jaxcl/transforms/between_tasks/streaming_lda.py"
 SNAPSHOT = "jaxcl/learner/snapshot.py"
 TASK = "jaxcl/scenarios/task.py"
 TRAIN = "jaxcl/training/train_step.py"
@@ -81,6 +85,7 @@ OF_DISTILL = "tests/transforms/test_distill.py"
 OF_FOREIGN = "tests/learner/test_foreign.py"
 OF_GDUMB = "tests/transforms/rehearsal/test_gdumb.py"
 OF_GENERATOR = "tests/training/test_generator.py"
+OF_FROZEN = "tests/scenarios/test_frozen.py"
 OF_FISHER = (
     "tests/transforms/test_importance.py::test_the_fisher_of_softmax_regression_has_a_closed_form"
 )
@@ -102,9 +107,11 @@ OF_PATH = "tests/transforms/test_si.py"
 OF_PERTURB = "tests/transforms/between_tasks/test_shrink_perturb.py"
 OF_QUADRATIC = "tests/transforms/test_ewc.py"
 OF_REHEARSAL = "tests/learner/test_rehearsal.py"
+OF_RANPAC = "tests/transforms/between_tasks/test_random_projection.py"
 OF_REPLAY = "tests/transforms/rehearsal/test_replay.py"
 OF_SETTINGS = "tests/growth/test_heads.py"
 OF_SIMILARITY = "tests/growth/test_similarity.py"
+OF_SLDA = "tests/transforms/between_tasks/test_streaming_lda.py"
 OF_TRAIN = "tests/training/test_train_step.py"
 OF_WGAN = "tests/transforms/test_wgan_gp.py"
 
@@ -373,17 +380,43 @@ MUTANTS = [
         OF_NEAREST),
     Mutant("means-not-normalised-again", NEAREST,
         "means = _unit(means) if chosen.normalise else means", "means = means", OF_NEAREST),
-    Mutant("unknown-classes-predicted", NEAREST,
+    Mutant("unknown-classes-predicted", OF_CLASSES,
         "jnp.where(known, scores, -jnp.inf)", "scores", OF_NEAREST),
     Mutant("distance-not-squared", NEAREST,
         "** 2).sum(-1)", "** 2).sum(-1) ** 0.5", OF_NEAREST),
     Mutant("means-of-the-latest-task-alone", NEAREST,
-        "lambda a, b: wider(a) + wider(b)", "lambda a, b: wider(b)", OF_NEAREST),
-    Mutant("means-of-all-tasks-together", NEAREST,
-        "return batch[chosen.task] if chosen.by_task else", "return", OF_NEAREST),
+        "sum(as_large(a, b))", "as_large(a, b)[1]", OF_NEAREST),
+    Mutant("means-of-all-tasks-together", OF_CLASSES,
+        "return batch[where.task] if where.by_task else", "return", OF_NEAREST),
+    Mutant("covariance-around-the-common-mean", SLDA,
+        "off = rows - _means(sums, counts)[place]", "off = rows - rows.mean(0)", OF_SLDA),
+    Mutant("classes-that-come-again-not-put-together", SLDA,
+        "old.scatter + new.scatter + between", "old.scatter + new.scatter", OF_SLDA),
+    Mutant("unit-matrix-added-to-the-whole-covariance", SLDA,
+        "(1 - shrinkage) * covariance", "covariance", OF_SLDA),
+    Mutant("scatter-not-divided", SLDA,
+        "moments.scatter, np.float64) / counts.sum()", "moments.scatter, np.float64)", OF_SLDA),
+    Mutant("bias-without-the-half", SLDA,
+        "-(weights * means).sum(-1) / 2", "-(weights * means).sum(-1)", OF_SLDA),
+    Mutant("scores-of-the-first-task-for-all", OF_CLASSES,
+        "jnp.clip(own, 0, tasks - 1)", "jnp.clip(own, 0, 0)", OF_SLDA),
+    Mutant("random-features-without-relu", RANPAC,
+        "return jax.nn.relu(jnp.matmul(", "return (jnp.matmul(", OF_RANPAC),
+    Mutant("projection-drawn-anew-with-each-task", RANPAC,
+        "projection = state.projection", "projection = None", OF_RANPAC),
+    Mutant("gram-of-the-latest-task", RANPAC,
+        "old.gram + new.gram", "new.gram", OF_RANPAC),
+    Mutant("ridge-on-all-entries", RANPAC,
+        "gram + ridge * np.eye(len(gram))", "gram + ridge", OF_RANPAC),
     Mutant("results-by-the-logits", RESULT,
         "predict, state, variables, batch)[1]", "predict, state, variables, batch)[0]",
         "tests/front/test_predicting_result.py"),
+    Mutant("features-of-other-weights-serve", FROZEN,
+        "repr((LAYOUT, PORTION, backbone.tag))", "repr((LAYOUT, PORTION))", OF_FROZEN),
+    Mutant("features-of-other-images-serve", FROZEN,
+        "found.update(np.ascontiguousarray(images).data)", "pass", OF_FROZEN),
+    Mutant("test-features-of-training-images", FROZEN,
+        'of("test", task.test_inputs)', 'of("train", task.test_inputs)', OF_FROZEN),
     # Figures.
     Mutant("forgetting-of-the-row-before", METRICS,
         "- table[-1, task] for", "- table[-2, task] for", OF_METRICS),

@@ -19,6 +19,7 @@ from jaxcl.learner.tasks import alike, load_tasks
 from jaxcl.methods import METHODS
 from jaxcl.networks.choices import NETWORKS
 from jaxcl.scenarios.datasets import sources, tfds
+from jaxcl.scenarios.datasets.frozen import FROZEN
 from jaxcl.scenarios.images import SIDE
 from jaxcl.scenarios.inputs import ready, spec_of
 from jaxcl.scenarios.task import Task, size_text
@@ -49,6 +50,8 @@ def _data_sets() -> Iterator[tuple[str, str]]:
     for name in sources.NAMES:
         parts = sources.BLENDED.get(name, ())
         text = f"made of {' and '.join(parts)}" if parts else "built in"
+        if name in FROZEN:
+            text = f"features of {FROZEN[name].images}, by {FROZEN[name].backbone}"
         yield name, "TensorFlow Datasets" if name in tfds.SOURCES else text
     for name, read in sources.REGISTERED.items():
         yield name, (inspect.getdoc(read) or "registered").splitlines()[0].rstrip(".")
@@ -117,12 +120,19 @@ def _whether_there(config: Config) -> list[str]:
         else:
             found = f"missing in {where}; {tfds.remedy(tfds.SOURCES[name], where)}"
         lines.append(f"{name}: {found}")
-    return lines
+    made = (f"{name}: features, made once and kept" for name in tasks if name in FROZEN)
+    return [*lines, *made]
 
 
-def image_shape(config: Config) -> tuple[int, int, int]:
-    """Returns height, width and channels of a named scenario's images, as the network sees them."""
+def image_shape(config: Config) -> tuple[int, ...]:
+    """Returns the shape of a named scenario's examples, as the network sees them.
+
+    It is height, width and channels of images, and the number of features.
+    """
     scenario = scenario_of(config.scenario)
+    for name in scenario.tasks:
+        if name in FROZEN:
+            return (FROZEN[name].width,)
     shapes = {IMAGES.get(name, RGB) for name in scenario.tasks}
     if scenario.made == "permuted32":
         shapes = {(SIDE, SIDE, channels) for _, _, channels in shapes}

@@ -11,6 +11,7 @@ from jaxcl.learner.settings.config import Config
 from jaxcl.learner.settings.protocols import OWN, scenario_of
 from jaxcl.scenarios.checks import check, check_all
 from jaxcl.scenarios.datasets import sources
+from jaxcl.scenarios.datasets.frozen import Backbone
 from jaxcl.scenarios.derive import DERIVED, shuffled_classes, split
 from jaxcl.scenarios.readers.files import read
 from jaxcl.scenarios.settings import FileSettings, MadeSettings, SplitSettings
@@ -31,7 +32,7 @@ def load_tasks(config: Config, progress: Callable[[str], None] = lambda text: No
     scenario, data = scenario_of(config.scenario), config.data
     if config.scenario == OWN:
         raise DataError("scenario: own has tasks that a program gave; give them again")
-    tasks = [sources.load(name, data.data_dir, progress) for name in scenario.tasks]
+    tasks = [loaded(name, data.data_dir, progress) for name in scenario.tasks]
     if scenario.make is not None:
         tasks = list(scenario.make())
     elif isinstance(data, FileSettings):
@@ -45,6 +46,26 @@ def load_tasks(config: Config, progress: Callable[[str], None] = lambda text: No
     return check_tasks(config, tasks)
 
 
+def loaded(name: str, data_dir: Path | None, progress: Callable[[str], None]) -> Task:
+    """Returns a data set by its name, features by the backbones of this package included.
+
+    Raises:
+      UsageError: an unknown name.
+      DataError: data or weights that are missing or damaged.
+    """
+    return sources.load(name, data_dir, progress, BACKBONES)
+
+
+def _lite0() -> Backbone:
+    from jaxcl.networks.backbones.features import lite0_features, lite0_tag
+
+    return Backbone(lite0_tag(), lite0_features)
+
+
+BACKBONES: sources.Backbones = {"efficientnet_lite0": _lite0}
+"""What makes the features of a data set."""
+
+
 def of_file(settings: FileSettings, progress: Callable[[str], None]) -> list[Task]:
     """Returns tasks of some classes each, of a data set of one's own.
 
@@ -54,7 +75,7 @@ def of_file(settings: FileSettings, progress: Callable[[str], None]) -> list[Tas
     name, path, each = settings.data, Path(settings.data).expanduser(), settings.split_classes
     check_data(settings)
     if name in (*sources.NAMES, *sources.REGISTERED) and not path.exists():
-        whole = sources.load(name, settings.data_dir, progress)
+        whole = loaded(name, settings.data_dir, progress)
     else:
         found = read(path)
         whole = Task(path.stem, *found[:4], len(found.classes))

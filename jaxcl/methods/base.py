@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
+from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import check_ranges
 from jaxcl.methods.replay import Replay
 
@@ -32,6 +33,13 @@ class StreamInfo(NamedTuple):
     classes: int
     setting: SettingName
     objective: "Objective | None" = None
+
+
+def check_classes(stream: StreamInfo, name: str) -> None:
+    """Raises a UsageError if a method needs classes and marks or numbers are learned."""
+    learned = stream.objective
+    if learned is not None and not learned.classes:
+        raise UsageError(f"loss: {learned.name} has no classes, and {name} needs them; leave it")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,9 +3,8 @@
 import dataclasses
 from typing import TYPE_CHECKING
 
-from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import Bool
-from jaxcl.methods.base import Method, StreamInfo
+from jaxcl.methods.base import Method, StreamInfo, check_classes
 
 if TYPE_CHECKING:
     from jaxcl.growth.trainable import Trains
@@ -32,9 +31,7 @@ class NCM(Method):
         """
         from jaxcl.transforms import ncm
 
-        learned = stream.objective
-        if learned is not None and not learned.classes:
-            raise UsageError(f"loss: {learned.name} has no classes, and ncm their means; leave it")
+        check_classes(stream, "ncm")
         return {"ncm": ncm(by_task=stream.setting == "task", normalise=self.unit_length)}
 
     def trains(self) -> "Trains":

@@ -35,7 +35,9 @@ with them, so a weight that is new as a task begins starts at its own place:
 from jaxcl.core.pytree import copy, regrow
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData, chain, required
 from jaxcl.transforms.between_tasks.nearest_mean import ncm
+from jaxcl.transforms.between_tasks.random_projection import ranpac
 from jaxcl.transforms.between_tasks.shrink_perturb import shrink_perturb
+from jaxcl.transforms.between_tasks.streaming_lda import slda
 from jaxcl.transforms.distill import DistillState, distill
 from jaxcl.transforms.ewc import ewc, online_ewc
 from jaxcl.transforms.gradients import ForwardPass, Gradients, gradients
@@ -57,7 +59,7 @@ __all__ = [
     "OBJECTIVES", "Context", "DistillState", "ForwardPass", "Gradients", "LossTransform",
     "Objective", "Step", "TaskData", "agem", "binary", "categorical", "chain", "copy",
     "critic_loss", "der", "der_pp", "diagonal_fisher", "distill", "drawn", "er_ace", "ewc",
-    "fraction", "gdumb", "generated", "generator_loss", "gradient_penalty", "gradients",
-    "icarl", "l2", "mas", "ncm", "noise", "online_ewc", "output_sensitivity", "per_class",
-    "regrow", "replay", "required", "shrink_perturb", "si", "squared", "stored",
+    "fraction", "gdumb", "generated", "generator_loss", "gradient_penalty", "gradients", "icarl",
+    "l2", "mas", "ncm", "noise", "online_ewc", "output_sensitivity", "per_class", "ranpac",
+    "regrow", "replay", "required", "shrink_perturb", "si", "slda", "squared", "stored",
 ]  # fmt: skip

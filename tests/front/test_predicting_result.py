@@ -47,6 +47,8 @@ def accuracies(found, tasks, setting, seed):
         ("shrink_perturb", "task", None),
         ("icarl", "task", None),
         ("icarl", "class", None),
+        *(("slda", *each) for each in SETTINGS),
+        *(("ranpac", *each) for each in SETTINGS),
     ],
 )
 def test_it_has_the_accuracy_of_the_matrix(method, setting, heads, tasks, tmp_path):

@@ -186,6 +186,8 @@ GIVEN = {
     "agem": {"buffer": 9},
     "shrink_perturb": {},
     "ncm": {"setting": "task"},
+    "slda": {"setting": "class"},
+    "ranpac": {"setting": "class", "units": 20},
 }
 
 

@@ -68,8 +68,10 @@ def test_so_many_images_of_a_class_mean_nothing_where_numbers_are_learned(name):
 @pytest.mark.parametrize("objective", [transforms.squared, transforms.binary])
 def test_classes_that_are_none_are_refused_where_a_method_needs_them(objective):
     learned = StreamInfo(1, "domain", objective)
-    with pytest.raises(UsageError, match=f"loss: {objective.name} has no classes, and ncm"):
-        METHODS["ncm"]().losses(learned)
+    for name in ("ncm", "slda", "ranpac"):
+        message = f"loss: {objective.name} has no classes, and {name} needs them; leave it"
+        with pytest.raises(UsageError, match=message):
+            METHODS[name]().losses(learned)
     with pytest.raises(UsageError, match=f"{objective.name} labels are none; keep a fraction"):
         METHODS["agem"](per_class=3, ratio=None).losses(learned)
     assert "agem" in METHODS["agem"]().losses(learned)
@@ -88,6 +90,11 @@ def test_what_trains_is_one_of_the_rules():
         ("ewc", {"strength": -1.0}, "strength: -1.0 is negative"),
         ("online_ewc", {"decay": 1.5}, r"decay: 1.5 is outside \[0, 1\]"),
         ("si", {"xi": 0.0}, "xi: 0.0 is not positive"),
+        ("slda", {"shrinkage": 1.5}, r"shrinkage: 1.5 is outside \[0, 1\]"),
+        ("slda", {"shrinkage": 0.0}, "shrinkage: 0 is not positive"),
+        ("ranpac", {"units": 0}, "units: 0 is not positive"),
+        ("ranpac", {"units": 10**6}, "units: more than 50000; give fewer"),
+        ("ranpac", {"ridge": 0.0}, "ridge: 0.0 is not positive"),
         ("mas", {"fisher_examples": 0}, "fisher_examples: 0 is not positive"),
         ("der", {"buffer": 10**9}, "buffer: more than 100000000"),
         ("lwf", {"temperature": float("nan")}, "temperature: nan is no number"),
@@ -116,6 +123,8 @@ def test_strengths_are_traced_and_sizes_are_not():
     assert traced(METHODS["der"]) == {"alpha"}
     assert traced(METHODS["der_pp"]) == {"alpha", "beta"}
     assert traced(METHODS["shrink_perturb"]) == {"shrink", "noise"}
+    assert traced(METHODS["slda"]) == {"shrinkage"}
+    assert traced(METHODS["ranpac"]) == {"ridge"}
     assert "t_squared" not in traced(METHODS["lwf"])
 
 

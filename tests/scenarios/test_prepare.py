@@ -74,20 +74,26 @@ def serve_emnist(root, url, monkeypatch, part, first, last):
         monkeypatch.setattr(config, "test_examples", N["test"])
 
 
-def serve_cifar(root, url, monkeypatch):
-    info = cifar.Cifar10._cifar_info.fget(tfds.builder("cifar10", data_dir=root))
-    files = {"batches.meta.txt": "\n".join(f"class{i}" for i in range(10)).encode()}
+def serve_cifar(root, url, monkeypatch, kind=cifar.Cifar10):
+    name = kind.__name__.lower()
+    info = kind._cifar_info.fget(tfds.builder(name, data_dir=root))
+    classes = [100 if "fine" in key or key == "label" else 20 for key in info.label_keys]
+    classes = [10] if kind is cifar.Cifar10 else classes
+    files = {
+        file: "\n".join(f"class{i}" for i in range(n)).encode()
+        for file, n in zip(info.label_files, classes, strict=True)
+    }
     for name in [*info.train_files, *info.test_files]:
-        labels = (np.arange(20) % 10).astype(np.uint8)
+        labels = np.stack([np.arange(20) * 3 % n for n in classes], 1).astype(np.uint8)
         images = pictures(20, 32, 32, 3).transpose(0, 3, 1, 2).reshape(20, -1)
-        files[name] = np.concatenate([labels[:, None], images], 1).tobytes()
+        files[name] = np.concatenate([labels, images], 1).tobytes()
     with tarfile.open(root / "cifar.tar.gz", "w:gz") as archive:
         for name, content in files.items():
             member = tarfile.TarInfo(info.prefix + name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     patched = property(lambda self: info._replace(url=f"{url}cifar.tar.gz"))
-    monkeypatch.setattr(cifar.Cifar10, "_cifar_info", patched)
+    monkeypatch.setattr(kind, "_cifar_info", patched)
 
 
 def serve_svhn(root, url, monkeypatch):
@@ -154,6 +160,15 @@ def test_cifar10(server, tmp_path, monkeypatch):
     task = load("cifar10", tmp_path / "tfds", lambda text: None)
     check(task, 10, 100, (32, 32, 3))
     same_pictures(task.test_inputs, pictures(20, 32, 32, 3))
+
+
+def test_cifar100_has_its_fine_labels(server, tmp_path, monkeypatch):
+    serve_cifar(*server, monkeypatch, cifar.Cifar100)
+    prepared("cifar100", tmp_path)
+    task = load("cifar100", tmp_path / "tfds", lambda text: None)
+    check(task, 100, 20, (32, 32, 3))
+    same_pictures(task.test_inputs, pictures(20, 32, 32, 3))
+    assert sorted(task.test_labels.tolist()) == list(range(0, 60, 3))
 
 
 def test_svhn(server, tmp_path, monkeypatch):

@@ -38,6 +38,15 @@ def test_cifar10_is_whole():
     assert np.bincount(task.test_labels).tolist() == [1000] * 10
 
 
+def test_cifar100_is_whole():
+    task = real("cifar100")
+    assert task.train_inputs.shape == (50_000, 32, 32, 3)
+    mean = task.train_inputs.mean((0, 1, 2)) / 255
+    np.testing.assert_allclose(mean, [0.50707516, 0.48654887, 0.44091784], atol=1e-7)
+    assert np.bincount(task.train_labels).tolist() == [500] * 100
+    assert np.bincount(task.test_labels).tolist() == [100] * 100
+
+
 COMMAND = """
 import sys
 from jaxcl.experiments import scenario

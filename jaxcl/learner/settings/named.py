@@ -108,6 +108,10 @@ SHORT = THREE_TYPES._replace(
     },
     generator=FEWER,
 )
+# Features that stay, one linear layer on them.
+FROZEN = Protocol(
+    data=DataSettings(setting="class"), network=Linear(), training=Training(epochs=5, l2=0.0)
+)
 THREE_TYPES_CNN = THREE_TYPES._replace(network=CNN())
 SHORT_DOMAIN = SHORT._replace(data=DOMAIN)
 SCENARIOS: dict[str, Scenario] = {
@@ -148,6 +152,13 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "split-cifar10": Scenario(
         "CIFAR-10, two classes at a time", ("cifar10",), THREE_TYPES_CNN, "split", 5
+    ),
+    "frozen-cifar100": Scenario(
+        "features of CIFAR-100 (EfficientNet-Lite0), ten classes at a time",
+        ("cifar100_lite0",),
+        FROZEN,
+        "split",
+        10,
     ),
     "permuted-mnist": Scenario(
         "MNIST, 32x32, the pixels in another order", ("mnist",), PERMUTED, "permuted32", 10

@@ -1,26 +1,44 @@
-"""Data sets by name: built in, or prepared by TensorFlow Datasets."""
+"""Data sets by name: built in, prepared by TensorFlow Datasets, or features of these."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-from jaxcl.core.errors import check_name
+from jaxcl.core.errors import UsageError, check_name
 from jaxcl.scenarios.datasets import builtin, tfds
 from jaxcl.scenarios.datasets.blend import blended
+from jaxcl.scenarios.datasets.frozen import FROZEN, Backbone, with_features
 from jaxcl.scenarios.task import Task
 
 BLENDED = {"mnist_m": ("mnist", "cifar10"), "digits_m": ("digits", "photos")}
 """Data sets that are made of two others: figures and photographs."""
 
-NAMES = (*builtin.TASKS, *tfds.SOURCES, *BLENDED)
+NAMES = (*builtin.TASKS, *tfds.SOURCES, *BLENDED, *FROZEN)
 REGISTERED: dict[str, Callable[[], Task]] = {}
 """Data sets that plug-ins have added."""
 
 
-def load(name: str, data_dir: Path | None, progress: Callable[[str], None]) -> Task:
+Backbones = Mapping[str, Callable[[], Backbone]]
+"""Backbones by name, each made when it is asked for."""
+NONE: Backbones = MappingProxyType({})
+
+
+def load(
+    name: str,
+    data_dir: Path | None,
+    progress: Callable[[str], None],
+    backbones: Backbones = NONE,
+) -> Task:
     """Returns the task of a data set, all of it, in host memory.
 
+    Args:
+      name: of the data set.
+      data_dir: the folder of TensorFlow Datasets.
+      progress: told what takes a while.
+      backbones: what makes the features that some data sets are.
+
     Raises:
-      UsageError: an unknown name.
+      UsageError: an unknown name, or features whose backbone is not given.
       DataError: the data set is missing or damaged.
     """
     if name in REGISTERED:
@@ -29,6 +47,12 @@ def load(name: str, data_dir: Path | None, progress: Callable[[str], None]) -> T
     if name in BLENDED:
         figures, photos = (load(part, data_dir, progress) for part in BLENDED[name])
         return blended(figures, photos, name)
+    if name in FROZEN:
+        images, backbone, _ = FROZEN[name]
+        if backbone not in backbones:
+            raise UsageError(f"data set {name!r}: features of {backbone}; give it in backbones")
+        task = load(images, data_dir, progress)
+        return with_features(task, backbones[backbone](), progress)._replace(name=name)
     if name in builtin.TASKS:
         return builtin.TASKS[name]()
     arrays = tfds.read(name, tfds.data_dir(data_dir), progress)
@@ -37,7 +61,7 @@ def load(name: str, data_dir: Path | None, progress: Callable[[str], None]) -> T
 
 def sources(name: str) -> tuple[str, ...]:
     """Returns what must be there for a data set: itself, or what it is made of."""
-    return BLENDED.get(name, (name,))
+    return (FROZEN[name].images,) if name in FROZEN else BLENDED.get(name, (name,))
 
 
 def available(name: str, data_dir: Path | None) -> bool:

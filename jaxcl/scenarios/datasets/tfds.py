@@ -41,6 +41,7 @@ SOURCES = {
     "mnist": Source("mnist", 10),
     "fashion_mnist": Source("fashion_mnist", 10),
     "cifar10": Source("cifar10", 10),
+    "cifar100": Source("cifar100", 100),
     "emnist/letters": Source("emnist/letters", 26, 1, transposed=True),
     "emnist/upper": Source("emnist/byclass", 26, 10, partial=True, transposed=True),
     "svhn_cropped": Source("svhn_cropped", 10),

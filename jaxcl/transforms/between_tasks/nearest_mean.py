@@ -5,26 +5,23 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jaxcl.core.batching import examples, in_portions, map_batches
-from jaxcl.core.types import (
-    Array,
-    Batch,
-    Bool,
-    Float,
-    Int,
-    Metrics,
-    Params,
-    PRNGKey,
-    PyTree,
-    Scalar,
-)
+from jaxcl.core.types import Array, Bool, Float, Int, Params, PRNGKey
 from jaxcl.transforms.base import Context, LossTransform, TaskData
-from jaxcl.transforms.checks import check_label, check_logits
-from jaxcl.transforms.objectives.base import float32
+from jaxcl.transforms.between_tasks.class_statistics import (
+    Place,
+    Size,
+    Where,
+    as_large,
+    check_task,
+    features_of,
+    gathered,
+    judged,
+    logits_of,
+    tasks_of,
+    unchanged,
+)
 
-FEATURE_BATCH = 500
 TINY = 1e-12  # the least length that a feature is divided by
 
 
@@ -80,9 +77,9 @@ def ncm(
       new classes at near-zero cost, 2013; normalised: Rebuffi, Kolesnikov, Sperl & Lampert,
       iCaRL, 2017 (arXiv 1611.07725), eq. 2 and section 2.1, without exemplars.
     """
-    chosen = _NCM(by_task, normalise, label, task)
+    chosen = _NCM(Where(by_task, label, task), normalise)
     return LossTransform(
-        _init, _apply, partial(_begin, chosen), end_task=partial(_end, chosen),
+        _init, unchanged, partial(_begin, chosen), end_task=partial(_end, chosen),
         predict=partial(_predict, chosen),
     )  # fmt: skip
 
@@ -90,10 +87,8 @@ def ncm(
 class _NCM(NamedTuple):
     """The arguments of :func:`ncm`."""
 
-    by_task: bool
+    where: Where
     normalise: bool
-    label: str
-    task: str
 
 
 def _init(params: Params) -> NearestMeanState:
@@ -101,27 +96,11 @@ def _init(params: Params) -> NearestMeanState:
     return NearestMeanState(None, None)
 
 
-def _apply(loss: Scalar, state: NearestMeanState, context: Context) -> tuple[Scalar, Metrics]:
-    del state, context
-    return loss, {}
-
-
 def _begin(
     chosen: _NCM, state: NearestMeanState, params: Params, task: TaskData, key: PRNGKey
 ) -> NearestMeanState:
     del params, key
-    check_label(task.data, chosen.label)
-    labels = task.data[chosen.label]
-    if labels.ndim != 1 or not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise ValueError(
-            f"label: {labels.dtype} {labels.shape} is not a class for each example, [N]; the"
-            " nearest class mean needs one"
-        )
-    if chosen.by_task and chosen.task not in task.data:
-        raise ValueError(
-            f"task: the task's data has no {chosen.task!r}, it has {', '.join(task.data)}; pass"
-            " task= with its name, or by_task=False"
-        )
+    check_task(chosen.where, task, "the nearest class mean")
     return state
 
 
@@ -129,53 +108,20 @@ def _end(
     chosen: _NCM, state: NearestMeanState, params: Params, task: TaskData, key: PRNGKey
 ) -> tuple[NearestMeanState, Params]:
     del key
-    if task.features is None:
-        raise ValueError("features: missing; give TaskData(..., features=...)")
-    of = task.features
 
-    @jax.jit
-    def found(params: Params, batch: Batch) -> Array:
-        return map_batches(
-            lambda part: _rows(chosen, of(params, part), examples(part)), batch, FEATURE_BATCH
-        )
+    def statistics(rows: Array, place: Place, size: Size) -> NearestMeanState:
+        rows = _unit(rows) if chosen.normalise else rows
+        sums = jnp.zeros((*size, rows.shape[-1]), jnp.float32).at[place].add(rows)
+        return NearestMeanState(sums, jnp.zeros(size, jnp.int32).at[place].add(1))
 
-    # The size of the state follows from what was seen, so it is read on the host.
-    tasks = np.asarray(task.data[chosen.task]) if chosen.by_task else np.zeros(1, np.int32)
-    labels = np.asarray(task.data[chosen.label])
-    least = (int(tasks.max()) + 1, int(labels.max()) + 1)
-
-    def add(batch: Batch) -> NearestMeanState:
-        rows = found(params, batch)
-        place = (_tasks(chosen, batch, len(rows)), batch[chosen.label])
-        sums = jnp.zeros((*least, rows.shape[-1]), jnp.float32).at[place].add(rows)
-        return NearestMeanState(sums[None], jnp.zeros(least, jnp.int32).at[place].add(1)[None])
-
-    parts = in_portions(add, task.data)
-    return _plus(state, jax.tree.map(lambda x: x.sum(0, dtype=x.dtype), parts)), params
+    return _plus(state, gathered(chosen.where, params, task, statistics, _plus)), params
 
 
 def _plus(old: NearestMeanState, new: NearestMeanState) -> NearestMeanState:
     """The sum of two states, as large as both of them."""
     if old.counts is None or new.counts is None:
         return new if old.counts is None else old
-    tasks, classes = np.maximum(old.counts.shape, new.counts.shape)
-
-    def wider(x: Array) -> Array:
-        missing = [(0, tasks - x.shape[0]), (0, classes - x.shape[1])]
-        return jnp.pad(x, missing + [(0, 0)] * (x.ndim - 2))
-
-    return jax.tree.map(lambda a, b: wider(a) + wider(b), old, new)
-
-
-def _tasks(chosen: _NCM, batch: Batch, n: int) -> Array:
-    """The row of the state that each example belongs to."""
-    return batch[chosen.task] if chosen.by_task else jnp.zeros(n, jnp.int32)
-
-
-def _rows(chosen: _NCM, features: PyTree, n: int) -> Array:
-    """Features as float32 ``[b, width]``."""
-    rows = jnp.concatenate([float32(x).reshape(n, -1) for x in jax.tree.leaves(features)], -1)
-    return _unit(rows) if chosen.normalise else rows
+    return jax.tree.map(lambda a, b: sum(as_large(a, b)), old, new)
 
 
 def _unit(x: Array) -> Array:
@@ -183,17 +129,14 @@ def _unit(x: Array) -> Array:
 
 
 def _predict(chosen: _NCM, state: NearestMeanState, context: Context) -> Array:
-    logits = context.logits(context.outputs, context.batch)
-    check_logits(logits)
-    logits = float32(logits)
+    logits = logits_of(context)
     if state.sums is None or state.counts is None:
         return logits
-    if context.features is None:
-        raise ValueError("features: missing; give Context(..., features=...)")
-    rows = _rows(chosen, context.features, len(logits))
+    rows = features_of(context, len(logits))
+    rows = _unit(rows) if chosen.normalise else rows
     means = state.sums / jnp.maximum(state.counts, 1).astype(jnp.float32)[..., None]
     means = _unit(means) if chosen.normalise else means
-    own = _tasks(chosen, context.batch, len(logits))
+    own = tasks_of(chosen.where, context.batch, len(logits))
     return nearest(rows, means, state.counts > 0, own, logits)
 
 
@@ -221,11 +164,4 @@ def nearest(
         return -((rows - mean.at[own].get(mode="fill", fill_value=0)) ** 2).sum(-1)
 
     scores = jax.lax.map(score, jnp.swapaxes(means, 0, 1)).T
-    known = known.at[own].get(mode="fill", fill_value=False)
-    width = max(logits.shape[-1], scores.shape[-1])
-    scores = _as_wide(jnp.where(known, scores, -jnp.inf), width)
-    return jnp.where(known.any(-1, keepdims=True), scores, _as_wide(logits, width))
-
-
-def _as_wide(scores: Array, width: int) -> Array:
-    return jnp.pad(scores, ((0, 0), (0, width - scores.shape[-1])), constant_values=-jnp.inf)
+    return judged(scores, known, own, logits)

@@ -128,7 +128,7 @@ def test_portions_of_what_lies_on_the_host_give_the_same(key, monkeypatch):
 
 def test_batches_that_are_filled_up_count_no_example_twice(key, monkeypatch):
     whole = through(ncm(), [B], key)
-    monkeypatch.setattr("jaxcl.transforms.between_tasks.nearest_mean.FEATURE_BATCH", 5)
+    monkeypatch.setattr("jaxcl.transforms.between_tasks.class_statistics.FEATURE_BATCH", 5)
     chex.assert_trees_all_close(through(ncm(), [B], key), whole, rtol=1e-6)
 
 

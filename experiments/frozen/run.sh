@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Runs behind RESULTS.md that are missing, and then the tables; started again, it goes on.
+#   experiments/frozen/run.sh RUNS [DATA]
+set -euo pipefail
+runs=$1
+data=${2:+--data-dir $2}
+cd "$(dirname "$0")/../.."
+# What predicts here is not trained; the head is, and one epoch of it is enough.
+for method in ncm slda ranpac; do
+    for order in 0 1 2; do
+        # shellcheck disable=SC2086
+        python -m jaxcl.experiments.scenario --scenario frozen-cifar100 --method "$method" \
+            --order "$order" --epochs 1 --out "$runs/order-$order/$method" --resume $data
+    done
+done
+# shellcheck disable=SC2086
+python experiments/frozen/ridge.py "$runs" $data
+python experiments/frozen/results.py "$runs"

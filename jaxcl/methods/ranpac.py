@@ -1,0 +1,32 @@
+"""Ridge regression on random projections of features."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated
+
+from jaxcl.core.fields import Positive, Range, Traced
+from jaxcl.methods.base import Method, StreamInfo, check_classes
+from jaxcl.methods.feature_extraction import FeatureExtraction
+
+if TYPE_CHECKING:
+    from jaxcl.transforms import LossTransform
+
+
+@dataclasses.dataclass(frozen=True)
+class RanPAC(FeatureExtraction):
+    """Ridge regression over all tasks, on random features; the logits serve until a task ends."""
+
+    units: Annotated[int, Range(0, open=True, most=50_000)] = 2000
+    """M: random features; G has their square."""
+    ridge: Traced[Positive[float]] = 1e4
+    """lambda: what is added to G's diagonal."""
+
+    summary = "RanPAC: ridge regression on random features of what the first task left"
+    paper = "McDonnell et al. 2023"
+    fails = Method.fails
+
+    def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
+        """Returns what predicts; where each task has a head, its classes are its own."""
+        from jaxcl.transforms import ranpac
+
+        check_classes(stream, "ranpac")
+        return {"ranpac": ranpac(self.units, self.ridge, by_task=stream.setting == "task")}
