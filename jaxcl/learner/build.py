@@ -64,7 +64,7 @@ def check_config(config: Config) -> Config:
     if data.augment and method.records:
         raise UsageError(
             f"augment: old responses of {method.name} do not hold for augmented inputs; leave"
-            " it out"
+            " it out, or give --augment with nothing after it"
         )
     if config.together is None:  # a CPU is busy with one
         one = jax.default_backend() == "cpu" and size(SEED) == 1

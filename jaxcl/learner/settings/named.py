@@ -5,6 +5,7 @@ Light to import (no JAX), so that the command line answers at once.
 
 import dataclasses
 
+from jaxcl.learner.settings.natural_images import NATURAL_IMAGES
 from jaxcl.learner.settings.protocol import Protocol, Scenario, distilling
 from jaxcl.methods.agem import AGEM
 from jaxcl.methods.der import DER
@@ -112,7 +113,6 @@ SHORT = THREE_TYPES._replace(
 FROZEN = Protocol(
     data=DataSettings(setting="class"), network=Linear(), training=Training(epochs=5, l2=0.0)
 )
-THREE_TYPES_CNN = THREE_TYPES._replace(network=CNN())
 SHORT_DOMAIN = SHORT._replace(data=DOMAIN)
 SCENARIOS: dict[str, Scenario] = {
     "builtin": Scenario(
@@ -150,9 +150,7 @@ SCENARIOS: dict[str, Scenario] = {
     "split-fashion": Scenario(
         "Fashion-MNIST, two classes at a time", ("fashion_mnist",), THREE_TYPES, "split", 5
     ),
-    "split-cifar10": Scenario(
-        "CIFAR-10, two classes at a time", ("cifar10",), THREE_TYPES_CNN, "split", 5
-    ),
+    **NATURAL_IMAGES,
     "frozen-cifar100": Scenario(
         "features of CIFAR-100 (EfficientNet-Lite0), ten classes at a time",
         ("cifar100_lite0",),
