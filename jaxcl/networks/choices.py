@@ -106,6 +106,8 @@ class _ResNet(Network):
 
     width: Positive[int] = 64
     """Channels of the first stage."""
+    initial: Initial = "he"
+    """First weights: He's, or uniform in 1/sqrt(inputs)."""
 
     @property
     def has_branches(self) -> bool:
@@ -122,7 +124,7 @@ class _ResNet(Network):
 
         image_shape(inputs, self.name)
         _check_no_columns(self, columns)
-        return networks.residual(self.name, self.width, inputs)
+        return networks.residual(self.name, self.width, self.initial, inputs)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """The backbones that can be chosen by name, as networks that can grow."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from jaxcl.core.types import Array, PRNGKey, PyTree
+from jaxcl.core.types import Array, Params, PRNGKey, PyTree
 from jaxcl.networks.adapters.functions import from_functions
 from jaxcl.networks.adapters.linen import from_linen
 from jaxcl.networks.backbones import (
@@ -13,21 +14,32 @@ from jaxcl.networks.backbones import (
     resnet18,
     resnet32,
 )
+from jaxcl.networks.backbones.blocks import Initial
 from jaxcl.networks.base import Net
+from jaxcl.networks.layers import uniform_weights
 
 MADE = {"resnet18": resnet18, "resnet32": resnet32}
 
 
-def residual(name: str, width: int, inputs: PyTree) -> Net:
+def residual(name: str, width: int, initial: Initial, inputs: PyTree) -> Net:
     """Makes a ResNet whose every layer and block can branch.
 
     Args:
       name: ``resnet18`` or ``resnet32``.
       width: channels of the first stage.
+      initial: how filters and heads start.
       inputs: ``ShapeDtypeStruct`` of an image.
     """
-    module = MADE[name](width)
-    return from_linen(module, branches=module.layers).make(inputs)
+    module = MADE[name](width, initial=initial)
+    made = from_linen(module, branches=module.layers).make(inputs)
+    if initial == "he":
+        return made
+    return made._replace(new_head=partial(_uniform_head, module.features))
+
+
+def _uniform_head(width: int, key: PRNGKey, classes: int, earlier: Sequence[str]) -> Params:
+    del earlier
+    return uniform_weights(key, (width, classes))
 
 
 def pretrained(size: int, inputs: PyTree) -> Net:

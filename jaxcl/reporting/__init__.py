@@ -6,6 +6,7 @@ from jaxcl import public
 
 if TYPE_CHECKING:
     from jaxcl.reporting.metrics import (
+        anytime_accuracy,
         average_accuracy,
         backward_transfer,
         forgetting,
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from jaxcl.reporting.summary import summarise
 
 __all__ = [
+    "anytime_accuracy",
     "average_accuracy",
     "backward_transfer",
     "forgetting",
@@ -26,6 +28,7 @@ __all__ = [
 __getattr__ = public(
     __name__,
     {
+        "anytime_accuracy": "metrics",
         "average_accuracy": "metrics",
         "backward_transfer": "metrics",
         "forgetting": "metrics",

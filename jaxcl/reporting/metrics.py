@@ -84,6 +84,22 @@ def learning_accuracy(matrix: Matrix) -> float:
     return float(np.mean(np.diag(np.asarray(matrix, float))))
 
 
+def anytime_accuracy(matrix: Matrix) -> float:
+    """Returns the mean over tasks of the average accuracy just after learning them, percent.
+
+    After each task, accuracy is averaged over the tasks so far, and these averages are averaged.
+
+    References:
+      Caccia et al., New insights on reducing abrupt representation change in online continual
+      learning, 2022 (arXiv 2104.05025), who test within tasks too; Rebuffi et al., iCaRL, 2017,
+      who call it the average incremental accuracy.
+
+    >>> anytime_accuracy([[90.0, None], [70.0, 80.0]])
+    82.5
+    """
+    return float(np.mean(np.nanmean(np.asarray(matrix, float), axis=1)))
+
+
 def mean_sem(values: Sequence[float | None]) -> dict[str, float | None]:
     """Returns the mean and standard error of the mean; the error of one value is None.
 

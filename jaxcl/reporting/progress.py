@@ -139,12 +139,15 @@ def _decisions(event: TaskBegan, names: Sequence[str]) -> Table:
 def _route(event: TaskBegan, names: Sequence[str]) -> str:
     """What a task shares and what was split for it."""
     own = task_name(event.task_index)
-    parts = []
+    whats, parts = [], []
     for (layer, found), branch in zip(event.similarity.items(), event.route, strict=True):
         measured = ", ".join(f"{names[task_index(b)]} {v:.2f}" for b, v in found.items())
         new = event.task_index == 0 or branch == own
         what = "new" if new else f"shared with {names[task_index(branch)]}"
-        parts.append(f"{layer} {what}" + (f" (similarity: {measured})" if measured else ""))
+        whats.append(what + (f" (similarity: {measured})" if measured else ""))
+        parts.append(f"{layer} {whats[-1]}")
+    if len(parts) > 2 and len(set(whats)) == 1:  # a deep network of which one thing is to be said
+        parts = [f"all {len(parts)} layers {whats[0]}"]
     return names[event.task_index] + (f": {'; '.join(parts)}" if parts else "")
 
 

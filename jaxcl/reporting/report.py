@@ -53,11 +53,15 @@ def accuracy_table(summary: dict[str, Any]) -> Table:
 
 
 def facts_table(summary: dict[str, Any]) -> Table:
-    """Makes a table of average accuracy, forgetting, transfer, weights, routes and time."""
+    """Makes a table of accuracies, forgetting, transfer, weights, routes and time."""
+    from jaxcl.reporting.metrics import anytime_accuracy, mean_sem
+
     table = Table(show_header=False)
     table.add_column("what")
     table.add_column("value", overflow="fold")
     table.add_row("average accuracy", f"{mean_text(summary['average_accuracy'])} %")
+    anytime = mean_sem([anytime_accuracy(matrix) for matrix in summary["accuracy"]])
+    table.add_row("anytime accuracy", f"{mean_text(anytime)} %")
     table.add_row("learning accuracy", f"{mean_text(summary['learning_accuracy'])} %")
     for name in ("forgetting", "backward_transfer", "forward_transfer"):
         table.add_row(name.replace("_", " "), f"{mean_text(summary[name])} points")
@@ -88,6 +92,10 @@ def _memory(summary: dict[str, Any], place: int) -> str:
 
 
 def _routes(summary: dict[str, Any], place: int) -> str:
+    """The branches of each task; nothing where all tasks have the same."""
+    routes = list(summary["routes"][place].values())
+    if all(route == routes[0] for route in routes):
+        return ""
     return "\n".join(
         f"{task}: " + " ".join(f"{layer}={branch}" for layer, branch in route.items())
         for task, route in summary["routes"][place].items()

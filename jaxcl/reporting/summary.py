@@ -8,6 +8,7 @@ from typing import Any
 from jaxcl.checkpointing.config_file import to_toml
 from jaxcl.core.runtime import git_commit, versions
 from jaxcl.reporting.metrics import (
+    anytime_accuracy,
     average_accuracy,
     backward_transfer,
     forgetting,
@@ -39,8 +40,8 @@ def summarise(
     Returns:
       ``method, replay, scenario, setting, validation, seeds, tasks``; ``accuracy``
       [seed][trained up to task][task] in percent, None before a task is seen; ``final`` (task ->
-      mean and sem), ``average_accuracy, forgetting, backward_transfer,
-      forward_transfer, learning_accuracy`` (mean and sem over the seeds, percent
+      mean and sem), ``average_accuracy, anytime_accuracy, forgetting,
+      backward_transfer, forward_transfer, learning_accuracy`` (mean and sem over the seeds, percent
       or percentage points); ``weights, routes, similarity, state_bytes,
       task_seconds`` for each seed; ``config, seconds, compile_seconds, argv, versions, git``.
     """
@@ -56,6 +57,7 @@ def summarise(
         "accuracy": matrices,
         "final": {name: mean_sem([m[-1][i] for m in matrices]) for i, name in enumerate(names)},
         "average_accuracy": mean_sem([average_accuracy(m) for m in matrices]),
+        "anytime_accuracy": mean_sem([anytime_accuracy(m) for m in matrices]),
         "forgetting": mean_sem([forgetting(m) for m in matrices]),
         "backward_transfer": mean_sem([backward_transfer(m) for m in matrices]),
         "forward_transfer": mean_sem(

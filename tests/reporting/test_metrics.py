@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from jaxcl.reporting.metrics import (
+    anytime_accuracy,
     average_accuracy,
     backward_transfer,
     forgetting,
@@ -21,6 +22,7 @@ def test_by_hand():
     assert backward_transfer([[90.0]]) is None
     assert forward_transfer([12.0, 30.0, 55.0], [10.0, 20.0, 50.0]) == pytest.approx((10 + 5) / 2)
     assert forward_transfer([50.0], [50.0]) is None
+    assert anytime_accuracy(MATRIX) == pytest.approx((90 + (80 + 70) / 2 + 185 / 3) / 3)
     assert learning_accuracy(MATRIX) == pytest.approx((90 + 70 + 60) / 3)
 
 

@@ -26,7 +26,7 @@ DARK_EXPERIENCE = Protocol(
     data=DataSettings(
         setting="class", heads="full", resize="keep", augment=("crop", "flip"), normalise=True
     ),
-    network=ResNet18(),
+    network=ResNet18(initial="uniform"),  # as the published code starts
     training=EPOCHS,
     # New and kept images weigh the same, as in the mean over a batch of both.
     replay=BufferReplay(ratio=None, buffer=200, fill="online", replay_weight=0.5),
@@ -44,7 +44,7 @@ DARK_EXPERIENCE = Protocol(
 # (arXiv 2104.05025) found for most methods on images held out.  They add the loss of kept images to
 # that of new ones where ER here takes the mean, so ER has their steps at twice the rate.
 ONLINE = DARK_EXPERIENCE._replace(
-    network=ResNet18(width=20),
+    network=ResNet18(width=20, initial="uniform"),
     training=dataclasses.replace(EPOCHS, epochs=1, batch_size=10, lr=0.01),
     methods={
         **DARK_EXPERIENCE.methods,

@@ -21,8 +21,19 @@ Shortcut = Literal["projection", "zeros"]
 """How a block's input reaches the sum where its shape changes: a learned 1x1 convolution with
 batch normalisation (type B), or every second pixel with channels of zeros added (type A)."""
 
+Initial = Literal["he", "uniform"]
+"""How filters start: by :data:`he_normal`, or by :data:`uniform`."""
+
 he_normal = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 """Normal with mean 0 and variance ``2 / (kernel area * output channels)``."""
+
+uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+"""Even on ``+-1 / sqrt(kernel area * input channels)``, as PyTorch's layers start.
+
+Before batch normalisation the scale of a filter changes no output, but the smaller it is the
+further a step of gradient descent turns it."""
+
+INITIAL = {"he": he_normal, "uniform": uniform}
 
 
 def convolution(
@@ -34,6 +45,7 @@ def convolution(
     padding: Literal["even", "SAME"] = "even",
     groups: int = 1,
     conv: Convolve | None = None,
+    initial: Initial = "he",
 ) -> nn.Conv:
     """Makes a square convolution without bias, whose only parameter is ``kernel``.
 
@@ -47,6 +59,7 @@ def convolution(
       groups: parts that the channels are divided into; as many as channels for a
         depthwise convolution.
       conv: computes the convolution instead of :func:`jax.lax.conv_general_dilated`.
+      initial: how its filters start.
     """
     pad = padding if padding == "SAME" else ((kernel // 2, kernel // 2),) * 2
     return nn.Conv(
@@ -56,7 +69,7 @@ def convolution(
         pad,
         feature_group_count=groups,
         use_bias=False,
-        kernel_init=he_normal,
+        kernel_init=INITIAL[initial],
         conv_general_dilated=conv,
         name=name,
     )
@@ -94,27 +107,30 @@ class BasicBlock(nn.Module):
       stride: of the first convolution.
       shortcut: see :data:`Shortcut`.
       conv: see :func:`convolution`.
+      initial: see :func:`convolution`.
     """
 
     features: int
     stride: int = 1
     shortcut: Shortcut = "projection"
     conv: Convolve | None = None
+    initial: Initial = "he"
 
     @nn.compact
     def __call__(
         self, x: Activations, train: bool
     ) -> Float[Array, "n rest_height rest_width features"]:
         """Returns activations of ``features`` channels, height and width divided by the stride."""
-        y = convolution(self.features, 3, self.stride, name="conv1", conv=self.conv)(x)
+        how: Any = {"conv": self.conv, "initial": self.initial}
+        y = convolution(self.features, 3, self.stride, name="conv1", **how)(x)
         y = nn.relu(batch_norm(train, name="bn1")(y))
-        y = convolution(self.features, 3, name="conv2", conv=self.conv)(y)
+        y = convolution(self.features, 3, name="conv2", **how)(y)
         y = batch_norm(train, name="bn2")(y)
         if self.stride == 1 and x.shape[-1] == self.features:
             return nn.relu(y + x)
         if self.shortcut == "zeros":
             return nn.relu(y + zeros_shortcut(x, self.features, self.stride))
-        x = convolution(self.features, 1, self.stride, name="shortcut_conv", conv=self.conv)(x)
+        x = convolution(self.features, 1, self.stride, name="shortcut_conv", **how)(x)
         return nn.relu(y + batch_norm(train, name="shortcut_bn")(x))
 
 

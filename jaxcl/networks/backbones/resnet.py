@@ -8,6 +8,7 @@ from jaxcl.networks.backbones.blocks import (
     Activations,
     BasicBlock,
     Convolve,
+    Initial,
     Shortcut,
     batch_norm,
     convolution,
@@ -31,6 +32,7 @@ class ResNet(nn.Module):
       shortcut: see :data:`jaxcl.networks.backbones.blocks.Shortcut`.
       conv: computes all convolutions, called as :func:`jax.lax.conv_general_dilated` is,
         which is used if it is None.
+      initial: see :data:`jaxcl.networks.backbones.blocks.Initial`.
 
     Raises:
       UsageError: if the widths and blocks do not make a network.
@@ -40,6 +42,7 @@ class ResNet(nn.Module):
     blocks: tuple[int, ...]
     shortcut: Shortcut = "projection"
     conv: Convolve | None = None
+    initial: Initial = "he"
 
     def __post_init__(self) -> None:
         """Checks the fields, then lets Flax set up the module."""
@@ -69,13 +72,14 @@ class ResNet(nn.Module):
           train: whether batches are normalised by their own statistics, which also
             updates ``batch_stats`` if that collection is mutable.
         """
-        x = convolution(self.widths[0], 3, name="conv1", conv=self.conv)(x)
+        x = convolution(self.widths[0], 3, name="conv1", conv=self.conv, initial=self.initial)(x)
         x = nn.relu(batch_norm(train, name="bn1")(x))
         for i, (width, blocks) in enumerate(zip(self.widths, self.blocks, strict=True)):
             for j in range(blocks):
                 stride = 2 if i > 0 and j == 0 else 1
                 name = f"stage{i + 1}_block{j + 1}"
-                x = BasicBlock(width, stride, self.shortcut, self.conv, name=name)(x, train)
+                block = BasicBlock(width, stride, self.shortcut, self.conv, self.initial, name=name)
+                x = block(x, train)
         return x.mean(axis=(1, 2))
 
 
@@ -97,7 +101,7 @@ def _check(widths: tuple[int, ...], blocks: tuple[int, ...], shortcut: str) -> N
         )
 
 
-def resnet18(width: int = 64, *, conv: Convolve | None = None) -> ResNet:
+def resnet18(width: int = 64, *, conv: Convolve | None = None, initial: Initial = "he") -> ResNet:
     """Makes the ResNet-18 for images of 32x32 pixels: 4 stages of 2 basic blocks.
 
     ``width=20`` is the reduced one of online continual learning (Lopez-Paz & Ranzato 2017,
@@ -107,14 +111,15 @@ def resnet18(width: int = 64, *, conv: Convolve | None = None) -> ResNet:
       width: channels of the first stage; the others have 2, 4 and 8 times as many,
         and the features as many values as the last.
       conv: see :class:`ResNet`.
+      initial: see :class:`ResNet`.
 
     Raises:
       UsageError: if the width is less than 1.
     """
-    return ResNet(_widths(width, 4), (2, 2, 2, 2), conv=conv)
+    return ResNet(_widths(width, 4), (2, 2, 2, 2), conv=conv, initial=initial)
 
 
-def resnet32(width: int = 16, *, conv: Convolve | None = None) -> ResNet:
+def resnet32(width: int = 16, *, conv: Convolve | None = None, initial: Initial = "he") -> ResNet:
     """Makes the ResNet-32 for CIFAR: 3 stages of 5 basic blocks (He et al. 2016, section 4.2).
 
     Its shortcuts have no parameters.
@@ -123,11 +128,12 @@ def resnet32(width: int = 16, *, conv: Convolve | None = None) -> ResNet:
       width: channels of the first stage; the others have 2 and 4 times as many, and the
         features as many values as the last.
       conv: see :class:`ResNet`.
+      initial: see :class:`ResNet`.
 
     Raises:
       UsageError: if the width is less than 1.
     """
-    return ResNet(_widths(width, 3), (5, 5, 5), "zeros", conv)
+    return ResNet(_widths(width, 3), (5, 5, 5), "zeros", conv, initial)
 
 
 def _widths(width: int, stages: int) -> tuple[int, ...]:

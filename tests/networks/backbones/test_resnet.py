@@ -204,3 +204,17 @@ def test_gradients_reach_every_parameter():
 def test_fields_that_make_no_network(make, message):
     with pytest.raises(UsageError, match=message):
         make()
+
+
+def test_uniform_filters_fill_the_interval_of_their_inputs():
+    """Even on +-1/sqrt(fan in): variance 1 / (3 fan in), a sixth of He's where none changes."""
+    params = resnet18(8, initial="uniform").init(jax.random.key(0), IMAGES, train=False)["params"]
+    for name, inputs in (("stage2_block2", 16), ("stage4_block2", 64)):
+        filters = np.asarray(params[name]["conv2"]["kernel"])
+        bound = (9 * inputs) ** -0.5
+        assert 0.99 * bound < np.abs(filters).max() <= bound
+        assert filters.var() == pytest.approx(bound**2 / 3, rel=0.05)
+        assert abs(filters.mean()) < 0.03 * bound
+    he = resnet18(8).init(jax.random.key(0), IMAGES, train=False)["params"]
+    ratio = np.asarray(he["stage4_block2"]["conv2"]["kernel"]).var() / filters.var()
+    assert ratio == pytest.approx(6, rel=0.05)
