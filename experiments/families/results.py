@@ -7,14 +7,13 @@ such.  What the tables are made of is copied to ``summaries/`` beside this file.
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from jaxcl.reporting.metrics import mean_sem
 from jaxcl.reporting.report import markdown_row as line
 from jaxcl.reporting.report import mean_text
-from jaxcl.reporting.summary import portable
+from jaxcl.reporting.summary import recorded
 
 HERE = Path(__file__).parent
 SETTINGS = ("task", "domain", "class")
@@ -37,13 +36,8 @@ BASELINE = ("finetune", "task")  # reported, not held to
 
 def summary(runs: Path, *parts: str) -> dict[str, Any] | None:
     """A run's summary, copied beside this file; None if there is none (yet)."""
-    found = runs.joinpath(*parts, "summary.json")
     kept = HERE.joinpath("summaries", *parts[:-1], f"{parts[-1]}.json")
-    if found.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        content = portable(json.loads(found.read_text()))
-        kept.write_text(json.dumps(content, indent=1) + "\n")
-    return json.loads(kept.read_text()) if kept.exists() else None
+    return recorded(runs.joinpath(*parts), kept)
 
 
 def three_types(runs: Path) -> list[str]:

@@ -112,3 +112,27 @@ def mean_sem(values: Sequence[float | None]) -> dict[str, float | None]:
     n = len(known)
     sem = float(np.std(known, ddof=1) / np.sqrt(n)) if n > 1 else None
     return {"mean": float(np.mean(known)), "sem": sem}
+
+
+def verdict(ours: dict[str, float | None], theirs: tuple[float, float]) -> str:
+    """Returns whether two means agree: ``met``, or ``above`` or ``below`` theirs.
+
+    They agree within two joint standard errors, ``|a - b| <= 2 sqrt(sem_a^2 + sem_b^2)``.
+
+    Args:
+      ours: as :func:`mean_sem` returns it; without an error if there is one value, which then
+        has the other's.
+      theirs: mean and standard error of the mean.
+
+    >>> verdict({"mean": 50.0, "sem": 0.3}, (51.0, 0.4))
+    'met'
+    >>> verdict({"mean": 48.0, "sem": 0.3}, (51.0, 0.4))
+    'below'
+    """
+    mean, sem = ours["mean"], theirs[1] if ours["sem"] is None else ours["sem"]
+    if mean is None:
+        return "not run"
+    apart = mean - theirs[0]
+    if abs(apart) <= 2 * float(np.hypot(sem, theirs[1])):
+        return "met"
+    return "above" if apart > 0 else "below"

@@ -1,5 +1,6 @@
 """The result of a run as one JSON object."""
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,6 +84,20 @@ def portable(summary: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in summary.items() if name != "argv"}
     lines = summary["config"].splitlines()
     return {**kept, "config": [text for text in lines if not text.startswith("data_dir")]}
+
+
+def recorded(run: Path, kept: Path) -> dict[str, Any] | None:
+    """Returns a run's summary as it is kept beside a table; None if there is none (yet).
+
+    Args:
+      run: folder of the run; where it holds a summary, that is copied first.
+      kept: file that keeps it, without the folders of one machine.
+    """
+    found = run / "summary.json"
+    if found.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(portable(json.loads(found.read_text())), indent=1) + "\n")
+    return json.loads(kept.read_text()) if kept.exists() else None
 
 
 def curves(

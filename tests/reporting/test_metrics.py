@@ -9,6 +9,7 @@ from jaxcl.reporting.metrics import (
     forward_transfer,
     learning_accuracy,
     mean_sem,
+    verdict,
 )
 
 MATRIX = [[90.0, None, None], [80.0, 70.0, None], [85.0, 40.0, 60.0]]
@@ -40,3 +41,12 @@ def test_forgetting_is_counted_from_the_best_accuracy_before_the_end():
     """A task may be at its best long after it was learned; the end itself does not count."""
     assert forgetting([[50.0, None, None], [80.0, 70.0, None], [60.0, 65.0, 90.0]]) == (20 + 5) / 2
     assert forgetting([[50.0, None, None], [40.0, 70.0, None], [60.0, 75.0, 90.0]]) == (-10 - 5) / 2
+
+
+def test_a_verdict_counts_both_errors():
+    """3-4-5: errors of 0.3 and 0.4 are 0.5 together, so means may be 1.0 apart."""
+    for apart, word in ((0.99, "met"), (1.01, "above"), (-0.99, "met"), (-1.01, "below")):
+        assert verdict({"mean": 50 + apart, "sem": 0.3}, (50.0, 0.4)) == word
+    assert verdict({"mean": 51.1, "sem": None}, (50.0, 0.4)) == "met"  # 2 * 0.4 * sqrt(2) = 1.13
+    assert verdict({"mean": 51.2, "sem": None}, (50.0, 0.4)) == "above"
+    assert verdict({"mean": None, "sem": None}, (50.0, 0.4)) == "not run"
