@@ -11,31 +11,33 @@ methods=${METHODS:-finetune iid er er_ace der_pp agem icarl}
 seeds=${SEEDS:-0 1 2 3 4}
 cd "$(dirname "$0")/../.."
 
-learn() { # SCENARIO NAME OPTION...: one run in a folder of its own, on images held out
+learn() { # SCENARIO NAME OPTION...: one run in a folder of its own
     # shellcheck disable=SC2086
     python -m jaxcl.experiments.scenario --scenario "$1" --setting class --seeds $seeds \
-        --validation 0.1 --checkpoint-every 60s --resume $data --out "$runs/$1/$2" \
-        "${@:3}" "${options[@]}"
+        --checkpoint-every 60s --resume $data --out "$runs/$1/$2" "${@:3}" "${options[@]}"
 }
 
+# With or without crops and flips, rates and weights: as published, for each method and data set.
 for set in $sets; do
-    # 20 and 100 images of each class, as published.
-    if [ "$set" = cifar10 ]; then rooms="200 1000"; else rooms="2000 10000"; fi
-    for method in $methods; do
-        case $method in
-        finetune) learn "online-$set" finetune --method finetune ;;
-        iid) learn "online-$set" iid --method finetune --tasks 1 ;;
-        esac
-    done
+    case " $methods " in *" finetune "*) learn "online-$set" finetune --method finetune --augment ;; esac
+    case " $methods " in *" iid "*) learn "online-$set" iid --method finetune --tasks 1 --augment ;; esac
+    if [ "$set" = cifar10 ]; then
+        rooms="200 1000" crops=(--augment crop flip) ace=0.01
+    else
+        rooms="2000 10000" crops=(--augment) ace=0.1
+    fi
     for room in ${BUFFERS:-$rooms}; do
         for method in $methods; do
-            out="$method-$room"
+            keep=(--method "$method" --buffer "$room")
+            name="$method-$room"
             case $method in
-            er) learn "online-$set" "$out" --method er --buffer "$room" --lr 0.02 ;;
-            er_ace | der_pp | agem)
-                learn "online-$set" "$out" --method "$method" --buffer "$room" ;;
-            # Old responses are recorded for images as they are.
-            icarl) learn "online-$set" "$out" --method icarl --buffer "$room" --augment ;;
+            er) learn "online-$set" "$name" "${keep[@]}" "${crops[@]}" --lr 0.02 ;;
+            er_ace) learn "online-$set" "$name" "${keep[@]}" "${crops[@]}" --lr $ace ;;
+            der_pp)
+                if [ "$room" = 200 ]; then alpha=0.75; else alpha=0.25; fi
+                learn "online-$set" "$name" "${keep[@]}" --augment crop flip --alpha $alpha
+                ;;
+            agem | icarl) learn "online-$set" "$name" "${keep[@]}" --augment ;;
             esac
         done
     done
