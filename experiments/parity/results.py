@@ -1,0 +1,79 @@
+"""The table of RESULTS.md, from our summaries and Mammoth's logs.
+
+    python experiments/parity/results.py RUNS
+
+RUNS holds what run.sh and mammoth.sh wrote.  Runs that are missing are reported as such.  What
+the table is made of is copied to ``summaries/`` and ``mammoth.json`` beside this file.
+"""
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from jaxcl.reporting.metrics import mean_sem, verdict
+from jaxcl.reporting.report import markdown_row as line
+from jaxcl.reporting.report import mean_text
+from jaxcl.reporting.summary import recorded
+
+HERE = Path(__file__).parent
+METHODS = ("finetune", "er", "der_pp", "er_ace")
+FINAL = re.compile(r"Accuracy for 5 task\(s\):\s+\[Class-IL\]: ([\d.]+) %")
+TASKS = re.compile(r"Raw accuracy values: Class-IL \[([^\]]*)\]")
+
+
+def mammoth(runs: Path) -> dict[str, Any]:
+    """Final accuracies of Mammoth's runs by method and seed, kept beside this file."""
+    file = HERE / "mammoth.json"
+    kept = json.loads(file.read_text()) if file.exists() else {"commit": None, "accuracy": {}}
+    for log in sorted(runs.glob("mammoth/*.log")):
+        method, _, seed = log.stem.rpartition("-")
+        text = log.read_text(errors="replace")
+        if not FINAL.search(text):
+            raise SystemExit(f"{log}: no accuracy after five tasks; move it away and run it again")
+        tasks = [float(part) for part in TASKS.findall(text)[-1].split(",")]
+        kept["accuracy"].setdefault(method, {})[seed] = sum(tasks) / len(tasks)
+    commit = runs / "mammoth/commit"
+    if commit.exists():
+        kept["commit"] = commit.read_text().strip()
+    file.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+    return kept
+
+
+def table(runs: Path, peer: dict[str, Any]) -> list[str]:
+    """Each method in both, and whether they agree."""
+    lines = [line(["method", "jaxcl", "Mammoth", "difference", "verdict"]), line(["---"] * 5)]
+    for method in METHODS:
+        ours = recorded(runs / "jaxcl" / method, HERE / "summaries" / f"{method}.json")
+        theirs = mean_sem(list(peer["accuracy"].get(method, {}).values()))
+        cells = ["not run" if ours is None else mean_text(ours["average_accuracy"], 2)]
+        cells.append("not run" if theirs["mean"] is None else mean_text(theirs, 2))
+        if ours is not None and theirs["mean"] is not None and theirs["sem"] is not None:
+            mean = ours["average_accuracy"]
+            cells.append(f"{mean['mean'] - theirs['mean']:+.2f}")
+            cells.append(verdict(mean, (theirs["mean"], theirs["sem"])))
+        lines.append(line([method, *cells, *[""] * (4 - len(cells))]))
+    return lines
+
+
+def main() -> None:
+    """Writes RESULTS.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", type=Path)
+    options = parser.parse_args()
+    peer = mammoth(options.runs)
+    parts = [
+        "# Results",
+        "Made by `results.py` from our summaries and Mammoth's logs; the commands stand in"
+        f" `run.sh` and `mammoth.sh`. Mammoth is at commit {peer['commit']}.",
+        "## Split CIFAR-10, one epoch a task: average accuracy on all classes (%)",
+        "Mean ± standard error over three seeds; *met* where both means are within two joint"
+        " standard errors.",
+        "\n".join(table(options.runs, peer)),
+    ]
+    (HERE / "RESULTS.md").write_text("\n\n".join(parts) + "\n")
+
+
+if __name__ == "__main__":
+    main()
