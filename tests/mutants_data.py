@@ -41,6 +41,7 @@ HERDING = "jaxcl/transforms/rehearsal/herding.py"
 ICARL = "jaxcl/transforms/rehearsal/icarl.py"
 IMPORTANCE = "jaxcl/transforms/importance.py"
 L2 = "jaxcl/transforms/l2.py"
+L2_INIT = "jaxcl/transforms/plasticity/l2_init.py"
 LEARN = "jaxcl/learner/task_loop.py"
 LEARNER = "jaxcl/learner/state.py"
 LOSSES = "jaxcl/transforms/objectives/losses.py"
@@ -92,6 +93,7 @@ OF_FISHER = (
 OF_GROWN = "tests/networks/adapters/test_grown.py"
 OF_GRADIENTS = "tests/transforms/test_gradients.py"
 OF_ICARL = "tests/transforms/rehearsal/test_icarl.py"
+OF_L2_INIT = "tests/transforms/plasticity/test_l2_init.py"
 OF_MAS = (
     "tests/transforms/test_importance.py::test_the_importance_of_mas_by_hand_on_a_linear_network"
 )
@@ -371,6 +373,14 @@ MUTANTS = [
         OF_PERTURB),
     Mutant("noise-shrinks-too", PERTURB,
         "shrink * wide(x) + noise * jax.random", "shrink * (wide(x) + noise) * jax.random", OF_PERTURB),
+    Mutant("l2-init-halved", L2_INIT,
+        "return loss + state.strength * far", "return loss + state.strength / 2 * far", OF_L2_INIT),
+    Mutant("l2-init-to-the-origin", L2_INIT,
+        "wide(x) - wide(x0), context", "wide(x) - 0 * wide(x0), context", OF_L2_INIT),
+    Mutant("l2-init-of-each-task", L2_INIT,
+        "initial=regrow(state.initial, copy(params))", "initial=copy(params)", OF_L2_INIT),
+    Mutant("l2-init-of-the-step's-memory", L2_INIT,
+        "regrow(state.initial, copy(params))", "regrow(state.initial, params)", OF_L2_INIT),
     Mutant("old-heads-perturbed", "jaxcl/methods/shrink_perturb.py",
         'stream.setting == "task"', 'stream.setting == "domain"', OF_PERTURB),
     Mutant("changed-weights-not-tested", LEARN,
