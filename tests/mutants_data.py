@@ -49,6 +49,7 @@ GRADIENTS = "jaxcl/transforms/gradients.py"
 LINEN = "jaxcl/networks/adapters/linen.py"
 TRAINABLE = "jaxcl/growth/trainable.py"
 METRICS = "jaxcl/reporting/metrics.py"
+MEASURES = "jaxcl/transforms/plasticity/measures.py"
 CATEGORICAL = "jaxcl/transforms/objectives/categorical.py"
 BINARY = "jaxcl/transforms/objectives/binary.py"
 SQUARED = "jaxcl/transforms/objectives/squared.py"
@@ -104,6 +105,8 @@ OF_OBJECTIVES_FISHER = "tests/transforms/objectives/test_fisher.py"
 OF_HALF = "tests/transforms/test_bfloat16.py"
 OF_WITH = "tests/transforms/test_with_objectives.py"
 OF_LEARNER = "tests/learner/test_state.py"
+OF_MEASURES = "tests/transforms/plasticity/test_measures.py"
+OF_NEWEST = "tests/learner/test_newest.py"
 OF_METRICS = "tests/reporting/test_metrics.py"
 OF_PATH = "tests/transforms/test_si.py"
 OF_PERTURB = "tests/transforms/between_tasks/test_shrink_perturb.py"
@@ -428,6 +431,22 @@ MUTANTS = [
     Mutant("test-features-of-training-images", FROZEN,
         'of("test", task.test_inputs)', 'of("train", task.test_inputs)', OF_FROZEN),
     # Figures.
+    Mutant("dormant-by-the-largest-unit", MEASURES,
+        "activity <= tau * activity.mean()", "activity <= tau * activity.max()", OF_MEASURES),
+    Mutant("dormant-units-of-the-average-layer", MEASURES,
+        "float(np.concatenate(found).mean())", "float(np.mean([x.mean() for x in found]))", OF_MEASURES),
+    Mutant("rank-of-squared-singular-values", MEASURES,
+        "parts = values[values > 0] / values.sum()", "parts = values[values > 0] ** 2 / (values**2).sum()", OF_MEASURES),
+    Mutant("rms-of-the-mean-of-leaves", MEASURES,
+        "for x in leaves) / sum(x.size for x in leaves)", "/ x.size for x in leaves) / len(leaves)", OF_MEASURES),
+    Mutant("plasticity-of-the-changed-weights", LEARN,
+        "*_measured(setup, learner, data)]", "*_measured(setup, learner.changed(params=params), data)]", OF_NEWEST),
+    Mutant("the-end-tested-on-the-newest", LEARN,
+        "if last and None in learner.history.row:", "if False and None in learner.history.row:", OF_NEWEST),
+    Mutant("all-tasks-tested-each-time", "jaxcl/learner/testing.py",
+        "learner.at.task_index if newest else 0)", "0 if newest else 0)", OF_NEWEST),
+    Mutant("last-tasks-with-first-ones", "jaxcl/reporting/plasticity.py",
+        "values[len(values) - n :]", "values[n:]", "tests/reporting/test_first_and_last.py"),
     Mutant("forgetting-of-the-row-before", METRICS,
         "- table[-1, task] for", "- table[-2, task] for", OF_METRICS),
     Mutant("forgetting-since-learning", METRICS,
