@@ -41,6 +41,7 @@ HERDING = "jaxcl/transforms/rehearsal/herding.py"
 ICARL = "jaxcl/transforms/rehearsal/icarl.py"
 IMPORTANCE = "jaxcl/transforms/importance.py"
 L2 = "jaxcl/transforms/l2.py"
+L2_INIT = "jaxcl/transforms/plasticity/l2_init.py"
 LEARN = "jaxcl/learner/task_loop.py"
 LEARNER = "jaxcl/learner/state.py"
 LOSSES = "jaxcl/transforms/objectives/losses.py"
@@ -48,6 +49,7 @@ GRADIENTS = "jaxcl/transforms/gradients.py"
 LINEN = "jaxcl/networks/adapters/linen.py"
 TRAINABLE = "jaxcl/growth/trainable.py"
 METRICS = "jaxcl/reporting/metrics.py"
+MEASURES = "jaxcl/transforms/plasticity/measures.py"
 CATEGORICAL = "jaxcl/transforms/objectives/categorical.py"
 BINARY = "jaxcl/transforms/objectives/binary.py"
 SQUARED = "jaxcl/transforms/objectives/squared.py"
@@ -92,6 +94,7 @@ OF_FISHER = (
 OF_GROWN = "tests/networks/adapters/test_grown.py"
 OF_GRADIENTS = "tests/transforms/test_gradients.py"
 OF_ICARL = "tests/transforms/rehearsal/test_icarl.py"
+OF_L2_INIT = "tests/transforms/plasticity/test_l2_init.py"
 OF_MAS = (
     "tests/transforms/test_importance.py::test_the_importance_of_mas_by_hand_on_a_linear_network"
 )
@@ -102,6 +105,8 @@ OF_OBJECTIVES_FISHER = "tests/transforms/objectives/test_fisher.py"
 OF_HALF = "tests/transforms/test_bfloat16.py"
 OF_WITH = "tests/transforms/test_with_objectives.py"
 OF_LEARNER = "tests/learner/test_state.py"
+OF_MEASURES = "tests/transforms/plasticity/test_measures.py"
+OF_NEWEST = "tests/learner/test_newest.py"
 OF_METRICS = "tests/reporting/test_metrics.py"
 OF_PATH = "tests/transforms/test_si.py"
 OF_PERTURB = "tests/transforms/between_tasks/test_shrink_perturb.py"
@@ -371,6 +376,14 @@ MUTANTS = [
         OF_PERTURB),
     Mutant("noise-shrinks-too", PERTURB,
         "shrink * wide(x) + noise * jax.random", "shrink * (wide(x) + noise) * jax.random", OF_PERTURB),
+    Mutant("l2-init-halved", L2_INIT,
+        "return loss + state.strength * far", "return loss + state.strength / 2 * far", OF_L2_INIT),
+    Mutant("l2-init-to-the-origin", L2_INIT,
+        "wide(x) - wide(x0), context", "wide(x) - 0 * wide(x0), context", OF_L2_INIT),
+    Mutant("l2-init-of-each-task", L2_INIT,
+        "initial=regrow(state.initial, copy(params))", "initial=copy(params)", OF_L2_INIT),
+    Mutant("l2-init-of-the-step's-memory", L2_INIT,
+        "regrow(state.initial, copy(params))", "regrow(state.initial, params)", OF_L2_INIT),
     Mutant("old-heads-perturbed", "jaxcl/methods/shrink_perturb.py",
         'stream.setting == "task"', 'stream.setting == "domain"', OF_PERTURB),
     Mutant("changed-weights-not-tested", LEARN,
@@ -418,6 +431,22 @@ MUTANTS = [
     Mutant("test-features-of-training-images", FROZEN,
         'of("test", task.test_inputs)', 'of("train", task.test_inputs)', OF_FROZEN),
     # Figures.
+    Mutant("dormant-by-the-largest-unit", MEASURES,
+        "activity <= tau * activity.mean()", "activity <= tau * activity.max()", OF_MEASURES),
+    Mutant("dormant-units-of-the-average-layer", MEASURES,
+        "float(np.concatenate(found).mean())", "float(np.mean([x.mean() for x in found]))", OF_MEASURES),
+    Mutant("rank-of-squared-singular-values", MEASURES,
+        "parts = values[values > 0] / values.sum()", "parts = values[values > 0] ** 2 / (values**2).sum()", OF_MEASURES),
+    Mutant("rms-of-the-mean-of-leaves", MEASURES,
+        "for x in leaves) / sum(x.size for x in leaves)", "/ x.size for x in leaves) / len(leaves)", OF_MEASURES),
+    Mutant("plasticity-of-the-changed-weights", LEARN,
+        "*_measured(setup, learner, data)]", "*_measured(setup, learner.changed(params=params), data)]", OF_NEWEST),
+    Mutant("the-end-tested-on-the-newest", LEARN,
+        "if last and None in learner.history.row:", "if False and None in learner.history.row:", OF_NEWEST),
+    Mutant("all-tasks-tested-each-time", "jaxcl/learner/testing.py",
+        "learner.at.task_index if newest else 0)", "0 if newest else 0)", OF_NEWEST),
+    Mutant("last-tasks-with-first-ones", "jaxcl/reporting/plasticity.py",
+        "values[len(values) - n :]", "values[n:]", "tests/reporting/test_first_and_last.py"),
     Mutant("forgetting-of-the-row-before", METRICS,
         "- table[-1, task] for", "- table[-2, task] for", OF_METRICS),
     Mutant("forgetting-since-learning", METRICS,

@@ -32,6 +32,7 @@ def seed_ended(setup: Setup, learner: Learner) -> SeedEnded:
         growth=Growth(sizes, named_routes, similarity),
         bytes=dict(zip(tasks, history.bytes, strict=True)),
         seconds=dict(zip(tasks, history.seconds, strict=True)),
+        plasticity=dict(zip(tasks, history.plasticity, strict=False)) or None,
     )
 
 

@@ -223,6 +223,7 @@ def _epoch_ended(
     setup: Setup, learner: Learner, number: int, epoch: Epoch, metrics: dict[str, float], before
 ) -> EpochEnded:
     seed, task_index, _, _ = learner.at
-    row = dict(zip(setup.tasks.names, learner.history.row, strict=False))
+    tested = zip(setup.tasks.names, learner.history.row, strict=False)
+    row = {name: accuracy for name, accuracy in tested if accuracy is not None}
     seconds = learner.history.seconds[-1] - before
     return EpochEnded(learner, seed, task_index, number, epoch.phase, metrics, row, seconds)

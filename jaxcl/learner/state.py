@@ -136,7 +136,7 @@ def new_learner(setup: Setup, seed: int) -> Learner:
         model=Model(params, stats, routes=(), seen=seen, generator={}),
         phase=Phase(train=None, opt=None, totals=None, gan=None),
         transform_state=setup.transform.init(params),
-        history=History([], [], [], [], [], []),
+        history=History([], [], [], [], [], [], []),
     )
 
 

@@ -25,6 +25,7 @@ from jaxcl.growth.heads import (
     place_in,
 )
 from jaxcl.growth.parameters import merge, restarted, task_name
+from jaxcl.growth.plasticity import measured
 from jaxcl.growth.routing import grow
 from jaxcl.learner.state import (
     Epoch,
@@ -37,7 +38,7 @@ from jaxcl.learner.state import (
     view_so_far,
 )
 from jaxcl.learner.task_comparison import compared, first_weights, remembered
-from jaxcl.learner.testing import test
+from jaxcl.learner.testing import test, test_all
 from jaxcl.networks import Pathway
 from jaxcl.training.events import TRAIN
 from jaxcl.training.learner_state import Learner
@@ -47,6 +48,8 @@ from jaxcl.training.stream import window_steps, windows
 from jaxcl.training.train_step import epoch_order, no_totals, run_steps
 from jaxcl.training.vectorized import StepRequest
 from jaxcl.transforms import TaskData
+
+PROBED = 1000  # training examples, at most, that plasticity is measured on
 
 
 def begin(setup: Setup, learner: Learner, data: Data, generated: Array | None = None) -> Learner:
@@ -193,6 +196,16 @@ def _finite(params: Params) -> Array:
     return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()
 
 
+def _measured(setup: Setup, learner: Learner, data: Data) -> list[dict[str, float | None]]:
+    """Plasticity as training left it, before the transform changes anything; if asked for."""
+    if not setup.config.data.plasticity:
+        return []
+    some = jax.tree.map(lambda x: jnp.asarray(x[:PROBED]), data["input"])
+    route = learner.model.routes[-1].route
+    found = measured(setup.net, learner.model.variables, route, some, setup.tasks.inputs)
+    return [{"accuracy": learner.history.row[-1], **found}]
+
+
 def end(setup: Setup, learner: Learner, data: Data) -> Learner:
     """Lets the transform and the branches remember the task, and goes to the next."""
     began = time.perf_counter()
@@ -201,9 +214,16 @@ def end(setup: Setup, learner: Learner, data: Data) -> Learner:
     later = [None] * (len(setup.tasks.names) - len(learner.history.row))
     trained = learner.model.params
     transform_state, params = setup.transform.end_task(learner.transform_state, trained, after, key)
-    learner = learner.changed(transform_state=transform_state, params=params)
+    last = learner.at.task_index + 1 == len(setup.tasks.names)
+    learner = learner.changed(
+        transform_state=transform_state,
+        params=params,
+        plasticity=[*learner.history.plasticity, *_measured(setup, learner, data)],
+    )
     if params is not trained or setup.transform.predict is not None:
         learner, _ = test(setup, learner)  # the network is another one now
+    if last and None in learner.history.row:
+        learner = test_all(setup, learner)
     learner = learner.changed(seen=remembered(setup, learner))
     seconds = learner.history.seconds[-1] + time.perf_counter() - began
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(learner.transform_state))

@@ -41,6 +41,8 @@ def load_tasks(config: Config, progress: Callable[[str], None] = lambda text: No
         assert isinstance(data, MadeSettings)
         order = data.order if isinstance(data, SplitSettings) else 0
         whole = shuffled_classes(tasks[0], order) if order else tasks[0]
+        if scenario.made != "split":  # the same images, and memory for no others
+            whole = limit(whole, data.limit)
         tasks = DERIVED[scenario.made](whole, data.tasks)
     tasks = [hold_out(limit(task, data.limit), data.validation) for task in tasks]
     return check_tasks(config, tasks)

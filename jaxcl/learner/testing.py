@@ -10,18 +10,30 @@ from jaxcl.training.learner_state import Learner
 
 
 def test(setup: Setup, learner: Learner) -> tuple[Learner, float]:
-    """Tests every task so far; ``row`` holds the accuracies in percent.
+    """Tests the tasks so far, all of them or the newest, as the settings say.
 
     Returns:
-      The learner, and the test loss of Shin et al. (2017) in nats: ``r`` times that of
-      the new task and ``1 - r`` times the mean over the earlier ones, with the weight
-      that the new task has in replay.
+      The learner, whose ``row`` holds the accuracies in percent, None where a task was not
+      tested; and the test loss of Shin et al. (2017) in nats: ``r`` times that of the new task
+      and ``1 - r`` times the mean over the earlier ones, with the weight that the new task has
+      in replay.  It is that of the new task where it alone is tested.
     """
-    found = _evaluations(setup, learner, range(learner.at.task_index + 1))
+    newest = setup.config.data.test_on == "newest"
+    return _tested(setup, learner, learner.at.task_index if newest else 0)
+
+
+def test_all(setup: Setup, learner: Learner) -> Learner:
+    """Tests every task so far, whatever the settings say."""
+    return _tested(setup, learner, 0)[0]
+
+
+def _tested(setup: Setup, learner: Learner, first: int) -> tuple[Learner, float]:
+    """Tests the tasks from the first one on."""
+    found = _evaluations(setup, learner, range(first, learner.at.task_index + 1))
     *past, new = [float(one.loss) for one in found]
     r = new_task_weight(setup, learner.at.task_index)
     loss = r * new + (1 - r) * float(np.mean(past)) if past else new
-    return learner.changed(row=[float(one.accuracy) for one in found]), loss
+    return learner.changed(row=[*[None] * first, *(float(one.accuracy) for one in found)]), loss
 
 
 def test_untrained(setup: Setup, learner: Learner) -> Learner:

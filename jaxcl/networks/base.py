@@ -93,7 +93,8 @@ class Net(NamedTuple):
         heads that there are.
       features: runs the network along routes.
       activations: ``(variables, inputs, route) -> {layer: activations}`` in evaluation mode,
-        after the nonlinearity, ``[b, ..., channels]``.
+        after the nonlinearity, ``[b, ..., channels]``: of the layers that can branch, or of
+        dense layers that all tasks share, from the input on.
       head: ``(head parameters, features, layers) -> logits``.
       gathers: whether every weight is used through the ``layers`` of the mode, once for each
         route.  Importance of weights is then gathered from whole batches; where a network

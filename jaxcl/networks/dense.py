@@ -8,7 +8,7 @@ import jax
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Params, PRNGKey, PyTree
 from jaxcl.networks.base import Mode, Net, Route, Variables
-from jaxcl.networks.layers import INITIAL
+from jaxcl.networks.layers import INITIAL, PLAIN, Layers
 
 
 def mlp(
@@ -47,13 +47,18 @@ def mlp(
     def features(
         variables: Variables, inputs: Array, routes: Sequence[Route], mode: Mode
     ) -> tuple[dict[Route, Array], PyTree]:
-        x = inputs.reshape(len(inputs), -1)
-        for name in names:
-            x = jax.nn.relu(mode.layers.dense(x, variables.params[name]))
+        *_, x = passed(variables, inputs, mode.layers)
         return dict.fromkeys(routes, x), variables.stats
 
+    def passed(variables: Variables, inputs: Array, layers: Layers) -> list[Array]:
+        x = inputs.reshape(len(inputs), -1)
+        found = [x]
+        for name in names:
+            found.append(jax.nn.relu(layers.dense(found[-1], variables.params[name])))
+        return found
+
     def activations(variables: Variables, inputs: Array, route: Route) -> dict[str, Array]:
-        del variables, inputs, route
-        return {}
+        del route
+        return dict(zip(names, passed(variables, inputs, PLAIN)[1:], strict=True))
 
     return Net((), init, new_branch, new_head, features, activations, gathers=True)

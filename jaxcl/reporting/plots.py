@@ -63,7 +63,10 @@ def _in_short(curves: Curves, boundaries: Sequence[int]) -> Curves:
     values = np.array(list(curves.values()), float)  # [task, seed, epoch]
     learning = np.searchsorted(boundaries, np.arange(values.shape[2]), "right")
     newest = values[learning, :, np.arange(values.shape[2])].T
-    return {"mean over tasks so far": np.nanmean(values, 0), "task being learned": newest}
+    found = {"task being learned": newest}
+    if (~np.isnan(values)).sum(0).max() > 1:  # not where the newest alone was tested
+        found = {"mean over tasks so far": np.nanmean(values, 0), **found}
+    return found
 
 
 def accuracy_panels(panels: Mapping[str, tuple[Mapping[str, Curves], Sequence[int]]]) -> bytes:

@@ -74,9 +74,46 @@ def facts_table(summary: dict[str, Any]) -> Table:
         for label, text in rows.items():
             if text:
                 table.add_row(label, text)
+    for label, text in _plasticity(summary.get("plasticity")):
+        table.add_row(label, text)
     times = summary["seconds"], summary["compile_seconds"]
     table.add_row("time", "{:.0f} s, {:.1f} s of it compiling".format(*times))
     return table
+
+
+MEASURES = {
+    "accuracy": ("newest task", 1.0, 1, " %"),
+    "dormant": ("dormant units", 100.0, 1, " %"),
+    "effective_rank": ("effective rank", 1.0, 1, ""),
+    "weight_rms": ("weights, rms", 1.0, 4, ""),
+}
+"""Measure of plasticity -> label, factor, digits and unit in a table."""
+
+
+def measure_text(found: dict[str, Any], name: str, part: str) -> str:
+    """Returns a measure of plasticity as a cell of a table.
+
+    Args:
+      found: what a summary holds of plasticity.
+      name: of the measure.
+      part: ``first``, ``last`` or ``change``.
+    """
+    _, factor, digits, _ = MEASURES[name]
+    value = {key: None if x is None else factor * x for key, x in found[part][name].items()}
+    return mean_text(value, digits)
+
+
+def _plasticity(found: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Label and text of each measure that was taken."""
+    if found is None:
+        return []
+    made = []
+    for name, (label, _, _, unit) in MEASURES.items():
+        first, last = (measure_text(found, name, part) for part in ("first", "last"))
+        if (first, last) != ("-", "-"):
+            ends = f"first {found['tasks']} tasks {first}{unit}, last {last}{unit}"
+            made.append((label, ends))
+    return made
 
 
 def _weights(summary: dict[str, Any], place: int) -> str:

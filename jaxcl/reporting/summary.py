@@ -17,6 +17,7 @@ from jaxcl.reporting.metrics import (
     learning_accuracy,
     mean_sem,
 )
+from jaxcl.reporting.plasticity import plasticity
 from jaxcl.training.events import GENERATOR, EpochEnded, SeedEnded
 
 
@@ -44,7 +45,8 @@ def summarise(
       mean and sem), ``average_accuracy, anytime_accuracy, forgetting,
       backward_transfer, forward_transfer, learning_accuracy`` (mean and sem over the seeds, percent
       or percentage points); ``weights, routes, similarity, state_bytes,
-      task_seconds`` for each seed; ``config, seconds, compile_seconds, argv, versions, git``.
+      task_seconds`` for each seed; ``plasticity`` (:mod:`jaxcl.reporting.plasticity`), None
+      unless it was measured; ``config, seconds, compile_seconds, argv, versions, git``.
     """
     matrices = [result.matrix for result in results]
     return {
@@ -70,6 +72,7 @@ def summarise(
         "similarity": [result.growth.similarity for result in results],
         "state_bytes": [result.bytes for result in results],
         "task_seconds": [result.seconds for result in results],
+        "plasticity": plasticity([result.plasticity for result in results]),
         "config": to_toml(config),
         "seconds": seconds,
         "compile_seconds": compile_seconds,

@@ -23,8 +23,8 @@ class DataSettings:
 
     setting: Literal["task", "domain", "class"] = "task"
     """What is told apart."""
-    heads: Literal["growing", "full"] = "growing"
-    """class: one that grows, or whole."""
+    heads: Annotated[Literal["growing", "full"], tyro.conf.arg(metavar="STR")] = "growing"
+    """class: one growing head, or full."""
     resize: Literal["bilinear", "pad", "keep"] = "bilinear"
     """To 32x32x3, for the cnn."""
     limit: Annotated[Positive[int] | None, shown("all", "INT")] = None
@@ -35,6 +35,10 @@ class DataSettings:
     """Channels by those of the first task."""
     validation: Annotated[Unit[float], tyro.conf.arg(metavar="NUM")] = 0.0
     """Part held out and tested on."""
+    test_on: Annotated[Literal["all", "newest"], tyro.conf.arg(metavar="STR")] = "all"
+    """all tasks so far, or the newest."""
+    plasticity: Bool = False
+    """Measure dormant units, ranks."""
     data_dir: Annotated[Path | None, shown("TFDS_DATA_DIR", "PATH")] = None
     """Folder of TensorFlow Datasets."""
     augmentation: Unseen = dataclasses.field(default=None, metadata=NO_SETTING)

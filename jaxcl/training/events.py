@@ -54,7 +54,7 @@ class StepsDone(NamedTuple):
 
 
 class EpochEnded(NamedTuple):
-    """An epoch is done and every task so far was tested.
+    """An epoch is done and every task so far was tested, or the newest one alone.
 
     Attributes:
       learner: the whole of the run at this moment, as in :class:`StepsDone`; None in an event
@@ -115,12 +115,13 @@ class SeedEnded(NamedTuple):
     Attributes:
       seed: of the run.
       matrix: ``[trained up to task][task]`` accuracies in percent, None before a task
-        was seen.
+        was seen, and where it was not tested.
       zero_shot_accuracy: task -> accuracy in percent before the first step on it.
       learned: the network; None in an event that was read from a file.
       growth: how the network grew.
       bytes: task -> bytes of the transform's state as it ended.
       seconds: task -> seconds.
+      plasticity: task -> measure -> value, as training left the network; None unless asked for.
     """
 
     seed: int
@@ -130,6 +131,7 @@ class SeedEnded(NamedTuple):
     growth: Growth
     bytes: dict[str, int]
     seconds: dict[str, float]
+    plasticity: dict[str, dict[str, float | None]] | None = None
 
     @property
     def params(self) -> Params:

@@ -74,20 +74,23 @@ class History(NamedTuple):
     """What was measured.
 
     Attributes:
-      row: accuracy of every task so far after the latest epoch, percent.
+      row: accuracy of every task so far after the latest epoch, percent; None if not tested.
       matrix: accuracies after each task that is finished, percent.
       similarity: what was measured as each task came: layer -> branch -> similarity.
       zero_shot_accuracy: of each task before its first step, percent.
       bytes: that the transform's state took as each task ended.
       seconds: that each task took.
+      plasticity: measures of each task that is finished, as training left it; empty unless asked
+        for.
     """
 
-    row: list[float]
+    row: list[float | None]
     matrix: list[list[float | None]]
     similarity: list[dict[str, dict[str, float]]]
     zero_shot_accuracy: list[float]
     bytes: list[int]
     seconds: list[float]
+    plasticity: list[dict[str, float | None]]
 
 
 class Learner(NamedTuple):

@@ -6,6 +6,8 @@ Light to import (no JAX), so that the command line answers at once.
 import dataclasses
 from typing import Annotated, ClassVar, Literal
 
+import tyro
+
 from jaxcl.core.fields import (
     Bool,
     Epochs,
@@ -29,16 +31,18 @@ class Training:
     """Steps a task."""
     batch_size: Positive[int] = 100
     """Examples in a step."""
-    optimizer: Literal["adam", "sgd"] = "adam"
-    """Adam, or gradient descent."""
+    optimizer: Annotated[Literal["adam", "sgd"], tyro.conf.arg(metavar="STR")] = "adam"
+    """adam, or sgd: gradient descent."""
     keep_optimizer: Bool = False
     """Keep its state for the next task."""
     lr: Traced[Positive[float]] = 1e-3
     """Learning rate."""
     later_lr: Annotated[Traced[Positive[float] | None], shown("as --lr", "FLOAT")] = None
     """Of later tasks."""
-    schedule: Traced[Literal["constant", "cosine"]] = "constant"
-    """The rate over a task."""
+    schedule: Annotated[Traced[Literal["constant", "cosine"]], tyro.conf.arg(metavar="STR")] = (
+        "constant"
+    )
+    """constant, or cosine over a task."""
     l2: Traced[NonNegative[float]] = 1e-4
     """Weight of the L2 term."""
     later_l2: Annotated[Traced[NonNegative[float] | None], shown("as --l2", "FLOAT")] = None

@@ -45,6 +45,7 @@ from jaxcl.transforms.importance import diagonal_fisher, output_sensitivity
 from jaxcl.transforms.l2 import l2
 from jaxcl.transforms.mas import mas
 from jaxcl.transforms.objectives import OBJECTIVES, Objective, binary, categorical, squared
+from jaxcl.transforms.plasticity.l2_init import l2_init
 from jaxcl.transforms.rehearsal.agem import agem
 from jaxcl.transforms.rehearsal.der import der, der_pp
 from jaxcl.transforms.rehearsal.er_ace import er_ace
@@ -60,6 +61,6 @@ __all__ = [
     "Objective", "Step", "TaskData", "agem", "binary", "categorical", "chain", "copy",
     "critic_loss", "der", "der_pp", "diagonal_fisher", "distill", "drawn", "er_ace", "ewc",
     "fraction", "gdumb", "generated", "generator_loss", "gradient_penalty", "gradients", "icarl",
-    "l2", "mas", "ncm", "noise", "online_ewc", "output_sensitivity", "per_class", "ranpac",
-    "regrow", "replay", "required", "shrink_perturb", "si", "slda", "squared", "stored",
+    "l2", "l2_init", "mas", "ncm", "noise", "online_ewc", "output_sensitivity", "per_class",
+    "ranpac", "regrow", "replay", "required", "shrink_perturb", "si", "slda", "squared", "stored",
 ]  # fmt: skip

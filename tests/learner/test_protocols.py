@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from jaxcl.core.errors import UsageError
@@ -8,6 +9,7 @@ from jaxcl.learner.settings.protocols import SCENARIOS
 from jaxcl.learner.tasks import load_tasks
 from jaxcl.methods import METHODS
 from jaxcl.networks.choices import MLP
+from jaxcl.scenarios.derive import DERIVED
 from jaxcl.scenarios.task import hold_out
 
 
@@ -63,6 +65,21 @@ def test_a_penalty_without_a_published_strength_has_its_usual_one():
 def test_the_domain_setting_needs_as_many_classes_in_every_task():
     with pytest.raises(UsageError, match="domain needs as many classes in every task"):
         load_tasks(configure(setting="domain", method="finetune"))
+
+
+def test_a_limit_is_the_same_before_and_after_pixels_are_moved(monkeypatch):
+    moved, real = [], DERIVED["permuted"]
+    monkeypatch.setitem(
+        DERIVED, "permuted", lambda task, n: moved.append(len(task.train_labels)) or real(task, n)
+    )
+    config = configure(scenario="plasticity-digits", method="finetune", tasks=2, limit=30)
+    one, two = load_tasks(config)
+    whole = load_tasks(config.changed(limit=None))
+    np.testing.assert_array_equal(one.train_inputs, whole[0].train_inputs[:30])
+    np.testing.assert_array_equal(two.test_inputs, whole[1].test_inputs[:30])
+    assert moved[0] == 30 < moved[1]  # memory for what is used
+    split = configure(scenario="split-digits", method="finetune", limit=30, batch_size=10)
+    assert [len(task.train_labels) for task in load_tasks(split)] == [30] * 5
 
 
 @pytest.mark.parametrize("made", ["split", "permuted", "rotated"])

@@ -94,6 +94,14 @@ PATHS = Protocol(
 )
 
 
+# Kumar, Marklund & Van Roy 2024: 10,000 images a task, a single pass in batches of 16, an MLP
+# 100-100 with ReLU, Adam; recalled, not read in the source. The number of tasks is ours.
+PLASTICITY = Protocol(
+    data=DataSettings(setting="domain", limit=10_000, test_on="newest", plasticity=True),
+    network=MLP((100, 100)),
+    training=Training(epochs=1, batch_size=16, keep_optimizer=True, l2=0.0),
+)
+
 FEWER = GeneratorSettings(generator_steps=500)
 SHORT = THREE_TYPES._replace(
     training=dataclasses.replace(TWO_THOUSAND, iterations=500),
@@ -164,6 +172,13 @@ SCENARIOS: dict[str, Scenario] = {
     "permuted-mnist-28": Scenario(
         "MNIST, 28x28, the pixels in another order", ("mnist",), PERMUTED, "permuted", 10
     ),
+    "plasticity-mnist": Scenario(
+        "MNIST, the pixels in 200 other orders, one short pass each",
+        ("mnist",),
+        PLASTICITY,
+        "permuted",
+        200,
+    ),
     "rotated-mnist": Scenario(
         "MNIST, turned from 0 to 180 degrees", ("mnist",), PERMUTED, "rotated", 5
     ),
@@ -189,6 +204,13 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "rotated-digits": Scenario(
         "built-in digits, turned from 0 to 180 degrees", ("digits",), SHORT_DOMAIN, "rotated", 5
+    ),
+    "plasticity-digits": Scenario(
+        "built-in digits, the pixels in 200 other orders, one short pass each",
+        ("digits",),
+        PLASTICITY,
+        "permuted",
+        200,
     ),
     "digits-chain": Scenario(
         "built-in digits again and again, for a chain of scholars",

@@ -1,0 +1,80 @@
+"""Long streams: the newest task is tested alone, and plasticity is measured as each task ends."""
+
+import chex
+import numpy as np
+import pytest
+from given import configured
+
+from jaxcl.learner import testing
+from jaxcl.learner.seed_loop import run
+from jaxcl.training.events import EpochEnded
+from jaxcl.training.train_step import run_steps
+
+PLAIN = {"batch_size": 20, "epochs": 1, "lr": 2e-3, "l2": 0.0, "net": "mlp", "hidden": (8,)}
+PLAIN |= {"setting": "domain"}
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+
+@pytest.fixture
+def tasks(make_task):
+    return [make_task(f"bars{i}", n=40, seed=i, upright=i % 2 == 0) for i in range(4)]
+
+
+def finish(tasks, method="finetune", **settings) -> list:
+    return list(run(configured(method=method, **PLAIN | settings), tasks))
+
+
+@pytest.mark.parametrize("method", ["finetune", "shrink_perturb"])
+def test_the_newest_task_alone_and_all_of_them_at_the_end(method, tasks):
+    whole = finish(tasks, method)[-1]
+    events = finish(tasks, method, test_on="newest")
+    short = events[-1]
+    chex.assert_trees_all_equal(short.params, whole.params)
+    assert short.matrix[-1] == whole.matrix[-1]
+    for i in range(3):
+        others = [None] * 4
+        others[i] = whole.matrix[i][i]
+        assert short.matrix[i] == others
+    tested = [list(e.accuracy) for e in events if isinstance(e, EpochEnded)]
+    assert tested == [[task.name] for task in tasks]
+
+
+def test_the_work_grows_with_the_tasks_and_not_with_their_square(tasks, monkeypatch):
+    tested, real = [], testing.evaluate
+
+    def count(view, task_index, *given):
+        tested.append(task_index)
+        return real(view, task_index, *given)
+
+    monkeypatch.setattr(testing, "evaluate", count)
+    finish(tasks[:1], test_on="newest")
+    programs, tested[:] = run_steps._cache_size(), []
+    finish(tasks, test_on="newest")
+    # Before its first step, after its epoch; and all of them after the last one.
+    assert tested == [0, 0, 1, 1, 2, 2, 3, 3, *range(4)]
+    assert run_steps._cache_size() == programs
+
+
+def test_plasticity_is_that_of_the_network_that_training_left(tasks):
+    given = {"plasticity": True, "shrink": 0.1, "noise": 0.5}
+    events = finish(tasks[:2], "shrink_perturb", **given)
+    after = [e.accuracy[e_name] for e, e_name in _trained(events, tasks)]
+    found = events[-1].plasticity
+    assert list(found) == ["bars0", "bars1"]
+    assert [each["accuracy"] for each in found.values()] == after
+    assert [events[-1].matrix[i][i] for i in range(2)] != after
+    alone = finish(tasks[:1], plasticity=True)[-1]
+    assert found["bars0"] == alone.plasticity["bars0"]
+    weights = np.concatenate([np.ravel(x) for x in _leaves(alone.params)])
+    size = np.sqrt(np.mean(weights.astype(float) ** 2))
+    assert alone.plasticity["bars0"]["weight_rms"] == pytest.approx(size)
+    assert finish(tasks[:1])[-1].plasticity is None
+
+
+def _trained(events, tasks):
+    ended = [event for event in events if isinstance(event, EpochEnded)]
+    return [(event, tasks[event.task_index].name) for event in ended]
+
+
+def _leaves(params):
+    return [params["fc1"][n] for n in "wb"] + [params["heads"]["t00"][n] for n in "wb"]
