@@ -29,6 +29,7 @@ CHECKPOINT = "jaxcl/checkpointing/checkpoint.py"
 DARK = "jaxcl/transforms/rehearsal/der.py"
 DERIVE = "jaxcl/scenarios/derive.py"
 DISTILL = "jaxcl/transforms/distill.py"
+DRAWINGS = "jaxcl/scenarios/datasets/drawings.py"
 EQUINOX = "jaxcl/networks/adapters/equinox.py"
 EVALUATION = "jaxcl/training/evaluation.py"
 GENERATOR = "jaxcl/training/generative/generator.py"
@@ -73,6 +74,7 @@ TRAIN = "jaxcl/training/train_step.py"
 PROGRAM = "jaxcl/training/program.py"
 STEP = "jaxcl/training/step.py"
 TREES = "jaxcl/core/pytree.py"
+USPS = "jaxcl/scenarios/datasets/usps.py"
 WGAN = "jaxcl/transforms/wgan_gp.py"
 
 OF_ACE = "tests/transforms/rehearsal/test_er_ace.py"
@@ -104,6 +106,7 @@ OF_WITH = "tests/transforms/test_with_objectives.py"
 OF_LEARNER = "tests/learner/test_state.py"
 OF_METRICS = "tests/reporting/test_metrics.py"
 OF_PATH = "tests/transforms/test_si.py"
+OF_PREPARE = "tests/scenarios/test_prepare.py"
 OF_PERTURB = "tests/transforms/between_tasks/test_shrink_perturb.py"
 OF_QUADRATIC = "tests/transforms/test_ewc.py"
 OF_REHEARSAL = "tests/learner/test_rehearsal.py"
@@ -417,6 +420,16 @@ MUTANTS = [
         "found.update(np.ascontiguousarray(images).data)", "pass", OF_FROZEN),
     Mutant("test-features-of-training-images", FROZEN,
         'of("test", task.test_inputs)', 'of("train", task.test_inputs)', OF_FROZEN),
+    Mutant("omniglot-without-its-alphabets", DRAWINGS,
+        "np.stack([groups, labels])", "np.stack([0 * groups, labels])", OF_PREPARE),
+    Mutant("omniglot-black-on-white", DRAWINGS,
+        "return 255 - np.asarray(small)", "return np.asarray(small)", OF_PREPARE),
+    Mutant("omniglot-tested-on-two-drawings-of-five", DRAWINGS,
+        "(1 - TEST_PART) * counts", "(1 - 2 * TEST_PART) * counts", OF_PREPARE),
+    Mutant("usps-without-its-negative-values", USPS,
+        "(rows.toarray() + 1) * (255 / 2)", "rows.toarray().clip(0) * 255", OF_PREPARE),
+    Mutant("groups-that-all-begin-at-the-first-class", DERIVE,
+        "int(first), size", "0, size", "tests/scenarios/test_derive.py"),
     # Figures.
     Mutant("forgetting-of-the-row-before", METRICS,
         "- table[-1, task] for", "- table[-2, task] for", OF_METRICS),

@@ -112,6 +112,10 @@ SHORT = THREE_TYPES._replace(
 FROZEN = Protocol(
     data=DataSettings(setting="class"), network=Linear(), training=Training(epochs=5, l2=0.0)
 )
+# An alphabet a task, as in Schwarz et al. 2018, Progress & compress; the rest is ours.
+ALPHABETS = Protocol(
+    data=DataSettings(resize="keep"), training=Training(epochs=20, batch_size=32, l2=0.0)
+)
 THREE_TYPES_CNN = THREE_TYPES._replace(network=CNN())
 SHORT_DOMAIN = SHORT._replace(data=DOMAIN)
 SCENARIOS: dict[str, Scenario] = {
@@ -160,6 +164,16 @@ SCENARIOS: dict[str, Scenario] = {
         "split",
         10,
     ),
+    "split-omniglot": Scenario(
+        "Omniglot, an alphabet at a time", ("omniglot",), ALPHABETS, "groups", 50
+    ),
+    "frozen-omniglot": Scenario(
+        "features of Omniglot (EfficientNet-Lite0), an alphabet at a time",
+        ("omniglot_lite0",),
+        FROZEN,
+        "groups",
+        50,
+    ),
     "permuted-mnist": Scenario(
         "MNIST, 32x32, the pixels in another order", ("mnist",), PERMUTED, "permuted32", 10
     ),
@@ -180,6 +194,8 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "mnist-svhn": Scenario("MNIST, street numbers", ("mnist", "svhn_cropped"), DOMAINS),
     "svhn-mnist": Scenario("street numbers, MNIST", ("svhn_cropped", "mnist"), DOMAINS),
+    "mnist-usps": Scenario("MNIST, digits from envelopes", ("mnist", "usps"), DOMAINS),
+    "usps-mnist": Scenario("digits from envelopes, MNIST", ("usps", "mnist"), DOMAINS),
     "digits-0-4-5-9": Scenario(
         "MNIST, digits 0-4 and then 5-9, one linear layer", ("mnist",), BLOG, "split", 2
     ),
