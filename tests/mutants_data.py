@@ -59,6 +59,7 @@ RANDOM = "jaxcl/core/random.py"
 LWF = "jaxcl/methods/lwf.py"
 RANPAC = "jaxcl/transforms/between_tasks/random_projection.py"
 REPLAY = "jaxcl/transforms/rehearsal/replay.py"
+WALK = "jaxcl/transforms/rwalk.py"
 OF_CLASSES = "jaxcl/transforms/between_tasks/class_statistics.py"
 NEAREST = "jaxcl/transforms/between_tasks/nearest_mean.py"
 PERTURB = "jaxcl/transforms/between_tasks/shrink_perturb.py"
@@ -116,6 +117,7 @@ OF_SETTINGS = "tests/growth/test_heads.py"
 OF_SIMILARITY = "tests/growth/test_similarity.py"
 OF_SLDA = "tests/transforms/between_tasks/test_streaming_lda.py"
 OF_TRAIN = "tests/training/test_train_step.py"
+OF_WALK = "tests/transforms/test_rwalk.py"
 OF_WGAN = "tests/transforms/test_wgan_gp.py"
 
 # fmt: off
@@ -167,6 +169,18 @@ MUTANTS = [
         f"{OF_TRAIN}::test_a_step_tells_the_gradient_of_the_plain_loss_from_that_of_the_whole"),
     Mutant("si-wrong-sign", PATH, "path - wide(g) * (wide", "path + wide(g) * (wide", OF_PATH),
     Mutant("si-unclipped", PATH, "jax.nn.relu(path /", "(path /", OF_PATH),
+    Mutant("rwalk-without-the-half", WALK,
+        "moved = known / 2 *", "moved = known *", OF_WALK),
+    Mutant("rwalk-divides-by-the-new-fisher", WALK,
+        "jnp.where(fisher > 0, fisher, squares / steps)", "squares / steps", OF_WALK),
+    Mutant("rwalk-share-of-the-old-fisher", WALK,
+        "state.alpha * new + (1 - state.alpha) * fisher", "(1 - state.alpha) * new + state.alpha * fisher", OF_WALK),
+    Mutant("rwalk-total-gradient", WALK,
+        "g, after = step.loss_gradient, step.after", "g, after = step.gradient, step.after", OF_WALK),
+    Mutant("rwalk-batch-mean-as-it-is", WALK, "squares + b * wide(g)", "squares + wide(g)", OF_WALK),
+    Mutant("rwalk-unclipped", WALK, "jax.nn.relu(path /", "(path /", OF_WALK),
+    Mutant("rwalk-scores-added-up", WALK, "(old + new) / 2", "old + new", OF_WALK),
+    Mutant("rwalk-last-steps-lost", WALK, ") % segment:", ") % segment < 0:", OF_WALK),
     Mutant("si-undamped", PATH, "(wide(now) - then) ** 2 + state.xi", "(wide(now) - then) ** 2", OF_PATH),
     Mutant("l2-without-the-half", L2, "for x in leaves) / 2", "for x in leaves)",
         "tests/transforms/test_l2.py"),
