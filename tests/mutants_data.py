@@ -226,6 +226,8 @@ MUTANTS = [
     Mutant("t-squared-never", DISTILL, "if chosen.t_squared:", "if False:", OF_DISTILL),
     Mutant("t-squared-missing-in-replay", REPLAY,
         "state.temperature**2 * softened", "softened", "tests/transforms/rehearsal/test_memory.py::test_soft_responses_by_hand_where_classes_are_new"),
+    Mutant("new-classes-in-an-old-response-by-their-opposite", LWF,
+        'self.new_classes == "zero"', 'self.new_classes == "out"', "tests/learner/test_protocols.py"),
     Mutant("t-squared-whatever-the-settings", LWF,
         "t_squared=self.t_squared", "t_squared=True", OF_LEARNER),
     Mutant("responses-of-the-training-network", DISTILL,

@@ -25,9 +25,12 @@ from jaxcl.training.settings import GeneratorSettings, Training
 
 # van de Ven, Tuytelaars & Tolias, Three types of incremental learning, Nature Machine
 # Intelligence 2022: MLP, Adam kept from task to task, 2,000 iterations of 128 images,
-# the strengths that their grid search found, 100 images a class.  They weigh old responses by
-# the number of earlier tasks.  With heads it makes no difference; in the class setting our
-# strength was chosen with the weighting of the LwF paper.
+# the strengths that their grid search found, 100 images a class.  Distillation at a temperature
+# of 2 is weighed by the number of earlier tasks; of several heads each counts once.  In the
+# class setting their program (GMvandeVen/continual-learning, August 2022) leaves this weight
+# out, and a class that is new has the probability 0 in the old response: the loss is
+# cross-entropy + distillation.  That program has no squared temperature anywhere; the one of
+# their report of 2019 (arXiv 1904.07734) has it, as do our task and domain settings.
 TWO_THOUSAND = Training(epochs=None, iterations=2000, batch_size=128, keep_optimizer=True, l2=0.0)
 DISTILLING = distilling(strength=1.0, t_squared=True)
 THREE_TYPES = Protocol(
@@ -38,7 +41,7 @@ THREE_TYPES = Protocol(
         **DISTILLING,
         "agem": AGEM(per_class=100, ratio=None),
         "er_ace": ERACE(buffer=1000),
-        # Ours: with the squared temperature, the loss of the LwF paper without it.
+        # 1 with the squared temperature: the program of 2022.
         ("lwf", "class"): LwF(strength=0.25, t_squared=True),
         **{
             (name, s): kind(v)
