@@ -19,7 +19,7 @@ class Case(NamedTuple):
 METHODS = (
     "finetune", "feature_extraction", "joint", "lwf", "split", "select", "ewc", "online_ewc",
     "si", "mas", "er", "der", "der_pp", "exact_replay", "noise_replay", "dgr", "lwf_gr", "pnn",
-    "er_ace", "gdumb", "icarl",
+    "er_ace", "gdumb", "icarl", "rwalk",
 )  # fmt: skip
 SETTINGS = ("task", "domain", "class")
 TINY = "--limit 40 --batch-size 10 --iterations 8"

@@ -29,6 +29,7 @@ CHECKPOINT = "jaxcl/checkpointing/checkpoint.py"
 DARK = "jaxcl/transforms/rehearsal/der.py"
 DERIVE = "jaxcl/scenarios/derive.py"
 DISTILL = "jaxcl/transforms/distill.py"
+DRAWINGS = "jaxcl/scenarios/datasets/drawings.py"
 EQUINOX = "jaxcl/networks/adapters/equinox.py"
 EVALUATION = "jaxcl/training/evaluation.py"
 GENERATOR = "jaxcl/training/generative/generator.py"
@@ -60,6 +61,7 @@ RANDOM = "jaxcl/core/random.py"
 LWF = "jaxcl/methods/lwf.py"
 RANPAC = "jaxcl/transforms/between_tasks/random_projection.py"
 REPLAY = "jaxcl/transforms/rehearsal/replay.py"
+WALK = "jaxcl/transforms/rwalk.py"
 OF_CLASSES = "jaxcl/transforms/between_tasks/class_statistics.py"
 NEAREST = "jaxcl/transforms/between_tasks/nearest_mean.py"
 PERTURB = "jaxcl/transforms/between_tasks/shrink_perturb.py"
@@ -75,6 +77,7 @@ TRAIN = "jaxcl/training/train_step.py"
 PROGRAM = "jaxcl/training/program.py"
 STEP = "jaxcl/training/step.py"
 TREES = "jaxcl/core/pytree.py"
+USPS = "jaxcl/scenarios/datasets/usps.py"
 WGAN = "jaxcl/transforms/wgan_gp.py"
 
 OF_ACE = "tests/transforms/rehearsal/test_er_ace.py"
@@ -109,6 +112,7 @@ OF_MEASURES = "tests/transforms/plasticity/test_measures.py"
 OF_NEWEST = "tests/learner/test_newest.py"
 OF_METRICS = "tests/reporting/test_metrics.py"
 OF_PATH = "tests/transforms/test_si.py"
+OF_PREPARE = "tests/scenarios/test_prepare.py"
 OF_PERTURB = "tests/transforms/between_tasks/test_shrink_perturb.py"
 OF_QUADRATIC = "tests/transforms/test_ewc.py"
 OF_REHEARSAL = "tests/learner/test_rehearsal.py"
@@ -118,6 +122,7 @@ OF_SETTINGS = "tests/growth/test_heads.py"
 OF_SIMILARITY = "tests/growth/test_similarity.py"
 OF_SLDA = "tests/transforms/between_tasks/test_streaming_lda.py"
 OF_TRAIN = "tests/training/test_train_step.py"
+OF_WALK = "tests/transforms/test_rwalk.py"
 OF_WGAN = "tests/transforms/test_wgan_gp.py"
 
 # fmt: off
@@ -169,6 +174,18 @@ MUTANTS = [
         f"{OF_TRAIN}::test_a_step_tells_the_gradient_of_the_plain_loss_from_that_of_the_whole"),
     Mutant("si-wrong-sign", PATH, "path - wide(g) * (wide", "path + wide(g) * (wide", OF_PATH),
     Mutant("si-unclipped", PATH, "jax.nn.relu(path /", "(path /", OF_PATH),
+    Mutant("rwalk-without-the-half", WALK,
+        "moved = known / 2 *", "moved = known *", OF_WALK),
+    Mutant("rwalk-divides-by-the-new-fisher", WALK,
+        "jnp.where(fisher > 0, fisher, squares / steps)", "squares / steps", OF_WALK),
+    Mutant("rwalk-share-of-the-old-fisher", WALK,
+        "state.alpha * new + (1 - state.alpha) * fisher", "(1 - state.alpha) * new + state.alpha * fisher", OF_WALK),
+    Mutant("rwalk-total-gradient", WALK,
+        "g, after = step.loss_gradient, step.after", "g, after = step.gradient, step.after", OF_WALK),
+    Mutant("rwalk-batch-mean-as-it-is", WALK, "squares + b * wide(g)", "squares + wide(g)", OF_WALK),
+    Mutant("rwalk-unclipped", WALK, "jax.nn.relu(path /", "(path /", OF_WALK),
+    Mutant("rwalk-scores-added-up", WALK, "(old + new) / 2", "old + new", OF_WALK),
+    Mutant("rwalk-last-steps-lost", WALK, ") % segment:", ") % segment < 0:", OF_WALK),
     Mutant("si-undamped", PATH, "(wide(now) - then) ** 2 + state.xi", "(wide(now) - then) ** 2", OF_PATH),
     Mutant("l2-without-the-half", L2, "for x in leaves) / 2", "for x in leaves)",
         "tests/transforms/test_l2.py"),
@@ -214,6 +231,8 @@ MUTANTS = [
     Mutant("t-squared-never", DISTILL, "if chosen.t_squared:", "if False:", OF_DISTILL),
     Mutant("t-squared-missing-in-replay", REPLAY,
         "state.temperature**2 * softened", "softened", "tests/transforms/rehearsal/test_memory.py::test_soft_responses_by_hand_where_classes_are_new"),
+    Mutant("new-classes-in-an-old-response-by-their-opposite", LWF,
+        'self.new_classes == "zero"', 'self.new_classes == "out"', "tests/learner/test_protocols.py"),
     Mutant("t-squared-whatever-the-settings", LWF,
         "t_squared=self.t_squared", "t_squared=True", OF_LEARNER),
     Mutant("responses-of-the-training-network", DISTILL,
@@ -430,6 +449,16 @@ MUTANTS = [
         "found.update(np.ascontiguousarray(images).data)", "pass", OF_FROZEN),
     Mutant("test-features-of-training-images", FROZEN,
         'of("test", task.test_inputs)', 'of("train", task.test_inputs)', OF_FROZEN),
+    Mutant("omniglot-without-its-alphabets", DRAWINGS,
+        "np.stack([groups, labels])", "np.stack([0 * groups, labels])", OF_PREPARE),
+    Mutant("omniglot-black-on-white", DRAWINGS,
+        "return 255 - np.asarray(small)", "return np.asarray(small)", OF_PREPARE),
+    Mutant("omniglot-tested-on-two-drawings-of-five", DRAWINGS,
+        "(1 - TEST_PART) * counts", "(1 - 2 * TEST_PART) * counts", OF_PREPARE),
+    Mutant("usps-without-its-negative-values", USPS,
+        "(rows.toarray() + 1) * (255 / 2)", "rows.toarray().clip(0) * 255", OF_PREPARE),
+    Mutant("groups-that-all-begin-at-the-first-class", DERIVE,
+        "int(first), size", "0, size", "tests/scenarios/test_derive.py"),
     # Figures.
     Mutant("dormant-by-the-largest-unit", MEASURES,
         "activity <= tau * activity.mean()", "activity <= tau * activity.max()", OF_MEASURES),

@@ -20,10 +20,11 @@ from jaxcl.reporting.summary import recorded
 HERE = Path(__file__).parent
 ROOMS = {"cifar10": (200, 1000), "cifar100": (2000, 10000)}
 METHODS = ("er", "er_ace", "der_pp", "agem", "icarl")
+Published = dict[tuple[str, str, int | None], tuple[float, float]]
 NAMES = {"cifar10": "CIFAR-10, 5 times two classes", "cifar100": "CIFAR-100, 20 times five classes"}
 # Caccia et al. 2022 (arXiv 2104.05025v3), read there: tables 1 and 6 for CIFAR-10, table 2 for
 # CIFAR-100; mean and standard error of ten runs.
-PUBLISHED = {
+PUBLISHED: Published = {
     ("cifar10", "finetune", None): (18.4, 0.3),
     ("cifar10", "iid", None): (62.7, 0.7),
     ("cifar10", "er", 200): (40.3, 0.6),
@@ -43,7 +44,7 @@ PUBLISHED = {
 # Runs that the authors recorded while they chose rates, on a tenth of the training images that
 # was held out: sweeps/hp_result_final.csv of github.com/pclucas14/AML, commit 7c92936, read there;
 # mean and standard error of three runs at the settings that these here have.
-RECORDED = {
+RECORDED: Published = {
     ("cifar10", "agem", 200): (18.75, 0.12),
     ("cifar10", "agem", 1000): (18.61, 0.10),
     ("cifar100", "er", 2000): (11.38, 0.46),

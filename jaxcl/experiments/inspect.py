@@ -27,7 +27,7 @@ from jaxcl.scenarios.task import Task, size_text
 RGB = (32, 32, 3)
 IMAGES = {
     "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "mnist_m": (28, 28, 3),
-    "digits": (8, 8, 1), "digits_m": (8, 8, 3),
+    "digits": (8, 8, 1), "digits_m": (8, 8, 3), "usps": (16, 16, 1), "omniglot": (28, 28, 1),
 }  # fmt: skip
 """Data sets of which a scenario is made, and that have images of another shape."""
 

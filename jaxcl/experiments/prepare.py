@@ -17,7 +17,8 @@ class Command:
     """Download data sets with TensorFlow Datasets' own builders, without TensorFlow."""
 
     names: tyro.conf.Positional[tuple[str, ...]]
-    """mnist, fashion_mnist, cifar10, cifar100, emnist/letters, emnist/byclass, svhn_cropped."""
+    """mnist, fashion_mnist, cifar10, cifar100, emnist/letters, emnist/byclass, svhn_cropped, usps,
+    omniglot."""
     data_dir: Annotated[Path | None, shown("TFDS_DATA_DIR", "PATH")] = None
     """Where to write them."""
     overwrite: bool = False

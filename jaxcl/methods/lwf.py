@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 class LwF(Method):
     """Distils the old responses to the new images.
 
-    In the class setting an output that did not exist has no share in the old responses.
+    In the class setting an output grows.  What the old responses say of its new classes is a
+    setting: that their probability is 0, as van de Ven, Tuytelaars & Tolias (2022) have it, or
+    nothing, so that the old classes alone are compared, among themselves.
     """
 
     strength: Traced[NonNegative[float]] = 15.0
@@ -26,6 +28,8 @@ class LwF(Method):
     """Multiply it by the squared temperature."""
     lwf_weighting: Literal["one", "tasks"] = "one"
     """lambda, or lambda times earlier tasks."""
+    new_classes: Literal["zero", "out"] = "zero"
+    """class: in old responses 0, or left out."""
 
     summary = "Learning without Forgetting: distil the old responses to the new images"
     paper = "Li & Hoiem 2016"
@@ -47,7 +51,7 @@ class LwF(Method):
                 self.temperature,
                 t_squared=self.t_squared,
                 weighting=self.lwf_weighting,
-                padded=stream.setting == "class",
+                padded=stream.setting == "class" and self.new_classes == "zero",
                 generated=self.on_generated,
                 objective=stream.objective or categorical,
             )

@@ -1,4 +1,4 @@
-"""Several tasks made from one data set: split by class, permuted, rotated, repeated."""
+"""Several tasks made from one data set: split by class or group, permuted, rotated, repeated."""
 
 from typing import Any
 
@@ -28,11 +28,25 @@ def split(task: Task, n: int) -> list[Task]:
     return [_classes(task, first, size) for first in range(0, task.classes, size)]
 
 
+def by_group(task: Task, n: int) -> list[Task]:
+    """Tasks of the first n groups of classes, one a task and named like it; labels begin at 0.
+
+    Raises:
+      DataError: a data set of fewer groups.
+    """
+    if n > len(task.groups):
+        raise DataError(f"tasks: {task.name} has {len(task.groups)} groups of classes, not {n}")
+    firsts = np.cumsum([0, *(size for _, size in task.groups)])
+    found = zip(task.groups[:n], firsts, strict=False)
+    return [_classes(task, int(first), size)._replace(name=name) for (name, size), first in found]
+
+
 def shuffled_classes(task: Task, seed: int) -> Task:
     """Returns the data set with its classes numbered in an order that a seed decides."""
     order = np.random.default_rng(seed).permutation(task.classes).astype(np.int32)
     return task._replace(
         name=f"{task.name}-order-{seed}",
+        groups=(),
         train_labels=order[task.train_labels],
         test_labels=order[task.test_labels],
     )
@@ -111,6 +125,7 @@ def _turned(images: ndarray, angle: float) -> ndarray:
 
 DERIVED = {
     "split": split,
+    "groups": by_group,
     "permuted": permuted,
     "permuted32": permuted32,
     "rotated": rotated,

@@ -29,6 +29,8 @@ class Task(NamedTuple):
       test_labels: as ``train_labels``.
       classes: outputs that the task needs; 0: one more than the largest training label, or
         the width of labels ``[n, outputs]``.
+      groups: names of groups of classes, such as alphabets, and of how many classes each is, in
+        the order of the labels; empty where there are none.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Task(NamedTuple):
     test_inputs: Any
     test_labels: ndarray
     classes: int = 0
+    groups: tuple[tuple[str, int], ...] = ()
 
 
 def checksum(tasks: Sequence[Task]) -> str:

@@ -53,6 +53,7 @@ from jaxcl.transforms.rehearsal.gdumb import gdumb
 from jaxcl.transforms.rehearsal.icarl import icarl
 from jaxcl.transforms.rehearsal.memory import fraction, generated, noise, per_class, stored
 from jaxcl.transforms.rehearsal.replay import drawn, replay
+from jaxcl.transforms.rwalk import rwalk
 from jaxcl.transforms.si import si
 from jaxcl.transforms.wgan_gp import critic_loss, generator_loss, gradient_penalty
 
@@ -62,5 +63,6 @@ __all__ = [
     "critic_loss", "der", "der_pp", "diagonal_fisher", "distill", "drawn", "er_ace", "ewc",
     "fraction", "gdumb", "generated", "generator_loss", "gradient_penalty", "gradients", "icarl",
     "l2", "l2_init", "mas", "ncm", "noise", "online_ewc", "output_sensitivity", "per_class",
-    "ranpac", "regrow", "replay", "required", "shrink_perturb", "si", "slda", "squared", "stored",
+    "ranpac", "regrow", "replay", "required", "rwalk", "shrink_perturb", "si", "slda", "squared",
+    "stored",
 ]  # fmt: skip

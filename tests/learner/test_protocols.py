@@ -1,3 +1,5 @@
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -8,9 +10,11 @@ from jaxcl.learner.settings.configuration import configure
 from jaxcl.learner.settings.protocols import SCENARIOS
 from jaxcl.learner.tasks import load_tasks
 from jaxcl.methods import METHODS
+from jaxcl.methods.base import StreamInfo
 from jaxcl.networks.choices import MLP
 from jaxcl.scenarios.derive import DERIVED
 from jaxcl.scenarios.task import hold_out
+from jaxcl.transforms import Context, TaskData
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -54,6 +58,37 @@ def test_the_published_protocol_weighs_old_responses_by_tasks():
     assert weighting("permuted-mnist") == "tasks"
     assert weighting("3") == "one"
     assert weighting("split-mnist", setting="domain", lwf_weighting="one") == "one"
+
+
+OLD, NEW = np.array([[1.0, -1.0], [0.5, 2.0]]), np.array([[0.0, 1.0, 2.0], [3.0, -1.0, 1.0]])
+
+
+def added(setting, grown, ended, **settings):
+    """What LwF adds to the loss of two examples, once some tasks have ended."""
+    method = configure("lwf", "split-mnist", setting=setting, **settings).method
+    transform = method.losses(StreamInfo(10, setting))["distill"]
+    then, now = jnp.asarray(OLD, jnp.float32), jnp.asarray(NEW[:, :grown], jnp.float32)
+    data = {"x": jnp.zeros((2, 1)), "index": jnp.arange(2)}
+    task, key = TaskData(data, lambda w, batch: then), jax.random.key(0)
+    state = transform.init(then)
+    for _ in range(ended):
+        state = transform.begin_task(state, then, task, key)
+        state, _ = transform.end_task(state, then, task, key)
+    state = transform.begin_task(state, then, task, key)
+    return float(transform.apply(jnp.float32(0), state, Context(then, now, data))[0])
+
+
+@pytest.mark.parametrize("ended", [1, 3])
+def test_lwf_has_the_published_losses_by_hand(ended):
+    p = np.exp(OLD / 2) / np.exp(OLD / 2).sum(1, keepdims=True)
+    q = [np.exp(new / 2) / np.exp(new / 2).sum(1, keepdims=True) for new in (NEW, NEW[:, :2])]
+    all_classes, old_classes = (-(p * np.log(q[:, :2])).sum(1).mean() for q in q)
+    # Class: a new class has the probability 0, and old responses weigh 1 in every task.
+    assert added("class", 3, ended) == pytest.approx(all_classes, rel=1e-5)
+    assert added("class", 3, ended, new_classes="out") == pytest.approx(old_classes, rel=1e-5)
+    # Domain: with the squared temperature of 2, for each earlier task; without it at 0.25.
+    assert added("domain", 2, ended) == pytest.approx(4 * ended * old_classes, rel=1e-5)
+    assert added("domain", 2, ended, strength=0.25) == pytest.approx(ended * old_classes, rel=1e-5)
 
 
 def test_a_penalty_without_a_published_strength_has_its_usual_one():

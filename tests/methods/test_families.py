@@ -11,7 +11,7 @@ from jaxcl.learner.seed_loop import run
 from jaxcl.training.events import SeedEnded
 
 SETTINGS = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "l2": 0.0, "net": "mlp", "hidden": (20,)}
-PENALTIES = ("ewc", "online_ewc", "si", "mas")
+PENALTIES = ("ewc", "online_ewc", "si", "mas", "rwalk")
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
@@ -24,7 +24,13 @@ def result(tasks, method, **settings) -> SeedEnded:
     return list(run(configured(method=method, **SETTINGS | settings), tasks))[-1]
 
 
-ONCE = {("ewc", "class"), ("online_ewc", "domain"), ("si", "task"), ("mas", "class")}
+ONCE = {
+    ("ewc", "class"),
+    ("online_ewc", "domain"),
+    ("si", "task"),
+    ("mas", "class"),
+    ("rwalk", "task"),
+}
 
 
 @pytest.mark.parametrize(

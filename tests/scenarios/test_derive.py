@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jaxcl.core.errors import DataError
-from jaxcl.scenarios.derive import permuted, permuted32, rotated, split
+from jaxcl.scenarios.derive import by_group, permuted, permuted32, rotated, shuffled_classes, split
 from jaxcl.scenarios.task import Task
 
 
@@ -39,6 +39,22 @@ def test_a_split_shares_out_the_classes(n, part):
         assert set(found_labels) == set(range(6 // n))
     assert sum(len(parts(task)[part][1]) for task in tasks) == len(labels)
     assert len({task.name for task in tasks}) == n
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_groups_of_classes_of_any_size_are_tasks(part):
+    whole = made()._replace(groups=(("one", 1), ("three", 3), ("two", 2)))
+    images, labels = parts(whole)[part]
+    for n in (2, 3):
+        tasks = by_group(whole, n)
+        assert [(task.name, task.classes) for task in tasks] == list(whole.groups[:n])
+        for task, own in zip(tasks, [[0], [1, 2, 3], [4, 5]], strict=False):
+            found_images, found_labels = parts(task)[part]
+            np.testing.assert_array_equal(found_images, images[np.isin(labels, own)])
+            np.testing.assert_array_equal(found_labels, labels[np.isin(labels, own)] - own[0])
+    with pytest.raises(DataError, match="digits has 3 groups of classes, not 4"):
+        by_group(whole, 4)
+    assert shuffled_classes(whole, 1).groups == ()  # they are not together any more
 
 
 @pytest.mark.parametrize("n", [4, 5, 6, 12])  # does not divide 6, or a class to a task, or none

@@ -120,10 +120,8 @@ def test_how_far_it_is(task):
 
 
 def named(monkeypatch, task, make):
-    monkeypatch.setattr(sources.tfds, "read", lambda *given: {
-        "train_inputs": task.train_inputs, "train_labels": task.train_labels,
-        "test_inputs": task.test_inputs, "test_labels": task.test_labels,
-    })  # fmt: skip
+    read = {name: value for name, value in task._asdict().items() if name != "name"}
+    monkeypatch.setattr(sources.tfds, "read", lambda *given: read)
     monkeypatch.setattr(learner_tasks, "BACKBONES", {"efficientnet_lite0": make})
 
 
@@ -141,6 +139,15 @@ def test_the_scenario_has_ten_classes_a_task_of_features(monkeypatch):
     assert [task.classes for task in tasks] == [10] * 10
     assert {task.train_inputs.shape for task in tasks} == {(20, WIDTH)}
     assert (config.data.setting, config.network.name) == ("class", "linear")
+
+
+def test_features_of_alphabets_have_an_alphabet_a_task(monkeypatch):
+    groups = tuple((f"alphabet {i}", 2) for i in range(50))
+    named(monkeypatch, hundred()._replace(groups=groups), lambda: Counting().backbone)
+    config = configure(scenario="frozen-omniglot", method="ncm", batch_size=4)
+    tasks = load_tasks(config)
+    assert [(task.name, task.classes) for task in tasks] == list(groups)
+    assert {task.train_inputs.shape for task in tasks} == {(4, WIDTH)}
 
 
 def test_missing_weights_or_data_are_one_line_with_the_remedy(monkeypatch, tmp_path):

@@ -1,7 +1,9 @@
 """The whole way from a download to a task, on small data served on this machine."""
 
+import bz2
 import functools
 import gzip
+import hashlib
 import http.server
 import io
 import sys
@@ -13,9 +15,13 @@ import numpy as np
 import pytest
 import scipy.io
 import tensorflow_datasets as tfds
-from tensorflow_datasets.image_classification import cifar, mnist
+from PIL import Image
+from tensorflow_datasets.image_classification import cifar, mnist, omniglot
 
 from jaxcl.core.errors import DataError, UsageError
+from jaxcl.learner.settings.configuration import configure
+from jaxcl.learner.tasks import load_tasks
+from jaxcl.scenarios.datasets import usps
 from jaxcl.scenarios.datasets.prepare import prepare
 from jaxcl.scenarios.datasets.sources import load
 
@@ -106,6 +112,47 @@ def serve_svhn(root, url, monkeypatch):
     monkeypatch.setattr(module, "URL", url)
 
 
+def serve_usps(root, url, monkeypatch):
+    """As LIBSVM writes it: labels from 1, values from -1 to 1, and 0 left out."""
+    for split, file in usps.FILES.items():
+        lines = []
+        for row, image in enumerate(pictures(N[split], 256)):
+            values = ((i + 1, 2 * v / 255 - 1) for i, v in enumerate(image.tolist()))
+            written = " ".join(f"{i}:{v:.6g}" for i, v in values)
+            lines.append(f"{row % 10 + 1} {written} \n")
+        content = bz2.compress("".join(lines).encode())
+        (root / file).write_bytes(content)
+        monkeypatch.setitem(usps.MD5, split, hashlib.md5(content).hexdigest())
+    monkeypatch.setattr(usps, "URL", url)
+
+
+def sheet(character, drawer):
+    """Black on white, as Omniglot has it: which character and drawer it is, in two corners."""
+    pixels = np.full((105, 105), 255, np.uint8)
+    pixels[:15, :15], pixels[-15:, -15:] = 10 * character, 10 * drawer
+    return Image.fromarray(pixels)
+
+
+def serve_omniglot(root, url, monkeypatch):
+    """Three alphabets of 2, 3 and 2 characters, whose numbers are not in the order of names."""
+    parts = {"train": {"Greek": (4, 5), "Bengali": (1, 2, 3)}, "eval": {"Cree": (6, 7)}}
+    parts |= {"small1": {"Greek": (4, 5)}, "small2": {"Bengali": (1, 2, 3)}}
+    urls = {}
+    for part, alphabets in parts.items():
+        with zipfile.ZipFile(root / f"{part}.zip", "w") as archive:
+            for alphabet, numbers in alphabets.items():
+                for i, number in enumerate(numbers):
+                    for drawer in range(1, 6):
+                        file = io.BytesIO()
+                        sheet(number, drawer).save(file, "PNG")
+                        name = f"{part}/{alphabet}/character{i + 1:02d}/{number:04d}_{drawer:02d}"
+                        archive.writestr(f"{name}.png", file.getvalue())
+        urls[part] = f"{url}{part}.zip"
+    monkeypatch.setattr(omniglot, "_DL_URLS", urls)
+    monkeypatch.setattr(omniglot, "_NUM_CLASSES", 7)
+    monkeypatch.setattr(omniglot, "_NUM_ALPHABETS", 3)
+
+
 def prepared(name, tmp_path):
     prepare(name, tmp_path / "tfds")
     assert "tensorflow" not in sys.modules
@@ -177,6 +224,65 @@ def test_svhn(server, tmp_path, monkeypatch):
     task = load("svhn_cropped", tmp_path / "tfds", lambda text: None)
     check(task, 10, N["train"], (32, 32, 3))
     assert sorted(set(task.train_labels.tolist())) == list(range(10))  # ten is the digit 0
+
+
+def test_usps(server, tmp_path, monkeypatch):
+    serve_usps(*server, monkeypatch)
+    prepared("usps", tmp_path)
+    task = load("usps", tmp_path / "tfds", lambda text: None)
+    check(task, 10, N["train"], (16, 16, 1))
+    same_pictures(task.train_inputs.reshape(-1, 256), pictures(N["train"], 256))
+    third = np.argmax((task.test_inputs.reshape(-1, 256) == pictures(N["test"], 256)[3]).all(1))
+    assert task.test_labels[third] == 3
+
+
+def test_another_file_than_the_published_one_is_not_usps(server, tmp_path, monkeypatch):
+    serve_usps(*server, monkeypatch)
+    monkeypatch.setitem(usps.MD5, "test", "0")
+    with pytest.raises(DataError, match=r"usps.t.bz2 is not the file that was published"):
+        prepare("usps", tmp_path / "tfds")
+
+
+def test_mnist_and_usps_are_two_domains(server, tmp_path, monkeypatch):
+    serve_mnist(*server, monkeypatch)
+    serve_usps(*server, monkeypatch)
+    for name in ("mnist", "usps"):
+        prepared(name, tmp_path)
+    for order in (("mnist", "usps"), ("usps", "mnist")):
+        scenario, where = "-".join(order), tmp_path / "tfds"
+        config = configure("lwf", scenario, data_dir=where, batch_size=10)
+        assert config.data.setting == "domain"
+        tasks = load_tasks(config)
+        assert tuple(task.name for task in tasks) == order
+
+
+def test_omniglot_is_an_alphabet_a_task(server, tmp_path, monkeypatch):
+    """Classes are sorted by alphabet; of 5 drawings of each, 4 are trained on and 1 is tested."""
+    serve_omniglot(*server, monkeypatch)
+    prepared("omniglot", tmp_path)
+    where = tmp_path / "tfds"
+    whole = load("omniglot", where, lambda text: None)
+    check(whole, 7, 28, (28, 28, 1))
+    assert whole.groups == (("Bengali", 3), ("Cree", 2), ("Greek", 2))
+    numbers = np.array([1, 2, 3, 6, 7, 4, 5])  # of the characters, in that order
+    drawn = []
+    for images, labels in (
+        (whole.train_inputs, whole.train_labels),
+        (whole.test_inputs, whole.test_labels),
+    ):
+        np.testing.assert_array_equal(255 - images[:, 0, 0, 0], 10 * numbers[labels])
+        assert images[:, 14, 14].max() == 0  # the ground is black now
+        drawn.append(np.stack([labels, (255 - images[:, -1, -1, 0]) // 10]))
+    assert np.bincount(whole.test_labels).tolist() == [1] * 7
+    both = np.concatenate(drawn, axis=1)
+    assert len(np.unique(both, axis=1).T) == 35  # no drawing is in both, and none is missing
+    config = configure("finetune", "split-omniglot", data_dir=where, tasks=2, batch_size=8)
+    tasks = load_tasks(config)
+    assert [(task.name, task.classes) for task in tasks] == [("Bengali", 3), ("Cree", 2)]
+    assert set(tasks[1].train_labels) == set(tasks[1].test_labels) == {0, 1}
+    assert (config.data.setting, config.data.resize) == ("task", "keep")
+    with pytest.raises(DataError, match="omniglot has 3 groups of classes, not 50"):
+        load_tasks(configure("finetune", "split-omniglot", data_dir=where, batch_size=8))
 
 
 def test_what_exists_is_kept(server, tmp_path, monkeypatch):

@@ -26,6 +26,7 @@ from jaxcl.transforms import (
     mas,
     online_ewc,
     replay,
+    rwalk,
     si,
 )
 from jaxcl.transforms.rehearsal.buffers import reservoir
@@ -64,6 +65,7 @@ MAKE = {
     "online ewc": lambda o: online_ewc(2.0, objective=o),
     "mas": lambda o: mas(2.0),
     "si": lambda o: si(2.0),
+    "rwalk": lambda o: rwalk(2.0),
     "l2": lambda o: l2(0.1),
     "l2_sp": lambda o: L2SP().losses(StreamInfo(K, "task"))["l2_sp"],
     "distill": lambda o: distill(2.0, objective=o),
@@ -101,7 +103,7 @@ def through(transform, kind, name, key):
 @pytest.mark.parametrize("learned", OBJECTIVES)
 @pytest.mark.parametrize("name", MAKE)
 def test_each_transform_gives_what_it_gives_in_float32(name, learned, key):
-    if learned != "categorical" and name in ("mas", "si", "l2", "l2_sp"):
+    if learned != "categorical" and name in ("mas", "si", "rwalk", "l2", "l2_sp"):
         learned = "categorical"  # which they do not look at
     transform = MAKE[name](OBJECTIVES[learned])
     loss, slope, _ = through(transform, HALF, learned, key)
@@ -115,7 +117,7 @@ def test_each_transform_gives_what_it_gives_in_float32(name, learned, key):
         np.testing.assert_allclose(leaf.astype(jnp.float32), exact[name], atol=0.03 * size)
 
 
-@pytest.mark.parametrize("name", ["ewc", "online ewc", "mas", "si"])
+@pytest.mark.parametrize("name", ["ewc", "online ewc", "mas", "si", "rwalk"])
 def test_what_a_penalty_keeps_is_float32(name, key):
     _, _, state = through(MAKE[name](OBJECTIVES["categorical"]), HALF, "categorical", key)
     assert {leaf.dtype for leaf in jax.tree.leaves((state.importance, state.anchor))} == {

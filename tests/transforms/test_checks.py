@@ -23,6 +23,7 @@ from jaxcl.transforms import (
     online_ewc,
     per_class,
     replay,
+    rwalk,
     si,
 )
 
@@ -41,7 +42,9 @@ def step(key, loss_gradient=W):
     return Step(W, W - 1, W, loss_gradient, context)
 
 
-@pytest.mark.parametrize("make", [lambda: si(1.0), lambda: der(4, 2)], ids=["si", "der"])
+@pytest.mark.parametrize(
+    "make", [lambda: si(1.0), lambda: rwalk(1.0), lambda: der(4, 2)], ids=["si", "rwalk", "der"]
+)
 def test_a_loop_that_never_calls_update_is_told_so(make, key):
     """In any task: importance would stay 0, the buffer as it was."""
     transform, task = make(), TaskData(DATA, forward)

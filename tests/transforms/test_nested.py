@@ -22,6 +22,7 @@ from jaxcl.transforms import (
     online_ewc,
     per_class,
     replay,
+    rwalk,
     si,
     stored,
 )
@@ -59,6 +60,7 @@ MAKE = {
     "online ewc": lambda: online_ewc(2.0),
     "mas": lambda: mas(2.0),
     "si": lambda: si(2.0),
+    "rwalk": lambda: rwalk(2.0),
     "l2": lambda: l2(2.0),
     "distill": lambda: distill(2.0, record_batch=5),
     "der": lambda: der(6, CLASSES),

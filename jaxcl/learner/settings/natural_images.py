@@ -1,4 +1,4 @@
-"""Protocols of the literature for CIFAR-10 and CIFAR-100: many epochs a task, and a single pass.
+"""Protocols of the literature for CIFAR and Omniglot: many epochs, one pass, frozen features.
 
 Light to import (no JAX), so that the command line answers at once.
 """
@@ -13,7 +13,7 @@ from jaxcl.methods.er_ace import ERACE
 from jaxcl.methods.gdumb import GDumb
 from jaxcl.methods.icarl import ICaRL
 from jaxcl.methods.replay import BufferReplay
-from jaxcl.networks.choices import ResNet18
+from jaxcl.networks.choices import Linear, ResNet18
 from jaxcl.scenarios.settings import DataSettings
 from jaxcl.training.settings import Training
 
@@ -51,6 +51,14 @@ ONLINE = DARK_EXPERIENCE._replace(
         "der_pp": DERPP(per_class=None, buffer=200, alpha=0.25, beta=1.0),
     },
 )
+# Features that stay, one linear layer on them.
+FROZEN = Protocol(
+    data=DataSettings(setting="class"), network=Linear(), training=Training(epochs=5, l2=0.0)
+)
+# An alphabet a task, as in Schwarz et al. 2018, Progress & compress; the rest is ours.
+ALPHABETS = Protocol(
+    data=DataSettings(resize="keep"), training=Training(epochs=20, batch_size=32, l2=0.0)
+)
 NATURAL_IMAGES: dict[str, Scenario] = {
     "split-cifar10": Scenario(
         "CIFAR-10, two classes at a time", ("cifar10",), DARK_EXPERIENCE, "split", 5
@@ -64,5 +72,22 @@ NATURAL_IMAGES: dict[str, Scenario] = {
     "online-cifar100": Scenario(
         "CIFAR-100, five classes at a time, in one pass", ("cifar100",), ONLINE, "split", 20
     ),
+    "frozen-cifar100": Scenario(
+        "features of CIFAR-100 (EfficientNet-Lite0), ten classes at a time",
+        ("cifar100_lite0",),
+        FROZEN,
+        "split",
+        10,
+    ),
+    "split-omniglot": Scenario(
+        "Omniglot, an alphabet at a time", ("omniglot",), ALPHABETS, "groups", 50
+    ),
+    "frozen-omniglot": Scenario(
+        "features of Omniglot (EfficientNet-Lite0), an alphabet at a time",
+        ("omniglot_lite0",),
+        FROZEN,
+        "groups",
+        50,
+    ),
 }
-"""CIFAR-10 and CIFAR-100 in the protocols of the literature on replay."""
+"""CIFAR and Omniglot, as images and as features of a frozen backbone."""

@@ -77,7 +77,9 @@ class Scenario(NamedTuple):
     summary: str
     tasks: tuple[str, ...]
     protocol: Protocol = Protocol()
-    made: Literal["split", "permuted", "permuted32", "rotated", "repeated", "file"] | None = None
+    made: (
+        Literal["split", "groups", "permuted", "permuted32", "rotated", "repeated", "file"] | None
+    ) = None
     count: int = 0
     make: "Callable[[], Sequence[Task]] | None" = None
 

@@ -47,7 +47,10 @@ class Backbone(NamedTuple):
     make: Callable[[], Callable[[ndarray], ndarray]]
 
 
-FROZEN = {"cifar100_lite0": Frozen("cifar100", "efficientnet_lite0", 1280)}
+FROZEN = {
+    f"{images}_lite0": Frozen(images, "efficientnet_lite0", 1280)
+    for images in ("cifar100", "omniglot")
+}
 """Data sets of features, by name."""
 
 

@@ -1,13 +1,14 @@
 """Downloading and preparing data sets with TFDS's own builders, without TensorFlow.
 
 A builder knows the addresses, the checksums and the parsing of its data set.  Of
-TensorFlow, the builders used here need two functions, to open a file and to make
-text of bytes; and TFDS encodes images with it.  These three are replaced while a
+TensorFlow, the builders used here need three functions, to open a file, to list a folder and
+to make text of bytes; and TFDS encodes images with it.  These four are replaced while a
 builder works, and the folder that results is the one that TFDS would have made.
 """
 
 import contextlib
 import io
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from typing import Any
 from PIL import Image
 
 from jaxcl.core.errors import DataError, check_name
-from jaxcl.scenarios.datasets.tfds import SOURCES, prepared
+from jaxcl.scenarios.datasets.tfds import SOURCES, builder_of, prepared
 
 WANTED = tuple(dict.fromkeys(source.tfds_name for source in SOURCES.values()))
 
@@ -71,12 +72,13 @@ def _complete(name: str, where: Path) -> bool:
 def _build(name: str, where: Path) -> None:
     import tensorflow_datasets as tfds
 
-    builder: Any = tfds.builder(name, data_dir=where, file_format="array_record")
+    source = next(source for source in SOURCES.values() if source.tfds_name == name)
+    builder: Any = builder_of(source, data_dir=where, file_format="array_record")
     generate = builder._generate_examples
 
     def generate_encoded(*args: Any, **kwargs: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
         for key, example in generate(*args, **kwargs):
-            yield key, {**example, "image": _png(example["image"])}
+            yield key, {**example, "image": _encoded(example["image"])}
 
     builder._generate_examples = generate_encoded
     config = tfds.download.DownloadConfig(try_download_gcs=False)
@@ -84,8 +86,10 @@ def _build(name: str, where: Path) -> None:
         builder.download_and_prepare(download_config=config, file_format="array_record")
 
 
-def _png(image: Any) -> io.BytesIO:
-    """An image as a PNG file, which TFDS stores as it is."""
+def _encoded(image: Any) -> io.BytesIO | str:
+    """An image as a PNG file, which TFDS stores as it is; a file's name stays."""
+    if isinstance(image, str):
+        return image
     buffer = io.BytesIO()
     pixels = image[..., 0] if image.shape[-1] == 1 else image
     Image.fromarray(pixels).save(buffer, "PNG")
@@ -99,7 +103,7 @@ def _without_tensorflow(module: Any) -> Iterator[None]:
     from tensorflow_datasets.core.download import extractor
 
     stand_in = SimpleNamespace(
-        io=SimpleNamespace(gfile=SimpleNamespace(GFile=open)),
+        io=SimpleNamespace(gfile=SimpleNamespace(GFile=open, listdir=os.listdir)),
         compat=SimpleNamespace(as_text=lambda x: x.decode() if isinstance(x, bytes) else x),
     )
     places: list[Any] = [place for place in (module, extractor) if hasattr(place, "tf")]

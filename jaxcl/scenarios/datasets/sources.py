@@ -55,8 +55,7 @@ def load(
         return with_features(task, backbones[backbone](), progress)._replace(name=name)
     if name in builtin.TASKS:
         return builtin.TASKS[name]()
-    arrays = tfds.read(name, tfds.data_dir(data_dir), progress)
-    return Task(name, **arrays, classes=tfds.SOURCES[name].classes)
+    return Task(name, **tfds.read(name, tfds.data_dir(data_dir), progress))
 
 
 def sources(name: str) -> tuple[str, ...]:

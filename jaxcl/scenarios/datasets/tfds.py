@@ -1,5 +1,6 @@
 """Data sets prepared by TensorFlow Datasets, read without TensorFlow."""
 
+import importlib
 import io
 import os
 import zlib
@@ -13,8 +14,10 @@ from PIL import Image
 
 from jaxcl.core.cache import cached, folder
 from jaxcl.core.errors import DataError, UsageError
+from jaxcl.scenarios.datasets.drawings import SIDE, by_class, drawing
 
 Arrays = dict[str, ndarray]
+GROUPED = ("inputs", "labels", "groups")
 READ = 2000  # records fetched at a time
 LAYOUT = 2  # of what the cache keeps; another number is read anew
 
@@ -28,6 +31,10 @@ class Source(NamedTuple):
       first_label: raw label of the first of them.
       partial: whether other classes are in the raw data, to be left out.
       transposed: whether rows and columns are exchanged in the raw images.
+      module: that defines the builder, where TFDS has none of that name.
+      group: name of the feature that says which classes belong together, such as characters of an
+        alphabet.  Then the two raw splits have other classes each, and both are taken apart
+        (:mod:`~jaxcl.scenarios.datasets.drawings`).
     """
 
     tfds_name: str
@@ -35,6 +42,8 @@ class Source(NamedTuple):
     first_label: int = 0
     partial: bool = False
     transposed: bool = False
+    module: str = ""
+    group: str = ""
 
 
 SOURCES = {
@@ -45,6 +54,8 @@ SOURCES = {
     "emnist/letters": Source("emnist/letters", 26, 1, transposed=True),
     "emnist/upper": Source("emnist/byclass", 26, 10, partial=True, transposed=True),
     "svhn_cropped": Source("svhn_cropped", 10),
+    "usps": Source("usps", 10, module="jaxcl.scenarios.datasets.usps"),
+    "omniglot": Source("omniglot", 1623, group="alphabet"),
 }
 
 
@@ -67,7 +78,18 @@ def prepared(name: str, where: Path) -> bool:
     return any((where / SOURCES[name].tfds_name).glob("*/dataset_info.json"))
 
 
-def read(name: str, where: Path, progress: Callable[[str], None] = lambda text: None) -> Arrays:
+def builder_of(source: Source, **settings: Any) -> Any:
+    """Returns the TFDS builder of a data set."""
+    import tensorflow_datasets as tfds
+
+    if source.module:
+        importlib.import_module(source.module)
+    return tfds.builder(source.tfds_name, **settings)
+
+
+def read(
+    name: str, where: Path, progress: Callable[[str], None] = lambda text: None
+) -> dict[str, Any]:
     """Returns all images and labels of a data set.
 
     Args:
@@ -76,8 +98,9 @@ def read(name: str, where: Path, progress: Callable[[str], None] = lambda text: 
       progress: told what is being read, when that takes a while.
 
     Returns:
-      ``train_inputs, train_labels, test_inputs, test_labels``: bytes
-      ``[n, height, width, channels]``, upright, and int32 ``[n]`` from 0.
+      What a task has but its name: ``train_inputs, train_labels, test_inputs, test_labels``,
+      bytes ``[n, height, width, channels]``, upright, and int32 ``[n]`` from 0; ``classes``; and
+      ``groups``, where there are any.
 
     Raises:
       DataError: the data set is missing or damaged; names the file and the
@@ -86,10 +109,8 @@ def read(name: str, where: Path, progress: Callable[[str], None] = lambda text: 
     source = SOURCES[name]
     if not prepared(name, where):
         raise DataError(f"data set {name!r} is not in {where}; {remedy(source, where)}")
-    import tensorflow_datasets as tfds
-
     try:
-        builder = tfds.builder(source.tfds_name, data_dir=where)
+        builder = builder_of(source, data_dir=where)
         files = [Path(f) for s in ("train", "test") for f in builder.info.splits[s].filepaths]
         stamp = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
     except Exception as error:  # whatever is wrong with the folder, the remedy is the same
@@ -102,13 +123,18 @@ def read(name: str, where: Path, progress: Callable[[str], None] = lambda text: 
         arrays: Arrays = {}
         for split in ("train", "test"):
             try:
-                images, labels = _read(builder, split)
+                found = _read(builder, split, source.group)
             except Exception as error:
                 raise _damaged(source, where, error) from error
-            arrays |= {f"{split}_inputs": images, f"{split}_labels": labels}
+            arrays |= {f"{split}_{name}": array for name, array in found.items()}
         return arrays
 
-    return _part(cached(path, make), source)
+    arrays = cached(path, make)
+    if not source.group:
+        return {**_part(arrays, source), "classes": source.classes}
+    both = {x: np.concatenate([arrays[f"train_{x}"], arrays[f"test_{x}"]]) for x in GROUPED}
+    names = builder.info.features[source.group].names
+    return by_class(both["inputs"], both["labels"], both["groups"], names)
 
 
 def _damaged(source: Source, where: Path, error: Exception) -> DataError:
@@ -118,26 +144,29 @@ def _damaged(source: Source, where: Path, error: Exception) -> DataError:
     )
 
 
-def _read(builder: Any, split: str) -> tuple[ndarray, ndarray]:
-    """All images (bytes) and raw labels (int32) of a split."""
+def _read(builder: Any, split: str, group: str) -> Arrays:
+    """All images (bytes), raw labels (int32) and, where there are any, groups of a split."""
     from tensorflow_datasets.core import decode
 
     records = builder.as_data_source(split, decoders={"image": decode.SkipDecoding()})
     n = builder.info.splits[split].num_examples
     if len(records) != n:
         raise DataError(f"{split}: {len(records)} records, {n} expected")
-    images = np.empty((n, *builder.info.features["image"].shape), np.uint8)
-    labels = np.empty(n, np.int32)
+    shape = (SIDE, SIDE, 1) if group else builder.info.features["image"].shape
+    images = np.empty((n, *shape), np.uint8)
+    labels, groups = np.empty((2, n), np.int32)
     for start in range(0, n, READ):
         rows = range(start, min(start + READ, n))
         for row, record in zip(rows, records.__getitems__(list(rows)), strict=True):
             with Image.open(io.BytesIO(record["image"])) as picture:
-                images[row] = np.asarray(picture).reshape(images.shape[1:])
+                pixels = drawing(picture) if group else np.asarray(picture)
+                images[row] = pixels.reshape(shape)
             labels[row] = record["label"]
-    return images, labels
+            groups[row] = record[group] if group else 0
+    return dict(zip(GROUPED if group else GROUPED[:2], (images, labels, groups), strict=False))
 
 
-def _part(arrays: Arrays, source: Source) -> Arrays:
+def _part(arrays: Arrays, source: Source) -> dict[str, Any]:
     """The classes that are wanted, numbered from 0, with upright images."""
     part = {}
     for split in ("train", "test"):

@@ -1,0 +1,188 @@
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxcl.transforms import Context, Step, TaskData, diagonal_fisher, gradients, rwalk
+
+TASK = TaskData({}, lambda params, batch: {})
+KEY = jax.random.key(0)
+
+
+def vector(*values):
+    return jnp.array(values, jnp.float32)
+
+
+def begun(transform, params):
+    return transform.begin_task(transform.init(params), params, TASK, KEY)
+
+
+def moved(transform, state, places, slopes, examples=1):
+    """The state after steps from place to place."""
+    for before, after, g in zip(places, places[1:], slopes, strict=False):
+        here = Context(before, None, {"x": jnp.zeros((examples, 2))})
+        state = transform.update(state, Step(before, after, -g, g, here))
+    return state
+
+
+PLACES = [vector(0, 1, 2), vector(1, 1, 1), vector(0.5, 1, 3), vector(0.5, 1, 1), vector(0, 1, 1)]
+SLOPES = [vector(-2, 3, 1), vector(1, 3, 1), vector(2, 1, 4), vector(4, 1, 1)]
+
+
+def test_two_segments_by_hand():
+    transform = rwalk(2.0, alpha=0.75, epsilon=0.5, segment=2)
+    state = moved(transform, begun(transform, PLACES[0]), PLACES, SLOPES, examples=3)
+    # Mean of b g^2 over two steps each: of the first segment, and 3/4 of the second's.
+    one, two = np.array([7.5, 27, 3]), np.array([30, 3, 25.5])
+    fisher = 0.75 * two + 0.25 * one
+    np.testing.assert_allclose(state.fisher, fisher, rtol=1e-6)
+    # Drops: 2 + 0.5, 0, 1 - 2 (up, so it did the loss no good); then 0 + 2, 0, 8 - 0.
+    # Both divide by the first segment's Fisher: a half of it times the change's square, + 0.5.
+    score = [2.5 / (7.5 / 2 * 0.25 + 0.5) + 2 / (7.5 / 2 * 0.25 + 0.5), 0, 8 / (3 / 2 * 4 + 0.5)]
+    np.testing.assert_allclose(state.walk.score, score, rtol=1e-6)
+    end = PLACES[-1]
+    state, same = transform.end_task(state, end, TASK, KEY)
+    assert same is end
+    importance = fisher / fisher.max() + np.array(score) / max(score)
+    np.testing.assert_allclose(state.importance, importance, rtol=1e-6)
+    loss, metrics = transform.apply(jnp.float32(1.5), state, Context(end + 3, {}, {}))
+    np.testing.assert_allclose(metrics["penalty"], 9 * importance.sum(), rtol=1e-6)
+    np.testing.assert_allclose(loss, 1.5 + 2 * 9 * importance.sum(), rtol=1e-6)
+
+
+def test_the_score_of_later_tasks_is_a_mean_and_the_fisher_runs_on():
+    transform, w = rwalk(1.0, alpha=0.75, epsilon=1.0), vector(0, 0)
+    state, found = transform.init(w), []
+    for g in (vector(-2, 0), vector(0, -4), vector(0, 0)):
+        state = transform.begin_task(state, w, TASK, KEY)
+        state = moved(transform, state, [w, w + 1], [g])
+        w = w + 1
+        state, _ = transform.end_task(state, w, TASK, KEY)
+        found.append((state.fisher, state.score))
+    first, second, third = found
+    np.testing.assert_allclose(first, [[4, 0], [2 / (2 + 1), 0]], rtol=1e-6)
+    np.testing.assert_allclose(second, [[1, 16], [1 / 3, 4 / (8 + 1) / 2]], rtol=1e-6)
+    np.testing.assert_allclose(third, [[0.25, 4], [1 / 6, 1 / 9]], rtol=1e-6)
+    np.testing.assert_array_equal(state.anchor, w)
+
+
+def test_the_last_segment_may_be_a_short_one():
+    """Three steps in segments of two are those two, and a segment of one."""
+    whole, short = rwalk(1.0, segment=2), rwalk(1.0, segment=1)
+    three = moved(whole, begun(whole, PLACES[0]), PLACES[:4], SLOPES)
+    two = moved(whole, begun(whole, PLACES[0]), PLACES[:3], SLOPES)
+    one = two._replace(walk=two.walk._replace(updates=jnp.zeros((), jnp.int32)))
+    one = moved(short, one, PLACES[2:4], SLOPES[2:])
+    (ended, _), (by_one, _) = (
+        t.end_task(s, PLACES[3], TASK, KEY) for t, s in ((whole, three), (short, one))
+    )
+    chex.assert_trees_all_close(ended, by_one, rtol=1e-6)
+    assert float(ended.importance[2]) > 0
+
+
+def test_drops_of_the_loss_on_a_quadratic():
+    """Along one weight of a quadratic: drop / (F / 2 change^2 + epsilon), segment by segment."""
+    curvature, rate, steps, epsilon = 2.0, 0.01, 60, 0.05
+    transform, w = rwalk(1.0, alpha=1.0, epsilon=epsilon, segment=20), jnp.float32(1.0)
+    state = begun(transform, w)
+
+    def loss(w):
+        return curvature * w**2 / 2
+
+    places = [w]
+    for _ in range(steps):
+        places.append(places[-1] - rate * jax.grad(loss)(places[-1]))
+    state = moved(transform, state, places, [jax.grad(loss)(w) for w in places])
+    expected, fisher = 0.0, None
+    for first in range(0, steps, 20):
+        own = np.mean([float(curvature * w) ** 2 for w in places[first : first + 20]])
+        a, b = float(places[first]), float(places[first + 20])
+        drop = (loss(a) - loss(b)) / (1 - rate * curvature / 2)  # finite steps pay so much more
+        expected += drop / ((fisher or own) / 2 * (b - a) ** 2 + epsilon)
+        fisher = own
+    np.testing.assert_allclose(state.walk.score, expected, rtol=1e-4)
+
+
+def test_the_fisher_of_linear_softmax_regression():
+    """With batches of one example, at a place that stays, it is the empirical Fisher."""
+    rng = np.random.default_rng(0)
+    data = {"x": jnp.asarray(rng.normal(size=(8, 3)), jnp.float32)}
+    data["label"] = jnp.asarray(rng.integers(0, 4, 8), jnp.int32)
+    w = jnp.asarray(rng.normal(size=(3, 4)), jnp.float32)
+    transform = rwalk(1.0, segment=8)
+    state = begun(transform, w)
+
+    def forward(w, batch):
+        return batch["x"] @ w
+
+    def loss_of(outputs, batch):
+        log = jax.nn.log_softmax(outputs)
+        return -jnp.take_along_axis(log, batch["label"][:, None], 1).mean()
+
+    for row in range(8):
+        batch = jax.tree.map(lambda x, row=row: x[row : row + 1], data)
+        found = gradients(transform, state, loss_of, Context(w, None, batch, KEY, forward))
+        state = transform.update(state, found.step(w))
+    exact = diagonal_fisher(w, TaskData(data, forward), KEY, labels="empirical")
+    np.testing.assert_allclose(state.fisher, exact, rtol=1e-5)
+    np.testing.assert_array_equal(state.walk.score, np.zeros((3, 4)))  # nothing has moved
+    x, y = np.asarray(data["x"]), np.eye(4)[np.asarray(data["label"])]
+    p = np.asarray(jax.nn.softmax(data["x"] @ w))
+    np.testing.assert_allclose(state.fisher, (x.T**2) @ (p - y) ** 2 / 8, rtol=1e-4)
+
+
+def test_a_weight_that_does_not_train_has_no_score_and_no_new_fisher():
+    transform, tree = rwalk(1.0, alpha=0.25, segment=1), {"a": vector(0, 0), "b": vector(0)}
+    state = begun(transform, tree)
+    state = state._replace(fisher={"a": vector(1, 1), "b": vector(8)})
+    here = Context(tree, None, {"x": jnp.zeros((1, 2))})
+    before, after = {"a": tree["a"], "b": None}, {"a": vector(1, 1), "b": None}
+    g = {"a": vector(-1, -1), "b": None}
+    state = transform.update(state, Step(before, after, g, g, here))
+    np.testing.assert_array_equal(state.fisher["b"], [6])
+    np.testing.assert_array_equal(state.walk.score["b"], [0])
+    assert float(state.walk.score["a"].min()) > 0
+
+
+def test_new_weights_are_free_and_old_ones_stay_held():
+    transform, w = rwalk(1.0), {"a": vector(0)}
+    state = begun(transform, w)
+    here = Context(w, None, {"x": jnp.zeros((1, 2))})
+    after = {"a": vector(1)}
+    g = {"a": vector(-2)}
+    state, _ = transform.end_task(
+        transform.update(state, Step(w, after, g, g, here)), after, TASK, KEY
+    )
+    grown = {"a": vector(2), "b": vector(7)}
+    state = transform.begin_task(state, grown, TASK, KEY)
+    loss, _ = transform.apply(jnp.float32(0), state, Context(grown, {}, {}))
+    np.testing.assert_allclose(loss, 2.0)  # the one old weight: F and s are the largest, 1 each
+
+
+def test_what_it_keeps_is_its_own():
+    transform, w = rwalk(1.0, segment=1), vector(0)
+    state = begun(transform, w)
+    after = vector(1)
+    state = moved(transform, state, [w, after], [vector(-1)])
+    ended, _ = transform.end_task(state, after, TASK, KEY)
+    mine = {id(leaf) for tree in (state, ended) for leaf in jax.tree.leaves(tree)}
+    assert not {id(w), id(after)} & mine
+
+
+def test_what_it_refuses():
+    for settings, match in (
+        ({"strength": -1.0}, "strength: -1.0 is negative"),
+        ({"alpha": 1.5}, r"alpha: 1.5 is outside \[0, 1\]"),
+        ({"epsilon": 0.0}, "epsilon: 0.0 is not positive"),
+        ({"segment": 0}, "segment: 0 steps"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            rwalk(**{"strength": 1.0, **settings})
+    transform, w = rwalk(1.0), vector(1)
+    here = Context(w, None, {"x": jnp.zeros((1, 2))})
+    for step in (Step(w, w, w, None, here), Step(w, w, w, w)):
+        with pytest.raises(ValueError, match="the plain loss or the context is missing"):
+            transform.update(begun(transform, w), step)
+    with pytest.raises(ValueError, match="update was not called in this task"):
+        transform.end_task(begun(transform, w), w, TASK, KEY)
