@@ -39,6 +39,9 @@ FROZEN = "jaxcl/scenarios/datasets/frozen.py"
 GROWTH = "jaxcl/growth/parameters.py"
 HERDING = "jaxcl/transforms/rehearsal/herding.py"
 ICARL = "jaxcl/transforms/rehearsal/icarl.py"
+BIC = "jaxcl/transforms/recency_bias/bic.py"
+EXEMPLARS = "jaxcl/transforms/recency_bias/exemplars.py"
+LINEAR = "jaxcl/transforms/recency_bias/linear_correction.py"
 IMPORTANCE = "jaxcl/transforms/importance.py"
 L2 = "jaxcl/transforms/l2.py"
 LEARN = "jaxcl/learner/task_loop.py"
@@ -92,6 +95,8 @@ OF_FISHER = (
 OF_GROWN = "tests/networks/adapters/test_grown.py"
 OF_GRADIENTS = "tests/transforms/test_gradients.py"
 OF_ICARL = "tests/transforms/rehearsal/test_icarl.py"
+OF_BIC = "tests/transforms/recency_bias/test_bic.py"
+OF_LINEAR = "tests/transforms/recency_bias/test_linear_correction.py"
 OF_MAS = (
     "tests/transforms/test_importance.py::test_the_importance_of_mas_by_hand_on_a_linear_network"
 )
@@ -289,6 +294,31 @@ MUTANTS = [
         "jnp.where(seen, each, 0.0)", "each", OF_ICARL),
     Mutant("icarl-exemplars-as-often-as-new", ICARL, "n / (n + p)", "1 / 2", OF_ICARL),
     Mutant("icarl-means-not-of-length-one", HERDING, "return unit(sums)", "return sums", OF_ICARL),
+    Mutant("bic-trains-on-what-is-held-out", BIC,
+        "1 - state.held[rows].astype(jnp.float32)", "jnp.ones_like(each)", OF_BIC),
+    Mutant("bic-old-responses-uncorrected", BIC,
+        "return corrected(recorded(task, params, data), state.correction)[:, old]",
+        "return recorded(task, params, data)[:, old]", OF_BIC),
+    Mutant("bic-losses-of-uncorrected-logits", BIC,
+        "    q = corrected(logits, state.correction)", "    q = logits", OF_BIC),
+    Mutant("bic-lambda-of-new-classes", BIC,
+        "len(known) / (len(known) + len(new))", "len(new) / (len(known) + len(new))", OF_BIC),
+    Mutant("bic-corrects-old-classes", BIC,
+        "own[np.asarray(state.old)] = False", "own[np.asarray(state.old)] = True", OF_BIC),
+    Mutant("bic-fit-not-balanced", BIC,
+        "balanced = first_of_each(validation, chosen.label, each)", "balanced = validation",
+        OF_BIC),
+    Mutant("bic-fits-without-earlier-corrections", BIC,
+        "logits = corrected(recorded(task, params, balanced), state.correction)",
+        "logits = recorded(task, params, balanced)", OF_BIC),
+    Mutant("exemplars-for-validation-are-the-last", EXEMPLARS, "[:m] for kind", "[-m:] for kind",
+        OF_BIC),
+    Mutant("fit-without-ridge", LINEAR, "ridge / 2 * (off * off).sum()", "0 * ridge", OF_LINEAR),
+    Mutant("fit-of-all-classes", LINEAR,
+        "jnp.where(own, pair[0] * logits + pair[1], logits)", "pair[0] * logits + pair[1]",
+        OF_LINEAR),
+    Mutant("fit-with-whole-steps", LINEAR,
+        "lengths[jnp.argmax(falls)]", "1.0", OF_LINEAR),
     # Generator and critic.
     Mutant("gradient-penalty-without-root", WGAN,
         "jnp.square(norm - 1)", "jnp.square(squares - 1)", OF_WGAN),

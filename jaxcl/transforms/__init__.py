@@ -45,6 +45,7 @@ from jaxcl.transforms.importance import diagonal_fisher, output_sensitivity
 from jaxcl.transforms.l2 import l2
 from jaxcl.transforms.mas import mas
 from jaxcl.transforms.objectives import OBJECTIVES, Objective, binary, categorical, squared
+from jaxcl.transforms.recency_bias.bic import bic
 from jaxcl.transforms.rehearsal.agem import agem
 from jaxcl.transforms.rehearsal.der import der, der_pp
 from jaxcl.transforms.rehearsal.er_ace import er_ace
@@ -57,7 +58,7 @@ from jaxcl.transforms.wgan_gp import critic_loss, generator_loss, gradient_penal
 
 __all__ = [
     "OBJECTIVES", "Context", "DistillState", "ForwardPass", "Gradients", "LossTransform",
-    "Objective", "Step", "TaskData", "agem", "binary", "categorical", "chain", "copy",
+    "Objective", "Step", "TaskData", "agem", "bic", "binary", "categorical", "chain", "copy",
     "critic_loss", "der", "der_pp", "diagonal_fisher", "distill", "drawn", "er_ace", "ewc",
     "fraction", "gdumb", "generated", "generator_loss", "gradient_penalty", "gradients", "icarl",
     "l2", "mas", "ncm", "noise", "online_ewc", "output_sensitivity", "per_class", "ranpac",

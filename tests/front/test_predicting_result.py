@@ -47,6 +47,7 @@ def accuracies(found, tasks, setting, seed):
         ("shrink_perturb", "task", None),
         ("icarl", "task", None),
         ("icarl", "class", None),
+        pytest.param("bic", "class", None, marks=pytest.mark.slow),
         *(("slda", *each) for each in SETTINGS),
         *(("ranpac", *each) for each in SETTINGS),
     ],

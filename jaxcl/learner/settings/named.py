@@ -7,6 +7,7 @@ import dataclasses
 
 from jaxcl.learner.settings.protocol import Protocol, Scenario, distilling
 from jaxcl.methods.agem import AGEM
+from jaxcl.methods.bic import BiC
 from jaxcl.methods.der import DER
 from jaxcl.methods.der_pp import DERPP
 from jaxcl.methods.er_ace import ERACE
@@ -105,6 +106,7 @@ SHORT = THREE_TYPES._replace(
         "er_ace": ERACE(buffer=200),
         "gdumb": GDumb(per_class=20),
         "icarl": ICaRL(per_class=20),
+        "bic": BiC(per_class=20),
     },
     generator=FEWER,
 )
