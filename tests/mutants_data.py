@@ -41,6 +41,8 @@ HERDING = "jaxcl/transforms/rehearsal/herding.py"
 ICARL = "jaxcl/transforms/rehearsal/icarl.py"
 BIC = "jaxcl/transforms/recency_bias/bic.py"
 EXEMPLARS = "jaxcl/transforms/recency_bias/exemplars.py"
+COSINE = "jaxcl/transforms/recency_bias/cosine.py"
+LUCIR = "jaxcl/transforms/recency_bias/lucir.py"
 LINEAR = "jaxcl/transforms/recency_bias/linear_correction.py"
 IMPORTANCE = "jaxcl/transforms/importance.py"
 L2 = "jaxcl/transforms/l2.py"
@@ -96,6 +98,7 @@ OF_GROWN = "tests/networks/adapters/test_grown.py"
 OF_GRADIENTS = "tests/transforms/test_gradients.py"
 OF_ICARL = "tests/transforms/rehearsal/test_icarl.py"
 OF_BIC = "tests/transforms/recency_bias/test_bic.py"
+OF_LUCIR = "tests/transforms/recency_bias/test_lucir.py"
 OF_LINEAR = "tests/transforms/recency_bias/test_linear_correction.py"
 OF_MAS = (
     "tests/transforms/test_importance.py::test_the_importance_of_mas_by_hand_on_a_linear_network"
@@ -319,6 +322,23 @@ MUTANTS = [
         OF_LINEAR),
     Mutant("fit-with-whole-steps", LINEAR,
         "lengths[jnp.argmax(falls)]", "1.0", OF_LINEAR),
+    Mutant("cosines-of-long-weights", COSINE, "(rows @ unit(w, 0))", "(rows @ w)", OF_LUCIR),
+    Mutant("cosines-without-a-scale", COSINE,
+        "jnp.sqrt((w * w).sum(0) + TINY).mean() * (", "1.0 * (", OF_LUCIR),
+    Mutant("lucir-lambda-upside-down", LUCIR,
+        "math.sqrt(len(old) / len(here))", "math.sqrt(len(here) / len(old))", OF_LUCIR),
+    Mutant("lucir-features-are-not-held", LUCIR,
+        "(1 - (rows * old).sum(-1)).mean()", "0.0", OF_LUCIR),
+    Mutant("lucir-margin-to-all-classes", LUCIR, "cosines[:, new]", "cosines", OF_LUCIR),
+    Mutant("lucir-margin-of-those-that-are-ahead", LUCIR,
+        "jnp.maximum(0, chosen.margin - own + nearest)", "(chosen.margin - own + nearest)",
+        OF_LUCIR),
+    Mutant("lucir-margin-weighed-by-the-share", LUCIR,
+        "return plain + mean + above, metrics",
+        "return plain + mean + (1 - state.share) * above, metrics", OF_LUCIR),
+    Mutant("replay-is-given-features-for-outputs", "jaxcl/core/types.py",
+        "return found.outputs if isinstance(found, ForwardPass) else found",
+        "return found.features if isinstance(found, ForwardPass) else found", OF_LUCIR),
     # Generator and critic.
     Mutant("gradient-penalty-without-root", WGAN,
         "jnp.square(norm - 1)", "jnp.square(squares - 1)", OF_WGAN),

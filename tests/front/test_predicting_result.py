@@ -48,6 +48,8 @@ def accuracies(found, tasks, setting, seed):
         ("icarl", "task", None),
         ("icarl", "class", None),
         pytest.param("bic", "class", None, marks=pytest.mark.slow),
+        pytest.param("lucir", "class", None, marks=pytest.mark.slow),
+        pytest.param("lucir", "class", "full", marks=pytest.mark.slow),
         *(("slda", *each) for each in SETTINGS),
         *(("ranpac", *each) for each in SETTINGS),
     ],

@@ -91,6 +91,7 @@ def test_a_setting_that_nothing_here_has_is_refused(settings, message):
         ({"method": "split", "scenario": "split-digits"}, "net: mlp has no layer"),
         ({"method": "select", "setting": "class", "heads": "full"}, "heads: full needs one"),
         ({"method": "pnn", "setting": "domain"}, "setting: pnn needs a head a task"),
+        ({"method": "lucir", "setting": "task"}, "setting: lucir rebalances new classes and old"),
         ({"method": "bic", "setting": "domain"}, "compete in the class setting alone; give class"),
         (
             {"method": "bic", "scenario": "builtin"},

@@ -174,7 +174,12 @@ def test_exemplars_of_all_classes_and_the_nearest_mean_of_them(setting, tasks):
 
 
 @pytest.mark.parametrize(
-    ("method", "setting"), [("icarl", "class"), pytest.param("bic", "full", marks=slow)]
+    ("method", "setting"),
+    [
+        ("icarl", "class"),
+        pytest.param("bic", "full", marks=slow),
+        pytest.param("lucir", "full", marks=slow),
+    ],
 )
 def test_exemplars_keep_what_fine_tuning_forgets(method, setting, tasks):
     given = {"epochs": 12, "lr": 1e-2}
@@ -192,7 +197,10 @@ GIVEN = {
     "gdumb": ("gdumb", {"buffer": 30, "per_class": None}),
     "icarl": ("icarl", {"buffer": 18, "per_class": None}),
 }
-SLOW = {"bic": ("bic", {"buffer": 36, "per_class": None})}
+SLOW = {
+    "bic": ("bic", {"buffer": 36, "per_class": None}),
+    "lucir": ("lucir", {"buffer": 18, "per_class": None}),
+}
 
 
 @pytest.mark.parametrize("name", [*GIVEN, *(pytest.param(name, marks=slow) for name in SLOW)])
@@ -248,6 +256,7 @@ def test_going_on_from_any_moment_gives_the_same_bits(name, tasks):
         ("icarl", {"loss": "binary"}, "loss: binary has no classes, and icarl means of them"),
         ("der", {"replay": "buffer"}, "replay: der has its own earlier images"),
         ("bic", {"setting": "class", "buffer": 17}, "buffer: 17 images for 9 classes; give two"),
+        ("lucir", {"setting": "class", "buffer": 8}, "buffer: 8 images for 9 classes; give more"),
         ("bic", {"setting": "class", "replay": "noise"}, "replay: bic has its own earlier images"),
         ("bic", {"setting": "class", "augment": ("flip",)}, "augment: old responses of bic do not"),
     ],

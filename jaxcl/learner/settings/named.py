@@ -14,6 +14,7 @@ from jaxcl.methods.er_ace import ERACE
 from jaxcl.methods.ewc import EWC
 from jaxcl.methods.gdumb import GDumb
 from jaxcl.methods.icarl import ICaRL
+from jaxcl.methods.lucir import LUCIR
 from jaxcl.methods.lwf import LwF
 from jaxcl.methods.online_ewc import OnlineEWC
 from jaxcl.methods.replay import BufferReplay
@@ -107,6 +108,7 @@ SHORT = THREE_TYPES._replace(
         "gdumb": GDumb(per_class=20),
         "icarl": ICaRL(per_class=20),
         "bic": BiC(per_class=20),
+        "lucir": LUCIR(per_class=20),
     },
     generator=FEWER,
 )
