@@ -40,6 +40,11 @@ FROZEN = "jaxcl/scenarios/datasets/frozen.py"
 GROWTH = "jaxcl/growth/parameters.py"
 HERDING = "jaxcl/transforms/rehearsal/herding.py"
 ICARL = "jaxcl/transforms/rehearsal/icarl.py"
+BIC = "jaxcl/transforms/recency_bias/bic.py"
+EXEMPLARS = "jaxcl/transforms/recency_bias/exemplars.py"
+COSINE = "jaxcl/transforms/recency_bias/cosine.py"
+LUCIR = "jaxcl/transforms/recency_bias/lucir.py"
+LINEAR = "jaxcl/transforms/recency_bias/linear_correction.py"
 IMPORTANCE = "jaxcl/transforms/importance.py"
 L2 = "jaxcl/transforms/l2.py"
 L2_INIT = "jaxcl/transforms/plasticity/l2_init.py"
@@ -98,6 +103,9 @@ OF_GROWN = "tests/networks/adapters/test_grown.py"
 OF_GRADIENTS = "tests/transforms/test_gradients.py"
 OF_ICARL = "tests/transforms/rehearsal/test_icarl.py"
 OF_L2_INIT = "tests/transforms/plasticity/test_l2_init.py"
+OF_BIC = "tests/transforms/recency_bias/test_bic.py"
+OF_LUCIR = "tests/transforms/recency_bias/test_lucir.py"
+OF_LINEAR = "tests/transforms/recency_bias/test_linear_correction.py"
 OF_MAS = (
     "tests/transforms/test_importance.py::test_the_importance_of_mas_by_hand_on_a_linear_network"
 )
@@ -313,6 +321,48 @@ MUTANTS = [
         "jnp.where(seen, each, 0.0)", "each", OF_ICARL),
     Mutant("icarl-exemplars-as-often-as-new", ICARL, "n / (n + p)", "1 / 2", OF_ICARL),
     Mutant("icarl-means-not-of-length-one", HERDING, "return unit(sums)", "return sums", OF_ICARL),
+    Mutant("bic-trains-on-what-is-held-out", BIC,
+        "1 - state.held[rows].astype(jnp.float32)", "jnp.ones_like(each)", OF_BIC),
+    Mutant("bic-old-responses-uncorrected", BIC,
+        "return corrected(recorded(task, params, data), state.correction)[:, old]",
+        "return recorded(task, params, data)[:, old]", OF_BIC),
+    Mutant("bic-losses-of-uncorrected-logits", BIC,
+        "    q = corrected(logits, state.correction)", "    q = logits", OF_BIC),
+    Mutant("bic-lambda-of-new-classes", BIC,
+        "len(known) / (len(known) + len(new))", "len(new) / (len(known) + len(new))", OF_BIC),
+    Mutant("bic-corrects-old-classes", BIC,
+        "own[np.asarray(state.old)] = False", "own[np.asarray(state.old)] = True", OF_BIC),
+    Mutant("bic-fit-not-balanced", BIC,
+        "balanced = first_of_each(validation, chosen.label, each)", "balanced = validation",
+        OF_BIC),
+    Mutant("bic-fits-without-earlier-corrections", BIC,
+        "logits = corrected(recorded(task, params, balanced), state.correction)",
+        "logits = recorded(task, params, balanced)", OF_BIC),
+    Mutant("exemplars-for-validation-are-the-last", EXEMPLARS, "[:m] for kind", "[-m:] for kind",
+        OF_BIC),
+    Mutant("fit-without-ridge", LINEAR, "ridge / 2 * (off * off).sum()", "0 * ridge", OF_LINEAR),
+    Mutant("fit-of-all-classes", LINEAR,
+        "jnp.where(own, pair[0] * logits + pair[1], logits)", "pair[0] * logits + pair[1]",
+        OF_LINEAR),
+    Mutant("fit-with-whole-steps", LINEAR,
+        "lengths[jnp.argmax(falls)]", "1.0", OF_LINEAR),
+    Mutant("cosines-of-long-weights", COSINE, "(rows @ unit(w, 0))", "(rows @ w)", OF_LUCIR),
+    Mutant("cosines-without-a-scale", COSINE,
+        "jnp.sqrt((w * w).sum(0) + TINY).mean() * (", "1.0 * (", OF_LUCIR),
+    Mutant("lucir-lambda-upside-down", LUCIR,
+        "math.sqrt(len(old) / len(here))", "math.sqrt(len(here) / len(old))", OF_LUCIR),
+    Mutant("lucir-features-are-not-held", LUCIR,
+        "(1 - (rows * old).sum(-1)).mean()", "0.0", OF_LUCIR),
+    Mutant("lucir-margin-to-all-classes", LUCIR, "cosines[:, new]", "cosines", OF_LUCIR),
+    Mutant("lucir-margin-of-those-that-are-ahead", LUCIR,
+        "jnp.maximum(0, chosen.margin - own + nearest)", "(chosen.margin - own + nearest)",
+        OF_LUCIR),
+    Mutant("lucir-margin-weighed-by-the-share", LUCIR,
+        "return plain + mean + above, metrics",
+        "return plain + mean + (1 - state.share) * above, metrics", OF_LUCIR),
+    Mutant("replay-is-given-features-for-outputs", "jaxcl/core/types.py",
+        "return found.outputs if isinstance(found, ForwardPass) else found",
+        "return found.features if isinstance(found, ForwardPass) else found", OF_LUCIR),
     # Generator and critic.
     Mutant("gradient-penalty-without-root", WGAN,
         "jnp.square(norm - 1)", "jnp.square(squares - 1)", OF_WGAN),

@@ -1,7 +1,7 @@
 """Names for the shapes and trees that travel through the library."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree, UInt8
 
@@ -20,6 +20,26 @@ Data = Mapping[str, PyTree]
 Metrics = dict[str, Any]
 """Scalars under names; nested under the name of the transform that made them."""
 
+
+class ForwardPass(NamedTuple):
+    """What a forward function may return in place of outputs, where more than these is asked for.
+
+    Attributes:
+      outputs: logits, an array or a dict of them.
+      features: what the heads are given, ``[b, ...]``; None where nobody asks for them.
+      aux: what passes through, such as new statistics; not differentiated.
+    """
+
+    outputs: Outputs
+    features: PyTree = None
+    aux: PyTree = None
+
+    @staticmethod
+    def alone(found: "Outputs | ForwardPass") -> Outputs:
+        """Returns the outputs of what a forward function returned."""
+        return found.outputs if isinstance(found, ForwardPass) else found
+
+
 Scalar = Float[Array, ""]
 Logits = Float[Array, "classes"]
 Images = UInt8[Array, "n height width channels"]
@@ -27,6 +47,6 @@ Labels = Int[Array, "n"]
 PRNGKey = Key[Array, ""]
 
 __all__ = [
-    "Array", "Batch", "Bool", "Data", "Float", "Images", "Int", "Labels", "Logits",
+    "Array", "Batch", "Bool", "Data", "Float", "ForwardPass", "Images", "Int", "Labels", "Logits",
     "Metrics", "Outputs", "PRNGKey", "Params", "PyTree", "Scalar", "UInt8",
 ]  # fmt: skip

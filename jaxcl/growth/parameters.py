@@ -7,10 +7,11 @@ import string
 from collections.abc import Callable, Mapping
 
 import jax
+import jax.numpy as jnp
 
 from jaxcl.core.pytree import copy
 from jaxcl.core.random import stream
-from jaxcl.core.types import Params, PRNGKey, PyTree
+from jaxcl.core.types import Array, Params, PRNGKey, PyTree
 from jaxcl.networks.base import Net, Route, Variables
 
 Path = tuple[str, ...]
@@ -29,6 +30,18 @@ def task_name(index: int) -> str:
     """
     digits = f"{index:02d}"
     return f"t{LETTERS[len(digits) - 3]}{digits}" if len(digits) > 2 else f"t{digits}"
+
+
+def class_weights(params: Params) -> Array:
+    """Returns the weights of all classes of all linear heads, in the order of tasks.
+
+    Args:
+      params: of a network, with heads ``{"w": [width, classes], ...}``.
+
+    Returns:
+      ``[width, classes]``.
+    """
+    return jnp.concatenate([params["heads"][name]["w"] for name in sorted(params["heads"])], -1)
 
 
 def task_index(name: str) -> int:

@@ -10,7 +10,7 @@ from jaxcl.core.batching import examples
 from jaxcl.core.errors import UsageError
 from jaxcl.core.sharding import DATA, SEED, size
 from jaxcl.core.types import Data
-from jaxcl.growth.heads import first_label, setting
+from jaxcl.growth.heads import SETTINGS, first_label, setting
 from jaxcl.growth.routing import check_activations
 from jaxcl.learner.settings.config import Config
 from jaxcl.learner.settings.configuration import data_kind
@@ -53,6 +53,9 @@ def check_config(config: Config) -> Config:
             f"setting: {method.name} has branches for each task, and in the domain setting the"
             " task is unknown when it is tested; give task or class"
         )
+    if (why := method.refuses.get(str(data.setting))) is not None:
+        allowed = " or ".join(name for name in SETTINGS if name not in method.refuses)
+        raise UsageError(f"setting: {why}; give {allowed}")
     if config.training.loss != "categorical" and data.setting == "class":
         raise UsageError(f"loss: {config.training.loss} tells no classes apart; give setting task")
     soft = isinstance(config.replay, GenerativeReplay) and config.replay.labels == "soft"

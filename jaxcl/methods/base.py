@@ -66,6 +66,7 @@ class Method:
         ``Split``, whose settings say how tasks are compared.
       columns: whether the network is one of columns.
       fails: setting -> why the method cannot be expected to work there.
+      refuses: setting -> why it cannot be used there.
     """
 
     summary: ClassVar[str] = ""
@@ -80,6 +81,7 @@ class Method:
     branches: ClassVar[bool] = False
     columns: ClassVar[bool] = False
     fails: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    refuses: ClassVar[Mapping[str, str]] = MappingProxyType({})
     exclusive: ClassVar[tuple[tuple[str, ...], ...]] = ()
     registered_as: ClassVar[str] = ""
 

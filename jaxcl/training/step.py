@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxcl.core.random import stream
-from jaxcl.core.types import Batch, Metrics, Outputs, Params, PRNGKey, PyTree, Scalar
+from jaxcl.core.types import Batch, ForwardPass, Metrics, Outputs, Params, PRNGKey, PyTree, Scalar
 from jaxcl.growth.heads import View, own_logits, run_view
 from jaxcl.growth.parameters import merge
 from jaxcl.networks.base import SHARED, Mode, Variables
@@ -68,12 +68,12 @@ def _gradients(program: Program, state: TrainState, context: Context) -> tuple[_
     logits_of = own_logits(view, program.targets)
     assert context.key is not None
     mode_of = partial(_mode, program, state, context.key)
+    route, asked = view.routes[program.targets[-1]].route, transform.features
 
     def run(trained: Params):
         variables = Variables(merge(trained, state.frozen), state.stats)
         found = run_view(view, variables, batch, mode_of(0))
-        seen = found.features[view.routes[program.targets[-1]].route]
-        return (found.outputs, seen if transform.features else None), found.stats
+        return (found.outputs, found.features[route] if asked else None), found.stats
 
     def plain(outputs: Outputs) -> Scalar:
         return view.objective.loss(logits_of(outputs, batch), batch["label"]).mean()
@@ -81,10 +81,10 @@ def _gradients(program: Program, state: TrainState, context: Context) -> tuple[_
     def transformed(loss: Scalar, outputs: Outputs, features: PyTree, trained: Params):
         passes = [stats]  # those of a step follow on one another
 
-        def again(params: Params, batch: Batch) -> Outputs:
+        def again(params: Params, batch: Batch) -> Outputs | ForwardPass:
             found = run_view(view, Variables(params, passes[-1]), batch, mode_of(len(passes)))
             passes.append(found.stats)
-            return found.outputs
+            return ForwardPass(found.outputs, found.features[route]) if asked else found.outputs
 
         here = context._replace(params=merge(trained, state.frozen), outputs=outputs)
         here = here._replace(features=features, forward=again)

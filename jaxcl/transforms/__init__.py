@@ -33,6 +33,7 @@ with them, so a weight that is new as a task begins starts at its own place:
 """
 
 from jaxcl.core.pytree import copy, regrow
+from jaxcl.core.types import ForwardPass
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData, chain, required
 from jaxcl.transforms.between_tasks.nearest_mean import ncm
 from jaxcl.transforms.between_tasks.random_projection import ranpac
@@ -40,12 +41,14 @@ from jaxcl.transforms.between_tasks.shrink_perturb import shrink_perturb
 from jaxcl.transforms.between_tasks.streaming_lda import slda
 from jaxcl.transforms.distill import DistillState, distill
 from jaxcl.transforms.ewc import ewc, online_ewc
-from jaxcl.transforms.gradients import ForwardPass, Gradients, gradients
+from jaxcl.transforms.gradients import Gradients, gradients
 from jaxcl.transforms.importance import diagonal_fisher, output_sensitivity
 from jaxcl.transforms.l2 import l2
 from jaxcl.transforms.mas import mas
 from jaxcl.transforms.objectives import OBJECTIVES, Objective, binary, categorical, squared
 from jaxcl.transforms.plasticity.l2_init import l2_init
+from jaxcl.transforms.recency_bias.bic import bic
+from jaxcl.transforms.recency_bias.lucir import lucir
 from jaxcl.transforms.rehearsal.agem import agem
 from jaxcl.transforms.rehearsal.der import der, der_pp
 from jaxcl.transforms.rehearsal.er_ace import er_ace
@@ -59,10 +62,10 @@ from jaxcl.transforms.wgan_gp import critic_loss, generator_loss, gradient_penal
 
 __all__ = [
     "OBJECTIVES", "Context", "DistillState", "ForwardPass", "Gradients", "LossTransform",
-    "Objective", "Step", "TaskData", "agem", "binary", "categorical", "chain", "copy",
+    "Objective", "Step", "TaskData", "agem", "bic", "binary", "categorical", "chain", "copy",
     "critic_loss", "der", "der_pp", "diagonal_fisher", "distill", "drawn", "er_ace", "ewc",
     "fraction", "gdumb", "generated", "generator_loss", "gradient_penalty", "gradients", "icarl",
-    "l2", "l2_init", "mas", "ncm", "noise", "online_ewc", "output_sensitivity", "per_class",
-    "ranpac", "regrow", "replay", "required", "rwalk", "shrink_perturb", "si", "slda", "squared",
-    "stored",
+    "l2", "l2_init", "lucir", "mas", "ncm", "noise", "online_ewc", "output_sensitivity",
+    "per_class", "ranpac", "regrow", "replay", "required", "rwalk", "shrink_perturb", "si", "slda",
+    "squared", "stored",
 ]  # fmt: skip

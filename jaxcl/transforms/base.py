@@ -1,25 +1,26 @@
 """The algebra: a loss transform, its context, and ``chain``.
 
-A :class:`LossTransform` is to a loss what ``optax.GradientTransformation`` is
-to a gradient: a NamedTuple of pure functions over pytree state.  Everything
-that fights forgetting is a value of this type, and :func:`chain` makes one out
-of several.
+A :class:`LossTransform` is to a loss what ``optax.GradientTransformation`` is to a gradient: a
+NamedTuple of pure functions over pytree state.  Everything that fights forgetting is a value of
+this type, and :func:`chain` makes one out of several.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from jaxcl.core.types import Array, Batch, Data, Metrics, Outputs, Params, PRNGKey, PyTree, Scalar
-from jaxcl.transforms.checks import check_outputs, check_owned
-
-
-def first_output(outputs: Outputs, batch: Batch) -> Array:
-    """Returns the logits, where the outputs are one array of them: the default of ``logits``."""
-    del batch
-    if isinstance(outputs, Mapping):
-        raise TypeError("outputs: a dict; say with `logits` which of them an example is judged by")
-    check_outputs(outputs)
-    return outputs
+from jaxcl.core.types import (
+    Array,
+    Batch,
+    Data,
+    ForwardPass,
+    Metrics,
+    Outputs,
+    Params,
+    PRNGKey,
+    PyTree,
+    Scalar,
+)
+from jaxcl.transforms.checks import check_owned, first_output
 
 
 class Context(NamedTuple):
@@ -28,12 +29,12 @@ class Context(NamedTuple):
     Attributes:
       params: the parameters the loss is differentiated at.
       outputs: ``forward(params, batch)``, computed once for loss and transforms.
-      batch: the batch's arrays.  ``batch["index"]`` (int32, shape ``[b]``) says
-        which rows of the task's data these examples are; transforms that
-        recorded something per example need it.
+      batch: the batch's arrays.  ``batch["index"]`` (int32, shape ``[b]``) says which rows of the
+        task's data these are; transforms that recorded something per example need it.
       key: randomness for this step, or None where no transform asks for any.
-      forward: ``forward(params, batch) -> outputs`` for other examples, or None
-        where no transform asks for it (replay does).
+      forward: ``forward(params, batch) -> outputs`` for other examples, or None where no
+        transform asks for it (replay does); a ``ForwardPass`` of outputs and features where
+        one looks at features.
       logits: ``(outputs, batch) -> [b, classes]``, those that each example is
         judged by; by default the outputs themselves.
       features: what the heads are given, ``[b, ...]``; None where nobody gives them.
@@ -58,15 +59,13 @@ class TaskData(NamedTuple):
 
     Attributes:
       data: all examples, arrays with leading axis N.
-      forward: ``forward(params, batch) -> outputs``.  At the beginning of a
-        task these are the outputs that existed before it: with one head per
-        task, the old heads alone (an empty dict for the first task).
+      forward: ``forward(params, batch) -> outputs``.  At the beginning of a task these are the
+        outputs before it: with a head for each task, the old ones (of the first, an empty dict).
       logits: ``(outputs, batch) -> [b, classes]``, those that each example is
         judged by; by default the outputs themselves.
-      gathered: for networks whose layers are known, a fast way to gradients
-        example by example: ``gathered(f)`` is a ``forward`` whose gradient with
-        respect to the parameters is ``sum_n f(g_n)``
-        (:mod:`jaxcl.networks.layers`); None for any other network.
+      gathered: for networks whose layers are known, a fast way to gradients example by example:
+        ``gathered(f)`` is a ``forward`` whose gradient with respect to the parameters is
+        ``sum_n f(g_n)`` (:mod:`jaxcl.networks.layers`); None for any other network.
       generated: inputs like those of earlier tasks, made by a generator, for
         ``begin_task``; None where there is none.
       features: ``(params, batch) -> [b, ...]``: what the heads are given; None where nobody
@@ -110,7 +109,7 @@ class Step(NamedTuple):
 
 
 def required(context: Context) -> tuple[PRNGKey, Callable]:
-    """Returns the key and the forward function of a context that must have them.
+    """Returns the key of a context, and its forward function, which gives outputs alone.
 
     >>> required(Context(params={}, outputs={}, batch={}))
     Traceback (most recent call last):
@@ -118,7 +117,8 @@ def required(context: Context) -> tuple[PRNGKey, Callable]:
     """
     if context.key is None or context.forward is None:
         raise ValueError("context: this transform needs key and forward; give both to Context")
-    return context.key, context.forward
+    forward = context.forward
+    return context.key, lambda params, batch: ForwardPass.alone(forward(params, batch))
 
 
 def keep(state: Any, *unused: Any) -> Any:
@@ -150,7 +150,7 @@ class LossTransform(NamedTuple):
         optimiser is given, where frozen leaves are None; None where nothing is changed.
       predict: ``(state, context) -> [b, classes]``: scores by which examples are classified
         when they are tested, in place of the logits; None where the logits serve.
-      features: whether ``apply`` looks at ``context.features``, which cost time if it does.
+      features: whether ``apply`` looks at features: those of the context, and of ``forward``.
 
     ``begin_task`` and ``end_task`` run outside ``jit`` and may change the state's shapes.  For it:
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from numpy import ndarray
 
-from jaxcl.core.types import Array, Data, Outputs, Params, PyTree
+from jaxcl.core.types import Array, Batch, Data, Outputs, Params, PyTree
 
 STATISTICS = ("BatchStat", "RngCount", "RngKey", "RngState", "Cache", "Intermediate")
 """Kinds of Flax NNX variables that no optimiser trains."""
@@ -86,6 +86,15 @@ def check_outputs(outputs: Outputs) -> None:
             f"forward: it returned a {type(outputs).__name__}; return the logits alone, an array or"
             " a dict of arrays"
         )
+
+
+def first_output(outputs: Outputs, batch: Batch) -> Array:
+    """Returns the logits, where the outputs are one array of them: the default of ``logits``."""
+    del batch
+    if isinstance(outputs, Mapping):
+        raise TypeError("outputs: a dict; say with `logits` which of them an example is judged by")
+    check_outputs(outputs)
+    return outputs
 
 
 def check_logits(logits: object) -> None:

@@ -7,23 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcl.core.types import Array, Batch, Metrics, Outputs, Params, PyTree, Scalar
+from jaxcl.core.types import Array, Batch, ForwardPass, Metrics, Outputs, Params, PyTree, Scalar
 from jaxcl.transforms.base import Context, LossTransform, Step
 from jaxcl.transforms.checks import check_outputs, check_params, explained
-
-
-class ForwardPass(NamedTuple):
-    """What :func:`gradients` may be given by a forward function that has more than outputs.
-
-    Attributes:
-      outputs: as in :class:`Context`.
-      features: as in :class:`Context`; differentiated through as the outputs are.
-      aux: what passes through, such as new statistics; not differentiated.
-    """
-
-    outputs: Outputs
-    features: PyTree = None
-    aux: PyTree = None
 
 
 class Gradients(NamedTuple):

@@ -42,6 +42,7 @@ MOST = 8  # kills of a run, then it may come to its end
 def start(method: str, out: Path, *options: str) -> subprocess.Popen:
     command = [sys.executable, marked.__file__, f"{out}.mark", "--method", method]
     command += IMAGES if METHODS[method].branches else DIGITS
+    command += ["--setting", "class"] if METHODS[method].refuses else []
     command += GENERATOR if configure(method).generator else []
     command += ["--out", str(out), "--checkpoint-every", "1s", *options]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

@@ -91,6 +91,12 @@ def test_a_setting_that_nothing_here_has_is_refused(settings, message):
         ({"method": "split", "scenario": "split-digits"}, "net: mlp has no layer"),
         ({"method": "select", "setting": "class", "heads": "full"}, "heads: full needs one"),
         ({"method": "pnn", "setting": "domain"}, "setting: pnn needs a head a task"),
+        ({"method": "lucir", "setting": "task"}, "setting: lucir rebalances new classes and old"),
+        ({"method": "bic", "setting": "domain"}, "compete in the class setting alone; give class"),
+        (
+            {"method": "bic", "scenario": "builtin"},
+            "setting: bic corrects the logits of new classes",
+        ),
         ({"net": "mlp", "method": "lwf", "hidden": (3, 0)}, r"hidden: \[3, 0\]; give numbers"),
         ({"method": "ewc", "order": -1, "scenario": "split-digits"}, r"order: -1 is outside \[0"),
         ({"method": "ewc", "validation": 1.0}, "validation: 1 leaves nothing to train on"),
@@ -107,7 +113,7 @@ def test_what_does_not_go_together_is_refused(settings, message):
 def test_a_whole_configuration_can_be_checked_again(scenario):
     for method, kind in METHODS.items():
         net = "cnn" if kind.branches else None
-        setting = "task" if kind.columns or kind.branches else None
+        setting = "task" if kind.columns or kind.branches else "class" if kind.refuses else None
         whole = check_config(configure(method, scenario, net=net, setting=setting))
         assert check_config(whole) == whole
 

@@ -19,6 +19,7 @@ from jaxcl.training.events import EpochEnded, SeedEnded, StepsDone
 
 PLAIN = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "l2": 0.0, "net": "mlp", "hidden": (16,)}
 pytestmark = pytest.mark.usefixtures("compiled_once")
+slow = pytest.mark.slow
 EVERY = ["task", "domain", "class", "full"]
 ONLINE = {"buffer": 9, "fill": "online", "drawn": 5}
 
@@ -172,10 +173,19 @@ def test_exemplars_of_all_classes_and_the_nearest_mean_of_them(setting, tasks):
     np.testing.assert_allclose(ended.matrix[-1], expected, atol=1e-4)
 
 
-def test_exemplars_keep_what_fine_tuning_forgets(tasks):
+@pytest.mark.parametrize(
+    ("method", "setting"),
+    [
+        ("icarl", "class"),
+        pytest.param("bic", "full", marks=slow),
+        pytest.param("lucir", "full", marks=slow),
+    ],
+)
+def test_exemplars_keep_what_fine_tuning_forgets(method, setting, tasks):
     given = {"epochs": 12, "lr": 1e-2}
-    naive = result(tasks[:2], "finetune", "class", **given).matrix[-1][0]
-    assert result(tasks[:2], "icarl", "class", buffer=60, **given).matrix[-1][0] > naive + 30
+    naive = result(tasks[:2], "finetune", setting, **given).matrix[-1][0]
+    kept = result(tasks[:2], method, setting, buffer=60, per_class=None, **given)
+    assert kept.matrix[-1][0] > naive + 30
 
 
 GIVEN = {
@@ -187,11 +197,15 @@ GIVEN = {
     "gdumb": ("gdumb", {"buffer": 30, "per_class": None}),
     "icarl": ("icarl", {"buffer": 18, "per_class": None}),
 }
+SLOW = {
+    "bic": ("bic", {"buffer": 36, "per_class": None}),
+    "lucir": ("lucir", {"buffer": 18, "per_class": None}),
+}
 
 
-@pytest.mark.parametrize("name", GIVEN)
+@pytest.mark.parametrize("name", [*GIVEN, *(pytest.param(name, marks=slow) for name in SLOW)])
 def test_seeds_that_run_together_end_as_they_do_alone(name, tasks):
-    method, given = GIVEN[name]
+    method, given = (GIVEN | SLOW)[name]
     given = {"optimizer": "sgd", "lr": 2e-2, "epochs": 1, "seeds": (3, 0), **given}
     found = []
     for together in (1, 2):
@@ -241,6 +255,10 @@ def test_going_on_from_any_moment_gives_the_same_bits(name, tasks):
         ("icarl", {"augment": ("flip",)}, "augment: old responses of icarl do not hold"),
         ("icarl", {"loss": "binary"}, "loss: binary has no classes, and icarl means of them"),
         ("der", {"replay": "buffer"}, "replay: der has its own earlier images"),
+        ("bic", {"setting": "class", "buffer": 17}, "buffer: 17 images for 9 classes; give two"),
+        ("lucir", {"setting": "class", "buffer": 8}, "buffer: 8 images for 9 classes; give more"),
+        ("bic", {"setting": "class", "replay": "noise"}, "replay: bic has its own earlier images"),
+        ("bic", {"setting": "class", "augment": ("flip",)}, "augment: old responses of bic do not"),
     ],
 )
 def test_bad_settings_are_refused(method, settings, message, tasks):

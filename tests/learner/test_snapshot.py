@@ -45,6 +45,7 @@ def host(snap: Snapshot) -> Snapshot:
 @pytest.mark.usefixtures("small_cnn")
 def test_going_on_from_any_moment_gives_the_same_bits(method, net, tasks):
     settings = SETTINGS | {"net": net, "hidden": (16,)}
+    settings |= {"setting": "class"} if METHODS[method].refuses else {}
     setup = set_up(configured(method=method, seeds=(0, 1), **settings), tasks)
     taken, events = [], []
     for event in go_on(setup):

@@ -29,6 +29,7 @@ def test_a_method_says_what_it_is(name):
     kind = METHODS[name]
     assert 10 < len(kind.summary) < 90
     assert set(kind.fails) <= set(SETTINGS)
+    assert set(kind.refuses) < set(SETTINGS)
     assert kind.replay is None or issubclass(kind.replay, Replay)
     kind().check()
 
@@ -68,7 +69,7 @@ def test_so_many_images_of_a_class_mean_nothing_where_numbers_are_learned(name):
 @pytest.mark.parametrize("objective", [transforms.squared, transforms.binary])
 def test_classes_that_are_none_are_refused_where_a_method_needs_them(objective):
     learned = StreamInfo(1, "domain", objective)
-    for name in ("ncm", "slda", "ranpac"):
+    for name in ("ncm", "slda", "ranpac", "bic", "lucir"):
         message = f"loss: {objective.name} has no classes, and {name} needs them; leave it"
         with pytest.raises(UsageError, match=message):
             METHODS[name]().losses(learned)
@@ -92,6 +93,9 @@ def test_what_trains_is_one_of_the_rules():
         ("si", {"xi": 0.0}, "xi: 0.0 is not positive"),
         ("slda", {"shrinkage": 1.5}, r"shrinkage: 1.5 is outside \[0, 1\]"),
         ("slda", {"shrinkage": 0.0}, "shrinkage: 0 is not positive"),
+        ("lucir", {"rivals": 0}, "rivals: 0 is not positive"),
+        ("bic", {"held_out": 0.0}, "held_out: 0.0 leaves nothing; give 0.1, say"),
+        ("bic", {"temperature": 0.0}, "temperature: 0.0 is not positive"),
         ("ranpac", {"units": 0}, "units: 0 is not positive"),
         ("ranpac", {"units": 10**6}, "units: more than 50000; give fewer"),
         ("ranpac", {"ridge": 0.0}, "ridge: 0.0 is not positive"),
@@ -124,6 +128,7 @@ def test_strengths_are_traced_and_sizes_are_not():
     assert traced(METHODS["der_pp"]) == {"alpha", "beta"}
     assert traced(METHODS["shrink_perturb"]) == {"shrink", "noise"}
     assert traced(METHODS["l2_init"]) == {"strength"}
+    assert traced(METHODS["lucir"]) == {"strength"}
     assert traced(METHODS["slda"]) == {"shrinkage"}
     assert traced(METHODS["ranpac"]) == {"ridge"}
     assert "t_squared" not in traced(METHODS["lwf"])

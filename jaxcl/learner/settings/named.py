@@ -8,12 +8,14 @@ import dataclasses
 from jaxcl.learner.settings.natural_images import NATURAL_IMAGES
 from jaxcl.learner.settings.protocol import Protocol, Scenario, distilling
 from jaxcl.methods.agem import AGEM
+from jaxcl.methods.bic import BiC
 from jaxcl.methods.der import DER
 from jaxcl.methods.der_pp import DERPP
 from jaxcl.methods.er_ace import ERACE
 from jaxcl.methods.ewc import EWC
 from jaxcl.methods.gdumb import GDumb
 from jaxcl.methods.icarl import ICaRL
+from jaxcl.methods.lucir import LUCIR
 from jaxcl.methods.lwf import LwF
 from jaxcl.methods.online_ewc import OnlineEWC
 from jaxcl.methods.replay import BufferReplay
@@ -117,6 +119,8 @@ SHORT = THREE_TYPES._replace(
         "er_ace": ERACE(buffer=200),
         "gdumb": GDumb(per_class=20),
         "icarl": ICaRL(per_class=20),
+        "bic": BiC(per_class=20),
+        "lucir": LUCIR(per_class=20),
     },
     generator=FEWER,
 )

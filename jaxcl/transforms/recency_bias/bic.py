@@ -1,0 +1,250 @@
+"""BiC: exemplars, old responses, and a linear correction of the newest classes' logits."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcl.core.batching import examples
+from jaxcl.core.random import stream
+from jaxcl.core.types import Array, Batch, Bool, Data, Float, Int, Metrics, Params, PRNGKey, Scalar
+from jaxcl.transforms.base import Context, LossTransform, TaskData, required
+from jaxcl.transforms.checks import check_classes, check_label, check_logits
+from jaxcl.transforms.objectives import categorical
+from jaxcl.transforms.recency_bias.exemplars import (
+    drawn_of_each,
+    first_of_each,
+    joined,
+    parts,
+    renewed,
+    rows_of,
+)
+from jaxcl.transforms.recency_bias.linear_correction import Correction, corrected, fitted, widened
+from jaxcl.transforms.rehearsal.memory import recorded
+from jaxcl.transforms.rehearsal.replay import check_drawn, drawn
+
+RESPONSES = "bic_responses"  # name of the old logits of an exemplar
+
+
+class BiCState(NamedTuple):
+    """State of :func:`bic`; what is None is there while a task, or a later one, is trained.
+
+    Attributes:
+      exemplars: arrays of them, class by class and the most important first; while a later task is
+        trained, with the old network's corrected logits of the old classes.
+      validation: arrays of the examples of old classes that nothing is trained on.
+      held: whether an example of the task's data is not trained on.
+      responses: the old network's corrected logits of the old classes, for the task's data.
+      old: classes of earlier tasks.
+      share: part of the task's examples among all that are trained on, float32.
+      strength: lambda, float32.
+      correction: alpha and beta of every class, 1 and 0 of those that have none; None before the
+        second task has ended.
+    """
+
+    exemplars: Batch
+    validation: Batch
+    held: Bool[Array, "n"] | None
+    responses: Float[Array, "n old"] | None
+    old: Int[Array, "old"] | None
+    share: Scalar
+    strength: Scalar
+    correction: Correction | None
+
+
+def bic(
+    capacity: int,
+    *,
+    held_out: float = 0.1,
+    temperature: float = 2.0,
+    ridge: float = 1e-3,
+    n: int | None = None,
+    name: str = "bic",
+    label: str = "label",
+) -> LossTransform:
+    """Makes bias correction, for tasks whose new classes compete with the old ones.
+
+    Every class so far has ``m = capacity // classes`` examples, of which a part is for
+    validation: nothing is ever trained on it.  As a task begins, as many examples of each of its
+    classes are held out at random as each old class has for validation.  With logits q, which
+    have the corrections of earlier tasks, the loss is replaced by the mean over the other new
+    examples and the exemplars of
+
+        lambda * -sum over old classes c of p_c log softmax(q / T)_c
+        + (1 - lambda) * -log softmax(q)_y,    lambda = old classes / (old and new classes),
+
+    p being ``softmax(old q / T)`` of the network, with its corrections, as it stood before the
+    task.  A step weighs the mean over its batch by N / (N + P) and that over a draw from the
+    exemplars by P / (N + P), with N new examples that are trained on and P exemplars.  As in
+    :func:`~jaxcl.transforms.er_ace`, the given loss is corrected: less the mean cross-entropy of
+    the batch, which must be in it with weight 1, plus this one.
+
+    As a task ends, alpha and beta of its new classes are those with which the mean
+    cross-entropy of ``q_c = alpha z_c + beta`` is the smallest over the validation examples of
+    all classes, as many of each (:func:`~jaxcl.transforms.recency_bias.linear_correction.fitted`).
+    They stay as they are, and examples are classified by q.  Exemplars are kept as by
+    :func:`~jaxcl.transforms.icarl`, those for validation in the order in which they were drawn.
+
+    The authors' program applies the latest correction alone, and leaves it to the distillation
+    to put the earlier ones into the logits; here these stay, so that a task begins with the
+    responses that are to be kept.  It has ``0.1 beta^2 / 2`` in place of the ridge.
+
+    Args:
+      capacity: examples of all classes together, those for validation included.
+      held_out: part of them that is for validation; of each class at least one, and at most half
+        of what a task has.
+      temperature: T > 0; 2 in the paper.
+      ridge: > 0, weight of ``((alpha - 1)^2 + beta^2) / 2`` in the fit.
+      n: exemplars drawn in a step, with replacement; by default as many as a batch has.
+      name: of the stream of random numbers.
+      label: name of the labels in the data, classes ``[N]``.
+
+    Returns:
+      A transform that reports ``{"incoming": ..., "replayed": ...}`` and has ``predict``: the
+      corrected logits, float32 ``[b, classes]``.  It needs ``batch["index"]``, ``key``, ``forward``
+      and, if outputs are not one array, ``logits`` in its context, and ``features`` in
+      ``TaskData``.
+
+    Raises:
+      ValueError: an argument out of its range; from ``begin_task``, data without labels of that
+        name, or with labels that are no classes of examples, or augmented inputs; from
+        ``begin_task`` and ``end_task``, room for fewer than two examples of a class; from
+        ``end_task``, no features.
+
+    References:
+      Wu, Chen, Wang, Ye, Liu, Guo & Fu, Large scale incremental learning, 2019 (arXiv 1905.13260),
+      sections 3 and 4; their program: github.com/wuyuebupt/LargeScaleIncrementalLearning.
+    """
+    check_drawn(n)
+    if not 0 < held_out < 1:
+        raise ValueError(f"held_out: {held_out} is outside (0, 1); give 0.1, say")
+    for what, value in (("temperature", temperature), ("ridge", ridge)):
+        if not value > 0:
+            raise ValueError(f"{what}: {value} is not positive")
+    chosen = _BiC(capacity, held_out, temperature, ridge, n, name, label)
+    return LossTransform(
+        _init, partial(_apply, chosen), partial(_begin, chosen), end_task=partial(_end, chosen),
+        predict=_predict,
+    )  # fmt: skip
+
+
+class _BiC(NamedTuple):
+    """The arguments of :func:`bic`."""
+
+    capacity: int
+    held_out: float
+    temperature: float
+    ridge: float
+    n: int | None
+    name: str
+    label: str
+
+
+def _init(params: Params) -> BiCState:
+    del params
+    one, zero = jnp.ones((), jnp.float32), jnp.zeros((), jnp.float32)
+    return BiCState({}, {}, None, None, None, one, zero, None)
+
+
+def _begin(chosen: _BiC, state: BiCState, params: Params, task: TaskData, key: PRNGKey) -> BiCState:
+    check_label(task.data, chosen.label)
+    check_classes(task.data[chosen.label])
+    if task.augmented:
+        raise ValueError("bic: old responses do not hold for inputs that are augmented; leave it")
+    labels = np.asarray(task.data[chosen.label])
+    new = np.unique(labels)
+    known = np.unique(np.asarray(state.exemplars[chosen.label])) if state.exemplars else new[:0]
+    _, each = parts(chosen.capacity, len(known) or len(new), chosen.held_out)
+    held = drawn_of_each(labels, each, stream(key, chosen.name))
+    state = state._replace(held=jnp.asarray(held))
+    if not len(known):
+        return state
+    old = jnp.asarray(known, jnp.int32)
+
+    def responses(data: Data) -> Array:
+        return corrected(recorded(task, params, data), state.correction)[:, old]
+
+    trained, p = len(labels) - int(held.sum()), examples(state.exemplars)
+    return state._replace(
+        exemplars={**state.exemplars, RESPONSES: responses(state.exemplars)},
+        responses=responses(task.data),
+        old=old,
+        share=jnp.asarray(trained / (trained + p), jnp.float32),
+        strength=jnp.asarray(len(known) / (len(known) + len(new)), jnp.float32),
+    )
+
+
+def _apply(chosen: _BiC, loss: Scalar, state: BiCState, context: Context) -> tuple[Scalar, Metrics]:
+    labels, rows = context.batch[chosen.label], context.batch["index"]
+    logits = context.logits(context.outputs, context.batch)
+    check_logits(logits)
+    plain = loss - categorical.loss(logits, labels).mean()
+    old = None if state.responses is None else state.responses[rows]
+    each = _losses(chosen, state, logits, labels, old)
+    kept = jnp.ones_like(each) if state.held is None else 1 - state.held[rows].astype(jnp.float32)
+    incoming = (kept * each).sum() / jnp.maximum(kept.sum(), 1)
+    if RESPONSES not in state.exemplars:
+        return plain + incoming, {"incoming": incoming, "replayed": jnp.float32(0)}
+    key, forward = required(context)
+    n = examples(context.batch) if chosen.n is None else chosen.n
+    batch = drawn(state.exemplars, stream(key, chosen.name), n)
+    logits = context.logits(forward(context.params, batch), batch)
+    replayed = _losses(chosen, state, logits, batch[chosen.label], batch[RESPONSES]).mean()
+    mean = state.share * incoming + (1 - state.share) * replayed
+    return plain + mean, {"incoming": incoming, "replayed": replayed}
+
+
+def _losses(
+    chosen: _BiC, state: BiCState, logits: Array, labels: Array, old: Array | None
+) -> Float[Array, "b"]:
+    q = corrected(logits, state.correction)
+    right = categorical.loss(q, labels)
+    if old is None or state.old is None:
+        return right
+    kept = categorical.distance(q[:, state.old], old, jnp.float32(chosen.temperature))
+    return state.strength * kept + (1 - state.strength) * right
+
+
+def _end(
+    chosen: _BiC, state: BiCState, params: Params, task: TaskData, key: PRNGKey
+) -> tuple[BiCState, Params]:
+    del key
+    assert state.held is not None, "the task has begun"
+    held = np.asarray(state.held)
+    trained, aside = (rows_of(task.data, np.flatnonzero(x)) for x in (~held, held))
+    validation = joined(state.validation, aside)
+    if state.old is not None:
+        state = _refitted(chosen, state, params, task, validation)
+    kept = {name: x for name, x in state.exemplars.items() if name != RESPONSES}
+    classes = np.unique(np.concatenate([np.asarray(x[chosen.label]) for x in (kept, trained) if x]))
+    room, each = parts(chosen.capacity, len(classes), chosen.held_out)
+    return state._replace(
+        exemplars=renewed(kept, trained, task, params, chosen.label, room),
+        validation=first_of_each(validation, chosen.label, each),
+        held=None, responses=None, old=None,
+    ), params  # fmt: skip
+
+
+def _refitted(
+    chosen: _BiC, state: BiCState, params: Params, task: TaskData, validation: Batch
+) -> BiCState:
+    """The state with alpha and beta of the classes that came with the task."""
+    assert state.old is not None
+    _, each = parts(chosen.capacity, len(state.old), chosen.held_out)
+    balanced = first_of_each(validation, chosen.label, each)
+    logits = corrected(recorded(task, params, balanced), state.correction)
+    own = np.zeros(logits.shape[-1], bool)
+    own[np.unique(np.asarray(task.data[chosen.label]))] = True
+    own[np.asarray(state.old)] = False
+    if not own.any():
+        return state
+    pair = fitted(logits, balanced[chosen.label], jnp.asarray(own), jnp.float32(chosen.ridge))
+    before = widened(state.correction, len(own))
+    return state._replace(correction=jnp.where(own, pair[:, None], before))
+
+
+def _predict(state: BiCState, context: Context) -> Array:
+    logits = context.logits(context.outputs, context.batch)
+    check_logits(logits)
+    return corrected(logits, state.correction)

@@ -1,0 +1,248 @@
+"""LUCIR: a cosine classifier, features that keep their direction, and a margin for exemplars."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcl.core.batching import examples
+from jaxcl.core.random import stream
+from jaxcl.core.types import (
+    Array,
+    Batch,
+    Float,
+    ForwardPass,
+    Int,
+    Metrics,
+    Params,
+    PRNGKey,
+    PyTree,
+    Scalar,
+)
+from jaxcl.transforms.base import Context, LossTransform, TaskData, required
+from jaxcl.transforms.checks import check_classes, check_label, check_logits, check_not_negative
+from jaxcl.transforms.objectives import categorical
+from jaxcl.transforms.objectives.base import float32
+from jaxcl.transforms.recency_bias.cosine import cosine_logits, directions, unit
+from jaxcl.transforms.recency_bias.exemplars import renewed
+from jaxcl.transforms.rehearsal.herding import unit_features
+from jaxcl.transforms.rehearsal.replay import check_drawn, drawn
+
+FEATURES = "lucir_features"  # name of the old features of an exemplar
+
+
+class LUCIRState(NamedTuple):
+    """State of :func:`lucir`; what is None is there while a later task is trained.
+
+    Attributes:
+      strength: lambda_base, float32 scalar.
+      exemplars: arrays of them, class by class and the most important first; while a later task is
+        trained, with the old network's features, of length 1.
+      features: the old network's features of the task's data, of length 1.
+      new: classes of the task that are in no earlier one.
+      growth: square root of old classes / classes of the task, float32 scalar.
+      share: part of the task's examples among these and the exemplars, float32 scalar.
+    """
+
+    strength: Scalar
+    exemplars: Batch
+    features: Float[Array, "n width"] | None
+    new: Int[Array, "new"] | None
+    growth: Scalar
+    share: Scalar
+
+
+def lucir(
+    capacity: int,
+    classifier: Callable[[Params], Array],
+    *,
+    strength: float = 5.0,
+    margin: float = 0.5,
+    rivals: int = 2,
+    n: int | None = None,
+    name: str = "lucir",
+    label: str = "label",
+) -> LossTransform:
+    """Makes a unified classifier by rebalancing, for tasks whose classes compete.
+
+    An example with features f has, for a class with weights w, the score ``eta cos(f, w)``: no
+    class is ahead because its weights are longer or its bias larger.  The scale eta is the mean
+    length of all classes' weights, which cosines do not depend on, so it is learned with them.
+    The loss is replaced by the mean over new examples and exemplars of
+
+        -log softmax(eta cos)_y + lambda (1 - cos(f, old f)),
+        lambda = lambda_base sqrt(old classes / classes of the task),
+
+    with the features of the network as it stood before the task, plus the mean over exemplars of
+
+        sum over the K new classes c with the largest cosines of
+            max(0, m - cos(f, w_y) + cos(f, w_c)).
+
+    A step weighs the mean over its batch by N / (N + P) and that over a draw from the exemplars by
+    P / (N + P), with N new examples and P exemplars; the margin is that of the draw.  In the first
+    task there is cross-entropy alone.  As in :func:`~jaxcl.transforms.er_ace`, the given loss is
+    corrected: less the mean cross-entropy of the batch, which must be in it with weight 1, plus
+    this one.  As a task ends, every class so far keeps ``capacity // classes`` exemplars, chosen
+    as by :func:`~jaxcl.transforms.icarl`.
+
+    The authors have a scale that is a parameter of its own, set new weights to mean features
+    as a task begins, and let features be negative; here features and first weights are the
+    network's.
+
+    Args:
+      capacity: exemplars of all classes together.
+      classifier: ``params -> [width, classes]``, the weights of the linear layer that makes the
+        logits; its biases are not used.
+      strength: lambda_base >= 0; 5 in the authors' program.
+      margin: m >= 0; 0.5 there.
+      rivals: K; 2 there.  All new classes, where there are fewer.
+      n: exemplars drawn in a step, with replacement; by default as many as a batch has.
+      name: of the stream of random numbers.
+      label: name of the labels in the data, classes ``[N]``.
+
+    Returns:
+      A transform that reports ``{"incoming": ..., "replayed": ..., "margin": ...}``, losses, and
+      has ``predict``: ``eta cos``, float32 ``[b, classes]``.  It needs ``batch["index"]``,
+      ``key``, ``features``, and a ``forward`` that returns a ``ForwardPass`` with features in its
+      context, and ``features`` in ``TaskData``.
+
+    Raises:
+      ValueError: an argument out of its range; from ``begin_task``, data without labels of that
+        name, or with labels that are no classes of examples, or augmented inputs; from
+        ``end_task``, fewer exemplars than classes; from all but ``begin_task`` of the first
+        task, no features.
+
+    References:
+      Hou, Pan, Loy, Wang & Lin, Learning a unified classifier incrementally via rebalancing,
+      2019, section 3; their program: github.com/hshustc/CVPR19_Incremental_Learning.
+    """
+    check_drawn(n)
+    check_not_negative("strength", strength)
+    check_not_negative("margin", margin)
+    for what, value in (("capacity", capacity), ("rivals", rivals)):
+        if value < 1:
+            raise ValueError(f"{what}: {value} is not positive; give at least 1")
+    chosen = _LUCIR(capacity, classifier, strength, margin, rivals, n, name, label)
+    return LossTransform(
+        partial(_init, chosen), partial(_apply, chosen), partial(_begin, chosen),
+        end_task=partial(_end, chosen), predict=partial(_predict, chosen), features=True,
+    )  # fmt: skip
+
+
+class _LUCIR(NamedTuple):
+    """The arguments of :func:`lucir`."""
+
+    capacity: int
+    classifier: Callable[[Params], Array]
+    strength: float
+    margin: float
+    rivals: int
+    n: int | None
+    name: str
+    label: str
+
+
+def _init(chosen: _LUCIR, params: Params) -> LUCIRState:
+    del params
+    one, base = jnp.ones((), jnp.float32), jnp.asarray(chosen.strength, jnp.float32)
+    return LUCIRState(base, {}, None, None, one, jnp.ones((), jnp.float32))
+
+
+def _begin(
+    chosen: _LUCIR, state: LUCIRState, params: Params, task: TaskData, key: PRNGKey
+) -> LUCIRState:
+    del key
+    check_label(task.data, chosen.label)
+    check_classes(task.data[chosen.label])
+    if task.augmented:
+        raise ValueError("lucir: old features do not hold for inputs that are augmented; leave it")
+    if not state.exemplars:
+        return state
+    if task.features is None:
+        raise ValueError("features: missing; give TaskData(..., features=...)")
+    labels = np.asarray(task.data[chosen.label])
+    here, old = np.unique(labels), np.unique(np.asarray(state.exemplars[chosen.label]))
+    kept = {FEATURES: unit_features(task.features, params, state.exemplars)}
+    new, p = np.setdiff1d(here, old), examples(state.exemplars)
+    return state._replace(
+        exemplars={**state.exemplars, **kept},
+        features=unit_features(task.features, params, task.data),
+        new=jnp.asarray(new, jnp.int32) if len(new) else None,
+        growth=jnp.asarray(math.sqrt(len(old) / len(here)), jnp.float32),
+        share=jnp.asarray(len(labels) / (len(labels) + p), jnp.float32),
+    )
+
+
+def _apply(
+    chosen: _LUCIR, loss: Scalar, state: LUCIRState, context: Context
+) -> tuple[Scalar, Metrics]:
+    labels = context.batch[chosen.label]
+    logits = context.logits(context.outputs, context.batch)
+    check_logits(logits)
+    plain = loss - categorical.loss(logits, labels).mean()
+    weights, nothing = chosen.classifier(context.params), jnp.zeros((), jnp.float32)
+    rows = directions(context.features, len(labels))
+    old = None if state.features is None else state.features[context.batch["index"]]
+    incoming = _loss(state, rows, weights, labels, old)
+    if FEATURES not in state.exemplars:
+        return plain + incoming, {"incoming": incoming, "replayed": nothing, "margin": nothing}
+    key, _ = required(context)
+    n = examples(context.batch) if chosen.n is None else chosen.n
+    batch = drawn(state.exemplars, stream(key, chosen.name), n)
+    rows, labels = directions(_again(context, batch), n), batch[chosen.label]
+    replayed = _loss(state, rows, weights, labels, batch[FEATURES])
+    above = _margin(chosen, rows @ unit(float32(weights), 0), labels, state.new)
+    mean = state.share * incoming + (1 - state.share) * replayed
+    metrics = {"incoming": incoming, "replayed": replayed, "margin": above}
+    return plain + mean + above, metrics
+
+
+def _again(context: Context, batch: Batch) -> PyTree:
+    """The features of other examples, at the parameters of the step."""
+    assert context.forward is not None
+    found = context.forward(context.params, batch)
+    return found.features if isinstance(found, ForwardPass) else None
+
+
+def _loss(
+    state: LUCIRState, rows: Array, weights: Array, labels: Array, old: Array | None
+) -> Scalar:
+    """The mean cross-entropy, and how far features have turned."""
+    right = categorical.loss(cosine_logits(rows, weights), labels).mean()
+    if old is None:
+        return right
+    return right + state.strength * state.growth * (1 - (rows * old).sum(-1)).mean()
+
+
+def _margin(
+    chosen: _LUCIR, cosines: Float[Array, "n classes"], labels: Array, new: Array | None
+) -> Scalar:
+    """How far the own class is from being ahead of the nearest new classes, by the margin."""
+    if new is None:
+        return jnp.zeros((), jnp.float32)
+    nearest, _ = jax.lax.top_k(cosines[:, new], min(chosen.rivals, len(new)))
+    own = jnp.take_along_axis(cosines, labels[:, None], 1)
+    return jnp.maximum(0, chosen.margin - own + nearest).sum(-1).mean()
+
+
+def _end(
+    chosen: _LUCIR, state: LUCIRState, params: Params, task: TaskData, key: PRNGKey
+) -> tuple[LUCIRState, Params]:
+    del key
+    kept = {name: x for name, x in state.exemplars.items() if name != FEATURES}
+    data = [x[chosen.label] for x in (kept, task.data) if x]
+    classes = len(np.unique(np.concatenate([np.asarray(labels) for labels in data])))
+    if not (each := chosen.capacity // classes):
+        raise ValueError(f"capacity: {chosen.capacity} exemplars for {classes} classes; give more")
+    exemplars = renewed(kept, task.data, task, params, chosen.label, each)
+    return state._replace(exemplars=exemplars, features=None, new=None), params
+
+
+def _predict(chosen: _LUCIR, state: LUCIRState, context: Context) -> Array:
+    del state
+    n = examples(context.batch)
+    return cosine_logits(directions(context.features, n), chosen.classifier(context.params))
