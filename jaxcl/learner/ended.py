@@ -4,6 +4,7 @@ from jaxcl.core.sharding import replicated
 from jaxcl.growth.parameters import count, task_name, weights
 from jaxcl.learner.build import predicting
 from jaxcl.learner.state import Setup
+from jaxcl.learner.testing import within_tasks
 from jaxcl.training.events import Growth, Learned, SeedEnded
 from jaxcl.training.learner_state import Learner
 
@@ -24,6 +25,7 @@ def seed_ended(setup: Setup, learner: Learner) -> SeedEnded:
     sizes = dict(weights(setup.net, model.params))
     if model.generator:
         sizes["generator"] = count(model.generator)
+    within = within_tasks(setup, learner)
     return SeedEnded(
         seed=learner.at.seed,
         matrix=history.matrix,
@@ -33,6 +35,7 @@ def seed_ended(setup: Setup, learner: Learner) -> SeedEnded:
         bytes=dict(zip(tasks, history.bytes, strict=True)),
         seconds=dict(zip(tasks, history.seconds, strict=True)),
         plasticity=dict(zip(tasks, history.plasticity, strict=False)) or None,
+        within_task_accuracy=None if within is None else dict(zip(tasks, within, strict=True)),
     )
 
 

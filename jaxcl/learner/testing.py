@@ -1,12 +1,17 @@
 """How well the tasks so far are solved, at some moment of a run."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 
+import jax.numpy as jnp
 import numpy as np
 
+from jaxcl.core.types import Array, PyTree
+from jaxcl.growth.heads import first_label
 from jaxcl.learner.state import Setup, new_task_weight, view_so_far
 from jaxcl.training.evaluation import Evaluation, Predictor, evaluate
 from jaxcl.training.learner_state import Learner
+from jaxcl.transforms import Context
 
 
 def test(setup: Setup, learner: Learner) -> tuple[Learner, float]:
@@ -42,6 +47,40 @@ def test_untrained(setup: Setup, learner: Learner) -> Learner:
     return learner.changed(
         zero_shot_accuracy=[*learner.history.zero_shot_accuracy, float(found.accuracy)]
     )
+
+
+def within_tasks(setup: Setup, learner: Learner) -> list[float] | None:
+    """Returns how well each task's own classes are told apart by who knows the task, percent.
+
+    It is the accuracy of the class setting's network where the scores of all other classes are
+    left out; None in the other settings, and where no classes are learned.
+    """
+    if not setup.setting.joined or not setup.tasks.objective.classes:
+        return None
+    view, variables, tasks = view_so_far(setup, learner), learner.model.variables, setup.tasks
+    predict, found = _among_own(setup.compiled[0].predict), []
+    for task_index, data in enumerate(tasks.test):
+        first = first_label(setup.setting, tasks.classes, task_index)
+        own = jnp.arange(sum(tasks.classes))
+        own = (first <= own) & (own < first + tasks.classes[task_index])
+        predictor = Predictor(predict, (own, learner.transform_state))
+        found.append(float(evaluate(view, task_index, variables, data, predictor).accuracy))
+    return found
+
+
+@cache  # the same function for the same program
+def _among_own(
+    predict: Callable[[PyTree, Context], Array] | None,
+) -> Callable[[PyTree, Context], Array]:
+    def scores(state: PyTree, context: Context) -> Array:
+        own, inner = state
+        if predict is None:
+            found = context.logits(context.outputs, context.batch)
+        else:
+            found = predict(inner, context)
+        return jnp.where(own[: found.shape[-1]], found, -jnp.inf)
+
+    return scores
 
 
 def _evaluations(setup: Setup, learner: Learner, task_indices: Iterable[int]) -> list[Evaluation]:

@@ -84,10 +84,11 @@ def learning_accuracy(matrix: Matrix) -> float:
     return float(np.mean(np.diag(np.asarray(matrix, float))))
 
 
-def anytime_accuracy(matrix: Matrix) -> float:
+def anytime_accuracy(matrix: Matrix) -> float | None:
     """Returns the mean over tasks of the average accuracy just after learning them, percent.
 
     After each task, accuracy is averaged over the tasks so far, and these averages are averaged.
+    None where earlier tasks were not tested.
 
     References:
       Caccia et al., New insights on reducing abrupt representation change in online continual
@@ -97,7 +98,10 @@ def anytime_accuracy(matrix: Matrix) -> float:
     >>> anytime_accuracy([[90.0, None], [70.0, 80.0]])
     82.5
     """
-    return float(np.mean(np.nanmean(np.asarray(matrix, float), axis=1)))
+    so_far = [row[: i + 1] for i, row in enumerate(matrix)]
+    if any(value is None for row in so_far for value in row):
+        return None
+    return float(np.mean([np.mean(np.asarray(row, float)) for row in so_far]))
 
 
 def mean_sem(values: Sequence[float | None]) -> dict[str, float | None]:

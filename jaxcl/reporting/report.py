@@ -60,9 +60,13 @@ def facts_table(summary: dict[str, Any]) -> Table:
     table.add_column("what")
     table.add_column("value", overflow="fold")
     table.add_row("average accuracy", f"{mean_text(summary['average_accuracy'])} %")
-    anytime = mean_sem([anytime_accuracy(matrix) for matrix in summary["accuracy"]])
-    table.add_row("anytime accuracy", f"{mean_text(anytime)} %")
+    anytime = mean_sem([anytime_accuracy(matrix) for matrix in summary.get("accuracy", [])])
+    if anytime["mean"] is not None:
+        table.add_row("anytime accuracy", f"{mean_text(anytime)} %")
     table.add_row("learning accuracy", f"{mean_text(summary['learning_accuracy'])} %")
+    within = summary.get("within_task_accuracy", {"mean": None})
+    if within["mean"] is not None:
+        table.add_row("within each task", f"{mean_text(within)} %")
     for name in ("forgetting", "backward_transfer", "forward_transfer"):
         table.add_row(name.replace("_", " "), f"{mean_text(summary[name])} points")
     for name, of in (("weights", _weights), ("memory", _memory), ("routes", _routes)):

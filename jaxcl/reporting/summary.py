@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from jaxcl.checkpointing.config_file import to_toml
@@ -42,7 +43,7 @@ def summarise(
     Returns:
       ``method, replay, scenario, setting, validation, seeds, tasks``; ``accuracy``
       [seed][trained up to task][task] in percent, None before a task is seen; ``final`` (task ->
-      mean and sem), ``average_accuracy, anytime_accuracy, forgetting,
+      mean and sem), ``average_accuracy, anytime_accuracy, within_task_accuracy, forgetting,
       backward_transfer, forward_transfer, learning_accuracy`` (mean and sem over the seeds, percent
       or percentage points); ``weights, routes, similarity, state_bytes,
       task_seconds`` for each seed; ``plasticity`` (:mod:`jaxcl.reporting.plasticity`), None
@@ -66,6 +67,7 @@ def summarise(
         "forward_transfer": mean_sem(
             [forward_transfer(list(r.zero_shot_accuracy.values()), chance) for r in results]
         ),
+        "within_task_accuracy": mean_sem([_within_tasks(result) for result in results]),
         "learning_accuracy": mean_sem([learning_accuracy(m) for m in matrices]),
         "weights": [result.growth.weights for result in results],
         "routes": [result.growth.routes for result in results],
@@ -80,6 +82,12 @@ def summarise(
         "versions": versions(),
         "git": git_commit(),
     }
+
+
+def _within_tasks(result: SeedEnded) -> float | None:
+    """The mean over tasks of the accuracy among their own classes; None in other settings."""
+    found = result.within_task_accuracy
+    return None if found is None else fmean(found.values())
 
 
 def portable(summary: dict[str, Any]) -> dict[str, Any]:

@@ -122,6 +122,8 @@ class SeedEnded(NamedTuple):
       bytes: task -> bytes of the transform's state as it ended.
       seconds: task -> seconds.
       plasticity: task -> measure -> value, as training left the network; None unless asked for.
+      within_task_accuracy: task -> accuracy at the end among the task's own classes, percent;
+        None but in the class setting.
     """
 
     seed: int
@@ -132,6 +134,7 @@ class SeedEnded(NamedTuple):
     bytes: dict[str, int]
     seconds: dict[str, float]
     plasticity: dict[str, dict[str, float | None]] | None = None
+    within_task_accuracy: dict[str, float] | None = None
 
     @property
     def params(self) -> Params:

@@ -24,6 +24,7 @@ def test_by_hand():
     assert forward_transfer([12.0, 30.0, 55.0], [10.0, 20.0, 50.0]) == pytest.approx((10 + 5) / 2)
     assert forward_transfer([50.0], [50.0]) is None
     assert anytime_accuracy(MATRIX) == pytest.approx((90 + (80 + 70) / 2 + 185 / 3) / 3)
+    assert anytime_accuracy([[90.0, None], [None, 80.0]]) is None  # the newest alone was tested
     assert learning_accuracy(MATRIX) == pytest.approx((90 + 70 + 60) / 3)
 
 
