@@ -24,7 +24,7 @@ RUNS = [
     ("online-cifar100", "finetune", SMALL),
     ("plasticity-mnist", "l2_init", MLP),
     ("permuted-mnist", "ewc", MLP),
-    ("split-mnist", "ncm", {**MLP, "--iterations": 2, "--epochs": None}),
+    ("split-mnist", "ncm", {**MLP, "--tasks": 2, "--iterations": 2, "--epochs": None}),
 ]
 
 
