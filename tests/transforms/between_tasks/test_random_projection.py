@@ -108,6 +108,8 @@ def test_lambda_is_the_best_on_a_fifth_of_each_class(tasks, key):
     ridge = min(errors, key=errors.get)
     assert 1e-8 < ridge < 1e8  # neither the first nor the last of them
     assert float(state.ridge) == pytest.approx(ridge)
+    inputs = hidden(state.projection, *tasks)[np.concatenate([shares(data) for data in tasks])]
+    np.testing.assert_allclose(state.held.gram, inputs.T @ inputs, rtol=1e-5, atol=1e-4)
     held = np.concatenate([np.asarray(data["label"])[shares(data)] for data in tasks])
     counts = np.asarray(state.held.counts)[0]
     np.testing.assert_array_equal(counts, np.bincount(held, minlength=len(counts)))
