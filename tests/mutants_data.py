@@ -432,7 +432,7 @@ MUTANTS = [
     Mutant("held-out-of-the-latest-task-alone", RANPAC,
         "plus(old[1], new[1]) if choose", "new[1] if choose", OF_RANPAC),
     Mutant("places-among-a-class-of-each-portion", RANPAC,
-        "seen = seen + np.bincount", "_ = seen + np.bincount", OF_RANPAC),
+        "return held, seen + np.bincount", "return held, 0 * seen * np.bincount", OF_RANPAC),
     Mutant("gram-of-the-latest-task", RIDGE,
         "old.gram + new.gram", "new.gram", OF_RANPAC),
     Mutant("ridge-on-all-entries", RIDGE,

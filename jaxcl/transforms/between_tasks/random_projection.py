@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy import ndarray
 
 from jaxcl.core.batching import ordinals
 from jaxcl.core.random import stream
@@ -159,10 +160,7 @@ def _end(
         whole = _in_parts(projection, rows, place, size)
         if not choose:
             return whole, None
-        kinds = np.asarray(place[0]) * size[1] + np.asarray(place[1])
-        seen = np.broadcast_to(seen, size[0] * size[1])
-        held = np.flatnonzero(ordinals(kinds, seen) % FIFTH == 1)
-        seen = seen + np.bincount(kinds, minlength=len(seen))
+        held, seen = _held_out(place, size, seen)
         own = place[0][held], place[1][held]
         return whole, _in_parts(projection, rows[held], own, size)
 
@@ -173,9 +171,16 @@ def _end(
     if state.products is not None:
         found, held = both((state.products, state.held), (found, held))
     ridge = float(state.ridge) if held is None else chosen(found, held)
-    weights = solved(ridge, found)
     scalar = jnp.asarray(ridge, jnp.float32)
-    return RanPACState(scalar, projection, *found, weights, held), params
+    return RanPACState(scalar, projection, *found, solved(ridge, found), held), params
+
+
+def _held_out(place: Place, size: Size, seen: ndarray) -> tuple[ndarray, ndarray]:
+    """Rows of a portion that are held out; examples of each class up to and with this portion."""
+    kinds = np.asarray(place[0]) * size[1] + np.asarray(place[1])
+    seen = np.broadcast_to(seen, size[0] * size[1])
+    held = np.flatnonzero(ordinals(kinds, seen) % FIFTH == 1)
+    return held, seen + np.bincount(kinds, minlength=len(seen))
 
 
 def _in_parts(projection: Array, rows: Array, place: Place, size: Size) -> Products:
