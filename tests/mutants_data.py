@@ -70,6 +70,7 @@ WALK = "jaxcl/transforms/rwalk.py"
 OF_CLASSES = "jaxcl/transforms/between_tasks/class_statistics.py"
 NEAREST = "jaxcl/transforms/between_tasks/nearest_mean.py"
 PERTURB = "jaxcl/transforms/between_tasks/shrink_perturb.py"
+RIDGE = "jaxcl/transforms/between_tasks/ridge.py"
 RESULT = "jaxcl/front/results.py"
 ROUTING = "jaxcl/growth/routing.py"
 SCHOLAR = "jaxcl/learner/scholar.py"
@@ -486,9 +487,18 @@ MUTANTS = [
         "return jax.nn.relu(jnp.matmul(", "return (jnp.matmul(", OF_RANPAC),
     Mutant("projection-drawn-anew-with-each-task", RANPAC,
         "projection = state.projection", "projection = None", OF_RANPAC),
-    Mutant("gram-of-the-latest-task", RANPAC,
+    Mutant("lambda-chosen-on-what-was-fitted", RIDGE,
+        "jax.tree.map(jnp.negative, held)", "jax.tree.map(jnp.zeros_like, held)", OF_RANPAC),
+    Mutant("lambda-by-half-of-the-products", RIDGE,
+        "weights @ gram - 2 * sums", "weights @ gram - sums", OF_RANPAC),
+    Mutant("a-fourth-held-out", RANPAC, "FIFTH = 5", "FIFTH = 4", OF_RANPAC),
+    Mutant("held-out-of-the-latest-task-alone", RANPAC,
+        "plus(old[1], new[1]) if choose", "new[1] if choose", OF_RANPAC),
+    Mutant("places-among-a-class-of-each-portion", RANPAC,
+        "return held, seen + np.bincount", "return held, 0 * seen * np.bincount", OF_RANPAC),
+    Mutant("gram-of-the-latest-task", RIDGE,
         "old.gram + new.gram", "new.gram", OF_RANPAC),
-    Mutant("ridge-on-all-entries", RANPAC,
+    Mutant("ridge-on-all-entries", RIDGE,
         "gram + ridge * np.eye(len(gram))", "gram + ridge", OF_RANPAC),
     Mutant("results-by-the-logits", RESULT,
         "predict, state, variables, batch)[1]", "predict, state, variables, batch)[0]",

@@ -6,11 +6,12 @@ runs=$1
 data=${2:+--data-dir $2}
 cd "$(dirname "$0")/../.."
 # What predicts here is not trained; the head is, and one epoch of it is enough.
-for method in ncm slda ranpac; do
-    for order in 0 1 2; do
+for name in ncm slda ranpac ranpac-fixed; do
+    fixed=$([ "$name" = ranpac-fixed ] && echo "--ridge 1e4" || true)
+    for order in {0..9}; do
         # shellcheck disable=SC2086
-        python -m jaxcl.experiments.scenario --scenario frozen-cifar100 --method "$method" \
-            --order "$order" --epochs 1 --out "$runs/order-$order/$method" --resume $data
+        python -m jaxcl.experiments.scenario --scenario frozen-cifar100 --method "${name%-fixed}" \
+            $fixed --order "$order" --epochs 1 --out "$runs/order-$order/$name" --resume $data
     done
 done
 # shellcheck disable=SC2086

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy import ndarray
 
 from jaxcl.core.sharding import along_all, replicated
 from jaxcl.core.types import Batch, Data, PyTree
@@ -80,3 +81,20 @@ def map_batches(f: Callable[[Batch], PyTree], data: Batch, size: int) -> PyTree:
 
     stacked = jax.lax.map(one, index)
     return replicated(jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:])[:n], stacked))
+
+
+def ordinals(kinds: ndarray, before: ndarray) -> ndarray:
+    """Returns for each example how many of its kind came before it.
+
+    Args:
+      kinds: integers from 0 on, ``[n]``.
+      before: how many of each kind came before the first of these.
+
+    >>> ordinals(np.array([2, 0, 2, 2, 0]), np.array([10, 0, 0])).tolist()
+    [0, 10, 1, 2, 11]
+    """
+    order = np.argsort(kinds, kind="stable")
+    counts = np.bincount(kinds, minlength=len(before))
+    found = np.empty(len(kinds), np.int64)
+    found[order] = np.arange(len(kinds)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return found + before[kinds]

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import TYPE_CHECKING, Annotated
 
-from jaxcl.core.fields import Positive, Range, Traced
+from jaxcl.core.fields import Positive, Range, Traced, shown
 from jaxcl.methods.base import Method, StreamInfo, check_classes
 from jaxcl.methods.feature_extraction import FeatureExtraction
 
@@ -17,7 +17,7 @@ class RanPAC(FeatureExtraction):
 
     units: Annotated[int, Range(0, open=True, most=50_000)] = 2000
     """M: random features; G has their square."""
-    ridge: Traced[Positive[float]] = 1e4
+    ridge: Annotated[Traced[Positive[float] | None], shown("chosen", "NUM")] = None
     """lambda: what is added to G's diagonal."""
 
     summary = "RanPAC: ridge regression on random features of what the first task left"

@@ -11,6 +11,8 @@ import numpy as np
 from numpy import ndarray
 from PIL import Image
 
+from jaxcl.core.batching import ordinals
+
 SIDE = 28
 TEST_PART = 0.2
 """Of a character's drawings: 4 of 20."""
@@ -45,10 +47,8 @@ def by_class(
     kinds, own = np.unique(np.stack([groups, labels]), axis=1, return_inverse=True)
     found, sizes = np.unique(kinds[0], return_counts=True)
     own, counts = own.reshape(-1).astype(np.int32), np.bincount(own.reshape(-1))
-    order = np.argsort(own, kind="stable")
-    place = np.empty(len(own), np.int64)  # among the drawings of its class
-    place[order] = np.arange(len(own)) - np.repeat(np.cumsum(counts) - counts, counts)
-    test = place >= np.rint((1 - TEST_PART) * counts)[own]
+    number = ordinals(own, np.zeros_like(counts))  # among the drawings of its class
+    test = number >= np.rint((1 - TEST_PART) * counts)[own]
     return {
         "train_inputs": images[~test],
         "train_labels": own[~test],

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
+from numpy import ndarray
 
+from jaxcl.core.batching import ordinals
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Float, Int, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Context, LossTransform, TaskData
@@ -15,7 +16,6 @@ from jaxcl.transforms.between_tasks.class_statistics import (
     Place,
     Size,
     Where,
-    as_large,
     check_task,
     features_of,
     gathered,
@@ -25,34 +25,23 @@ from jaxcl.transforms.between_tasks.class_statistics import (
     tasks_of,
     unchanged,
 )
+from jaxcl.transforms.between_tasks.ridge import Products, chosen, plus, solved
 
+FIFTH = 5  # one example of so many of a class is held out, where lambda is chosen
 ROWS = 4096  # examples whose random features are in memory at once
 
 
-class Products(NamedTuple):
-    """What ridge regression needs to know of the random features h of all examples.
-
-    Attributes:
-      gram: sum of ``h h^T``.
-      sums: of h over each class.
-      counts: examples of each class.
-    """
-
-    gram: Float[Array, "units units"]
-    sums: Float[Array, "tasks classes units"]
-    counts: Int[Array, "tasks classes"]
-
-
 class RanPACState(NamedTuple):
-    """State of :func:`ranpac`; before the first task has ended all but the strength is None.
+    """State of :func:`ranpac`; before the first task has ended all but lambda is None.
 
     Attributes:
-      ridge: lambda, float32 scalar.
+      ridge: lambda, float32 scalar; NaN until it is chosen.
       projection: P, which stays as it was drawn.
       gram: as in :class:`Products`, of all tasks that have ended.
       sums: likewise.
       counts: likewise.
       weights: W.
+      held: of those examples among them that are held out, where lambda is chosen.
     """
 
     ridge: Scalar
@@ -61,6 +50,7 @@ class RanPACState(NamedTuple):
     sums: Float[Array, "tasks classes units"] | None = None
     counts: Int[Array, "tasks classes"] | None = None
     weights: Float[Array, "tasks classes units"] | None = None
+    held: Products | None = None
 
     @property
     def products(self) -> Products | None:
@@ -72,7 +62,7 @@ class RanPACState(NamedTuple):
 
 def ranpac(
     units: int = 2000,
-    ridge: float = 1e4,
+    ridge: float | None = None,
     *,
     by_task: bool = False,
     label: str = "label",
@@ -92,14 +82,17 @@ def ranpac(
     all examples of all tasks at once, in whatever order they come, but for rounding: sums are
     float32, the linear system is solved in float64 on the host.
 
-    The paper chooses lambda anew with each task, from powers of ten, by the squared error on a
-    fifth of it that is held out.  Here it is a number that is given: chosen by a task, it would
-    hang on which one comes first.  It is compared with G, which grows with examples and with
-    the squared length of features.
+    As each task ends lambda is chosen anew, from powers of ten between 1e-8 and 1e8: the one whose
+    weights, from four fifths of the examples, have the least squared error on the fifth that is
+    held out.  Every fifth example of each class is, the second one first; W is then that of all
+    examples.  The paper holds out a fifth of the latest task and chooses by this alone, so its
+    lambda hangs on which task is last.  Here sums are kept over what was held out of every
+    task, so that it is the same in whatever order tasks come; they double the state.
 
     Args:
       units: M, random features; the paper has 10,000.  The state has ``M^2`` numbers.
-      ridge: lambda, above 0.
+      ridge: lambda, above 0; None: chosen.  It is compared with G, which grows with examples and
+        with the squared length of features.
       by_task: each task has classes of its own, counted from 0, and an example is compared with
         those of its task, ``batch[task]``; G is that of all.  Of a task that has not ended, the
         logits predict.
@@ -116,7 +109,7 @@ def ranpac(
       ValueError: a number out of its range; from ``begin_task``, data without labels, or
         indices of tasks, of that name, or with labels that are no classes of examples; from
         ``end_task`` and ``predict``, no features; from ``end_task``, a lambda so small that
-        rounding of G leaves no solution.
+        rounding of G leaves no solution, or one to be chosen where each class has one example.
 
     References:
       McDonnell, Gong, Parvaneh, Abbasnejad & van den Hengel, RanPAC: random projections and
@@ -125,18 +118,18 @@ def ranpac(
     """
     if not units > 0:
         raise ValueError(f"units: {units} is not positive; give 2000, say")
-    if not 0 < ridge < float("inf"):
+    if ridge is not None and not 0 < ridge < float("inf"):
         raise ValueError(f"ridge: {ridge} is not positive and finite; give 1e4, say")
     where = Where(by_task, label, task)
     return LossTransform(
         partial(_init, ridge), unchanged, partial(_begin, where),
-        end_task=partial(_end, where, units, name), predict=partial(_predict, where),
+        end_task=partial(_end, where, units, ridge is None, name), predict=partial(_predict, where),
     )  # fmt: skip
 
 
-def _init(ridge: float, params: Params) -> RanPACState:
+def _init(ridge: float | None, params: Params) -> RanPACState:
     del params
-    return RanPACState(jnp.asarray(ridge, jnp.float32))
+    return RanPACState(jnp.asarray(jnp.nan if ridge is None else ridge, jnp.float32))
 
 
 def _begin(
@@ -150,29 +143,51 @@ def _begin(
 def _end(
     where: Where,
     units: int,
+    choose: bool,
     name: str,
     state: RanPACState,
     params: Params,
     task: TaskData,
     key: PRNGKey,
 ) -> tuple[RanPACState, Params]:
-    projection = state.projection
+    projection, seen = state.projection, np.zeros(1, np.int64)
 
-    def products(rows: Array, place: Place, size: Size) -> Products:
-        nonlocal projection
+    def products(rows: Array, place: Place, size: Size) -> tuple[Products, Products | None]:
+        nonlocal projection, seen
         if projection is None:
             shape = rows.shape[-1], units
             projection = jax.random.normal(stream(key, name), shape, jnp.float32)
-        firsts = range(0, len(rows), ROWS)
-        parts = [
-            _products(projection, rows[i : i + ROWS], _part(place, i, rows), size) for i in firsts
-        ]
-        return reduce(_plus, parts)
+        whole = _in_parts(projection, rows, place, size)
+        if not choose:
+            return whole, None
+        held, seen = _held_out(place, size, seen)
+        own = place[0][held], place[1][held]
+        return whole, _in_parts(projection, rows[held], own, size)
 
-    found = gathered(where, params, task, products, _plus)
+    def both(old: tuple, new: tuple) -> tuple[Products, Products | None]:
+        return plus(old[0], new[0]), plus(old[1], new[1]) if choose else None
+
+    found, held = gathered(where, params, task, products, both)
     if state.products is not None:
-        found = _plus(state.products, found)
-    return RanPACState(state.ridge, projection, *found, _solved(float(state.ridge), found)), params
+        found, held = both((state.products, state.held), (found, held))
+    ridge = float(state.ridge) if held is None else chosen(found, held)
+    scalar = jnp.asarray(ridge, jnp.float32)
+    return RanPACState(scalar, projection, *found, solved(ridge, found), held), params
+
+
+def _held_out(place: Place, size: Size, seen: ndarray) -> tuple[ndarray, ndarray]:
+    """Rows of a portion that are held out; examples of each class up to and with this portion."""
+    kinds = np.asarray(place[0]) * size[1] + np.asarray(place[1])
+    seen = np.broadcast_to(seen, size[0] * size[1])
+    held = np.flatnonzero(ordinals(kinds, seen) % FIFTH == 1)
+    return held, seen + np.bincount(kinds, minlength=len(seen))
+
+
+def _in_parts(projection: Array, rows: Array, place: Place, size: Size) -> Products:
+    """The products of any number of examples, some at a time."""
+    firsts = range(0, max(len(rows), 1), ROWS)
+    parts = [_products(projection, rows[i : i + ROWS], _part(place, i, rows), size) for i in firsts]
+    return reduce(plus, parts)
 
 
 def _part(place: Place, first: int, rows: Array) -> Place:
@@ -190,23 +205,6 @@ def _products(projection: Array, rows: Array, place: Place, size: Size) -> Produ
     sums = jnp.zeros((*size, hidden.shape[-1]), jnp.float32).at[place].add(hidden)
     gram = jnp.matmul(hidden.T, hidden, precision="highest")
     return Products(gram, sums, jnp.zeros(size, jnp.int32).at[place].add(1))
-
-
-def _plus(old: Products, new: Products) -> Products:
-    """The sums of two, as large as both of them."""
-    sums, counts = (sum(as_large(a, b)) for a, b in zip(old[1:], new[1:], strict=True))
-    return Products(old.gram + new.gram, jnp.asarray(sums), jnp.asarray(counts))
-
-
-def _solved(ridge: float, products: Products) -> Array:
-    """The weights, in float64 on the host."""
-    gram, sums = (np.asarray(x, np.float64) for x in products[:2])
-    try:
-        factor = scipy.linalg.cho_factor(gram + ridge * np.eye(len(gram)), lower=True)
-    except np.linalg.LinAlgError as error:
-        raise ValueError(f"ridge: {ridge:g} is too small for these features; give more") from error
-    weights = scipy.linalg.cho_solve(factor, sums.reshape(-1, len(gram)).T).T
-    return jnp.asarray(weights.reshape(sums.shape), jnp.float32)
 
 
 def _predict(where: Where, state: RanPACState, context: Context) -> Array:

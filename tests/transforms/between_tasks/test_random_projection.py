@@ -79,21 +79,67 @@ def test_it_is_ridge_regression_on_all_examples_at_once(tasks, ridge, key):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * 1e-2)
 
 
+def shares(data, classes=6):
+    """Which examples are held out: the second, the seventh, ... of each class."""
+    labels, held = np.asarray(data["label"]), np.zeros(len(data["label"]), bool)
+    for k in range(classes):
+        held[np.flatnonzero(labels == k)[1::5]] = True
+    return held
+
+
+def squared_errors(projection, tasks, classes=6):
+    """Of each power of ten: the sum over the examples that are held out, by scikit-learn."""
+    inputs, held = hidden(projection, *tasks), np.concatenate([shares(data) for data in tasks])
+    hot = np.eye(classes)[np.concatenate([data["label"] for data in tasks])]
+    found = {}
+    for power in range(-8, 9):
+        fitted = Ridge(alpha=10.0**power, fit_intercept=False, solver="svd")
+        fitted.fit(inputs[~held], hot[~held])
+        found[10.0**power] = ((fitted.predict(inputs[held]) - hot[held]) ** 2).sum()
+    return found
+
+
+@pytest.mark.parametrize("tasks", [[A], [A, B, C]])
+def test_lambda_is_the_best_on_a_fifth_of_each_class(tasks, key):
+    transform = ranpac(UNITS)
+    assert np.isnan(transform.init(PARAMS).ridge)
+    state = through(transform, tasks, key)
+    errors = squared_errors(state.projection, tasks)
+    ridge = min(errors, key=errors.get)
+    assert 1e-8 < ridge < 1e8  # neither the first nor the last of them
+    assert float(state.ridge) == pytest.approx(ridge)
+    inputs = hidden(state.projection, *tasks)[np.concatenate([shares(data) for data in tasks])]
+    np.testing.assert_allclose(state.held.gram, inputs.T @ inputs, rtol=1e-5, atol=1e-4)
+    held = np.concatenate([np.asarray(data["label"])[shares(data)] for data in tasks])
+    counts = np.asarray(state.held.counts)[0]
+    np.testing.assert_array_equal(counts, np.bincount(held, minlength=len(counts)))
+    # The weights are those of all examples.
+    expected = by_hand(state.projection, tasks, NEW, ridge)
+    found = scores(transform, state, NEW)
+    np.testing.assert_allclose(found[:, :2], expected[:, :2], rtol=1e-3, atol=1e-5)
+
+
+def test_lambda_cannot_be_chosen_where_each_class_has_one_example(key):
+    with pytest.raises(ValueError, match="no class has two examples, so none can be held out"):
+        through(ranpac(UNITS), [examples([0, 1], n=2)], key)
+
+
+@pytest.mark.parametrize("ridge", [None, 1e4])
 @pytest.mark.parametrize("by_task", [False, True])
-def test_tasks_in_any_order_end_the_same(by_task, key):
-    transform = ranpac(UNITS, by_task=by_task)
+def test_tasks_in_any_order_end_the_same(by_task, ridge, key):
+    transform = ranpac(UNITS, ridge, by_task=by_task)
     one, other = (through(transform, tasks, key) for tasks in ([A, B, C], [C, A, B]))
     chex.assert_trees_all_close(one, other, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(one.counts, other.counts)
 
 
 def test_the_projection_is_standard_normal_and_stays(key):
-    transform = ranpac(4000)
+    transform = ranpac(4000, 1.0)
     one, three = (through(transform, tasks, key).projection for tasks in ([A], [A, B, C]))
     np.testing.assert_array_equal(one, three)
     assert one.shape == (WIDTH, 4000)
     np.testing.assert_allclose([one.mean(), one.std()], [0, 1], atol=0.03)
-    other = through(ranpac(4000), [A], jax.random.key(1)).projection
+    other = through(ranpac(4000, 1.0), [A], jax.random.key(1)).projection
     assert np.all(other != one)
 
 
