@@ -9,6 +9,7 @@ of several.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from jaxcl.core.pytree import joined
 from jaxcl.core.types import Array, Batch, Data, Metrics, Outputs, Params, PRNGKey, PyTree, Scalar
 from jaxcl.transforms.checks import check_outputs, check_owned
 
@@ -140,10 +141,10 @@ class LossTransform(NamedTuple):
       init: ``(params) -> state``; a pytree of all that the transform knows, its strength included.
       apply: ``(loss, state, context) -> (loss, metrics)``; differentiable in
         ``context.params`` and ``context.outputs``; never writes state.
-      begin_task: ``(state, params, task, key) -> state``, before training: the
-        place to record responses or to snapshot a teacher.
-      update: ``(state, step) -> state`` after each optimiser step, inside the
-        compiled loop; keeps the state's structure and shapes.
+      begin_task: ``(state, params, task, key) -> state``, before training: the place to record
+        responses or to snapshot a teacher.
+      update: ``(state, step) -> state`` after each optimiser step, inside the compiled loop; keeps
+        structure and shapes.  To reset weights, :class:`~jaxcl.core.pytree.WithReset`.
       end_task: ``(state, params, task, key) -> (state, params)``, after training; most
         transforms return the parameters as they are.
       gradient: ``(gradient, state, context) -> gradient``: changes the gradient that the
@@ -213,7 +214,7 @@ def chain(**transforms: LossTransform) -> LossTransform:
         return owned(begun, params)
 
     def update(state, step):
-        return {n: t.update(state[n], step) for n, t in transforms.items()}
+        return joined({n: t.update(state[n], step) for n, t in transforms.items()})
 
     def end_task(state, params, task, key):
         ended = {}
