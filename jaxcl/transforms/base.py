@@ -62,8 +62,7 @@ class TaskData(NamedTuple):
       forward: ``forward(params, batch) -> outputs``.  At the beginning of a
         task these are the outputs that existed before it: with one head per
         task, the old heads alone (an empty dict for the first task).
-      logits: ``(outputs, batch) -> [b, classes]``, those that each example is
-        judged by; by default the outputs themselves.
+      logits: as in :class:`Context`.
       gathered: for networks whose layers are known, a fast way to gradients
         example by example: ``gathered(f)`` is a ``forward`` whose gradient with
         respect to the parameters is ``sum_n f(g_n)``
@@ -145,8 +144,7 @@ class LossTransform(NamedTuple):
         responses or to snapshot a teacher.
       update: ``(state, step) -> state`` after each optimiser step, inside the compiled loop; keeps
         structure and shapes.  To reset weights, :class:`~jaxcl.core.pytree.WithReset`.
-      end_task: ``(state, params, task, key) -> (state, params)``, after training; most
-        transforms return the parameters as they are.
+      end_task: ``(state, params, task, key) -> (state, params)``, after training.
       gradient: ``(gradient, state, context) -> gradient``: changes the gradient that the
         optimiser is given, where frozen leaves are None; None where nothing is changed.
       predict: ``(state, context) -> [b, classes]``: scores by which examples are classified
