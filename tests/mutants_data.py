@@ -71,6 +71,7 @@ OF_CLASSES = "jaxcl/transforms/between_tasks/class_statistics.py"
 NEAREST = "jaxcl/transforms/between_tasks/nearest_mean.py"
 PERTURB = "jaxcl/transforms/between_tasks/shrink_perturb.py"
 RIDGE = "jaxcl/transforms/between_tasks/ridge.py"
+REDO = "jaxcl/transforms/plasticity/redo.py"
 RESULT = "jaxcl/front/results.py"
 ROUTING = "jaxcl/growth/routing.py"
 SCHOLAR = "jaxcl/learner/scholar.py"
@@ -124,6 +125,8 @@ OF_PATH = "tests/transforms/test_si.py"
 OF_PREPARE = "tests/scenarios/test_prepare.py"
 OF_PERTURB = "tests/transforms/between_tasks/test_shrink_perturb.py"
 OF_QUADRATIC = "tests/transforms/test_ewc.py"
+OF_REDO = "tests/transforms/plasticity/test_redo.py"
+OF_RESETS = "tests/learner/test_reset_units.py"
 OF_REHEARSAL = "tests/learner/test_rehearsal.py"
 OF_RANPAC = "tests/transforms/between_tasks/test_random_projection.py"
 OF_REPLAY = "tests/transforms/rehearsal/test_replay.py"
@@ -446,6 +449,26 @@ MUTANTS = [
         OF_PERTURB),
     Mutant("noise-shrinks-too", PERTURB,
         "shrink * wide(x) + noise * jax.random", "shrink * (wide(x) + noise) * jax.random", OF_PERTURB),
+    Mutant("redo-keeps-outgoing-weights", REDO,
+        'to[reader] = {**to[reader], "w": jnp.where(units, 0, to[reader]["w"])}', "pass", OF_REDO),
+    Mutant("redo-keeps-the-heads", REDO,
+        "jax.tree.map(jnp.zeros_like, params[HEADS])", "params[HEADS]", OF_REDO),
+    Mutant("redo-keeps-biases", REDO,
+        'where[layer] = {"w": units[None, :], "b": units}', 'where[layer] = {"w": units[None, :], "b": units & False}', OF_REDO),
+    Mutant("redo-resets-rows-for-columns", REDO,
+        'where[reader]["w"] | units}', 'where[reader]["w"] & units}', OF_REDO),
+    Mutant("redo-looks-in-each-step", REDO,
+        "due = steps % period == 0", "due = steps % 1 == 0", OF_REDO),
+    Mutant("redo-never-forgets-activity", REDO,
+        "begins = state.steps % period == 0", "begins = state.steps == 0", OF_REDO),
+    Mutant("redo-of-the-same-draw", REDO,
+        "stream(key, name)), lambda", "jax.random.key(0)), lambda", OF_REDO),
+    Mutant("moments-stay", TREES,
+        "reset_values(node, zero) if alike(node) else node", "node if alike(node) else node", OF_REDO),
+    Mutant("moments-get-the-weights", TREES,
+        "to=jax.tree.map(jnp.zeros_like, reset.to)", "to=reset.to", OF_REDO),
+    Mutant("frozen-weights-are-not-reset", STEP,
+        "frozen=reset_values(state.frozen, reset),", "frozen=state.frozen,", OF_RESETS),
     Mutant("l2-init-halved", L2_INIT,
         "return loss + state.strength * far", "return loss + state.strength / 2 * far", OF_L2_INIT),
     Mutant("l2-init-to-the-origin", L2_INIT,

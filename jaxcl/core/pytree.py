@@ -1,4 +1,7 @@
-"""Old values in a tree that has grown."""
+"""Old values in a tree that has grown, and new ones in a part of a tree."""
+
+from functools import reduce
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -56,3 +59,93 @@ def copy(params: PyTree) -> PyTree:
     (False, True)
     """
     return jax.tree.map(jnp.copy, params)
+
+
+class Reset(NamedTuple):
+    """Entries of the parameters that get other values, and lose what an optimiser knows of them.
+
+    Attributes:
+      where: booleans, which entries; a tree like the parameters, of arrays that broadcast to them.
+      to: their values; a tree like the parameters.
+    """
+
+    where: PyTree
+    to: PyTree
+
+
+class WithReset(NamedTuple):
+    """What a transform's ``update`` returns where it resets weights.
+
+    Attributes:
+      state: of the transform.
+      reset: after the step; of all parameters, frozen ones too.
+    """
+
+    state: PyTree
+    reset: Reset
+
+
+def state_and_reset(found: PyTree | WithReset) -> tuple[PyTree, Reset | None]:
+    """Returns what ``update`` gave, with None for what is reset where it gave a state alone."""
+    return (found.state, found.reset) if isinstance(found, WithReset) else (found, None)
+
+
+def joined(found: dict[str, PyTree | WithReset]) -> PyTree | WithReset:
+    """Returns what the ``update`` of several transforms gave as that of one, in their order."""
+    parts = {name: state_and_reset(each) for name, each in found.items()}
+    states = {name: state for name, (state, _) in parts.items()}
+    resets = [reset for _, reset in parts.values() if reset is not None]
+    return WithReset(states, reduce(_both, resets)) if resets else states
+
+
+def _both(first: Reset, second: Reset) -> Reset:
+    """One reset for two; where they are of the same entry, the second one's value."""
+    return Reset(
+        jax.tree.map(jnp.logical_or, first.where, second.where),
+        jax.tree.map(jnp.where, second.where, second.to, first.to),
+    )
+
+
+def reset_values(params: PyTree, reset: Reset) -> PyTree:
+    """Returns the parameters with the values of a reset; entries that are not reset keep theirs.
+
+    Args:
+      params: all, or some with None for the others.
+      reset: of all.
+
+    >>> import jax.numpy as jnp
+    >>> whole = Reset({"a": jnp.array([True, False]), "b": jnp.array(True)},
+    ...               {"a": jnp.zeros(2), "b": jnp.zeros(2)})
+    >>> reset_values({"a": jnp.ones(2), "b": None}, whole)
+    {'a': Array([0., 1.], dtype=float32), 'b': None}
+    """
+    return jax.tree.map(
+        lambda x, where, to: None if x is None else jnp.where(where, to, x),
+        params,
+        *reset,
+        is_leaf=lambda x: x is None,
+    )
+
+
+def reset_moments(opt: PyTree, params: PyTree, reset: Reset) -> PyTree:
+    """Returns an optimiser's state with 0 for reset entries, wherever it is like the parameters.
+
+    Adam has two such trees, gradient descent none.  Counts of steps go on, since there is one
+    for all entries.
+
+    Args:
+      opt: any tree, such as the state of an optax transformation.
+      params: those that train, None for the others: what the state was made for.
+      reset: of all parameters.
+    """
+    zero = reset._replace(to=jax.tree.map(jnp.zeros_like, reset.to))
+
+    def alike(node: PyTree) -> bool:
+        if jax.tree.structure(node) != jax.tree.structure(params):
+            return False
+        both = zip(jax.tree.leaves(node), jax.tree.leaves(params), strict=True)
+        return all(jnp.shape(x) == jnp.shape(y) for x, y in both)
+
+    return jax.tree.map(
+        lambda node: reset_values(node, zero) if alike(node) else node, opt, is_leaf=alike
+    )

@@ -1,11 +1,14 @@
-"""What is measured of a network that jaxcl trains, to see whether it stays able to learn."""
+"""Hidden units of a network that jaxcl trains: what is measured, and how they are found."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import jax
 
-from jaxcl.core.types import PyTree
+from jaxcl.core.errors import UsageError
+from jaxcl.core.types import Array, Batch, Params, PRNGKey, PyTree
+from jaxcl.growth.parameters import restarted
 from jaxcl.networks.base import TEST, Net, Route, Variables
 from jaxcl.scenarios.inputs import Inputs, prepared
 from jaxcl.transforms.plasticity.measures import (
@@ -14,6 +17,7 @@ from jaxcl.transforms.plasticity.measures import (
     mean_activity,
     weight_rms,
 )
+from jaxcl.transforms.plasticity.redo import Units, check_chain
 
 
 def measured(
@@ -50,3 +54,39 @@ def _looked_at(net: Net, route: Route, how: Inputs, variables: Variables, inputs
     seen = net.activations(variables, ready, route)
     features, _ = net.features(variables, ready, [route], TEST)
     return {layer: mean_activity(x) for layer, x in seen.items()}, features[route]
+
+
+def hidden_units(net: Net, how: Inputs, inputs: PyTree) -> Units:
+    """Returns how the hidden units of a network are found and renewed.
+
+    Args:
+      net: the network.
+      how: inputs become what the network sees.
+      inputs: shape and type of an example, as the network sees it.
+
+    Raises:
+      UsageError: a network whose layers branch, or one that is not of dense layers.
+    """
+    if net.layers:
+        raise UsageError(
+            f"net: hidden units are reset in dense layers, and {net.layers[0]} branches; give"
+            " --net mlp"
+        )
+
+    def activations(params: Params, batch: Batch) -> Mapping[str, Array]:
+        return net.activations(Variables(params, {}), prepared(how, batch["input"]), ())
+
+    def fresh(params: Params, key: PRNGKey) -> Params:
+        return restarted(net, params, key).params
+
+    two = jax.tree.map(lambda x: jax.ShapeDtypeStruct((2, *x.shape), x.dtype), inputs)
+
+    def check(key: PRNGKey, inputs: PyTree) -> None:
+        variables = net.init(key)
+        check_chain(variables.params, net.activations(variables, inputs, ()))
+
+    try:
+        jax.eval_shape(check, jax.eval_shape(lambda: jax.random.key(0)), two)
+    except ValueError as error:
+        raise UsageError(f"net: {error}") from error
+    return Units(activations, fresh)

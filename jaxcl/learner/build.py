@@ -11,6 +11,7 @@ from jaxcl.core.errors import UsageError
 from jaxcl.core.sharding import DATA, SEED, size
 from jaxcl.core.types import Data
 from jaxcl.growth.heads import SETTINGS, first_label, setting
+from jaxcl.growth.plasticity import hidden_units
 from jaxcl.growth.routing import check_activations
 from jaxcl.learner.settings.config import Config
 from jaxcl.learner.settings.configuration import data_kind
@@ -26,7 +27,7 @@ from jaxcl.scenarios.inputs import ready, spec_of
 from jaxcl.scenarios.task import Task, as_batch, checksum, size_text
 from jaxcl.training.generative.generator import GanProgram
 from jaxcl.training.program import OPTIMIZERS
-from jaxcl.transforms import OBJECTIVES, LossTransform, chain, l2, replay
+from jaxcl.transforms import OBJECTIVES, LossTransform, Units, chain, l2, replay
 from jaxcl.transforms.wgan_gp import gradient_penalty
 
 
@@ -101,13 +102,14 @@ def set_up(config: Config, tasks: Sequence[Task], *, stream: bool = False) -> Se
         train.append(as_batch(task.train_inputs, task.train_labels, i, first, stream=stream))
         test.append(as_batch(task.test_inputs, task.test_labels, i, first, stream=stream))
     check_steps(config, [examples(data) for data in train], sum(classes))
-    whole, optimizer = transform(config, sum(classes)), make_optimizer(config)
     names, kind = [task.name for task in tasks], size_text(train[0]["input"])
     seen = spec_of(inputs, tasks[0].train_inputs)
     net = config.network.make(seen, columns=config.method.columns)
     if config.method.branches:
         check_activations(net, seen)
     objective = OBJECTIVES[config.training.loss]
+    units = hidden_units(net, inputs, seen) if config.method.resets_units else None
+    whole, optimizer = transform(config, sum(classes), units), make_optimizer(config)
     return Setup(
         config=config,
         tasks=Tasks(names, classes, checksum(tasks), train, test, inputs, kind, objective),
@@ -120,15 +122,16 @@ def set_up(config: Config, tasks: Sequence[Task], *, stream: bool = False) -> Se
     )
 
 
-def losses(config: Config, classes: int) -> dict[str, LossTransform]:
+def losses(config: Config, classes: int, units: Units | None = None) -> dict[str, LossTransform]:
     """Returns all that is done to the loss: replay weighs it, penalties add to it, L2 comes last.
 
     Args:
       config: of the run.
       classes: of all tasks.
+      units: hidden ones of the network, for a method that asks for them.
     """
     training, objective = config.training, OBJECTIVES[config.training.loss]
-    made = config.method.losses(StreamInfo(classes, config.data.setting, objective))
+    made = config.method.losses(StreamInfo(classes, config.data.setting, objective, units))
     if config.replay is not None and (memory := config.replay.memory(classes)) is not None:
         how = {**config.replay.options(), "objective": objective}
         try:
@@ -138,9 +141,9 @@ def losses(config: Config, classes: int) -> dict[str, LossTransform]:
     return {**made, "l2": l2(training.l2, training.later_l2)}
 
 
-def transform(config: Config, classes: int) -> LossTransform:
+def transform(config: Config, classes: int, units: Units | None = None) -> LossTransform:
     """Builds the chain of :func:`losses`."""
-    return chain(**losses(config, classes))
+    return chain(**losses(config, classes, units))
 
 
 def predicting(config: Config, classes: int) -> tuple[str, LossTransform] | None:

@@ -16,7 +16,7 @@ from jaxcl.methods.replay import Replay
 if TYPE_CHECKING:
     from jaxcl.growth.routing import Rule
     from jaxcl.growth.trainable import Trains
-    from jaxcl.transforms import LossTransform, Objective
+    from jaxcl.transforms import LossTransform, Objective, Units
 
 SettingName = Literal["task", "domain", "class"]
 
@@ -28,11 +28,14 @@ class StreamInfo(NamedTuple):
       classes: of all tasks together.
       setting: what must be told apart.
       objective: what is learned, a value of :mod:`jaxcl.transforms.objectives`; None for classes.
+      units: the network's hidden units, for a method that asks for them; None where no network
+        is made, as for what a finished run predicts.
     """
 
     classes: int
     setting: SettingName
     objective: "Objective | None" = None
+    units: "Units | None" = None
 
 
 def check_classes(stream: StreamInfo, name: str) -> None:
@@ -65,6 +68,7 @@ class Method:
       branches: whether its rule can make new branches of a layer; such a method is a kind of
         ``Split``, whose settings say how tasks are compared.
       columns: whether the network is one of columns.
+      resets_units: whether it asks for the network's hidden units, those of dense layers.
       fails: setting -> why the method cannot be expected to work there.
       refuses: setting -> why it cannot be used there.
     """
@@ -80,6 +84,7 @@ class Method:
     from_scratch: ClassVar[bool] = False
     branches: ClassVar[bool] = False
     columns: ClassVar[bool] = False
+    resets_units: ClassVar[bool] = False
     fails: ClassVar[Mapping[str, str]] = MappingProxyType({})
     refuses: ClassVar[Mapping[str, str]] = MappingProxyType({})
     exclusive: ClassVar[tuple[tuple[str, ...], ...]] = ()

@@ -13,9 +13,11 @@ import jax
 
 from jaxcl.core.fields import traced
 from jaxcl.core.sharding import SEED, size
+from jaxcl.growth.plasticity import hidden_units
 from jaxcl.learner.build import check_config, make_optimizer, transform
 from jaxcl.learner.settings.config import Config
 from jaxcl.learner.state import Setup
+from jaxcl.scenarios.inputs import spec_of
 from jaxcl.training.learner_state import Learner
 
 Name = TypeVar("Name", bound=Hashable)
@@ -80,9 +82,12 @@ def set_up_like(setup: Setup, config: Config) -> Setup:
     Data and networks are shared, and so is what is compiled.
     """
     config = check_config(config)
+    units, (net, inputs) = None, (setup.net, setup.tasks.inputs)
+    if config.method.resets_units:
+        units = hidden_units(net, inputs, spec_of(inputs, setup.tasks.train[0]["input"]))
     return setup._replace(
         config=config,
-        transform=transform(config, sum(setup.tasks.classes)),
+        transform=transform(config, sum(setup.tasks.classes), units),
         optimizer=make_optimizer(config),
     )
 

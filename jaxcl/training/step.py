@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxcl.core.pytree import Reset, reset_moments, reset_values, state_and_reset
 from jaxcl.core.random import stream
 from jaxcl.core.types import Batch, ForwardPass, Metrics, Outputs, Params, PRNGKey, PyTree, Scalar
 from jaxcl.growth.heads import View, own_logits, run_view
@@ -41,16 +42,26 @@ def make_step(program: Program) -> Callable[[TrainState, Batch], tuple[TrainStat
         change, opt = program.optimizer.update(gradient, state.opt, state.params)
         params = optax.apply_updates(state.params, change)
         done = Step(state.params, params, gradient, found.loss_gradient, context)
+        own, reset = state_and_reset(transform.update(state.transform_state, done))
         new = state._replace(
             step=state.step + 1,
             params=params,
             stats=_of_what_trains(found.stats, state),
             opt=opt,
-            transform_state=transform.update(state.transform_state, done),
+            transform_state=own,
         )
-        return new, metrics
+        return (new if reset is None else _reset(new, reset)), metrics
 
     return step
+
+
+def _reset(state: TrainState, reset: Reset) -> TrainState:
+    """The state with some weights, frozen ones too, at other values, and without their moments."""
+    return state._replace(
+        params=reset_values(state.params, reset),
+        frozen=reset_values(state.frozen, reset),
+        opt=reset_moments(state.opt, state.params, reset),
+    )
 
 
 class _Found(NamedTuple):

@@ -32,7 +32,15 @@ with them, so a weight that is new as a task begins starts at its own place:
 9.0 [3. 1.]
 """
 
-from jaxcl.core.pytree import copy, regrow
+from jaxcl.core.pytree import (
+    Reset,
+    WithReset,
+    copy,
+    regrow,
+    reset_moments,
+    reset_values,
+    state_and_reset,
+)
 from jaxcl.core.types import ForwardPass
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData, chain, required
 from jaxcl.transforms.between_tasks.nearest_mean import ncm
@@ -47,6 +55,7 @@ from jaxcl.transforms.l2 import l2
 from jaxcl.transforms.mas import mas
 from jaxcl.transforms.objectives import OBJECTIVES, Objective, binary, categorical, squared
 from jaxcl.transforms.plasticity.l2_init import l2_init
+from jaxcl.transforms.plasticity.redo import Units, redo
 from jaxcl.transforms.recency_bias.bic import bic
 from jaxcl.transforms.recency_bias.lucir import lucir
 from jaxcl.transforms.rehearsal.agem import agem
@@ -62,10 +71,11 @@ from jaxcl.transforms.wgan_gp import critic_loss, generator_loss, gradient_penal
 
 __all__ = [
     "OBJECTIVES", "Context", "DistillState", "ForwardPass", "Gradients", "LossTransform",
-    "Objective", "Step", "TaskData", "agem", "bic", "binary", "categorical", "chain", "copy",
-    "critic_loss", "der", "der_pp", "diagonal_fisher", "distill", "drawn", "er_ace", "ewc",
-    "fraction", "gdumb", "generated", "generator_loss", "gradient_penalty", "gradients", "icarl",
-    "l2", "l2_init", "lucir", "mas", "ncm", "noise", "online_ewc", "output_sensitivity",
-    "per_class", "ranpac", "regrow", "replay", "required", "rwalk", "shrink_perturb", "si", "slda",
-    "squared", "stored",
+    "Objective", "Reset", "Step", "TaskData", "Units", "WithReset", "agem", "bic", "binary",
+    "categorical", "chain", "copy", "critic_loss", "der", "der_pp", "diagonal_fisher", "distill",
+    "drawn", "er_ace", "ewc", "fraction", "gdumb", "generated", "generator_loss",
+    "gradient_penalty", "gradients", "icarl", "l2", "l2_init", "lucir", "mas", "ncm", "noise",
+    "online_ewc", "output_sensitivity", "per_class", "ranpac", "redo", "regrow", "replay",
+    "required", "reset_moments", "reset_values", "rwalk", "shrink_perturb", "si", "slda", "squared",
+    "state_and_reset", "stored",
 ]  # fmt: skip

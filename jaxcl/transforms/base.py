@@ -8,6 +8,7 @@ this type, and :func:`chain` makes one out of several.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from jaxcl.core.pytree import joined
 from jaxcl.core.types import (
     Array,
     Batch,
@@ -95,8 +96,7 @@ class Step(NamedTuple):
       before: the parameters before it.
       after: the parameters after it.
       gradient: the gradient of the whole loss, which the optimiser was given.
-      loss_gradient: the gradient of the loss before any transform; None where
-        no transform asks for it (SI does).
+      loss_gradient: that of the loss before any transform; None where none asks for it (SI does).
       context: of the step, at the parameters before it; None where no transform
         asks for it (DER does).
     """
@@ -140,12 +140,11 @@ class LossTransform(NamedTuple):
       init: ``(params) -> state``; a pytree of all that the transform knows, its strength included.
       apply: ``(loss, state, context) -> (loss, metrics)``; differentiable in
         ``context.params`` and ``context.outputs``; never writes state.
-      begin_task: ``(state, params, task, key) -> state``, before training: the
-        place to record responses or to snapshot a teacher.
-      update: ``(state, step) -> state`` after each optimiser step, inside the
-        compiled loop; keeps the state's structure and shapes.
-      end_task: ``(state, params, task, key) -> (state, params)``, after training; most
-        transforms return the parameters as they are.
+      begin_task: ``(state, params, task, key) -> state``, before training: the place to record
+        responses or to snapshot a teacher.
+      update: ``(state, step) -> state`` after each optimiser step, inside the compiled loop; keeps
+        structure and shapes.  To reset weights, :class:`~jaxcl.core.pytree.WithReset`.
+      end_task: ``(state, params, task, key) -> (state, params)``, after training.
       gradient: ``(gradient, state, context) -> gradient``: changes the gradient that the
         optimiser is given, where frozen leaves are None; None where nothing is changed.
       predict: ``(state, context) -> [b, classes]``: scores by which examples are classified
@@ -213,7 +212,7 @@ def chain(**transforms: LossTransform) -> LossTransform:
         return owned(begun, params)
 
     def update(state, step):
-        return {n: t.update(state[n], step) for n, t in transforms.items()}
+        return joined({n: t.update(state[n], step) for n, t in transforms.items()})
 
     def end_task(state, params, task, key):
         ended = {}

@@ -129,6 +129,7 @@ def test_strengths_are_traced_and_sizes_are_not():
     assert traced(METHODS["shrink_perturb"]) == {"shrink", "noise"}
     assert traced(METHODS["l2_init"]) == {"strength"}
     assert traced(METHODS["lucir"]) == {"strength"}
+    assert traced(METHODS["redo"]) == {"tau"}
     assert traced(METHODS["slda"]) == {"shrinkage"}
     assert traced(METHODS["ranpac"]) == {"ridge"}
     assert "t_squared" not in traced(METHODS["lwf"])

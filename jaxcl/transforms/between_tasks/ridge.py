@@ -5,7 +5,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 
 from jaxcl.core.types import Array, Float, Int
 from jaxcl.transforms.between_tasks.class_statistics import as_large
@@ -40,6 +39,8 @@ def solved(ridge: float, products: Products) -> Array:
     Raises:
       ValueError: a lambda so small that rounding of the sums leaves no solution.
     """
+    import scipy.linalg  # here, so that importing the transforms imports no SciPy
+
     gram, sums = (np.asarray(x, np.float64) for x in products[:2])
     try:
         factor = scipy.linalg.cho_factor(gram + ridge * np.eye(len(gram)), lower=True)
@@ -69,7 +70,7 @@ def chosen(whole: Products, held: Products) -> float:
     rest = plus(whole, jax.tree.map(jnp.negative, held))
     gram, sums = (np.asarray(x, np.float64).reshape(-1, len(held.gram)) for x in held[:2])
     own, wanted = (np.asarray(x, np.float64).reshape(-1, len(gram)) for x in rest[:2])
-    values, axes = scipy.linalg.eigh(own)  # once, for all lambdas
+    values, axes = np.linalg.eigh(own)  # once, for all lambdas
     gram, sums, wanted = axes.T @ gram @ axes, sums @ axes, wanted @ axes
 
     def error(ridge: float) -> float:

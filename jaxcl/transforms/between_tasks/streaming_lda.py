@@ -6,7 +6,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 
 from jaxcl.core.types import Array, Float, Int, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Context, LossTransform, TaskData
@@ -166,6 +165,8 @@ def _plus(old: Moments, new: Moments) -> Moments:
 
 def _solved(shrinkage: float, moments: Moments) -> tuple[Array, Array]:
     """Weights and bias, in float64 on the host."""
+    import scipy.linalg  # here, so that importing the transforms imports no SciPy
+
     counts = np.asarray(moments.counts)
     means = np.asarray(moments.sums, np.float64) / np.maximum(counts, 1)[..., None]
     covariance = np.asarray(moments.scatter, np.float64) / counts.sum()

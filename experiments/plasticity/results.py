@@ -1,0 +1,120 @@
+"""The table and the picture of RESULTS.md, from the summaries of runs.
+
+    python experiments/plasticity/results.py RUNS
+
+RUNS holds what run.sh wrote.  Runs that are missing are reported as such.  What the table is
+made of is copied to ``summaries/`` beside this file.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from jaxcl.reporting.report import markdown_row as line
+from jaxcl.reporting.report import mean_text, measure_text
+from jaxcl.reporting.summary import portable
+
+HERE = Path(__file__).parent
+RUNS = {
+    "finetune-adam-1e-3": "`finetune`, Adam 1e-3",
+    "finetune-adam-3e-3": "`finetune`, Adam 3e-3",
+    "finetune-sgd-1e-2": "`finetune`, gradient descent 1e-2",
+    "scratch-adam-1e-3": "`finetune`, Adam 1e-3, fresh weights for each task",
+    "l2_init-1e-3": "`l2_init`, strength 1e-3, Adam 1e-3",
+    "l2_init-1e-4": "`l2_init`, strength 1e-4, Adam 1e-3",
+    "shrink_perturb": "`shrink_perturb`, Adam 1e-3",
+    "redo": "`redo`, Adam 1e-3",
+}
+KEPT = ("method", "scenario", "setting", "seeds", "plasticity", "config", "seconds")
+KEPT += ("compile_seconds", "versions", "git")
+SMOOTH = 5  # tasks that a point of the picture is the mean of
+
+
+def summary(runs: Path, name: str) -> dict[str, Any] | None:
+    """What is needed of a run's summary, copied beside this file; None if there is none (yet)."""
+    found = runs / name / "summary.json"
+    kept = HERE / "summaries" / f"{name}.json"
+    if found.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        whole = portable(json.loads(found.read_text()))
+        parts = [f'"{key}": {json.dumps(whole[key])}' for key in KEPT]
+        kept.write_text("{\n" + ",\n".join(parts) + "\n}\n")
+    return json.loads(kept.read_text()) if kept.exists() else None
+
+
+def table(found: dict[str, dict[str, Any] | None]) -> list[str]:
+    """Accuracy of the newest task at both ends of the stream, and what came with it."""
+    heads = ["", "first tasks (%)", "last tasks (%)", "change (points)", "dormant at the end (%)"]
+    heads += ["effective rank", "weights, rms", "minutes"]
+    lines = [line(heads), line(["---"] * len(heads))]
+    for name, label in RUNS.items():
+        one = found[name]
+        if one is None:
+            lines.append(line([label, "not run", *[""] * (len(heads) - 2)]))
+            continue
+        measured = one["plasticity"]
+        ends = [mean_text(measured[part]["accuracy"], 2) for part in ("first", "last", "change")]
+        others = [measure_text(measured, n, "last") for n in ("dormant", "effective_rank")]
+        rms = measure_text(measured, "weight_rms", "last")
+        lines.append(line([label, *ends, *others, rms, f"{one['seconds'] / 60:.1f}"]))
+    return lines
+
+
+def circumstances(found: dict[str, dict[str, Any] | None]) -> list[str]:
+    """What the runs were made with."""
+    known = [one for one in found.values() if one is not None]
+    lines = []
+    for what, of in {
+        "seeds": lambda one: ", ".join(map(str, one["seeds"])),
+        "tasks averaged at either end": lambda one: str(one["plasticity"]["tasks"]),
+        "versions": lambda one: ", ".join(f"{n} {v}" for n, v in one["versions"].items()),
+        "commit": lambda one: str(one["git"]),
+    }.items():
+        texts = dict.fromkeys(of(one) for one in known)
+        lines.append(f"- {what}: {'; '.join(texts)}")
+    return lines
+
+
+def picture(found: dict[str, dict[str, Any] | None]) -> None:
+    """Accuracy of the newest task by its index: means over seeds and some tasks."""
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for name, one in found.items():
+        if one is None:
+            continue
+        seeds = np.array([seed["accuracy"] for seed in one["plasticity"]["by_task"]])
+        width = min(SMOOTH, seeds.shape[1])
+        mean = np.convolve(seeds.mean(0), np.ones(width) / width, "valid")
+        axes.plot(np.arange(len(mean)) + (width + 1) / 2, mean, label=RUNS[name].replace("`", ""))
+    axes.set(xlabel="task", ylabel="accuracy on it as it was learned (%)")
+    axes.legend(fontsize="small", frameon=False)
+    figure.savefig(HERE / "accuracy.png", dpi=120)
+
+
+def main() -> None:
+    """Writes RESULTS.md and accuracy.png."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", type=Path)
+    options = parser.parse_args()
+    found = {name: summary(options.runs, name) for name in RUNS}
+    parts = [
+        "# Results",
+        "Made by `results.py` from the summaries of runs; the commands stand in `run.sh`.",
+        "## Accuracy on the newest task, as training left it",
+        "Mean ± standard error over the seeds; the change is that of each seed. Dormant units, the"
+        " effective rank of the features and the size of the weights are those of the last tasks;"
+        " minutes are those of all seeds on a machine that was shared.",
+        "\n".join(table(found)),
+    ]
+    if any(one is not None for one in found.values()):
+        picture(found)
+        parts += ["![accuracy by task](accuracy.png)", "\n".join(circumstances(found))]
+    (HERE / "RESULTS.md").write_text("\n\n".join(parts) + "\n")
+
+
+if __name__ == "__main__":
+    main()

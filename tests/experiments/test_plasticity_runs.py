@@ -1,0 +1,40 @@
+"""The commands of experiments/plasticity, in short, on built-in data."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_the_commands_run_and_the_table_is_theirs(tmp_path):
+    folder = tmp_path / "experiments/plasticity"
+    left = shutil.ignore_patterns("summaries", "RESULTS.md", "*.png")
+    shutil.copytree(ROOT / "experiments/plasticity", folder, ignore=left)
+    short = ["plasticity-digits", "--tasks", "4", "--limit", "40", "--hidden", "8", "8"]
+    done = subprocess.run(
+        ["bash", str(folder / "run.sh"), str(tmp_path / "runs"), *short],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (folder / "RESULTS.md").read_text()
+    assert "not run" not in text
+    assert "tasks averaged at either end: 2" in text
+    assert (folder / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("finetune-adam-1e-3", "redo", "l2_init-1e-4"):
+        whole = json.loads((tmp_path / "runs" / name / "summary.json").read_text())
+        kept = json.loads((folder / "summaries" / f"{name}.json").read_text())
+        assert kept["plasticity"] == whole["plasticity"]
+        # As it is measured, nothing has been done to the weights yet: the matrix's diagonal.
+        diagonal = [[seed[i][i] for i in range(4)] for seed in whole["accuracy"]]
+        assert [seed["accuracy"] for seed in whole["plasticity"]["by_task"]] == diagonal
+    first = sum(sum(d[:2]) for d in diagonal) / 6
+    (row,) = (line for line in text.splitlines() if "strength 1e-4" in line)
+    assert row.split(" | ")[1].startswith(f"{first:.2f} ±")
