@@ -33,7 +33,7 @@ def test_help_does_not_wait_for_jax(command):
 
 ROOMS = (
     "core", "transforms", "transforms.between_tasks", "transforms.objectives",
-    "transforms.rehearsal", "networks",
+    "transforms.plasticity", "transforms.rehearsal", "networks",
     "networks.adapters", "networks.backbones", "networks.convolutions", "scenarios",
     "scenarios.datasets", "scenarios.readers", "checkpointing", "growth", "methods", "training",
     "training.generative", "learner.settings",

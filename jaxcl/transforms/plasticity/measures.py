@@ -13,7 +13,9 @@ from numpy import ndarray
 from jaxcl.core.types import Array, Params
 from jaxcl.transforms.objectives.base import wide
 
-DORMANT = 0.025  # the score up to which a unit counts as dormant where it is reported
+# Up to this score a unit counts as dormant where it is reported: one of those of Sokar et al.
+# (2023), recalled.
+DORMANT = 0.025
 
 
 def mean_activity(activations: Array) -> Array:

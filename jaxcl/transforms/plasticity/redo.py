@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxcl.core.pytree import Reset, WithReset
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Int, Metrics, Params, PRNGKey, Scalar
-from jaxcl.transforms.base import Context, LossTransform, Step, required
+from jaxcl.transforms.base import Context, LossTransform, Step
 from jaxcl.transforms.checks import check_not_negative, check_params
 from jaxcl.transforms.plasticity.measures import is_dormant, mean_activity
 
@@ -92,7 +92,8 @@ def redo(
     References:
       Sokar, Agarwal, Castro & Evci, The dormant neuron phenomenon in deep reinforcement
       learning, 2023 (arXiv 2302.12902), section 4.  Zero wins where a weight is incoming and
-      outgoing, and the count of steps goes on, as in the authors' code, where biases become 0.
+      outgoing, and the count of steps goes on, as in the authors' code (google/dopamine), where
+      biases become 0.  The usual values here are recalled from the paper, not read in it.
     """
     if period < 1:
         raise ValueError(f"period: {period} steps; give 1 or more")
@@ -113,10 +114,9 @@ def _apply(loss: Scalar, state: RedoState, context: Context) -> tuple[Scalar, Me
 
 
 def _update(units: Units, period: int, name: str, state: RedoState, step: Step) -> WithReset:
-    if step.context is None:
-        raise ValueError("redo: the step has no context; give it, as Gradients.step(after) does")
-    key, _ = required(step.context)
-    params = step.context.params
+    if step.context is None or step.context.key is None:
+        raise ValueError("redo: the step has no context with a key; give both to Step")
+    params, key = step.context.params, step.context.key
     found = units.activations(params, step.context.batch)
     check_chain(params, found)
     begins = state.steps % period == 0

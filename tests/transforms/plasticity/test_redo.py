@@ -216,7 +216,7 @@ def test_what_is_refused(key):
     with pytest.raises(ValueError, match="tau: -1"):
         redo(UNITS, tau=-1.0)
     state = redo(UNITS).init(network())
-    with pytest.raises(ValueError, match="redo: the step has no context"):
+    with pytest.raises(ValueError, match="redo: the step has no context with a key"):
         redo(UNITS).update(state, step_of(network(), key)._replace(context=None))
-    with pytest.raises(ValueError, match="this transform needs key and forward"):
+    with pytest.raises(ValueError, match="give both to Step"):
         redo(UNITS).update(state, step_of(network(), None))
