@@ -52,7 +52,7 @@ def methods(runs: Path) -> list[str]:
 
 def ridge() -> list[str]:
     """Ridge regression on everything at once."""
-    file = HERE / "summaries" / "ridge.json"
+    file = HERE / "ridge.json"
     if not file.exists():
         return ["not run"]
     found = json.loads(file.read_text())

@@ -3,7 +3,7 @@
     python experiments/frozen/ridge.py RUNS [--data-dir DATA]
 
 RUNS holds the runs of ``ranpac`` that run.sh makes: theirs are the random features.  Writes
-``summaries/ridge.json`` beside this file: accuracies in percent on the test images, and how far
+``ridge.json`` beside this file: accuracies in percent on the test images, and how far
 the weights of each run are from the solution here, relative to its norm.
 """
 
@@ -52,7 +52,7 @@ def accuracy(task: Task, projection: ndarray | None, weights: ndarray) -> float:
 
 
 def main() -> None:
-    """Writes ``summaries/ridge.json``."""
+    """Writes ``ridge.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=Path)
     parser.add_argument("--data-dir", type=Path)
@@ -76,7 +76,7 @@ def main() -> None:
         own = np.asarray(state["weights"], np.float64)[0][place]
         found["apart"][name] = float(np.linalg.norm(own - weights) / np.linalg.norm(weights))
     (HERE / "summaries").mkdir(exist_ok=True)
-    (HERE / "summaries" / "ridge.json").write_text(json.dumps(found, indent=1) + "\n")
+    (HERE / "ridge.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

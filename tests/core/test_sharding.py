@@ -93,6 +93,7 @@ def collectives(tasks, monkeypatch, mesh: str) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_networks_that_are_dealt_out_do_not_wait_for_each_other(tasks, monkeypatch):
     assert collectives(tasks, monkeypatch, "seed=4") == set()
 

@@ -19,9 +19,8 @@ MLP = {"--limit": 20, "--tasks": 3, "--epochs": 1, "--batch-size": 10, "--hidden
 KEPT = {**SMALL, "--buffer": 20}
 RUNS = [
     ("split-cifar10", "der_pp", KEPT),
-    ("split-cifar100", "er", KEPT),
     ("online-cifar10", "er_ace", KEPT),
-    ("online-cifar100", "finetune", SMALL),
+    ("online-cifar100", "finetune", {**SMALL, "--tasks": 1}),
     ("plasticity-mnist", "l2_init", MLP),
     ("permuted-mnist", "ewc", MLP),
     ("split-mnist", "ncm", {**MLP, "--tasks": 2, "--iterations": 2, "--epochs": None}),

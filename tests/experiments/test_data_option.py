@@ -85,6 +85,7 @@ def test_a_run_goes_on_from_another_folder(run, tmp_path):
     assert f"data is {tmp_path}/mine.npz, not {tmp_path}/runs/mine.npz; leave these" in err
 
 
+@pytest.mark.slow
 def test_others_compare_and_search(call, tmp_path):
     data = [*QUICK[2:], "--data=mine.csv", "--split-classes=2"]
     code, _, err = call(compare, *data, "--methods", "finetune", "er", "--out", "both")
@@ -155,6 +156,7 @@ def test_what_is_wrong_is_said_in_a_line(run, tmp_path, args, message):
     assert set(tmp_path.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_images_are_augmented_and_normalised(run, tmp_path):
     args = ["--data=photos of mine", "--augment", "crop", "flip", "--normalise", "True"]
     code, _, err = run(*QUICK, *args, "--out", "one")

@@ -152,6 +152,7 @@ def test_a_run_that_cannot_go_on_without_one_names_the_option(
     assert err == f"error: resume: one/config.toml: {what} is unknown; give --plugin {mine}\n"
 
 
+@pytest.mark.slow
 def test_others_compare_and_search(call, tmp_path):
     args = [*OWN, "--methods", "finetune", "nudge", "--strength", "2", "--out", "both"]
     code, _, err = call(compare, *args)

@@ -54,6 +54,7 @@ def matrices(folder) -> dict[str, list]:
 POINTS = [*QUICK, *SMALL, "--grid", "strength=1,100", "lr=1e-3,1e30", "--seeds", "0", "1"]
 
 
+@pytest.mark.slow
 def test_points_are_trained_side_by_side(run, tmp_path):
     code, out, err = run(*POINTS, "--together", "8", "--out", "here")
     assert (code, err) == (0, "")

@@ -63,6 +63,7 @@ def one_line(code, err):
         assert err == ""
 
 
+@pytest.mark.slow
 @settings(fuzz, max_examples=300)
 @given(arguments=ARGUMENTS)
 def test_command_line(arguments, tmp_path):

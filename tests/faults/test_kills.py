@@ -32,6 +32,7 @@ scenario.run()
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_ends_with_the_same_bits(tmp_path, monkeypatch):
     alone, cut = tmp_path / "alone", tmp_path / "cut"
     command = [sys.executable, "-c", KILLED, *RUN, "--out", str(cut)]

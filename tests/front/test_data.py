@@ -5,6 +5,7 @@ import jaxcl
 from jaxcl.core.errors import DataError
 
 
+@pytest.mark.slow
 def test_a_file_is_a_task_and_its_classes_make_several(tmp_path, small):
     rng, y = np.random.default_rng(0), np.repeat([3, 5, 7, 9], 30)
     x = rng.normal(size=(120, 4)).astype(np.float32)

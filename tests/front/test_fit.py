@@ -69,6 +69,7 @@ def test_what_is_finished_is_returned_and_what_differs_is_refused(pair, small):
     assert other.config.training.lr == 0.5
 
 
+@pytest.mark.slow
 def test_the_same_call_goes_on_where_it_was_cut_off_to_the_bit(pair, small, tmp_path, monkeypatch):
     whole = jaxcl.fit(pair, "ewc", **{**small, "out": tmp_path / "whole"})
     append, lines = recorder.run_folder.append, []

@@ -28,6 +28,7 @@ def result(tmp_path_factory):
     return fitted(tmp_path_factory.mktemp("runs") / "run")
 
 
+@pytest.mark.slow
 def test_a_result_predicts_as_the_module_does(result):
     (variables,) = result.variables
     images = nets.tasks()[1].test_inputs

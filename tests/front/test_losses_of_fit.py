@@ -35,6 +35,7 @@ def fitted(tasks, out, loss, method="lwf", network="linear", **given):
     )
 
 
+@pytest.mark.slow
 def test_numbers_are_judged_by_the_variance_that_they_explain(tmp_path):
     tasks = linear_tasks(lambda y: 3 * y + 1)
     result = fitted(tasks, tmp_path, "squared")
@@ -66,6 +67,7 @@ def looked_up(params, stats, inputs, train, key):
     return params["table"][inputs], stats
 
 
+@pytest.mark.slow
 def test_classes_along_a_sequence_with_masked_positions(tmp_path):
     """The label of a token is its own remainder; a third of the positions say nothing."""
     made = []

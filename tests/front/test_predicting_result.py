@@ -40,18 +40,26 @@ def accuracies(found, tasks, setting, seed):
     return row
 
 
+def of_all(method, fast):
+    """A method in all settings, of which one is tried among the fast tests."""
+    return [
+        pytest.param(method, *each, marks=() if each == fast else pytest.mark.slow)
+        for each in SETTINGS
+    ]
+
+
 @pytest.mark.parametrize(
     ("method", "setting", "heads"),
     [
-        *(("ncm", *each) for each in SETTINGS),
+        *of_all("ncm", fast=("class", None)),
         ("shrink_perturb", "task", None),
-        ("icarl", "task", None),
+        pytest.param("icarl", "task", None, marks=pytest.mark.slow),
         ("icarl", "class", None),
         pytest.param("bic", "class", None, marks=pytest.mark.slow),
         pytest.param("lucir", "class", None, marks=pytest.mark.slow),
         pytest.param("lucir", "class", "full", marks=pytest.mark.slow),
-        *(("slda", *each) for each in SETTINGS),
-        *(("ranpac", *each) for each in SETTINGS),
+        *of_all("slda", fast=("class", "full")),
+        *of_all("ranpac", fast=("domain", None)),
     ],
 )
 def test_it_has_the_accuracy_of_the_matrix(method, setting, heads, tasks, tmp_path):

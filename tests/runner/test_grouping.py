@@ -100,6 +100,7 @@ def test_points_are_one_program(tasks, monkeypatch):
     assert list(found) == [(0, 0), (1, 0), (2, 0)]
 
 
+@pytest.mark.slow
 def test_a_point_that_diverges_leaves_the_others_as_they_are(tasks):
     rates = 1e-2, 1e30, 2e-2
     configs = [configured(method="finetune", **SETTINGS | {"lr": lr}) for lr in rates]

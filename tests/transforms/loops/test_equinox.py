@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 import two_tasks
 from two_tasks import TASKS, Run, X, batches
 
@@ -100,6 +101,7 @@ def test_distillation_keeps_the_old_answers():
     two_tasks.check_distillation(train)
 
 
+@pytest.mark.slow
 def test_anchored_weights_stay_nearer_to_their_places():
     """The step is traced once more as the head grows."""
     two_tasks.check_anchor(train, traces=2)

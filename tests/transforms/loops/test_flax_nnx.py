@@ -88,6 +88,7 @@ def test_distillation_keeps_the_old_answers():
     two_tasks.check_distillation(train)
 
 
+@pytest.mark.slow
 def test_anchored_weights_stay_nearer_to_their_places():
     two_tasks.check_anchor(train)
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 import two_tasks
 from flax import linen
 from two_tasks import Run, batches, logits, loss_of, old_head
@@ -90,11 +91,13 @@ def test_distillation_keeps_the_old_answers():
     two_tasks.check_distillation(train, make_tasks())
 
 
+@pytest.mark.slow
 def test_anchored_weights_stay_nearer_to_their_places():
     """It is sure of its answers after the first task, and then a Fisher is small."""
     two_tasks.check_anchor(train, strength=1e6)
 
 
+@pytest.mark.slow
 def test_distillation_ewc_and_replay_together():
     two_tasks.check_all_three(train, make_tasks())
 

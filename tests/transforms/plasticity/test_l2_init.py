@@ -58,6 +58,7 @@ def test_the_state_has_memory_of_its_own(key):
         assert held.isdisjoint(id(x) for x in jax.tree.leaves(params))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled_once")
 @pytest.mark.parametrize("setting", ["task", "domain"])
 def test_strength_zero_is_fine_tuning_to_the_bit_and_a_strong_pull_holds(setting, make_task):

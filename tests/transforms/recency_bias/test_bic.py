@@ -115,6 +115,7 @@ def test_the_first_task_is_cross_entropy_of_what_is_not_held_out(key):
     np.testing.assert_allclose(alone.gradient["w"], 0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tasks", "old", "strength"),
     [((ONE, TWO), [0, 1], 2 / 4), ((ONE, TWO, THREE), [0, 1, 2, 4], 4 / 6)],
