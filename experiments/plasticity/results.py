@@ -81,7 +81,7 @@ def circumstances(found: dict[str, dict[str, Any] | None]) -> list[str]:
 
 def picture(found: dict[str, dict[str, Any] | None]) -> None:
     """Accuracy of the newest task by its index: means over seeds and some tasks."""
-    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    figure = Figure(figsize=(7.2, 5.2), layout="constrained")
     axes = figure.subplots()
     for name, one in found.items():
         if one is None:
@@ -91,7 +91,7 @@ def picture(found: dict[str, dict[str, Any] | None]) -> None:
         mean = np.convolve(seeds.mean(0), np.ones(width) / width, "valid")
         axes.plot(np.arange(len(mean)) + (width + 1) / 2, mean, label=RUNS[name].replace("`", ""))
     axes.set(xlabel="task", ylabel="accuracy on it as it was learned (%)")
-    axes.legend(fontsize="small", frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, fontsize="small", frameon=False)
     figure.savefig(HERE / "accuracy.png", dpi=120)
 
 
