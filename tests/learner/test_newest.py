@@ -24,7 +24,9 @@ def finish(tasks, method="finetune", **settings) -> list:
     return list(run(configured(method=method, **PLAIN | settings), tasks))
 
 
-@pytest.mark.parametrize("method", ["finetune", "shrink_perturb"])
+@pytest.mark.parametrize(
+    "method", ["finetune", pytest.param("shrink_perturb", marks=pytest.mark.slow)]
+)
 def test_the_newest_task_alone_and_all_of_them_at_the_end(method, tasks):
     whole = finish(tasks, method)[-1]
     events = finish(tasks, method, test_on="newest")

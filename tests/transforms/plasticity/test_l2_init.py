@@ -60,7 +60,7 @@ def test_the_state_has_memory_of_its_own(key):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("compiled_once")
-@pytest.mark.parametrize("setting", ["task", "domain"])
+@pytest.mark.parametrize("setting", ["domain", pytest.param("task", marks=pytest.mark.slow)])
 def test_strength_zero_is_fine_tuning_to_the_bit_and_a_strong_pull_holds(setting, make_task):
     tasks = [make_task(f"bars{i}", n=60, seed=i) for i in range(2)]
     given = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "l2": 0.0, "net": "mlp", "hidden": (8,)}
