@@ -31,6 +31,24 @@ FIFTH = 5  # one example of so many of a class is held out, where lambda is chos
 ROWS = 4096  # examples whose random features are in memory at once
 
 
+class Kept(NamedTuple):
+    """What is kept of :class:`Products`; all None before the first task has ended.
+
+    A record that takes the place of None would come back from a file as something else.
+    """
+
+    gram: Float[Array, "units units"] | None = None
+    sums: Float[Array, "tasks classes units"] | None = None
+    counts: Int[Array, "tasks classes"] | None = None
+
+    @property
+    def products(self) -> Products | None:
+        """Returns what is known of the random features, if any task has ended."""
+        if self.gram is None or self.sums is None or self.counts is None:
+            return None
+        return Products(self.gram, self.sums, self.counts)
+
+
 class RanPACState(NamedTuple):
     """State of :func:`ranpac`; before the first task has ended all but lambda is None.
 
@@ -50,14 +68,12 @@ class RanPACState(NamedTuple):
     sums: Float[Array, "tasks classes units"] | None = None
     counts: Int[Array, "tasks classes"] | None = None
     weights: Float[Array, "tasks classes units"] | None = None
-    held: Products | None = None
+    held: Kept = Kept()
 
     @property
     def products(self) -> Products | None:
         """Returns what is known of the random features, if any task has ended."""
-        if self.gram is None or self.sums is None or self.counts is None:
-            return None
-        return Products(self.gram, self.sums, self.counts)
+        return Kept(self.gram, self.sums, self.counts).products
 
 
 def ranpac(
@@ -169,10 +185,11 @@ def _end(
 
     found, held = gathered(where, params, task, products, both)
     if state.products is not None:
-        found, held = both((state.products, state.held), (found, held))
+        found, held = both((state.products, state.held.products), (found, held))
     ridge = float(state.ridge) if held is None else chosen(found, held)
     scalar = jnp.asarray(ridge, jnp.float32)
-    return RanPACState(scalar, projection, *found, solved(ridge, found), held), params
+    kept = Kept() if held is None else Kept(*held)
+    return RanPACState(scalar, projection, *found, solved(ridge, found), kept), params
 
 
 def _held_out(place: Place, size: Size, seen: ndarray) -> tuple[ndarray, ndarray]:
