@@ -59,21 +59,26 @@ def check_config(config: Config) -> Config:
         raise UsageError(f"setting: {why}; give {allowed}")
     if config.training.loss != "categorical" and data.setting == "class":
         raise UsageError(f"loss: {config.training.loss} tells no classes apart; give setting task")
-    soft = isinstance(config.replay, GenerativeReplay) and config.replay.labels == "soft"
-    if data.augment and (soft or method.generates):
-        raise UsageError(
-            "augment: old responses to generated images do not hold for augmented ones; leave it"
-            " out, or give dgr with --labels hard"
-        )
-    if data.augment and method.records:
-        raise UsageError(
-            f"augment: old responses of {method.name} do not hold for augmented inputs; leave"
-            " it out, or give --augment with nothing after it"
-        )
+    _check_augmentation(config)
     if config.together is None:  # a CPU is busy with one
         one = jax.default_backend() == "cpu" and size(SEED) == 1
         config = dataclasses.replace(config, together=1 if one else len(config.seeds))
     return config
+
+
+def _check_augmentation(config: Config) -> None:
+    """Raises a UsageError where old responses to inputs would not hold for augmented ones."""
+    soft = isinstance(config.replay, GenerativeReplay) and config.replay.labels == "soft"
+    if config.data.augment and (soft or config.method.generates):
+        raise UsageError(
+            "augment: old responses to generated images do not hold for augmented ones; leave it"
+            " out, or give dgr with --labels hard"
+        )
+    if config.data.augment and config.method.records:
+        raise UsageError(
+            f"augment: old responses of {config.method.name} do not hold for augmented inputs;"
+            " leave it out, or give --augment with nothing after it"
+        )
 
 
 def set_up(config: Config, tasks: Sequence[Task], *, stream: bool = False) -> Setup:
