@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from jaxcl.reporting.report import markdown_row as line
-from jaxcl.reporting.summary import portable
+from jaxcl.reporting.summary import recorded
 
 HERE = Path(__file__).parent
 METHODS, ORDERS = ("ncm", "slda", "ranpac", "ranpac-fixed"), range(10)
@@ -22,12 +22,8 @@ METHODS, ORDERS = ("ncm", "slda", "ranpac", "ranpac-fixed"), range(10)
 
 def summary(runs: Path, order: int, method: str) -> dict[str, Any] | None:
     """A run's summary, copied beside this file; None if there is none (yet)."""
-    found = runs / f"order-{order}" / method / "summary.json"
     kept = HERE / "summaries" / f"order-{order}" / f"{method}.json"
-    if found.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(portable(json.loads(found.read_text())), indent=1) + "\n")
-    return json.loads(kept.read_text()) if kept.exists() else None
+    return recorded(runs / f"order-{order}" / method, kept)
 
 
 def methods(runs: Path) -> list[str]:

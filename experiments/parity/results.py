@@ -63,10 +63,11 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     options = parser.parse_args()
     peer = mammoth(options.runs)
+    commit = peer["commit"]
     parts = [
         "# Results",
         "Made by `results.py` from our summaries and Mammoth's logs; the commands stand in"
-        f" `run.sh` and `mammoth.sh`. Mammoth is at commit {peer['commit']}.",
+        " `run.sh` and `mammoth.sh`." + (f" Mammoth is at {commit}." if commit else ""),
         "## Split CIFAR-10, one epoch a task: average accuracy on all classes (%)",
         "Mean ± standard error over three seeds; *met* where both means are within two joint"
         " standard errors.",
