@@ -11,6 +11,7 @@ from jax import lax
 
 from jaxcl.networks.convolutions import loop_arithmetic
 from jaxcl.networks.convolutions.loop_convolution import (
+    CONVOLUTION,
     conv_general_dilated,
     with_loop_convolutions,
 )
@@ -127,6 +128,23 @@ def test_dilations_and_large_kernels():
     )
 
 
+def test_one_product_where_a_kernel_takes_every_row():
+    solid = {"window_strides": (1, 2, 1), "padding": [(1, 0), (-1, 2), (0, 3)]}
+    cases = [
+        nhwc((2, 8, 9, 4), (3, 3, 4, 6)),
+        nhwc((2, 8, 9, 4), (3, 2, 4, 4), (1, 2), [(2, -1), (-1, 2)]),
+        nhwc((2, 9, 8, 3), (2, 3, 3, 4), (1, 3), "VALID", rhs_dilation=(3, 2)),
+        nhwc((1, 4, 3, 3), (3, 3, 3, 2), (1, 1), [(2, 0), (2, 1)]),
+        ((2, 3, 5, 6, 4), (4, 3, 3, 3, 2), solid),
+    ]
+    compare(cases)
+    for images, weights, arguments in cases:
+        slope = jax.grad(lambda x, w, a=arguments: conv_general_dilated(x, w, **a).sum(), (0, 1))
+        made = primitives(slope, jnp.ones(images), jnp.ones(weights))
+        assert made.count("dot_general") == 3
+        assert CONVOLUTION not in made
+
+
 def test_orders_and_numbers_of_axes():
     plain = {"window_strides": (2, 1), "padding": "SAME"}
     line = {"window_strides": (2,), "padding": [(1, 0)]}
@@ -171,10 +189,12 @@ def test_errors_are_xlas_own():
         jax.jvp(lambda x: conv_general_dilated(x, x, (1, 1), "SAME"), (w,), (w,))
 
 
-@pytest.mark.parametrize(("groups", "inside"), [(1, 4), (4, 1)])
-def test_half_precision(groups, inside):
+@pytest.mark.parametrize(
+    ("groups", "inside", "strides"), [(1, 4, (2, 1)), (4, 1, (2, 1)), (1, 4, (1, 1))]
+)
+def test_half_precision(groups, inside, strides):
     half = normal(0, 2, 6, 7, 4, dtype=jnp.bfloat16), normal(1, 3, 3, inside, 4, dtype=jnp.bfloat16)
-    arguments = nhwc((), (), (2, 1), feature_group_count=groups)[2]
+    arguments = nhwc((), (), strides, feature_group_count=groups)[2]
 
     def rounded(operands, conv):
         return value_and_slopes(partial(conv, **arguments), *operands)

@@ -6,8 +6,10 @@ transposes what comes otherwise, inside it does not, and there a gradient (whose
 permutes instead of transposing) or an image with its channels first takes 10 to 100 times as
 long.  So here every operand is in that order:
 
-- the gradient with respect to the weights is a matrix product for each position in the kernel;
-- the gradient with respect to the images is a convolution with the reversed weights;
+- where training needs gradients of a dense kernel that takes every row, value and gradients are
+  one matrix product each (:mod:`jaxcl.networks.convolutions.separable`);
+- otherwise the gradient with respect to the weights is a matrix product for each position in the
+  kernel, and that with respect to the images a convolution with the reversed weights;
 - numbers of channels that XLA's convolution reads one by one are filled up with zeros;
 - a depthwise convolution and its gradients are sums of shifted products.
 
@@ -23,42 +25,26 @@ have the products one after another (XLA drops them).
 
 import math
 from functools import partial
-from typing import NamedTuple, cast
+from typing import cast
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-from jaxcl.core.types import Array, Float
+from jaxcl.core.types import Array
+from jaxcl.networks.convolutions import separable
+from jaxcl.networks.convolutions.geometry import (
+    Geometry,
+    Images,
+    Kernel,
+    Maps,
+    positions,
+    views,
+    wide,
+    with_padding,
+)
 
 MANY = 49  # positions in a kernel; with more of them, the products are too many operations
-
-Pairs = tuple[tuple[int, int], ...]
-Images = Float[Array, "n *space channels"]
-Maps = Float[Array, "n *positions features"]
-Views = Float[Array, "n *positions channels"]
-Kernel = Float[Array, "*kernel group_channels features"]
-
-
-class Geometry(NamedTuple):
-    """Where a kernel meets the images, a number for each axis in space.
-
-    Attributes:
-      strides: steps of the kernel.
-      padding: rows of zeros before and after; negative ones cut rows off.
-      lhs_dilation: distance of neighbouring pixels (above 1 in a transposed convolution).
-      rhs_dilation: distance of neighbouring weights.
-      groups: of channels, each of which has features of its own.
-      precision: of the products, as :func:`jax.lax.conv_general_dilated` takes it.
-    """
-
-    strides: tuple[int, ...]
-    padding: Pairs
-    lhs_dilation: tuple[int, ...]
-    rhs_dilation: tuple[int, ...]
-    groups: int = 1
-    precision: lax.PrecisionLike = None
 
 
 def convolve(x: Images, w: Kernel, at: Geometry) -> Maps:
@@ -83,15 +69,22 @@ def _convolve(x: Images, w: Kernel, at: Geometry) -> Maps:
 
 
 def _forward(x: Images, w: Kernel, at: Geometry) -> tuple[Maps, tuple[Images, Kernel]]:
-    return convolve(x, w, at), (x, w)
+    made = separable.convolution if _is_separable(w, at) else convolve
+    return made(x, w, at), (x, w)
 
 
 def _backward(at: Geometry, kept: tuple[Images, Kernel], g: Maps) -> tuple[Images, Kernel]:
     x, w = kept
+    if _is_separable(w, at):
+        return separable.gradients(x, w, at, g)
     return input_gradient(x, w, at, g), weight_gradient(x, w, at, g)
 
 
 _convolve.defvjp(_forward, _backward)
+
+
+def _is_separable(w: Kernel, at: Geometry) -> bool:
+    return math.prod(w.shape[:-2]) <= MANY and separable.is_separable(w, at)
 
 
 def is_depthwise(x: Images, w: Kernel, at: Geometry) -> bool:
@@ -138,9 +131,9 @@ def weight_gradient(x: Images, w: Kernel, at: Geometry, g: Maps) -> Kernel:
     if math.prod(kernel) > MANY and at.groups == 1:
         return transposed_convolution(x, w, at, g)
     depthwise = is_depthwise(x, w, at)
-    taken = views(with_padding(x, at), w, at, g.shape, _wide(x) if depthwise else x.dtype)
+    taken = views(with_padding(x, at), w, at, g.shape, wide(x) if depthwise else x.dtype)
     if depthwise:
-        g = g.astype(_wide(x))
+        g = g.astype(wide(x))
         parts = [(y * g).sum(range(g.ndim - 1)) for y in taken]
     elif at.groups == 1:
         dot, rows = partial(jnp.matmul, precision=at.precision), g.reshape(-1, features)
@@ -169,50 +162,9 @@ def transposed_convolution(x: Images, w: Kernel, at: Geometry, g: Maps) -> Kerne
 
 def shifted_products(x: Images, w: Kernel, at: Geometry) -> Maps:
     """Returns a depthwise convolution, summed in float32 at least."""
-    wide = _wide(x)
-    space = [_positions(*sizes) for sizes in zip(x.shape[1:-1], w.shape[:-2], *at[:4], strict=True)]
-    taken = views(with_padding(x, at), w, at, (len(x), *space, x.shape[-1]), wide)
-    filters = w.astype(wide).reshape(-1, w.shape[-1])
+    dtype = wide(x)
+    space = [positions(*sizes) for sizes in zip(x.shape[1:-1], w.shape[:-2], *at[:4], strict=True)]
+    taken = views(with_padding(x, at), w, at, (len(x), *space, x.shape[-1]), dtype)
+    filters = w.astype(dtype).reshape(-1, w.shape[-1])
     total = sum(y * weights for y, weights in zip(taken, filters, strict=True))
     return jnp.asarray(total).astype(x.dtype)
-
-
-def _wide(x: Array) -> jnp.dtype:
-    """Returns the dtype of sums: at least float32, whatever promotion is allowed."""
-    return jnp.dtype(x.dtype if x.dtype == jnp.float64 else jnp.float32)
-
-
-def _positions(
-    pixels: int, size: int, stride: int, pad: tuple[int, int], apart: int, dilation: int
-) -> int:
-    """Returns at how many positions along an axis a kernel fits."""
-    rest = (pixels - 1) * apart + 1 + sum(pad) - (size - 1) * dilation - 1
-    return rest // stride + 1
-
-
-def with_padding(x: Images, at: Geometry) -> Float[Array, "n *padded channels"]:
-    """Returns the images with the zeros around and between their pixels."""
-    space = [(*pair, apart - 1) for pair, apart in zip(at.padding, at.lhs_dilation, strict=True)]
-    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *space, (0, 0, 0)])
-
-
-def views(
-    padded: Images, w: Kernel, at: Geometry, shape: tuple[int, ...], dtype: jnp.dtype
-) -> list[Views]:
-    """Returns what each weight of a kernel meets: arrays ``[n, *positions, channels]``.
-
-    Args:
-      padded: the images, with their padding.
-      w: the weights, of which the shape matters.
-      at: strides and dilations.
-      shape: of the convolution's result.
-      dtype: of what is returned.
-    """
-    found = []
-    for place in np.ndindex(*w.shape[:-2]):
-        first = [i * apart for i, apart in zip(place, at.rhs_dilation, strict=True)]
-        reach = [(n - 1) * step + 1 for n, step in zip(shape[1:-1], at.strides, strict=True)]
-        last = [i + n for i, n in zip(first, reach, strict=True)]
-        start, stop = (0, *first, 0), (len(padded), *last, padded.shape[-1])
-        found.append(lax.slice(padded, start, stop, (1, *at.strides, 1)).astype(dtype))
-    return found
