@@ -19,7 +19,7 @@ import jax
 
 # Most of the time would go into making programs fast that run for a moment. With XLA_FLAGS=
 # in front of pytest they are compiled as a user has them.
-_quick = "--xla_backend_optimization_level=0"
+_quick = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
 if jax.__version_info__ < (0, 11):  # a later XLA ends where it meets this flag
     _quick += " --xla_cpu_use_fusion_emitters=false"
 _flags = os.environ.setdefault("XLA_FLAGS", _quick)

@@ -39,6 +39,7 @@ OTHERS = ("lwf", "online_ewc", "mas", "si", "der", "der_pp", "er", "dgr")
 @pytest.mark.parametrize(
     "method", ["ewc", *(pytest.param(method, marks=pytest.mark.slow) for method in OTHERS)]
 )
+@pytest.mark.slow
 def test_sharing_a_batch_changes_nothing(method, tasks):
     """Fisher, path integral, what is recorded, generators: the sums between devices are right."""
     (alone,) = ended(tasks, method=method)
@@ -98,6 +99,7 @@ def test_networks_that_are_dealt_out_do_not_wait_for_each_other(tasks, monkeypat
     assert collectives(tasks, monkeypatch, "seed=4") == set()
 
 
+@pytest.mark.slow
 def test_those_that_share_a_batch_do(tasks, monkeypatch):
     assert "all-reduce" in collectives(tasks, monkeypatch, "seed=4,data=2")
 

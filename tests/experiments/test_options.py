@@ -92,6 +92,7 @@ SCRIPTS = [p for p in sorted(ROOT.glob("experiments/*/*.sh")) if "jaxcl.exp" in 
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.parent.name)
+@pytest.mark.slow
 def test_commands_beside_results_can_be_read(script, tmp_path):
     """Everything that a script would start has options that its command knows."""
     (tmp_path / "python").write_text(PYTHON)

@@ -104,6 +104,7 @@ def test_what_is_registered_is_listed_and_has_options(run):
     assert "--units" in out
 
 
+@pytest.mark.slow
 def test_a_run_keeps_the_plug_in_and_goes_on_with_it_alone(run, forget, mine, tmp_path):
     code, _, err = run(*OWN, "--method", "nudge", "--out", "one")
     assert (code, err) == (0, "")

@@ -200,6 +200,7 @@ LONGER = ["--limit", "60", "--epochs", "10", "--batch-size", "20", *MLP, "--meth
 @pytest.mark.parametrize(
     "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 )
+@pytest.mark.slow
 def test_a_signal_saves_and_names_the_command_that_goes_on(run, tmp_path, number):
     folder = tmp_path / "here"
     code, err = interrupt(folder, *LONGER, "--keep=3", signals=(number,))
@@ -296,6 +297,7 @@ def test_signals_that_come_together_are_one(tmp_path):
     assert "interrupted and saved" in err
 
 
+@pytest.mark.slow
 def test_bare_resume(run, tmp_path):
     assert run("--resume")[2].startswith("error: resume: no unfinished run under runs/")
     assert "holds no run" in run("--resume", "nowhere")[2]

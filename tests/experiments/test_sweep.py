@@ -224,6 +224,7 @@ def test_points_within_the_error_of_the_best_are_named():
     assert tuning.best_text(alone) == "best: strength=1, average accuracy 90.0 %"
 
 
+@pytest.mark.slow
 def test_pictures_of_what_is_missing_and_of_words():
     missing = (float("nan"), float("nan"))
     lines = {"average": [(90.0, 1.0), missing], "learned": [(95.0, 0.0), missing]}

@@ -103,6 +103,7 @@ TOML = st.lists(LINES.map(" = ".join), max_size=4).map("\n".join).map(str.encode
 
 @settings(fuzz, max_examples=180)
 @given(content=TOML | st.binary(max_size=40))
+@pytest.mark.slow
 def test_configuration(content, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir(exist_ok=True)
@@ -149,6 +150,7 @@ def test_checkpoint(change, saved):
 
 @settings(fuzz, max_examples=100)
 @given(content=st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
+@pytest.mark.slow
 def test_data_folder(content, tmp_path):
     folder = tmp_path / "mnist" / "3.0.1"
     folder.mkdir(parents=True, exist_ok=True)

@@ -35,6 +35,7 @@ def test_a_fit_is_the_run_of_its_configuration(pair, small):
     assert result.routes == [{"first": {}, "second": {}}] * 2
 
 
+@pytest.mark.slow
 def test_a_scenario_is_fitted_by_its_name(tmp_path, quiet):
     chosen = {"iterations": 2, "tasks": 2, "limit": 200, "hidden": (3,)}
     result = jaxcl.fit(
@@ -57,6 +58,7 @@ def test_settings_are_given_whole_or_one_by_one(pair, small):
         jaxcl.fit(pair, "finetune", strength=1.0, **small)
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_returned_and_what_differs_is_refused(pair, small):
     first = jaxcl.fit(pair, "finetune", **small)
     changed = (small["out"] / "summary.json").stat().st_mtime_ns

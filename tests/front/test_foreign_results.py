@@ -86,6 +86,7 @@ def interrupted(out, monkeypatch, **given):
             fitted(out, **given)
 
 
+@pytest.mark.slow
 def test_another_network_than_the_run_began_with_is_refused(tmp_path, monkeypatch):
     out = tmp_path / "run"
     interrupted(out, monkeypatch)

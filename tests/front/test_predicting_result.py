@@ -40,28 +40,20 @@ def accuracies(found, tasks, setting, seed):
     return row
 
 
-def of_all(method, fast):
-    """A method in all settings, of which one is tried among the fast tests."""
-    return [
-        pytest.param(method, *each, marks=() if each == fast else pytest.mark.slow)
-        for each in SETTINGS
-    ]
-
-
 @pytest.mark.parametrize(
     ("method", "setting", "heads"),
     [
-        *of_all("ncm", fast=("class", None)),
+        *[("ncm", *each) for each in SETTINGS],
         ("shrink_perturb", "task", None),
-        pytest.param("icarl", "task", None, marks=pytest.mark.slow),
+        ("icarl", "task", None),
         ("icarl", "class", None),
-        pytest.param("bic", "class", None, marks=pytest.mark.slow),
-        pytest.param("lucir", "class", None, marks=pytest.mark.slow),
-        pytest.param("lucir", "class", "full", marks=pytest.mark.slow),
-        *of_all("slda", fast=("class", "full")),
-        *of_all("ranpac", fast=("domain", None)),
+        ("bic", "class", None),
+        ("lucir", "class", "full"),
+        ("slda", "class", "full"),
+        ("ranpac", "domain", None),
     ],
 )
+@pytest.mark.slow
 def test_it_has_the_accuracy_of_the_matrix(method, setting, heads, tasks, tmp_path):
     found = fitted(tasks, tmp_path / "run", setting, heads, method)
     for result in (found, jaxcl.load(tmp_path / "run")):
@@ -70,6 +62,7 @@ def test_it_has_the_accuracy_of_the_matrix(method, setting, heads, tasks, tmp_pa
             np.testing.assert_allclose(row, result.accuracy[place, -1], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_state_that_predicts_lies_in_a_folder_of_its_own(tasks, tmp_path):
     found = fitted(tasks, tmp_path / "run", "class", unit_length=True)
     kept = load_params(tmp_path / "run" / run_folder.PREDICTOR / "seed1")

@@ -30,6 +30,7 @@ def tasks(make_task):
         for name in SIMILARITIES
     ],
 )
+@pytest.mark.slow
 def test_each_similarity_decides_what_is_shared(name, tasks):
     began, routes = {}, {}
     for threshold in (0.0, 1.0):

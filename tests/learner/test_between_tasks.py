@@ -74,6 +74,7 @@ def unit(x):
 
 @pytest.mark.parametrize("normalise", [False, True])
 @pytest.mark.parametrize("setting", EVERY)
+@pytest.mark.slow
 def test_tasks_are_tested_by_the_nearest_mean(setting, normalise, tasks):
     if setting != "domain":
         tasks[1] = tasks[1]._replace(classes=4)  # one that never occurs, and has no mean
@@ -114,6 +115,7 @@ def test_features_stay_or_train_as_is_said(tasks):
 
 
 @pytest.mark.parametrize("setting", EVERY)
+@pytest.mark.slow
 def test_without_shrinking_and_noise_it_is_fine_tuning_to_the_bit(setting, tasks):
     given = {"shrink": 1.0, "noise": 0.0}
     same, plain = (
@@ -126,6 +128,7 @@ def test_without_shrinking_and_noise_it_is_fine_tuning_to_the_bit(setting, tasks
 
 @pytest.mark.parametrize("keep", [False, True])
 @pytest.mark.parametrize("setting", EVERY)
+@pytest.mark.slow
 def test_the_matrix_is_that_of_the_changed_weights(setting, keep, tasks):
     given = {"shrink": 0.3, "noise": 0.3, "keep_optimizer": keep}
     events = finish(tasks[:2], "shrink_perturb", setting, **given)
@@ -158,6 +161,7 @@ def test_the_next_task_begins_with_the_changed_weights(tasks):
 
 
 @pytest.mark.parametrize("setting", EVERY)
+@pytest.mark.slow
 def test_a_projected_gradient_leaves_the_first_task_as_it_is(setting, tasks):
     alone = [result(tasks[:1], method, setting).params for method in ("agem", "finetune")]
     chex.assert_trees_all_equal(*alone)
@@ -192,6 +196,7 @@ GIVEN = {
 
 
 @pytest.mark.parametrize("method", GIVEN)
+@pytest.mark.slow
 def test_seeds_that_run_together_end_as_they_do_alone(method, tasks):
     given = {"optimizer": "sgd", "lr": 2e-2, "epochs": 1, "seeds": (3, 0), **GIVEN[method]}
     found = []

@@ -55,6 +55,7 @@ def mean_loss(features, head, labels):
     return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
 
+@pytest.mark.slow
 def test_three_steps_of_linen_by_hand():
     setup, before, ended = first_task(from_linen(nets.Linen()), lr=0.1, optimizer="sgd")
     # Not Adam: of a bias before a normalisation, it would make rounding a step like any other.

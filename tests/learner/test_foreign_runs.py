@@ -45,6 +45,7 @@ def leaves_of(event):
         pytest.param("split", "functions", marks=slow),
     ],
 )
+@pytest.mark.slow
 def test_every_method_learns_with_every_library(method, library):
     branches = () if method not in BRANCHED else ("conv1",)
     config = nets.settings(method, library, branches, epochs=15)

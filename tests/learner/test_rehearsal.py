@@ -64,6 +64,7 @@ def test_labels_that_weigh_nothing_are_logits_alone_to_the_bit(tasks):
 
 
 @pytest.mark.parametrize("setting", EVERY)
+@pytest.mark.slow
 def test_a_buffer_that_fills_in_every_step_leaves_the_first_task_as_it_is(setting, tasks):
     """With the usual weight 1 / k; the second task differs from that of a buffer filled since."""
     plain, online = (
@@ -79,6 +80,7 @@ def test_a_buffer_that_fills_in_every_step_leaves_the_first_task_as_it_is(settin
 
 
 @pytest.mark.parametrize("given", [{"fill": "end", "ratio": 0.1}, ONLINE])
+@pytest.mark.slow
 def test_old_classes_keep_their_logits_with_asymmetric_losses(given, tasks):
     """New images do not push them down, and so far fewer are taken for new classes."""
     given = {"epochs": 12, "lr": 0.05, "optimizer": "sgd", "seeds": (0, 1), **given}
@@ -123,6 +125,7 @@ def test_a_buffer_with_room_for_all_is_joint_training_from_scratch(tasks):
 
 
 @pytest.mark.parametrize("setting", EVERY)
+@pytest.mark.slow
 def test_a_task_is_trained_on_as_many_images_as_there_is_room_for(setting, tasks):
     """Every task has its share, also where tasks have the same labels."""
     events = finish(tasks, "gdumb", setting, buffer=70, per_class=None, epochs=1)
@@ -144,6 +147,7 @@ def unit(x):
 
 
 @pytest.mark.parametrize("setting", EVERY)
+@pytest.mark.slow
 def test_exemplars_of_all_classes_and_the_nearest_mean_of_them(setting, tasks):
     """The last row of the matrix follows from the exemplars that the run leaves."""
     ended = result(tasks, "icarl", setting, buffer=27, per_class=None)
@@ -204,6 +208,7 @@ SLOW = {
 
 
 @pytest.mark.parametrize("name", [*GIVEN, *(pytest.param(name, marks=slow) for name in SLOW)])
+@pytest.mark.slow
 def test_seeds_that_run_together_end_as_they_do_alone(name, tasks):
     method, given = (GIVEN | SLOW)[name]
     given = {"optimizer": "sgd", "lr": 2e-2, "epochs": 1, "seeds": (3, 0), **given}

@@ -49,6 +49,7 @@ def pair(make_task):
         ),
     ],
 )
+@pytest.mark.slow
 def test_every_method_learns_what_can_be_learned(method, net, pair, make_task):
     """Bars are told apart after a few steps, whatever the method."""
     if method == "feature_extraction":  # what it learned first must serve again
@@ -115,6 +116,7 @@ def test_passes_over_little_data_are_the_same_however_they_are_put_together(
 
 
 @pytest.mark.usefixtures("small_cnn")
+@pytest.mark.slow
 def test_what_each_method_leaves_as_it_was(pair):
     first = result(pair[:1])
     assert first.matrix[0][0] is not None

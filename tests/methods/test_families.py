@@ -48,6 +48,7 @@ def test_a_strength_of_zero_is_fine_tuning_to_the_bit_and_another_is_not(method,
 
 
 @pytest.mark.parametrize("method", PENALTIES)
+@pytest.mark.slow
 def test_a_stronger_penalty_keeps_the_weights_nearer(method, tasks):
     after_one = result(tasks[:1], "finetune").params["fc1"]["w"]
     far = [

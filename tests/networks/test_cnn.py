@@ -85,6 +85,7 @@ def test_many_tasks_at_once_equal_one_at_a_time(routes):
 
 
 @pytest.mark.parametrize("routes", [SHARED, SECOND, BOTH])
+@pytest.mark.slow
 def test_native_and_patches_agree(routes):
     params, x = grown(SMALL), images(5)
     native = cnn(size=12, filters=(4, 5), hidden=6, formulation="native")

@@ -64,6 +64,7 @@ def test_networks_that_can_be_dealt_out_are_those_that_run_at_once():
         for point in POINTS
     ],
 )
+@pytest.mark.slow
 def test_points_side_by_side_end_as_they_do_alone(method, values, tasks):
     """Each differs in all numbers of the method at once, so that none can be a constant."""
     points = [{name: pair[i] for name, pair in values.items()} for i in (0, 1)]
@@ -85,6 +86,7 @@ def as_one(configs):
     return {i: dataclasses.replace(c, together=len(configs)) for i, c in enumerate(configs)}
 
 
+@pytest.mark.slow
 def test_points_are_one_program(tasks, monkeypatch):
     sizes = []
 

@@ -113,6 +113,7 @@ QUICK = GanProgram(SINGLE, chain(), optax.sgd(0.1), 2, 4, 0.9)
 
 
 @pytest.mark.parametrize("critic_steps", [1, 3])
+@pytest.mark.slow
 def test_iterations_by_hand(critic_steps):
     """D(x) = w x and G(z) = b, with gradient descent, and real images of 0.6."""
     lr, a, w, b = 0.1, 0.6, -0.5, 0.3

@@ -40,6 +40,7 @@ OTHERS = ("finetune", "lwf", "si", "der", "der_pp", "mas")
 @pytest.mark.parametrize(
     "method", ["er", "ewc", *(pytest.param(method, marks=pytest.mark.slow) for method in OTHERS)]
 )
+@pytest.mark.slow
 def test_what_is_streamed_ends_as_what_is_on_the_device(method, tasks, small):
     """But for rounding: sums over all images are made of sums over parts."""
     (whole,), (parts,) = (ended(tasks, streamed=s, method=method) for s in (False, True))
@@ -63,6 +64,7 @@ def test_each_step_gets_the_rows_of_its_batch(held, monkeypatch):
             chex.assert_trees_all_equal(batch["input"][:, 0], order[step].astype(np.uint8))
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_to_the_bit(tasks, small):
     """From the middle of a window: an epoch's first stretch is a single step."""
     setup = set_up(configured(**SETTINGS, method="lwf"), tasks, stream=True)
@@ -98,6 +100,7 @@ def test_seeds_that_run_together_have_windows_of_their_own(tasks, small):
 @pytest.mark.parametrize(
     "storage", ["reservoir", pytest.param("class_balanced", marks=pytest.mark.slow)]
 )
+@pytest.mark.slow
 def test_a_buffer_keeps_the_same_images_where_they_are_streamed(storage, tasks, small, monkeypatch):
     monkeypatch.setattr(batching, "PORTION_BYTES", 7 * 32 * 32 * 3)  # seven images at a time
     settings = {"method": "er", "buffer": 20, "storage": storage}

@@ -38,6 +38,7 @@ OTHERS = ("lwf", "si", "er", "der", "der_pp", "dgr")
 @pytest.mark.parametrize(
     "method", ["ewc", *(pytest.param(method, marks=pytest.mark.slow) for method in OTHERS)]
 )
+@pytest.mark.slow
 def test_seeds_that_run_together_end_as_they_do_alone(method, tasks):
     alone = ended(tasks, method=method, together=1)
     together = ended(tasks, method=method, together=3)
@@ -74,6 +75,7 @@ def test_seeds_with_a_network_that_grows_take_the_same_routes(tasks):
         chex.assert_trees_all_close(a.params, b.params, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_seeds_run_so_many_at_a_time(tasks):
     setup = set_up(configured(**SETTINGS, method="finetune", together=2), tasks)
     groups = [[seed for _, seed in happened] for happened in rounds([setup], [[]])]

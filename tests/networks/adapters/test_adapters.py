@@ -23,6 +23,7 @@ def made(request):
     return grown(nets.NETWORKS[request.param]())
 
 
+@pytest.mark.slow
 def test_statistics_move_in_training_alone(made):
     net, variables, route = made
     _, stats = passed(net, variables, route)

@@ -3,11 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jaxcl.networks.backbones import EfficientNetLite0, preprocess
 from jaxcl.networks.backbones import features as module
 
 
+@pytest.mark.slow
 def test_features_are_the_networks_in_evaluation_mode(monkeypatch, key):
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), np.uint8)
     seen = preprocess(jnp.asarray(images, jnp.float32) / 255, 32)

@@ -133,6 +133,7 @@ def test_tasks_in_any_order_end_the_same(by_task, ridge, key):
     np.testing.assert_array_equal(one.counts, other.counts)
 
 
+@pytest.mark.slow
 def test_the_projection_is_standard_normal_and_stays(key):
     transform = ranpac(4000, 1.0)
     one, three = (through(transform, tasks, key).projection for tasks in ([A], [A, B, C]))

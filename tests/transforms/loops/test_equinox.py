@@ -97,6 +97,7 @@ def train(transform):
     return Run(params, states, outputs, {"a": recorded}, len(traces), stats)
 
 
+@pytest.mark.slow
 def test_distillation_keeps_the_old_answers():
     two_tasks.check_distillation(train)
 

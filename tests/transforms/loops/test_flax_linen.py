@@ -8,6 +8,7 @@ a batch, and replayed examples are not to be in the statistics of a task.
 import jax
 import numpy as np
 import optax
+import pytest
 import two_tasks
 from flax import linen
 from two_tasks import TASKS, Run, X, batches, logits, loss_of, old_head
@@ -72,10 +73,12 @@ def test_distillation_keeps_the_old_answers():
     two_tasks.check_distillation(train)
 
 
+@pytest.mark.slow
 def test_anchored_weights_stay_nearer_to_their_places():
     two_tasks.check_anchor(train)
 
 
+@pytest.mark.slow
 def test_distillation_ewc_and_replay_together():
     two_tasks.check_all_three(train)
 

@@ -87,6 +87,7 @@ def train(transform):
     return Run(params, states, outputs, recorded, len(traces))
 
 
+@pytest.mark.slow
 def test_distillation_keeps_the_old_answers():
     two_tasks.check_distillation(train, make_tasks())
 

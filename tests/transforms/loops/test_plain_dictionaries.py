@@ -63,6 +63,7 @@ def test_distillation_ewc_and_replay_together():
     two_tasks.check_all_three(train)
 
 
+@pytest.mark.slow
 def test_si_and_der_are_shown_each_step():
     def both(strength):
         dark = der_pp(32, 2, alpha=strength, beta=strength)

@@ -65,6 +65,7 @@ def test_the_exact_fisher_is_what_a_jacobian_says(key):
         np.testing.assert_allclose(fisher(task(name), name, key), expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_empirical_fisher_is_the_squared_slope_of_the_likelihood(key):
     """Minus the log-likelihood: the loss of classes and marks, k / 2 times that of numbers."""
     for name, factor in (("categorical", 1), ("binary", 1), ("squared", K / 2)):
@@ -107,6 +108,7 @@ def test_the_fisher_of_a_sequence_is_the_expectation_over_all_sequences(key):
 
 
 @pytest.mark.parametrize("name", [*LABELS, "sequence"])
+@pytest.mark.slow
 def test_the_mean_of_sampled_fishers_is_the_exact_one(name, key):
     given = sequences() if name == "sequence" else task(name)
     objective = "categorical" if name == "sequence" else name

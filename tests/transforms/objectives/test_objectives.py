@@ -155,6 +155,7 @@ def test_the_gradient_of_a_loss_against_finite_differences(name):
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow
 def test_results_are_float32_whatever_the_outputs(name):
     objective, z, labels = of(name)
     half = z.astype(jnp.bfloat16)
@@ -184,6 +185,7 @@ def test_labels_of_another_shape_or_dtype_are_refused():
             f(z, jnp.zeros(4))
 
 
+@pytest.mark.slow
 def test_marks_may_be_whole_or_floating_point():
     z = jnp.asarray(Z, jnp.float32)
     for f in (binary.loss, binary.score):

@@ -149,6 +149,7 @@ def same_rows(a, b):
     return sorted(map(tuple, np.asarray(a).tolist())) == sorted(map(tuple, np.asarray(b).tolist()))
 
 
+@pytest.mark.slow
 def test_what_is_held_out_is_never_trained_on_and_is_as_much_of_every_class(key):
     """24 examples: 12 of each class, then 6; a third of them for validation."""
     transform = bic(24, held_out=1 / 3)
@@ -186,6 +187,7 @@ def test_exemplars_of_new_classes_are_herded_among_those_that_were_trained_on(ke
         np.testing.assert_array_equal(state.exemplars["x"][own], ONE["x"][best])
 
 
+@pytest.mark.slow
 def test_new_classes_are_corrected_by_the_fit_on_what_was_held_out(key):
     """One after the other: what was fitted before stays as it is."""
     transform = bic(24, held_out=1 / 3)

@@ -126,6 +126,7 @@ def test_the_first_task_is_cross_entropy_of_the_cosine_logits(key):
 
 
 @pytest.mark.parametrize("rivals", [2, 9])
+@pytest.mark.slow
 def test_old_features_and_the_margin_of_exemplars_by_hand(rivals, key):
     """And the slope of all of it, by differences in float64."""
     transform = made(strength=3.0, margin=0.4, rivals=rivals)

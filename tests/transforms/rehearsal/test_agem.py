@@ -106,6 +106,7 @@ def test_the_step_is_the_projection_by_hand(memory, key):
     assert signs == {True, False}
 
 
+@pytest.mark.slow
 def test_where_nothing_is_against_it_the_gradient_is_the_same_to_the_bit(key):
     transform = agem(fraction(1.0))
     state, same = after(transform, key), 0

@@ -26,6 +26,7 @@ def filled(storage, batches, key):
 
 
 @pytest.mark.parametrize("bounds", [(10,), (6, 4), (3, 1, 6)])
+@pytest.mark.slow
 def test_a_reservoir_keeps_every_example_equally_often(bounds, key):
     n, room, runs = 10, 4, 5000
     storage, batches = reservoir(room), numbered(*bounds)
@@ -54,6 +55,7 @@ STORAGES = {
 
 
 @pytest.mark.parametrize("name", STORAGES)
+@pytest.mark.slow
 def test_jit_and_scan_give_what_a_loop_gives(name, key):
     storage, batches, size = STORAGES[name], 5, 3
     x = jax.random.normal(key, (batches, size, 2))
@@ -154,6 +156,7 @@ def test_with_fewer_slots_than_classes_each_class_has_the_same_chance_of_one(key
 
 @pytest.mark.parametrize("room", [3, 12])
 @pytest.mark.parametrize("make", [reservoir, ring, lambda room: class_balanced(room, 6)])
+@pytest.mark.slow
 def test_examples_may_be_offered_in_parts_of_any_size(make, room, key):
     batch = {"x": jnp.arange(30), "label": jnp.arange(30) % 6}
     storage = make(room)

@@ -200,6 +200,7 @@ def test_bad_settings_are_refused(make, message):
         make()
 
 
+@pytest.mark.slow
 def test_what_a_step_or_a_task_lacks_is_refused(key):
     transform = er_ace(stored(reservoir(9), online=True))
     state, task = after(transform, key, ()), TaskData(NEW, forward)
