@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from jaxcl.core.errors import UsageError
-from jaxcl.experiments import cli
-from jaxcl.experiments.words import run_tyro
+from jaxcl.experiments.command_line import cli
+from jaxcl.experiments.command_line.words import run_tyro
 
 INTERRUPTED = 75
 PATIENCE = 60  # seconds in which SLURM ends or requeues a job whose run has stopped

@@ -45,8 +45,8 @@ EXEMPLARS = "jaxcl/transforms/recency_bias/exemplars.py"
 COSINE = "jaxcl/transforms/recency_bias/cosine.py"
 LUCIR = "jaxcl/transforms/recency_bias/lucir.py"
 LINEAR = "jaxcl/transforms/recency_bias/linear_correction.py"
-IMPORTANCE = "jaxcl/transforms/importance.py"
-L2 = "jaxcl/transforms/l2.py"
+IMPORTANCE = "jaxcl/transforms/penalties/importance.py"
+L2 = "jaxcl/transforms/penalties/l2.py"
 L2_INIT = "jaxcl/transforms/plasticity/l2_init.py"
 LEARN = "jaxcl/learner/task_loop.py"
 LEARNER = "jaxcl/learner/state.py"
@@ -60,13 +60,13 @@ CATEGORICAL = "jaxcl/transforms/objectives/categorical.py"
 BINARY = "jaxcl/transforms/objectives/binary.py"
 SQUARED = "jaxcl/transforms/objectives/squared.py"
 NNX = "jaxcl/networks/adapters/nnx.py"
-PATH = "jaxcl/transforms/si.py"
-QUADRATIC = "jaxcl/transforms/ewc.py"
+PATH = "jaxcl/transforms/penalties/si.py"
+QUADRATIC = "jaxcl/transforms/penalties/ewc.py"
 RANDOM = "jaxcl/core/random.py"
 LWF = "jaxcl/methods/lwf.py"
 RANPAC = "jaxcl/transforms/between_tasks/random_projection.py"
 REPLAY = "jaxcl/transforms/rehearsal/replay.py"
-WALK = "jaxcl/transforms/rwalk.py"
+WALK = "jaxcl/transforms/penalties/rwalk.py"
 OF_CLASSES = "jaxcl/transforms/between_tasks/class_statistics.py"
 NEAREST = "jaxcl/transforms/between_tasks/nearest_mean.py"
 PERTURB = "jaxcl/transforms/between_tasks/shrink_perturb.py"
@@ -98,9 +98,7 @@ OF_FOREIGN = "tests/learner/test_foreign.py"
 OF_GDUMB = "tests/transforms/rehearsal/test_gdumb.py"
 OF_GENERATOR = "tests/training/test_generator.py"
 OF_FROZEN = "tests/scenarios/test_frozen.py"
-OF_FISHER = (
-    "tests/transforms/test_importance.py::test_the_fisher_of_softmax_regression_has_a_closed_form"
-)
+OF_FISHER = "tests/transforms/penalties/test_importance.py::test_the_fisher_of_softmax_regression_has_a_closed_form"
 OF_GROWN = "tests/networks/adapters/test_grown.py"
 OF_GRADIENTS = "tests/transforms/test_gradients.py"
 OF_ICARL = "tests/transforms/rehearsal/test_icarl.py"
@@ -108,9 +106,7 @@ OF_L2_INIT = "tests/transforms/plasticity/test_l2_init.py"
 OF_BIC = "tests/transforms/recency_bias/test_bic.py"
 OF_LUCIR = "tests/transforms/recency_bias/test_lucir.py"
 OF_LINEAR = "tests/transforms/recency_bias/test_linear_correction.py"
-OF_MAS = (
-    "tests/transforms/test_importance.py::test_the_importance_of_mas_by_hand_on_a_linear_network"
-)
+OF_MAS = "tests/transforms/penalties/test_importance.py::test_the_importance_of_mas_by_hand_on_a_linear_network"
 OF_NEAREST = "tests/transforms/between_tasks/test_nearest_mean.py"
 OF_ONLINE = "tests/transforms/rehearsal/test_online.py"
 OF_OBJECTIVES = "tests/transforms/objectives/test_objectives.py"
@@ -121,10 +117,10 @@ OF_LEARNER = "tests/learner/test_state.py"
 OF_MEASURES = "tests/transforms/plasticity/test_measures.py"
 OF_NEWEST = "tests/learner/test_newest.py"
 OF_METRICS = "tests/reporting/test_metrics.py"
-OF_PATH = "tests/transforms/test_si.py"
+OF_PATH = "tests/transforms/penalties/test_si.py"
 OF_PREPARE = "tests/scenarios/test_prepare.py"
 OF_PERTURB = "tests/transforms/between_tasks/test_shrink_perturb.py"
-OF_QUADRATIC = "tests/transforms/test_ewc.py"
+OF_QUADRATIC = "tests/transforms/penalties/test_ewc.py"
 OF_REDO = "tests/transforms/plasticity/test_redo.py"
 OF_RESETS = "tests/learner/test_reset_units.py"
 OF_REHEARSAL = "tests/learner/test_rehearsal.py"
@@ -134,7 +130,7 @@ OF_SETTINGS = "tests/growth/test_heads.py"
 OF_SIMILARITY = "tests/growth/test_similarity.py"
 OF_SLDA = "tests/transforms/between_tasks/test_streaming_lda.py"
 OF_TRAIN = "tests/training/test_train_step.py"
-OF_WALK = "tests/transforms/test_rwalk.py"
+OF_WALK = "tests/transforms/penalties/test_rwalk.py"
 OF_WGAN = "tests/transforms/test_wgan_gp.py"
 
 # fmt: off
@@ -200,10 +196,10 @@ MUTANTS = [
     Mutant("rwalk-last-steps-lost", WALK, ") % segment:", ") % segment < 0:", OF_WALK),
     Mutant("si-undamped", PATH, "(wide(now) - then) ** 2 + state.xi", "(wide(now) - then) ** 2", OF_PATH),
     Mutant("l2-without-the-half", L2, "for x in leaves) / 2", "for x in leaves)",
-        "tests/transforms/test_l2.py"),
+        "tests/transforms/penalties/test_l2.py"),
     Mutant("l2-later-with-the-first-coefficient", L2,
         "jnp.asarray(later, jnp.float32)", "jnp.asarray(strength, jnp.float32)",
-        "tests/transforms/test_l2.py"),
+        "tests/transforms/penalties/test_l2.py"),
     Mutant("old-weights-let-go-by-growth", TREES,
         "return new.at[tuple(slice(0, n) for n in leaf.shape)].set(leaf)", "return new",
         "tests/core/test_pytree.py"),

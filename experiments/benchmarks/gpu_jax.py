@@ -31,7 +31,7 @@ from jaxcl.training.train_step import no_totals, run_steps
 from jaxcl.training.vectorized import run_together
 from jaxcl.transforms import chain
 from jaxcl.transforms.base import keep_both
-from jaxcl.transforms.ewc import quadratic_penalty
+from jaxcl.transforms.penalties.ewc import quadratic_penalty
 
 CHECKED = jax_side.CHECKED
 THREADS = 4  # programs that are traced at a time; they are compiled one after the other

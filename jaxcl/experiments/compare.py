@@ -8,9 +8,9 @@ from typing import Annotated, NamedTuple
 
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import shown
-from jaxcl.experiments import cli, early
-from jaxcl.experiments.options import for_methods
-from jaxcl.experiments.words import words_of
+from jaxcl.experiments.command_line import cli, early
+from jaxcl.experiments.command_line.options import for_methods
+from jaxcl.experiments.command_line.words import words_of
 from jaxcl.learner.settings.config import Config
 from jaxcl.reporting.console import make_console
 from jaxcl.runner.commands import How

@@ -8,8 +8,8 @@ from typing import Annotated
 import tyro
 
 from jaxcl.core.fields import shown
-from jaxcl.experiments import cli
-from jaxcl.experiments.words import run_tyro
+from jaxcl.experiments.command_line import cli
+from jaxcl.experiments.command_line.words import run_tyro
 
 
 @dataclasses.dataclass(frozen=True)

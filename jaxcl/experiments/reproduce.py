@@ -12,9 +12,9 @@ from rich.console import Console
 
 import jaxcl
 from jaxcl.core.errors import UsageError, check_name
-from jaxcl.experiments import cli
-from jaxcl.experiments.options import for_methods
-from jaxcl.experiments.words import words_of
+from jaxcl.experiments.command_line import cli
+from jaxcl.experiments.command_line.options import for_methods
+from jaxcl.experiments.command_line.words import words_of
 from jaxcl.learner.settings.config import Config
 from jaxcl.learner.settings.protocols import SCENARIOS
 from jaxcl.reporting.console import make_console

@@ -10,9 +10,9 @@ from typing import Annotated
 
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import shown
-from jaxcl.experiments import cli, early
-from jaxcl.experiments.options import Parsed, choices, parse
-from jaxcl.experiments.words import words_of
+from jaxcl.experiments.command_line import cli, early
+from jaxcl.experiments.command_line.options import Parsed, choices, parse
+from jaxcl.experiments.command_line.words import words_of
 from jaxcl.learner.settings.config import Config, option
 from jaxcl.learner.settings.configuration import configure
 from jaxcl.learner.settings.protocols import scenario_of
@@ -99,17 +99,21 @@ def _newest() -> Path:
 
 def main(parsed: Parsed[Options]) -> None:
     """Runs the command."""
-    from jaxcl.experiments import inspect
+    console, options, config = make_console(), parsed.extra, parsed.config
+    if options.list:
+        from jaxcl.experiments.command_line.listing import listing
+
+        return listing(console)
+
     from jaxcl.front import fitting
     from jaxcl.runner import execute
     from jaxcl.runner.interrupt import Interrupted
 
-    console, options, config = make_console(), parsed.extra, parsed.config
-    if options.list:
-        return inspect.listing(console)
     place = Place(options.out, options.resume, options.overwrite, options.explain)
     command = RunCommand(config, options, place)
     if options.dry_run:
+        from jaxcl.experiments.command_line import inspect
+
         return inspect.dry_run(console, *execute.settled(command))
     try:
         fitting.run(command, console)

@@ -13,8 +13,8 @@ import tyro
 
 from jaxcl.checkpointing import run_folder
 from jaxcl.core.errors import UsageError
-from jaxcl.experiments import cli, early
-from jaxcl.experiments.words import run_tyro
+from jaxcl.experiments.command_line import cli, early
+from jaxcl.experiments.command_line.words import run_tyro
 from jaxcl.reporting.console import make_console
 
 PLUGIN = tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: none)")

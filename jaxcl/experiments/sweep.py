@@ -10,9 +10,9 @@ from rich.console import Console
 
 from jaxcl.core.errors import NonFiniteLoss, UsageError
 from jaxcl.core.fields import shown
-from jaxcl.experiments import cli, early
-from jaxcl.experiments.options import Parsed, choices, parse
-from jaxcl.experiments.words import groups
+from jaxcl.experiments.command_line import cli, early
+from jaxcl.experiments.command_line.options import Parsed, choices, parse
+from jaxcl.experiments.command_line.words import groups
 from jaxcl.learner.settings.config import Config
 from jaxcl.learner.settings.configuration import configure
 from jaxcl.reporting.console import make_console

@@ -6,7 +6,6 @@ Rows are examples, columns units; the two networks may have different numbers of
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy import stats
 
 
 def _gram(x: Float[ndarray, "n p"]) -> Float[ndarray, "n n"]:
@@ -81,6 +80,8 @@ def rsa(x: Float[ndarray, "n p"], y: Float[ndarray, "n q"]) -> float:
     """
     if len(x) < 3:
         raise ValueError(f"x: {len(x)} examples; at least 3 are needed")
+    from scipy import stats  # here, for it takes half a second that other runs need not wait
+
     a, b = _dissimilarity(x), _dissimilarity(y)
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0

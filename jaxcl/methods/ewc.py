@@ -28,7 +28,7 @@ class EWC(Penalty):
         """Returns the penalty.
 
         The Fisher is computed as a task ends (:func:`jaxcl.learner.task_loop.end`), by
-        :func:`jaxcl.transforms.importance.diagonal_fisher`.
+        :func:`jaxcl.transforms.penalties.importance.diagonal_fisher`.
         """
         from jaxcl.transforms import categorical, ewc
 

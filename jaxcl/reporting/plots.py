@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
-from scipy import stats
 
 from jaxcl.reporting.labels import value_text
 
@@ -103,6 +102,8 @@ def average_curves(methods: Mapping[str, np.ndarray], title: str) -> bytes:
       methods: method -> [seed, tasks learned], percent; bands are standard errors.
       title: above the picture.
     """
+    from scipy import stats  # here, for it takes half a second that other pictures need not wait
+
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.subplots()
     for place, (method, values) in enumerate(methods.items()):

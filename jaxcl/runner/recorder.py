@@ -17,7 +17,6 @@ from jaxcl.core.types import Params, PyTree
 from jaxcl.learner import snapshot
 from jaxcl.learner.scholar import pictures
 from jaxcl.learner.state import Setup, chance, schedule
-from jaxcl.reporting import plots
 from jaxcl.reporting.console import say
 from jaxcl.reporting.summary import curves, summarise
 from jaxcl.runner.resume import Progress
@@ -139,6 +138,8 @@ def _write_epoch(setup: Setup, out: Path, event: EpochEnded) -> None:
     run_folder.append(out, as_line(event, setup.tasks.names))
     if event.phase != GENERATOR:
         return
+    from jaxcl.reporting import plots  # here, so that training does not wait for Matplotlib
+
     epochs = schedule(setup, event.task_index)[: event.epoch + 1]
     done = sum(epoch.steps for epoch in epochs)
     name = f"seed{event.seed}-{setup.tasks.names[event.task_index]}-{done:06d}.png"
@@ -156,6 +157,8 @@ def _finish(
     results: Sequence[SeedEnded],
     spent: Sequence[float],
 ) -> dict[str, Any]:
+    from jaxcl.reporting import plots  # here, so that training does not wait for Matplotlib
+
     config = setup.config
     summary = summarise(config, setup.tasks.names, chance(setup), results, *spent)
     inputs, summary["classes"] = setup.tasks.inputs, setup.tasks.classes

@@ -48,12 +48,14 @@ from jaxcl.transforms.between_tasks.random_projection import ranpac
 from jaxcl.transforms.between_tasks.shrink_perturb import shrink_perturb
 from jaxcl.transforms.between_tasks.streaming_lda import slda
 from jaxcl.transforms.distill import DistillState, distill
-from jaxcl.transforms.ewc import ewc, online_ewc
 from jaxcl.transforms.gradients import Gradients, gradients
-from jaxcl.transforms.importance import diagonal_fisher, output_sensitivity
-from jaxcl.transforms.l2 import l2
-from jaxcl.transforms.mas import mas
 from jaxcl.transforms.objectives import OBJECTIVES, Objective, binary, categorical, squared
+from jaxcl.transforms.penalties.ewc import ewc, online_ewc
+from jaxcl.transforms.penalties.importance import diagonal_fisher, output_sensitivity
+from jaxcl.transforms.penalties.l2 import l2
+from jaxcl.transforms.penalties.mas import mas
+from jaxcl.transforms.penalties.rwalk import rwalk
+from jaxcl.transforms.penalties.si import si
 from jaxcl.transforms.plasticity.l2_init import l2_init
 from jaxcl.transforms.plasticity.redo import Units, redo
 from jaxcl.transforms.recency_bias.bic import bic
@@ -65,8 +67,6 @@ from jaxcl.transforms.rehearsal.gdumb import gdumb
 from jaxcl.transforms.rehearsal.icarl import icarl
 from jaxcl.transforms.rehearsal.memory import fraction, generated, noise, per_class, stored
 from jaxcl.transforms.rehearsal.replay import drawn, replay
-from jaxcl.transforms.rwalk import rwalk
-from jaxcl.transforms.si import si
 from jaxcl.transforms.wgan_gp import critic_loss, generator_loss, gradient_penalty
 
 __all__ = [

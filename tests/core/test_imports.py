@@ -33,7 +33,8 @@ def test_help_does_not_wait_for_jax(command):
 
 ROOMS = (
     "core", "transforms", "transforms.between_tasks", "transforms.objectives",
-    "transforms.plasticity", "transforms.rehearsal", "networks",
+    "transforms.penalties", "transforms.plasticity", "transforms.recency_bias",
+    "transforms.rehearsal", "networks",
     "networks.adapters", "networks.backbones", "networks.convolutions", "scenarios",
     "scenarios.datasets", "scenarios.readers", "checkpointing", "growth", "methods", "training",
     "training.generative", "learner.settings",
@@ -55,3 +56,12 @@ def test_a_room_that_is_light_stays_light():
     assert "jax" not in loaded(
         "import jaxcl, jaxcl.learner, jaxcl.methods, jaxcl.training.settings"
     )
+
+
+def test_the_list_does_not_wait_for_jax():
+    assert not loaded("import jaxcl.experiments.command_line.listing") & {
+        "jax",
+        "numpy",
+        "matplotlib",
+        "scipy",
+    }

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from jaxcl.core.errors import UsageError
-from jaxcl.experiments.cli import ranges
-from jaxcl.experiments.words import run_tyro
+from jaxcl.experiments.command_line.cli import ranges
+from jaxcl.experiments.command_line.words import run_tyro
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,9 @@ def read(args):
     return run_tyro(Command, "say", "A command.", args, ["method"])
 
 
-SCRIPT = "import test_cli as t; from jaxcl.experiments import cli; cli.main(t.read, t.say)"
+SCRIPT = (
+    "import test_cli as t; from jaxcl.experiments.command_line import cli; cli.main(t.read, t.say)"
+)
 
 
 def started(*args: str | bytes, **env: str) -> subprocess.CompletedProcess:

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from jaxcl import __main__ as front
-from jaxcl.experiments import cli, compare, reproduce, scenario, sweep
+from jaxcl.experiments import compare, reproduce, scenario, sweep
+from jaxcl.experiments.command_line import cli
 from jaxcl.runner import execute
 from jaxcl.runner.interrupt import Interrupted
 

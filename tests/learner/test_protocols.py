@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxcl.core.errors import UsageError
-from jaxcl.experiments.inspect import image_shape
+from jaxcl.experiments.command_line.inspect import image_shape
 from jaxcl.learner.build import check_config
 from jaxcl.learner.settings.configuration import configure
 from jaxcl.learner.settings.protocols import SCENARIOS

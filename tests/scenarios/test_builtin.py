@@ -3,6 +3,7 @@ import pytest
 
 from jaxcl.scenarios.checks import check
 from jaxcl.scenarios.datasets.builtin import TASKS, TILE, _patches
+from jaxcl.scenarios.datasets.catalog import BUILT_IN
 
 SIZES = {"digits": (10, 1440, 300), "letters": (26, 1560, 520), "photos": (10, 1600, 500)}
 
@@ -48,3 +49,7 @@ def test_training_and_test_patches_come_from_disjoint_areas():
             }
             assert len(tiles) == 1
             assert sum(tiles.pop()) % 2 == parity
+
+
+def test_all_that_are_built_in_are_listed():
+    assert tuple(TASKS) == BUILT_IN

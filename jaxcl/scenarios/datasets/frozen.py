@@ -20,20 +20,6 @@ PORTION = 1000  # images whose features are kept at a time
 TOLD = 10  # times that progress is told of
 
 
-class Frozen(NamedTuple):
-    """A data set of features.
-
-    Attributes:
-      images: the data set that they are made of.
-      backbone: name of the network that makes them.
-      width: values of an image's features.
-    """
-
-    images: str
-    backbone: str
-    width: int
-
-
 class Backbone(NamedTuple):
     """A network from images to features.
 
@@ -45,13 +31,6 @@ class Backbone(NamedTuple):
 
     tag: str
     make: Callable[[], Callable[[ndarray], ndarray]]
-
-
-FROZEN = {
-    f"{images}_lite0": Frozen(images, "efficientnet_lite0", 1280)
-    for images in ("cifar100", "omniglot")
-}
-"""Data sets of features, by name."""
 
 
 def with_features(

@@ -7,16 +7,9 @@ from types import MappingProxyType
 from jaxcl.core.errors import UsageError, check_name
 from jaxcl.scenarios.datasets import builtin, tfds
 from jaxcl.scenarios.datasets.blend import blended
-from jaxcl.scenarios.datasets.frozen import FROZEN, Backbone, with_features
+from jaxcl.scenarios.datasets.catalog import BLENDED, FROZEN, NAMES, REGISTERED
+from jaxcl.scenarios.datasets.frozen import Backbone, with_features
 from jaxcl.scenarios.task import Task
-
-BLENDED = {"mnist_m": ("mnist", "cifar10"), "digits_m": ("digits", "photos")}
-"""Data sets that are made of two others: figures and photographs."""
-
-NAMES = (*builtin.TASKS, *tfds.SOURCES, *BLENDED, *FROZEN)
-REGISTERED: dict[str, Callable[[], Task]] = {}
-"""Data sets that plug-ins have added."""
-
 
 Backbones = Mapping[str, Callable[[], Backbone]]
 """Backbones by name, each made when it is asked for."""

@@ -6,7 +6,7 @@ import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
@@ -14,49 +14,13 @@ from PIL import Image
 
 from jaxcl.core.cache import cached, folder
 from jaxcl.core.errors import DataError, UsageError
+from jaxcl.scenarios.datasets.catalog import SOURCES, Source
 from jaxcl.scenarios.datasets.drawings import SIDE, by_class, drawing
 
 Arrays = dict[str, ndarray]
 GROUPED = ("inputs", "labels", "groups")
 READ = 2000  # records fetched at a time
 LAYOUT = 2  # of what the cache keeps; another number is read anew
-
-
-class Source(NamedTuple):
-    """A data set, or a part of one.
-
-    Attributes:
-      tfds_name: name of the TFDS builder, with its configuration.
-      classes: number of classes that are kept.
-      first_label: raw label of the first of them.
-      partial: whether other classes are in the raw data, to be left out.
-      transposed: whether rows and columns are exchanged in the raw images.
-      module: that defines the builder, where TFDS has none of that name.
-      group: name of the feature that says which classes belong together, such as characters of an
-        alphabet.  Then the two raw splits have other classes each, and both are taken apart
-        (:mod:`~jaxcl.scenarios.datasets.drawings`).
-    """
-
-    tfds_name: str
-    classes: int
-    first_label: int = 0
-    partial: bool = False
-    transposed: bool = False
-    module: str = ""
-    group: str = ""
-
-
-SOURCES = {
-    "mnist": Source("mnist", 10),
-    "fashion_mnist": Source("fashion_mnist", 10),
-    "cifar10": Source("cifar10", 10),
-    "cifar100": Source("cifar100", 100),
-    "emnist/letters": Source("emnist/letters", 26, 1, transposed=True),
-    "emnist/upper": Source("emnist/byclass", 26, 10, partial=True, transposed=True),
-    "svhn_cropped": Source("svhn_cropped", 10),
-    "usps": Source("usps", 10, module="jaxcl.scenarios.datasets.usps"),
-    "omniglot": Source("omniglot", 1623, group="alphabet"),
-}
 
 
 def data_dir(given: Path | None) -> Path:

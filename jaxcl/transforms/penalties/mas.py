@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jaxcl.core.types import Params, PRNGKey
 from jaxcl.transforms.base import LossTransform, TaskData
 from jaxcl.transforms.checks import check_not_negative
-from jaxcl.transforms.ewc import QuadraticState, quadratic_penalty, wide_copy
-from jaxcl.transforms.importance import output_sensitivity
+from jaxcl.transforms.penalties.ewc import QuadraticState, quadratic_penalty, wide_copy
+from jaxcl.transforms.penalties.importance import output_sensitivity
 
 
 def mas(strength: float, *, n: int | None = None) -> LossTransform:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from types import TracebackType
 
 from jaxcl.core.errors import UsageError
-from jaxcl.experiments.words import groups, words_of
+from jaxcl.experiments.command_line.words import groups, words_of
 from jaxcl.front import plugins
 from jaxcl.front.plugins import kept, load_plugins
 from jaxcl.learner.settings.config import option

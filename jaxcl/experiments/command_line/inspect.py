@@ -1,7 +1,6 @@
 """What can be run, and what a run would do."""
 
-import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,10 @@ from jaxcl.checkpointing.config_file import to_toml
 from jaxcl.core.types import PRNGKey
 from jaxcl.growth.parameters import count
 from jaxcl.learner.settings.config import Config
-from jaxcl.learner.settings.protocols import OWN, SCENARIOS, scenario_of
+from jaxcl.learner.settings.protocols import OWN, scenario_of
 from jaxcl.learner.tasks import alike, load_tasks
-from jaxcl.methods import METHODS
-from jaxcl.networks.choices import NETWORKS
 from jaxcl.scenarios.datasets import sources, tfds
-from jaxcl.scenarios.datasets.frozen import FROZEN
+from jaxcl.scenarios.datasets.catalog import FROZEN
 from jaxcl.scenarios.images import SIDE
 from jaxcl.scenarios.inputs import ready, spec_of
 from jaxcl.scenarios.task import Task, size_text
@@ -30,31 +27,6 @@ IMAGES = {
     "digits": (8, 8, 1), "digits_m": (8, 8, 3), "usps": (16, 16, 1), "omniglot": (28, 28, 1),
 }  # fmt: skip
 """Data sets of which a scenario is made, and that have images of another shape."""
-
-
-def listing(console: Console) -> None:
-    """Prints the scenarios, methods, networks and data sets, one line each."""
-    parts = {"scenarios": SCENARIOS, "methods": METHODS, "networks": NETWORKS}
-    for title, entries in parts.items():
-        console.print(title, style="bold")
-        for name, entry in entries.items():
-            console.print(f"  {name:<18}  {entry.summary}", highlight=False)
-    console.print("data sets, for --data", style="bold")
-    console.print(f"  {'PATH':<18}  an .npz or .csv file, or a folder of images", highlight=False)
-    for name, text in _data_sets():
-        console.print(f"  {name:<18}  {text}", highlight=False)
-
-
-def _data_sets() -> Iterator[tuple[str, str]]:
-    """The data sets that have a name, and what there is to say of each."""
-    for name in sources.NAMES:
-        parts = sources.BLENDED.get(name, ())
-        text = f"made of {' and '.join(parts)}" if parts else "built in"
-        if name in FROZEN:
-            text = f"features of {FROZEN[name].images}, by {FROZEN[name].backbone}"
-        yield name, "TensorFlow Datasets" if name in tfds.SOURCES else text
-    for name, read in sources.REGISTERED.items():
-        yield name, (inspect.getdoc(read) or "registered").splitlines()[0].rstrip(".")
 
 
 def dry_run(console: Console, config: Config, out: Path) -> None:

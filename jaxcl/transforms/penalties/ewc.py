@@ -10,13 +10,13 @@ from jaxcl.core.pytree import copy, regrow
 from jaxcl.core.types import Array, Metrics, Params, PRNGKey, PyTree, Scalar
 from jaxcl.transforms.base import Context, LossTransform, TaskData
 from jaxcl.transforms.checks import check_grown, check_label, check_not_negative, check_params
-from jaxcl.transforms.importance import diagonal_fisher, wide_zeros
 from jaxcl.transforms.objectives import Objective, categorical
 from jaxcl.transforms.objectives.base import Labels, wide
+from jaxcl.transforms.penalties.importance import diagonal_fisher, wide_zeros
 
 
 class QuadraticState(NamedTuple):
-    """State of :func:`ewc`, :func:`online_ewc` and :func:`~jaxcl.transforms.mas.mas`.
+    """State of :func:`ewc`, :func:`online_ewc` and :func:`~jaxcl.transforms.penalties.mas.mas`.
 
     Both trees are float32 where the parameters are narrower, since a mean of anchors, and
     importance that adds up, would be lost to rounding in bfloat16.
@@ -86,7 +86,7 @@ def ewc(
     Args:
       strength: lambda, at least 0.
       fisher: ``"exact"``, ``"sampled"`` or ``"empirical"``; see
-        :func:`~jaxcl.transforms.importance.diagonal_fisher`.  The scales differ.
+        :func:`~jaxcl.transforms.penalties.importance.diagonal_fisher`.  The scales differ.
       n: examples the Fisher is taken over; all of the task by default.
       label: name of the labels in the data, for the empirical Fisher and for the masks of
         sequences.

@@ -10,7 +10,7 @@ from jaxcl.growth.heads import SETTINGS, View, forward, own_logits
 from jaxcl.networks import Pathway, cnn, mlp
 from jaxcl.networks.layers import gathering
 from jaxcl.transforms import TaskData, diagonal_fisher, output_sensitivity
-from jaxcl.transforms.importance import mean_importance
+from jaxcl.transforms.penalties.importance import mean_importance
 
 N, INPUTS, CLASSES = 7, 3, 4
 RNG = np.random.default_rng(0)

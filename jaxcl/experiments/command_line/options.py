@@ -1,8 +1,9 @@
 """Settings as options of a command: those that the method, network and scenario have.
 
 What other settings hang on (``--method``, ``--scenario``, ``--setting``, ``--net``,
-``--replay``) is read first, after plug-ins and ``--data`` (:mod:`jaxcl.experiments.early`); then
-the parser is built, so that the help shows the values in force, and only what applies.
+``--replay``) is read first, after plug-ins and ``--data``
+(:mod:`jaxcl.experiments.command_line.early`); then the parser is built, so that the help shows
+the values in force, and only what applies.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ import tyro
 
 from jaxcl.core.errors import UsageError, check_name
 from jaxcl.core.fields import shown
-from jaxcl.experiments.words import groups, run_tyro
+from jaxcl.experiments.command_line.words import groups, run_tyro
 from jaxcl.learner.settings.config import SYNONYMS, Config, known_settings, option, unknown
 from jaxcl.learner.settings.configuration import CHOICES, configure, takes_replay
 from jaxcl.methods import METHODS

@@ -11,9 +11,9 @@ from jaxcl.core.pytree import regrow
 from jaxcl.core.types import Array, Int, Metrics, Params, PRNGKey, PyTree, Scalar
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData
 from jaxcl.transforms.checks import check_not_negative, check_params, check_updated
-from jaxcl.transforms.ewc import distance, wide_copy
-from jaxcl.transforms.importance import wide_zeros
 from jaxcl.transforms.objectives.base import wide
+from jaxcl.transforms.penalties.ewc import distance, wide_copy
+from jaxcl.transforms.penalties.importance import wide_zeros
 
 
 class Walk(NamedTuple):

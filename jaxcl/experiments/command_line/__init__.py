@@ -1,0 +1,1 @@
+"""How a command line is read, and what is said of it before anything is run."""
