@@ -30,6 +30,8 @@ OfChunk = Callable[[Params, Batch, Array, Array], PyTree]
 
 KEPT = 32  # networks whose functions are kept, and what is compiled of them
 GATHERED_CHUNK = 100  # examples in a backward pass where the layers are known
+TOGETHER = 16  # directions, at most, that one backward pass pulls back
+ENTRIES = 2**26  # of the gradients, at most, that are held for that
 
 
 def wide_zeros(params: Params) -> PyTree:
@@ -118,8 +120,8 @@ def mean_importance(
 
     Examples are seen alone, so the task's ``forward`` is the network in evaluation mode: a batch
     of one has no statistics.  Where the task knows its layers, a backward pass serves a chunk.
-    Elsewhere there is one for each example: one at a time on a CPU, where a
-    vectorised gradient is slower, and a chunk at once on an accelerator.
+    Elsewhere there is one for each example and several directions: one example at a time on a
+    CPU, where a vectorised gradient is slower, and a chunk at once on an accelerator.
 
     Args:
       params: where the Jacobian is taken.
@@ -196,8 +198,13 @@ def _of_chunk(task: TaskData, directions: Directions, f: Entrywise) -> OfChunk:
                 return wide(logits)
 
             logits, pull = jax.vjp(judged, params)
-            pulled = jax.lax.map(lambda d: pull(d)[0], weight * directions(logits, alone, key))
-            return jax.tree.map(lambda g: f(wide(g)).sum(0), pulled)
+
+            def body(total: PyTree, part: Array) -> tuple[PyTree, None]:
+                (pulled,) = jax.vmap(pull)(part)
+                return jax.tree.map(lambda t, g: t + f(wide(g)).sum(0), total, pulled), None
+
+            parts = _in_parts(weight * directions(logits, alone, key), params, len(keys))
+            return jax.lax.scan(body, wide_zeros(params), parts)[0]
 
         if len(keys) == 1:
             return one(take(batch, 0), keys[0], weight[0])
@@ -205,6 +212,16 @@ def _of_chunk(task: TaskData, directions: Directions, f: Entrywise) -> OfChunk:
         return jax.tree.map(lambda x: x.sum(0), each)
 
     return known_layers if task.gathered else any_network
+
+
+def _in_parts(pulled: Array, params: Params, examples: int) -> Array:
+    """The directions ``[m, ...]`` as ``[parts, m / parts, ...]``, with zeros, of which f is 0."""
+    held = examples * sum(leaf.size for leaf in jax.tree.leaves(params))
+    most = max(1, min(TOGETHER, ENTRIES // max(held, 1)))
+    parts = -(-len(pulled) // most)
+    size = -(-len(pulled) // parts)
+    rest = [(0, parts * size - len(pulled)), *[(0, 0)] * (pulled.ndim - 1)]
+    return jnp.pad(pulled, rest).reshape(parts, size, *pulled.shape[1:])
 
 
 def _alone(example: Batch) -> Batch:
