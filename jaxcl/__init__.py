@@ -8,8 +8,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Interrupted", "Result", "Task", "Training", "fit", "from_equinox", "from_functions",
     "from_huggingface", "from_linen", "from_nnx", "load", "methods", "networks", "read_data",
-    "register_dataset", "register_method", "register_network", "register_scenario",
-    "split_classes", "transforms",
+    "register_dataset", "register_logger", "register_method", "register_network",
+    "register_scenario", "split_classes", "transforms",
 ]  # fmt: skip
 
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from jaxcl.front.own_data import from_huggingface, read_data, split_classes
     from jaxcl.front.registry import (
         register_dataset,
+        register_logger,
         register_method,
         register_network,
         register_scenario,
@@ -65,6 +66,7 @@ _NAMES = public(
         "from_nnx": "networks.adapters.nnx",
         "load": "front.results",
         "register_dataset": "front.registry",
+        "register_logger": "front.registry",
         "register_method": "front.registry",
         "register_network": "front.registry",
         "register_scenario": "front.registry",

@@ -17,8 +17,7 @@ import numpy as np
 from PIL import Image
 
 from jaxcl.reporting import plots
-from jaxcl.reporting.comparison import average_so_far
-from jaxcl.reporting.metrics import mean_sem
+from jaxcl.reporting.metrics import average_so_far, mean_sem
 from jaxcl.reporting.report import markdown_row as line
 from jaxcl.reporting.report import mean_text
 from jaxcl.reporting.summary import curves, portable

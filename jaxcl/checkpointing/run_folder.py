@@ -14,10 +14,11 @@ from jaxcl.checkpointing.config_file import Settings, from_toml, to_toml
 from jaxcl.core.errors import OutputError, UsageError
 
 FILES = (
-    CONFIG, METRICS, SUMMARY, PLOT, SAMPLES, PARAMS, STATS, GENERATOR, PREDICTOR, CHECKPOINTS,
+    CONFIG, METRICS, SUMMARY, PLOT, REPORT, SAMPLES, PARAMS, STATS, GENERATOR, PREDICTOR,
+    CHECKPOINTS, *LOGS,
 ) = (
-    "config.toml", "metrics.jsonl", "summary.json", "accuracy.png", "samples", "params", "stats",
-    "generator", "predictor", "checkpoints",
+    "config.toml", "metrics.jsonl", "summary.json", "accuracy.png", "report.html", "samples",
+    "params", "stats", "generator", "predictor", "checkpoints", "csv", "tensorboard", "wandb",
 )  # fmt: skip
 
 

@@ -127,7 +127,12 @@ def _how(options: Options) -> list[str]:
     usual, names = How(), [field.name for field in dataclasses.fields(How)]
     values = {name: getattr(options, name) for name in names}
     given = {option(name): v for name, v in values.items() if v != getattr(usual, name)}
-    words = [name if value is True else f"{name}={value}" for name, value in given.items()]
+    words: list[str] = []
+    for name, value in given.items():
+        if isinstance(value, tuple):
+            words += [name, *value]
+        else:
+            words.append(name if value is True else f"{name}={value}")
     return [shlex.quote(word) for word in words]
 
 

@@ -1,4 +1,4 @@
-"""What a program or a plug-in adds: methods, networks, scenarios, data sets."""
+"""What a program or a plug-in adds: methods, networks, scenarios, data sets, loggers."""
 
 import dataclasses
 import inspect
@@ -6,11 +6,14 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from jaxcl.checkpointing import run_folder
 from jaxcl.core.errors import UsageError
 from jaxcl.learner.settings.protocols import SCENARIOS, Protocol, Scenario
 from jaxcl.methods import METHODS
 from jaxcl.methods.base import Method
 from jaxcl.networks.choices import NETWORKS, Network, Spec
+from jaxcl.reporting.loggers.base import Logger
+from jaxcl.reporting.loggers.known import LOGGERS
 from jaxcl.scenarios.datasets.sources import REGISTERED
 from jaxcl.scenarios.task import Task
 
@@ -132,6 +135,27 @@ def register_dataset(read: Callable[[], Task]) -> Callable[[], Task]:
     _check_new("data set", name, REGISTERED, read)
     REGISTERED[name] = read
     return read
+
+
+def register_logger(kind: Kind) -> Kind:
+    """Makes a logger known by its name, that of its class in small letters: ``--log NAME``.
+
+    Args:
+      kind: a subclass of :class:`jaxcl.reporting.loggers.Logger`.
+
+    Raises:
+      UsageError: no such class, or a name that is taken, by a file of a run's folder too.
+    """
+    if not (isinstance(kind, type) and issubclass(kind, Logger)):
+        raise UsageError(
+            f"log: {kind!r} is no subclass of jaxcl.reporting.loggers.Logger; derive it"
+        )
+    name = _small(kind.__name__)
+    if name in run_folder.FILES and name not in LOGGERS:
+        raise UsageError(f"log: {name!r} is a part of every run's folder; choose another name")
+    _check_new("log", name, LOGGERS, kind)
+    LOGGERS[name] = kind
+    return kind  # pyright: ignore[reportReturnType]
 
 
 def _small(name: str) -> str:

@@ -12,7 +12,7 @@ from rich.table import Table
 from jaxcl.checkpointing import run_folder
 from jaxcl.methods import METHODS
 from jaxcl.reporting import plots
-from jaxcl.reporting.metrics import Matrix
+from jaxcl.reporting.metrics import average_so_far
 from jaxcl.reporting.report import mean_text
 
 Summary = dict[str, Any]
@@ -68,12 +68,3 @@ def write(summaries: Sequence[Summary], folder: Path) -> None:
         {summary["method"]: average_so_far(summary["accuracy"]) for summary in summaries}, title
     )
     run_folder.write_bytes(folder / PICTURE, picture)
-
-
-def average_so_far(matrices: Sequence[Matrix]) -> np.ndarray:
-    """Returns [seed][tasks learned] -> mean accuracy over the tasks learned so far, percent."""
-    return np.array([[_mean(row[: i + 1]) for i, row in enumerate(m)] for m in matrices])
-
-
-def _mean(row: Sequence[float | None]) -> float:
-    return float(np.mean(np.asarray(row, float)))

@@ -104,6 +104,21 @@ def anytime_accuracy(matrix: Matrix) -> float | None:
     return float(np.mean([np.mean(np.asarray(row, float)) for row in so_far]))
 
 
+def average_so_far(matrices: Sequence[Matrix]) -> np.ndarray:
+    """Returns [seed][tasks learned] -> mean accuracy over the tasks learned so far, percent.
+
+    Not a number where earlier tasks were not tested.
+
+    >>> average_so_far([[[90.0, None], [70.0, 80.0]]]).tolist()
+    [[90.0, 75.0]]
+    """
+    return np.array([[_mean(row[: i + 1]) for i, row in enumerate(m)] for m in matrices])
+
+
+def _mean(row: Sequence[float | None]) -> float:
+    return float(np.mean(np.asarray(row, float)))
+
+
 def mean_sem(values: Sequence[float | None]) -> dict[str, float | None]:
     """Returns the mean and standard error of the mean; the error of one value is None.
 

@@ -146,10 +146,24 @@ def _opened(
 
     common = processes.on_primary(take_folders)
     runs: list[Recording] = []
-    for setup, (out, (_, _, resumes)) in zip(setups, left.items(), strict=True):
+    for setup, (out, (command, _, resumes)) in zip(setups, left.items(), strict=True):
         found = resume.find_progress(setup, out, console, common) if resumes else None
-        runs.append(Recording(setup, out, found or resume.NO_PROGRESS))
+        run = Recording(setup, out, found or resume.NO_PROGRESS)
+        runs.append(_logged(run, command.how.log, held) if command.how.log else run)
     return runs
+
+
+def _logged(run: Recording, names: Sequence[str], held: contextlib.ExitStack) -> Recording:
+    """A run whose events loggers are told of, in the first process, while its folder is held."""
+    from jaxcl.reporting.loggers.base import Logged  # here, so that others need not wait
+    from jaxcl.reporting.loggers.known import opened
+
+    if not processes.is_primary():
+        return run
+    config, (learners, epochs, results, *_) = run.setup.config, run.progress
+    title = f"{config.scenario} {config.method.name}"
+    told = Logged(run.out, title, to_toml(config), run.setup.tasks.names, bool(learners))
+    return run._replace(tell=held.enter_context(opened(names, told, [*epochs, *results])))
 
 
 def _last_common(folders: Sequence[Path]) -> int | None:
@@ -187,7 +201,7 @@ def _resumes(command: RunCommand, config: Config, out: Path) -> bool | None:
 
 
 def saving_of(how: How) -> session.Saving:
-    """Returns when to save; UsageError if the options do not say."""
+    """Returns when to save; UsageError if the options do not say, or a logger is not there."""
     text = how.checkpoint_every
     if not re.fullmatch("[1-9][0-9]{0,8}s?", text):
         raise UsageError(f"checkpoint_every: {text!r} is neither epochs (2) nor seconds (30s)")
@@ -195,4 +209,8 @@ def saving_of(how: How) -> session.Saving:
         raise UsageError(f"keep: {how.keep} is not positive; give a number above 0")
     number = int(text.removesuffix("s"))
     every = (None, float(number)) if text.endswith("s") else (number, None)
+    if how.log:
+        from jaxcl.reporting.loggers import known
+
+        processes.on_primary(lambda: known.check(how.log))
     return session.Saving(*every, keep=how.keep)

@@ -33,11 +33,13 @@ class Recording(NamedTuple):
       setup: of the run.
       out: its folder.
       progress: what was done before.
+      tell: is told of each event that was written down, without its arrays.
     """
 
     setup: Setup
     out: Path
     progress: Progress
+    tell: Callable[[EpochEnded | SeedEnded], None] | None = None
 
 
 class Recorder(NamedTuple):
@@ -65,7 +67,7 @@ def recorder(run: Recording, console: Console, keep: int, writer: Executor) -> R
       keep: checkpoints to keep.
       writer: the one thread that writes arrays, for all runs.
     """
-    setup, out, progress = run
+    setup, out, progress, tell = run
     epochs, results = list(progress.epochs), list(progress.results)
     folder = out / run_folder.CHECKPOINTS
     write, wait = saver(folder, progress.number, keep, lambda text: say(console, text), writer)
@@ -75,13 +77,17 @@ def recorder(run: Recording, console: Console, keep: int, writer: Executor) -> R
 
     def take(event: Event) -> None:
         if isinstance(event, EpochEnded):
-            epochs.append(event._replace(learner=None))
+            epochs.append(kept := event._replace(learner=None))
             _write_epoch(setup, out, event)
         elif isinstance(event, SeedEnded):
-            results.append(event._replace(learned=None))
+            results.append(kept := event._replace(learned=None))
             for kind, tree in _trees(event.learned):
                 writer.submit(_save_params, out / kind / f"seed{event.seed}", tree).result()
             run_folder.append(out, as_line(event, setup.tasks.names))
+        else:
+            return
+        if tell is not None:
+            tell(kept)
 
     def save(learners: Sequence[Learner], spent: Sequence[float]) -> None:
         taken = snapshot.take_all(learners)

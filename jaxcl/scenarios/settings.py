@@ -21,8 +21,8 @@ OWN = "own"
 class DataSettings:
     """The tasks' images and outputs."""
 
-    setting: Literal["task", "domain", "class"] = "task"
-    """What is told apart."""
+    setting: Annotated[Literal["task", "domain", "class"], tyro.conf.arg(metavar="STR")] = "task"
+    """task, domain, or class."""
     heads: Annotated[Literal["growing", "full"], tyro.conf.arg(metavar="STR")] = "growing"
     """class: one growing head, or full."""
     resize: Literal["bilinear", "pad", "keep"] = "bilinear"

@@ -38,7 +38,7 @@ ROOMS = (
     "networks.adapters", "networks.backbones", "networks.convolutions", "scenarios",
     "scenarios.datasets", "scenarios.readers", "checkpointing", "growth", "methods", "training",
     "training.generative", "learner.settings",
-    "learner", "reporting", "runner", "front",
+    "learner", "reporting", "reporting.loggers", "runner", "front",
 )  # fmt: skip
 
 

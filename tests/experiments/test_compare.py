@@ -4,7 +4,7 @@ from functools import partial
 import pytest
 
 from jaxcl.experiments import compare
-from jaxcl.reporting import comparison
+from jaxcl.reporting.metrics import average_so_far
 
 QUICK = ["--scenario", "split-digits", "--tasks", "2", "--setting", "class", "--iterations", "3"]
 QUICK += ["--limit", "40", "--batch-size", "10", "--hidden", "8", "--seeds", "0", "1"]
@@ -55,4 +55,4 @@ def test_all_methods_are_checked_before_the_first_one_runs(run, tmp_path, args, 
 
 def test_the_average_so_far_is_over_the_tasks_that_were_learned():
     matrix = [[90.0, None, None], [80.0, 70.0, None], [10.0, 20.0, 60.0]]
-    assert comparison.average_so_far([matrix]).tolist() == [[90, 75, 30]]
+    assert average_so_far([matrix]).tolist() == [[90, 75, 30]]
