@@ -1,6 +1,7 @@
 """Print what finished runs found: ``python -m jaxcl.experiments.show RUN``.
 
-Reads ``summary.json`` alone and starts without JAX, so that it answers at once.
+Reads ``summary.json`` alone and starts without JAX, so that it answers at once, unless a page is to
+be written.
 """
 
 import dataclasses
@@ -13,6 +14,7 @@ import tyro
 
 from jaxcl.checkpointing import run_folder
 from jaxcl.core.errors import UsageError
+from jaxcl.core.fields import shown
 from jaxcl.experiments.command_line import cli, early
 from jaxcl.experiments.command_line.words import run_tyro
 from jaxcl.reporting.console import make_console
@@ -26,6 +28,8 @@ class Command:
 
     runs: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Folders of runs, such as runs/builtin/ewc/20261121-191612."""
+    html: Annotated[Path | None, shown("none; FILE: RUN/report.html", "FILE")] = None
+    """Write a page; of several runs, one that compares them."""
     plugin: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], PLUGIN] = ()
     """Is read first; what runs found is shown without it, too."""
 
@@ -33,11 +37,27 @@ class Command:
 def read(args: Sequence[str]) -> Command:
     """Reads the command line."""
     known = [field.name for field in dataclasses.fields(Command)]
+    args = _with_file(args)
     return run_tyro(Command, cli.program("show"), Command.__doc__ or "", args, known)
 
 
+def _with_file(args: Sequence[str]) -> list[str]:
+    """The command line in which a bare ``--html`` has a file: of one run, in its folder."""
+    if "--html" not in args:
+        return list(args)
+    place = args.index("--html")
+    before, after = list(args[:place]), list(args[place + 1 :])
+    if after and not after[0].startswith("--") and not Path(after[0]).is_dir():
+        return list(args)
+    folders = [each for each in before + after if Path(each).is_dir()]
+    if len(folders) > 1:
+        raise UsageError("html: several runs; name the file: --html FILE")
+    folder = Path(folders[0] if folders else "")
+    return [*before, f"--html={folder / run_folder.REPORT}", *after]
+
+
 def main(command: Command) -> None:
-    """Prints all runs, if all are finished."""
+    """Prints all runs, if all are finished, and writes a page of them."""
     if command.plugin:
         early.load(command.plugin)
     if not command.runs:
@@ -50,6 +70,11 @@ def main(command: Command) -> None:
         picture = folder / run_folder.PLOT
         where = f"picture: {picture}" if picture.exists() else f"run: {folder}, without a picture"
         console.print(where, highlight=False)
+    if command.html is not None:
+        from jaxcl.experiments import page
+
+        page.write(dict(zip(command.runs, summaries, strict=True)), command.html)
+        console.print(f"page: {command.html}", highlight=False)
 
 
 def _summary(folder: Path) -> Any:

@@ -41,10 +41,14 @@ def table(summaries: Sequence[Summary]) -> Table:
     for name in (*FIGURES.values(), "time"):
         made.add_column(name, justify="right", no_wrap=True)
     for summary in summaries:
-        seconds = np.mean([sum(s.values()) for s in summary["task_seconds"]])
-        cells = [mean_text(summary[name]) for name in FIGURES]
-        made.add_row(summary["method"], *cells, f"{seconds:.0f} s")
+        made.add_row(summary["method"], *figures(summary))
     return made
+
+
+def figures(summary: Summary) -> list[str]:
+    """Returns the texts of a row: all of :data:`FIGURES`, and the wall time of a seed."""
+    seconds = np.mean([sum(s.values()) for s in summary["task_seconds"]])
+    return [*(mean_text(summary[name]) for name in FIGURES), f"{seconds:.0f} s"]
 
 
 def expectations(summaries: Sequence[Summary]) -> list[str]:

@@ -2,8 +2,9 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
+import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -13,12 +14,16 @@ from jaxcl.reporting.labels import value_text
 
 FEW = 5  # tasks whose names have room above the curves
 MANY = 20  # tasks, beyond which a line for each would be a tangle
+Form = Literal["png", "svg"]
+"""Pixels for a file, or lines and text without a background, for a page."""
 Curves = Mapping[str, Sequence[Sequence[float | None]] | np.ndarray]
 """task -> [seed][epoch of the whole run] -> accuracy in percent, None before it is seen."""
 
 
-def accuracy_curves(curves: Curves, boundaries: Sequence[int], title: str) -> bytes:
-    """Draws the test accuracy of every task while training goes on, as a PNG.
+def accuracy_curves(
+    curves: Curves, boundaries: Sequence[int], title: str, form: Form = "png"
+) -> bytes:
+    """Draws the test accuracy of every task while training goes on.
 
     Lines are means over seeds, bands go from the lowest to the highest seed.
 
@@ -26,6 +31,7 @@ def accuracy_curves(curves: Curves, boundaries: Sequence[int], title: str) -> by
       curves: what to draw.
       boundaries: epochs after which each task ended.
       title: above the picture.
+      form: of the picture.
     """
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.subplots()
@@ -54,7 +60,7 @@ def accuracy_curves(curves: Curves, boundaries: Sequence[int], title: str) -> by
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(title, fontsize="medium")
     axes.legend(loc="best", frameon=False)
-    return _png(figure)
+    return _picture(figure, form)
 
 
 def _in_short(curves: Curves, boundaries: Sequence[int]) -> Curves:
@@ -68,13 +74,16 @@ def _in_short(curves: Curves, boundaries: Sequence[int]) -> Curves:
     return found
 
 
-def accuracy_panels(panels: Mapping[str, tuple[Mapping[str, Curves], Sequence[int]]]) -> bytes:
-    """Draws the test accuracy of every task while training goes on, methods side by side, as a PNG.
+def accuracy_panels(
+    panels: Mapping[str, tuple[Mapping[str, Curves], Sequence[int]]], form: Form = "png"
+) -> bytes:
+    """Draws the test accuracy of every task while training goes on, methods side by side.
 
     A colour is a task, a style of line a method; lines are means over seeds.
 
     Args:
       panels: title -> (method -> curves, epochs after which each task ended).
+      form: of the picture.
     """
     figure = Figure(figsize=(8.4, 3.4 * len(panels)), layout="constrained")
     rows = figure.subplots(len(panels), squeeze=False)[:, 0]
@@ -92,15 +101,16 @@ def accuracy_panels(panels: Mapping[str, tuple[Mapping[str, Curves], Sequence[in
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(title, fontsize="medium")
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize="small")
-    return _png(figure)
+    return _picture(figure, form)
 
 
-def average_curves(methods: Mapping[str, np.ndarray], title: str) -> bytes:
-    """Draws the mean accuracy over the tasks so far, a line a method, as a PNG.
+def average_curves(methods: Mapping[str, np.ndarray], title: str, form: Form = "png") -> bytes:
+    """Draws the mean accuracy over the tasks so far, a line a method.
 
     Args:
       methods: method -> [seed, tasks learned], percent; bands are standard errors.
       title: above the picture.
+      form: of the picture.
     """
     from scipy import stats  # here, for it takes half a second that other pictures need not wait
 
@@ -122,7 +132,7 @@ def average_curves(methods: Mapping[str, np.ndarray], title: str) -> bytes:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(title, fontsize="medium")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-    return _png(figure)
+    return _picture(figure, form)
 
 
 def value_curves(
@@ -130,8 +140,9 @@ def value_curves(
     values: Sequence[Any],
     lines: Mapping[str, Sequence[tuple[float, float]]],
     title: str,
+    form: Form = "png",
 ) -> bytes:
-    """Draws figures against the values of a setting, as a PNG.
+    """Draws figures against the values of a setting.
 
     Args:
       name: of the setting.
@@ -140,6 +151,7 @@ def value_curves(
       lines: name of a figure -> (mean, standard error) for each value, percent; not a
         number where there is none.
       title: above the picture.
+      form: of the picture.
     """
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.subplots()
@@ -162,16 +174,19 @@ def value_curves(
     axes.set(xlabel=name, ylabel="accuracy (%)")
     axes.set_title(title, fontsize="medium")
     axes.legend(frameon=False)
-    return _png(figure)
+    return _picture(figure, form)
 
 
-def heat_map(varied: Mapping[str, Sequence[Any]], scores: np.ndarray, title: str) -> bytes:
-    """Draws the average accuracy over the values of two settings, as a PNG.
+def heat_map(
+    varied: Mapping[str, Sequence[Any]], scores: np.ndarray, title: str, form: Form = "png"
+) -> bytes:
+    """Draws the average accuracy over the values of two settings.
 
     Args:
       varied: the settings, rows first, and their values.
       scores: [row, column], percent; not a number where there is none.
       title: above the picture.
+      form: of the picture.
     """
     rows, columns = varied
     height = max(3.0, 1.4 + 0.4 * len(scores))
@@ -189,11 +204,11 @@ def heat_map(varied: Mapping[str, Sequence[Any]], scores: np.ndarray, title: str
     axes.set(xlabel=columns, ylabel=rows)
     figure.colorbar(drawn, label="average accuracy (%)")
     axes.set_title(title, fontsize="medium")
-    return _png(figure)
+    return _picture(figure, form)
 
 
 def image_grid(images: np.ndarray, columns: int = 8, scale: int = 2) -> bytes:
-    """Puts images side by side, as a PNG.
+    """Puts images side by side.
 
     Args:
       images: bytes ``[n, height, width, 1 or 3]``; n is a multiple of ``columns``.
@@ -211,7 +226,17 @@ def image_grid(images: np.ndarray, columns: int = 8, scale: int = 2) -> bytes:
     return buffer.getvalue()
 
 
-def _png(figure: Figure) -> bytes:
+def _picture(figure: Figure, form: Form) -> bytes:
+    for axes in figure.axes:  # names may hold the signs of formulas
+        legend = axes.get_legend()
+        for text in (axes.title, *axes.texts, *(legend.get_texts() if legend else ())):
+            text.set_parse_math(False)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
+    if form == "png":
+        figure.savefig(buffer, format="png", dpi=150)
+        return buffer.getvalue()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    # Text as text, and the same picture each time.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "jaxcl"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     return buffer.getvalue()

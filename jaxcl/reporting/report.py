@@ -22,67 +22,90 @@ def markdown_row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def what_text(summary: dict[str, Any]) -> str:
+    """Returns which method was run on what."""
+    over = f" with {summary['replay']} replay" if summary.get("replay") else ""
+    return f"{summary['method']}{over} on scenario {summary['scenario']} ({summary['setting']})"
+
+
 def accuracy_table(summary: dict[str, Any]) -> Table:
     """Makes a table of tasks against accuracy after each task, means over seeds."""
-    from jaxcl.reporting.metrics import mean_sem
-
-    tasks, seeds = summary["tasks"], summary["accuracy"]
-    n = len(seeds)
-    over = f" with {summary['replay']} replay" if summary.get("replay") else ""
+    columns, rows = accuracy_cells(summary)
     measured = "held-out" if summary.get("validation") else "test"
-    title = (
-        f"{summary['method']}{over} on scenario {summary['scenario']}"
-        f" ({summary['setting']}): {measured} accuracy (%)"
+    table = Table(
+        title=f"{what_text(summary)}: {measured} accuracy (%)",
+        caption="mean ± standard error over the seeds" if len(summary["accuracy"]) > 1 else None,
     )
-    table = Table(title=title, caption="mean ± standard error over the seeds" if n > 1 else None)
     table.add_column("task")
-    # Of many tasks: the first and the last ones, as they were learned and at the end.
-    many, last = len(tasks) > SHOWN, len(tasks) - 1
-    for name in ("as learned", "at the end") if many else (f"after {task}" for task in tasks):
+    for name in columns:
         table.add_column(name, justify="right")
-    for column, task in enumerate(tasks):
-        if many and SHOWN // 2 <= column <= last - SHOWN // 2:
-            if column == SHOWN // 2:
-                table.add_row(f"({len(tasks) - 2 * (SHOWN // 2)} more)", "", "")
-            continue
-        after = (column, last) if many else range(len(tasks))
-        cells = [mean_sem([seed[row][column] for seed in seeds]) for row in after]
+    for task, cells in rows:
         texts = [mean_text(cell) if cell["mean"] is not None else "" for cell in cells]
-        table.add_row(task, *texts)
+        table.add_row(task, *texts or [""] * len(columns))
     return table
 
 
-def facts_table(summary: dict[str, Any]) -> Table:
-    """Makes a table of accuracies, forgetting, transfer, weights, routes and time."""
-    from jaxcl.reporting.metrics import anytime_accuracy, mean_sem
+Mean = dict[str, float | None]
+"""``mean`` and ``sem``."""
 
+
+def accuracy_cells(summary: dict[str, Any]) -> tuple[list[str], list[tuple[str, list[Mean]]]]:
+    """Returns what a table of accuracies holds.
+
+    Returns:
+      Names of the columns, and a row for each task: its name and a mean over the seeds for each
+      column, without one before the task is seen. Of many tasks: the first and the last ones, as
+      they were learned and at the end, and between them a row without means that counts the others.
+    """
+    from jaxcl.reporting.metrics import mean_sem
+
+    tasks, seeds = summary["tasks"], summary["accuracy"]
+    many, last = len(tasks) > SHOWN, len(tasks) - 1
+    rows: list[tuple[str, list[Mean]]] = []
+    for column, task in enumerate(tasks):
+        if many and SHOWN // 2 <= column <= last - SHOWN // 2:
+            if column == SHOWN // 2:
+                rows.append((f"({len(tasks) - 2 * (SHOWN // 2)} more)", []))
+            continue
+        after = (column, last) if many else range(len(tasks))
+        rows.append((task, [mean_sem([seed[row][column] for seed in seeds]) for row in after]))
+    return (["as learned", "at the end"] if many else [f"after {task}" for task in tasks]), rows
+
+
+def facts_table(summary: dict[str, Any]) -> Table:
+    """Makes a table of what :func:`facts` returns."""
     table = Table(show_header=False)
     table.add_column("what")
     table.add_column("value", overflow="fold")
-    table.add_row("average accuracy", f"{mean_text(summary['average_accuracy'])} %")
+    for name, text in facts(summary):
+        table.add_row(name, text)
+    return table
+
+
+def facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """Returns accuracies, forgetting, transfer, weights, routes and time: their names and texts."""
+    from jaxcl.reporting.metrics import anytime_accuracy, mean_sem
+
+    found = [("average accuracy", f"{mean_text(summary['average_accuracy'])} %")]
     anytime = mean_sem([anytime_accuracy(matrix) for matrix in summary.get("accuracy", [])])
     if anytime["mean"] is not None:
-        table.add_row("anytime accuracy", f"{mean_text(anytime)} %")
-    table.add_row("learning accuracy", f"{mean_text(summary['learning_accuracy'])} %")
+        found.append(("anytime accuracy", f"{mean_text(anytime)} %"))
+    found.append(("learning accuracy", f"{mean_text(summary['learning_accuracy'])} %"))
     within = summary.get("within_task_accuracy", {"mean": None})
     if within["mean"] is not None:
-        table.add_row("within each task", f"{mean_text(within)} %")
+        found.append(("within each task", f"{mean_text(within)} %"))
     for name in ("forgetting", "backward_transfer", "forward_transfer"):
-        table.add_row(name.replace("_", " "), f"{mean_text(summary[name])} points")
+        found.append((name.replace("_", " "), f"{mean_text(summary[name])} points"))
     for name, of in (("weights", _weights), ("memory", _memory), ("routes", _routes)):
         texts = [of(summary, place) for place in range(len(summary["seeds"]))]
         if len(set(texts)) == 1:
             rows = {name: texts[0]}
         else:
             rows = {f"seed {s}: {name}": t for s, t in zip(summary["seeds"], texts, strict=True)}
-        for label, text in rows.items():
-            if text:
-                table.add_row(label, text)
-    for label, text in _plasticity(summary.get("plasticity")):
-        table.add_row(label, text)
+        found += [(label, text) for label, text in rows.items() if text]
+    found += _plasticity(summary.get("plasticity"))
     times = summary["seconds"], summary["compile_seconds"]
-    table.add_row("time", "{:.0f} s, {:.1f} s of it compiling".format(*times))
-    return table
+    return [*found, ("time", "{:.0f} s, {:.1f} s of it compiling".format(*times))]
 
 
 MEASURES = {

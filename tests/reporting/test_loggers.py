@@ -153,6 +153,7 @@ def test_wandb_is_sent_each_event_once_by_one_run(run, tmp_path, monkeypatch):
         "seed0/epoch": 4,
     }  # fmt: skip
     assert all_sent[4][1]["seed0/result/forgetting"] == 20.0
+    assert all_sent[4][1]["seed0/epoch"] == 4
     assert all_sent[5][1]["seed1/epoch"] == 1
     monkeypatch.setenv("WANDB_MODE", "online")
     whole(["wandb"], tmp_path)  # begun anew

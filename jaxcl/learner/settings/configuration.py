@@ -65,6 +65,29 @@ def configure(
     return config.changed(**given)
 
 
+def differing(config: Config) -> dict[str, tuple[Any, Any]]:
+    """Returns the settings in which a configuration is not the usual one.
+
+    Returns:
+      Name of a setting -> what it usually is for this scenario and method (and the setting, the
+      network and the replay that are chosen), and what it is here.
+
+    Raises:
+      UsageError: a name that is unknown, such as that of a network that a program made.
+    """
+    method, scenario, own = config.method.name, config.scenario, config.flat()
+    first = configure(method, scenario)
+    chosen = configure(
+        method,
+        scenario,
+        setting=config.data.setting,
+        net=config.network.name,
+        replay=config.replay_on_top,
+    )
+    usual = chosen.flat() | {n: first.flat().get(n) for n in ("setting", "net", "replay")}
+    return {n: (usual.get(n), v) for n, v in own.items() if usual.get(n) != v}
+
+
 def takes_replay(kind: type[Method], name: str | None = None) -> bool:
     """Returns whether something can be replayed on top of a method.
 

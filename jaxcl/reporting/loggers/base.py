@@ -69,8 +69,12 @@ class EpochCount:
 
     def next(self, seed: int) -> int:
         """Returns the number of the epoch that has ended."""
-        self._done[seed] = self._done.get(seed, 0) + 1
+        self._done[seed] = self.done(seed) + 1
         return self._done[seed]
+
+    def done(self, seed: int) -> int:
+        """Returns how many epochs of a seed have ended."""
+        return self._done.get(seed, 0)
 
 
 def of_epoch(event: EpochEnded) -> dict[str, float]:

@@ -56,7 +56,7 @@ class WandbLogger(Logger):
         if isinstance(event, EpochEnded):
             values = of_epoch(event) | {"epoch": self._epochs.next(event.seed)}
         else:
-            values = of_seed(event)
+            values = of_seed(event) | {"epoch": self._epochs.done(event.seed)}
         if first:  # curves are drawn against the seed's own epochs
             self._to.define_metric(f"{seed}/epoch")
             self._to.define_metric(f"{seed}/*", step_metric=f"{seed}/epoch")

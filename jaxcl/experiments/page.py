@@ -1,0 +1,59 @@
+"""Finished runs as a page: what their folders say of them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxcl.checkpointing import run_folder
+from jaxcl.checkpointing.config_file import from_toml
+from jaxcl.core.errors import UsageError
+from jaxcl.experiments.command_line import again
+from jaxcl.learner.settings.config import Config
+from jaxcl.learner.settings.configuration import differing
+from jaxcl.reporting.html.comparison import comparison_page
+from jaxcl.reporting.html.run import RunShown, run_page, value_text
+from jaxcl.training.events import EpochEnded, events_of
+
+
+def write(summaries: Mapping[Path, dict[str, Any]], file: Path) -> None:
+    """Writes a page of a run, or of several.
+
+    Args:
+      summaries: folder of a run -> what its summary holds.
+      file: that is written, or replaced.
+
+    Raises:
+      UsageError: a summary or settings that cannot be used.
+      OutputError: it cannot be written.
+    """
+    try:
+        runs = [_shown(folder, summary) for folder, summary in summaries.items()]
+        text = run_page(runs[0]) if len(runs) == 1 else comparison_page(runs)
+    except UsageError:
+        raise
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        named = ", ".join(map(str, summaries))
+        raise UsageError(f"html: {named}: damaged, or of an earlier version ({error!r})") from error
+    run_folder.write_bytes(file, text.encode())
+
+
+def _shown(folder: Path, summary: dict[str, Any]) -> RunShown:
+    changed, command = None, None
+    try:
+        config = from_toml(Config, summary["config"])
+        found = differing(config)
+    except UsageError:  # of a plug-in that is not given, of a program, of an earlier version
+        pass
+    else:
+        changed = {n: (value_text(usual), value_text(here)) for n, (usual, here) in found.items()}
+        command = again.command(config, found)
+    name = str(folder) if folder.name else folder.absolute().name
+    return RunShown(name, summary, _epochs(folder), changed, command)
+
+
+def _epochs(folder: Path) -> list[EpochEnded]:
+    """The epochs that a run wrote down; none if the file is gone."""
+    try:
+        return events_of((folder / run_folder.METRICS).read_text())[0]
+    except OSError:
+        return []
