@@ -70,7 +70,7 @@ def fit(
       out: folder of the run; by default a new one in ``runs/``.
       overwrite: replace the run that the folder holds.
       plugins: modules or files that register methods, networks or scenarios.
-      how: checkpoints and devices, of which the results are independent.
+      how: checkpoints, devices and loggers, of which the results are independent.
       console: where progress is shown.
       settings: further settings by name, as on the command line: ``epochs=5, lr=1e-3``.
 

@@ -25,7 +25,12 @@ def markdown_row(cells: Sequence[str]) -> str:
 def what_text(summary: dict[str, Any]) -> str:
     """Returns which method was run on what."""
     over = f" with {summary['replay']} replay" if summary.get("replay") else ""
-    return f"{summary['method']}{over} on scenario {summary['scenario']} ({summary['setting']})"
+    return f"{summary['method']}{over} on {where_text(summary)}"
+
+
+def where_text(summary: dict[str, Any]) -> str:
+    """Returns what a run learned."""
+    return f"scenario {summary['scenario']} ({summary['setting']})"
 
 
 def accuracy_table(summary: dict[str, Any]) -> Table:

@@ -38,7 +38,7 @@ ROOMS = (
     "networks.adapters", "networks.backbones", "networks.convolutions", "scenarios",
     "scenarios.datasets", "scenarios.readers", "checkpointing", "growth", "methods", "training",
     "training.generative", "learner.settings",
-    "learner", "reporting", "reporting.loggers", "runner", "front",
+    "learner", "reporting", "reporting.html", "reporting.loggers", "runner", "front",
 )  # fmt: skip
 
 

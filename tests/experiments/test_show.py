@@ -26,6 +26,23 @@ def test_what_a_run_printed_is_shown_again(run, call, tmp_path):
     code, out, err = run("one", "one")
     assert (code, err) == (0, "")
     assert out == f"{tables}picture: one/accuracy.png\n" * 2
+
+    code, out, err = run("one", "--html")
+    assert (code, err) == (0, "")
+    assert out == f"{tables}picture: one/accuracy.png\npage: one/report.html\n"
+    page = (tmp_path / "one/report.html").read_text()
+    assert "<title>finetune on scenario split-digits (task)</title>" in page
+    assert "<pre>jaxcl scenario --method finetune --scenario split-digits --seeds 0 1" in page
+    assert page.count("<svg") == 1
+    assert run("--html", "one")[1] == out
+    assert run("one", "one", "--html", "both.html")[1].endswith("page: both.html\n")
+    assert "2 runs" not in (tmp_path / "both.html").read_text()  # it is one, named twice
+    assert run("one", ".", "--html")[2] == (
+        "error: html: several runs; name the file: --html FILE\n"
+    )
+    (tmp_path / "one/metrics.jsonl").write_text("{}")
+    assert "html: one: damaged" in run("one", "--html")[2]
+
     (tmp_path / "one/accuracy.png").unlink()
     assert run("one")[1].endswith("run: one, without a picture\n")
     (tmp_path / "one/summary.json").write_text(json.dumps({"method": "finetune"}))

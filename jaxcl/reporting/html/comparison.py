@@ -8,7 +8,7 @@ from jaxcl.reporting.html import document
 from jaxcl.reporting.html.heat import heat_table
 from jaxcl.reporting.html.run import RunShown, all_settings
 from jaxcl.reporting.metrics import average_so_far
-from jaxcl.reporting.report import what_text
+from jaxcl.reporting.report import what_text, where_text
 
 
 def comparison_page(runs: Sequence[RunShown]) -> str:
@@ -20,8 +20,8 @@ def comparison_page(runs: Sequence[RunShown]) -> str:
     about = "Average and learning accuracy (%), forgetting, backward and forward transfer (points)"
     means = {label: average_so_far(run.summary["accuracy"]) for label, run in named.items()}
     drawn = plots.average_curves(means, "", "svg")
-    whats = list(dict.fromkeys(what_text(run.summary) for run in runs))
-    title = whats[0] if len(whats) == 1 else f"{len(runs)} runs"
+    places = dict.fromkeys(where_text(run.summary) for run in runs)
+    title = f"{len(runs)} runs on {', '.join(places)}"
     return document.document(
         title,
         [

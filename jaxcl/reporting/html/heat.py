@@ -49,6 +49,6 @@ def _cell(mean: dict[str, float | None]) -> str:
 
 
 def _scale() -> str:
-    stops = ",".join(colours(percent)[0] for percent in range(0, 101, 10))
+    stops = ",".join(colours(10.0 * tenth)[0] for tenth in range(11))
     bar = f'<i style="background:linear-gradient(90deg,{stops})"></i>'
     return f'<div class="scale quiet">0 % {bar} 100 %</div>'

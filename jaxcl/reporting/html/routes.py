@@ -76,7 +76,9 @@ def _box(task: str, owner: str, x: int, y: int, place: int, column: int) -> str:
     return line + drawn + _text(x + WIDTH / 2, y + HEIGHT / 2 + 4, f"as {owner}", about=about)
 
 
-def _text(x: float, y: float, text: str, look: str = "", about: str | None = None) -> str:
+def _text(
+    x: float | int, y: float | int, text: str, look: str = "", about: str | None = None
+) -> str:
     """Words around a place, cut where they have no room; whole where a pointer rests on them."""
     short = text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…"
     whole = f"<title>{escape(about or text)}</title>"

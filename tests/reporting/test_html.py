@@ -1,0 +1,253 @@
+"""Pages of runs: whole, escaped, from nowhere else, and right by hand."""
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+
+from jaxcl.reporting import plots
+from jaxcl.reporting.html import RunShown, comparison_page, run_page
+from jaxcl.reporting.html.document import picture
+from jaxcl.reporting.html.heat import colours
+from jaxcl.reporting.html.routes import ACROSS, WIDTH, diagrams
+from jaxcl.training.events import EpochEnded
+
+ODD = '<b>&"x'
+ESCAPED = "&lt;b&gt;&amp;&quot;x"
+TASKS = [ODD, "$y^$", "id=#000000"]
+MATRIX = [[90.0, None, None], [80.0, 70.0, None], [85.0, 40.0, 60.0]]
+CONFIG = 'scenario = "<s>"\nseeds = [0, 1]\n\n[method]\nname = "&m"\n'
+VOID = {"meta", "link", "br", "img"}
+
+
+def summary(method=ODD, matrices=(MATRIX, MATRIX), tasks=TASKS, **changes):
+    seeds = list(range(len(matrices)))
+    value = {"mean": 61.25, "sem": 0.5}
+    names = ("average", "learning", "within_task")
+    found = {f"{name}_accuracy": value for name in names}
+    found |= dict.fromkeys(("forgetting", "backward_transfer", "forward_transfer"), value)
+    route = {"conv1": ODD, "<l>": ODD}
+    routes = {ODD: route, "$y^$": {"conv1": ODD, "<l>": "$y^$"}, "id=#000000": route}
+    return {
+        **found, "method": method, "replay": None, "scenario": "<s>", "setting": "task",
+        "validation": 0.0, "seeds": seeds, "tasks": tasks, "accuracy": list(matrices),
+        "weights": [{"total": 9, "heads": 3, "added": 0} for _ in seeds],
+        "routes": [routes for _ in seeds], "state_bytes": [{ODD: 4} for _ in seeds],
+        "task_seconds": [{ODD: 2.0} for _ in seeds], "plasticity": None, "seconds": 4.0,
+        "compile_seconds": 1.0, "config": CONFIG, "argv": ["<p>.py"],
+        "versions": {"jax": "<1>"}, "git": "abc+",
+    } | changes  # fmt: skip
+
+
+def epochs(seeds=2):
+    rows = [dict(zip(TASKS, row, strict=True)) for row in MATRIX]
+    found = [{task: x for task, x in row.items() if x is not None} for row in rows]
+    return [
+        EpochEnded(None, seed, task, 0, "train", {"loss": 1.0}, accuracy, 1.0)
+        for seed in range(seeds)
+        for task, accuracy in enumerate(found)
+    ]
+
+
+def shown(name="runs/<n>", command="jaxcl scenario --data '<d>'", changed=None, **changes):
+    return RunShown(name, summary(**changes), epochs(), changed, command)
+
+
+class Parsed(HTMLParser):
+    """Elements, which must be closed in order, their attributes, and all text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.text = [], [], [], []
+        self.feed(page)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.text.append(data)
+
+
+def one():
+    changed = {"<c>": ("<u>", "<h>")}
+    return run_page(shown(changed=changed))
+
+
+def several():
+    return comparison_page([shown(), shown("runs/<o>"), shown("x", method="si")])
+
+
+@pytest.mark.parametrize("make", [one, several])
+def test_a_page_is_whole_and_has_nothing_from_elsewhere(make):
+    page = make()
+    parsed = Parsed(page)
+    assert "http" not in page
+    assert not {"script", "img", "iframe", "object", "b>", "s"} & set(parsed.tags)
+    assert not [name for name, _ in parsed.attributes if name.startswith("on") or name == "src"]
+    links = [value for name, value in parsed.attributes if name.endswith("href")]
+    ids = [value for name, value in parsed.attributes if name == "id"]
+    assert len(set(ids)) == len(ids)
+    assert all(link == "data:," or link[1:] in ids for link in links)
+    clips = re.findall(r"url\(#([^)]*)\)", page)
+    assert clips
+    assert set(clips) <= set(ids)
+    for found in re.findall(r"@import|url\((?!#)", page):
+        raise AssertionError(found)
+
+
+@pytest.mark.parametrize("make", [one, several])
+def test_all_names_are_text(make):
+    page = make()
+    parsed = Parsed(page)
+    assert parsed.tags.count("b") == (4 if make is one else 0)  # those of the four cards
+    text = "".join(parsed.text)
+    for name in (*TASKS, "<s>", "&m") if make is one else (*TASKS, "<s>"):
+        assert name in text
+    assert "runs/<n>" in text
+    if make is one:
+        for name in ("<c>", "<u>", "<h>", "<1>", "<l>", "jaxcl scenario --data '<d>'", "abc+"):
+            assert name in text
+    assert ESCAPED in page
+    assert f"<title>{ESCAPED} on scenario &lt;s&gt; (task)</title>" in page or make is several
+
+
+def test_a_matrix_by_hand():
+    page = run_page(shown())
+    table = page[page.index('class="numbers heat"') :]
+    table = table[: table.index("</table>")]
+    rows = re.findall("<tr>(.*?)</tr>", table, re.DOTALL)[1:]
+    cells = [[re.sub("<.*?>", "", cell) for cell in re.findall("<td.*?</td>", row)] for row in rows]
+    assert cells == [
+        ["90.0 ± 0.0", "80.0 ± 0.0", "85.0 ± 0.0"],
+        ["", "70.0 ± 0.0", "40.0 ± 0.0"],
+        ["", "", "60.0 ± 0.0"],
+    ]
+    background, ink = colours(70.0)
+    assert f'style="background:{background};color:{ink}">70.0' in table
+
+
+def luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_colours_get_lighter_with_accuracy_and_can_be_read():
+    light = []
+    for percent in range(101):
+        back, ink = (luminance(colour) for colour in colours(float(percent)))
+        light.append(back)
+        assert (max(back, ink) + 0.05) / (min(back, ink) + 0.05) > 4.5  # WCAG 2, level AA
+    assert light == sorted(light)
+
+
+def test_branches_by_hand():
+    found = diagrams(summary())
+    assert found.count("<figure>") == 1  # both seeds have the same
+    assert found.count(">new</text>") == 3
+    boxes = re.findall(r'<rect x="(\d+)" y="(\d+)"[^>]*fill="([^"]*)"[^>]*stroke="([^"]*)"', found)
+    left, top = int(boxes[0][0]), int(boxes[0][1])
+    layers = {int(y) for _, y, _, _ in boxes}
+    blue, orange = "#0072b2", "#e69f00"
+    first = [(fill, stroke) for _, y, fill, stroke in boxes if int(y) == top]
+    second = [(fill, stroke) for _, y, fill, stroke in boxes if int(y) == max(layers)]
+    assert first == [(blue, blue), ("none", blue), ("none", blue)]
+    assert second == [(blue, blue), (orange, orange), ("none", blue)]
+    # Of the third task: from its own column to the first one.
+    middle = left + 2 * ACROSS + WIDTH / 2
+    assert f"M {middle} {top} C" in found
+    assert f" {left + WIDTH / 2} {top}" in found
+    assert found.count("<path") == 3
+
+
+def test_branches_are_shown_where_there_are_some():
+    alone = {"conv1": ODD}
+    same = [{ODD: alone, "$y^$": alone}]
+    assert diagrams(summary(routes=same * 2)) == ""
+    own = [{ODD: alone, "$y^$": {"conv1": "$y^$"}}]
+    assert "seeds: 1" in diagrams(summary(routes=[*same, *own]))
+
+
+def test_pictures_are_text_and_lines_in_the_ink_of_the_page():
+    curves = {name: [[50.0, 60.0], [70.0, 80.0]] for name in TASKS}
+    drawn = plots.accuracy_curves(curves, [1, 1, 2], "$t^$", "svg")
+    assert drawn == plots.accuracy_curves(curves, [1, 1, 2], "$t^$", "svg")
+    one, two = (picture(drawn, name, ODD) for name in ("one", "two"))
+    ids = set(re.findall('id="([^"]*)"', one))
+    assert not ids & set(re.findall('id="([^"]*)"', two))
+    text = "".join(Parsed(one).text)
+    for name in (*TASKS, "$t^$", "epoch"):
+        assert name in text
+    assert "currentColor" in one
+    assert not re.search('="[^"]*#000000', one)
+
+
+def test_what_a_run_lacks_is_said():
+    page = run_page(RunShown("x", summary(), [], None, None))
+    assert "metrics.jsonl is not there" in page
+    assert "it was made by: &lt;p&gt;.py" in page
+    assert "is not known here" in page
+    assert "All are those that are usual" in run_page(shown(changed={}))
+
+
+def test_many_tasks_are_shown_in_short():
+    tasks = [f"t{i}" for i in range(25)]
+    matrix = [[50.0 if j <= i else None for j in range(25)] for i in range(25)]
+    routes = [{task: {} for task in tasks}]
+    page = run_page(
+        RunShown("x", summary(matrices=[matrix], tasks=tasks, routes=routes), [], {}, "c")
+    )
+    assert "(5 more)" in page
+    assert "<td" in page[page.index("(5 more)") : page.index("t24")]
+
+
+def test_runs_whose_newest_task_alone_was_tested_are_compared():
+    matrix = [[90.0, None, None], [None, 70.0, None], [None, None, 60.0]]
+    Parsed(comparison_page([shown(matrices=[matrix]), shown()]))
+
+
+def test_labels_and_what_differs():
+    text = "|".join(Parsed(several()).text)
+    assert f"{ODD} · runs/<n>" in text
+    assert f"{ODD} · runs/<o>" in text
+    assert "|si|" in text
+    assert "No setting." in text
+    other = summary()["config"].replace("[0, 1]", "[0, 2]")
+    page = comparison_page([shown(), shown("x", config=other), shown("x")])
+    assert re.search("seeds</th><td[^>]*>0 1</td><td[^>]*>0 2</td><td[^>]*>0 1<", page)
+    assert f"{ESCAPED} · x (3)" in page
+
+
+@pytest.mark.slow
+def test_a_browser_has_nothing_to_say(tmp_path):
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium is installed")
+
+    def said(page):
+        (tmp_path / "page.html").write_text(page, encoding="utf-8")
+        command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+        command += ["--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}"]
+        command.append((tmp_path / "page.html").as_uri())
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert "</main>" in done.stdout
+        return [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+    assert said(one().replace("</main>", "<script>console.error(1)</script></main>"))
+    assert said(one()) == []
+    assert said(several()) == []
