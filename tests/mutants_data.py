@@ -116,6 +116,8 @@ OF_WITH = "tests/transforms/test_with_objectives.py"
 OF_LEARNER = "tests/learner/test_state.py"
 OF_MEASURES = "tests/transforms/plasticity/test_measures.py"
 OF_NEWEST = "tests/learner/test_newest.py"
+OF_HTML = "tests/reporting/test_html.py"
+OF_LOGGERS = "tests/reporting/test_loggers.py"
 OF_METRICS = "tests/reporting/test_metrics.py"
 OF_PATH = "tests/transforms/penalties/test_si.py"
 OF_PREPARE = "tests/scenarios/test_prepare.py"
@@ -555,6 +557,29 @@ MUTANTS = [
         "learner.at.task_index if newest else 0)", "0 if newest else 0)", OF_NEWEST),
     Mutant("last-tasks-with-first-ones", "jaxcl/reporting/plasticity.py",
         "values[len(values) - n :]", "values[n:]", "tests/reporting/test_first_and_last.py"),
+    Mutant("logged-twice-in-a-table", "jaxcl/reporting/loggers/csv_files.py",
+        "shutil.rmtree(run.folder, ignore_errors=True)", "pass", f"{OF_LOGGERS}::test_csv_by_hand"),
+    Mutant("sent-twice", "jaxcl/reporting/loggers/weights_and_biases.py",
+        "<= self._sent.get(seed, 0)", "<= 0", OF_LOGGERS),
+    Mutant("one-count-of-epochs-for-all-seeds", "jaxcl/reporting/loggers/base.py",
+        "self._done[seed] = self.done(seed) + 1", "self._done[seed] = sum(self._done.values()) + 1",
+        f"{OF_LOGGERS}::test_csv_by_hand"),
+    Mutant("accuracy-of-a-generator", "jaxcl/reporting/loggers/base.py",
+        "if event.phase == GENERATOR:", "if not event.accuracy:", f"{OF_LOGGERS}::test_csv_by_hand"),
+    Mutant("black-on-dark", "jaxcl/reporting/html/heat.py",
+        "(luminance + 0.05) ** 2 > 1.05 * 0.05", "luminance > 0.05", OF_HTML),
+    Mutant("names-that-are-markup", "jaxcl/reporting/html/heat.py",
+        'scope="row">{escape(task)}', 'scope="row">{task}', OF_HTML),
+    Mutant("a-line-to-the-next-task", "jaxcl/reporting/html/routes.py",
+        "x - ACROSS * (column - place)", "x - ACROSS", f"{OF_HTML}::test_branches_by_hand"),
+    Mutant("formulas-in-names", "jaxcl/reporting/plots.py",
+        "text.set_parse_math(False)", "pass",
+        f"{OF_HTML}::test_pictures_are_text_and_lines_in_the_ink_of_the_page"),
+    Mutant("parts-of-pictures-share-names", "jaxcl/reporting/html/document.py",
+        'return f"{name}-{text}"', "return text", OF_HTML),
+    Mutant("again-without-replay", "jaxcl/experiments/command_line/again.py",
+        'values["replay"] = config.replay_on_top', "pass",
+        "tests/experiments/test_again.py::test_only_what_is_not_usual_is_said"),
     Mutant("forgetting-of-the-row-before", METRICS,
         "- table[-1, task] for", "- table[-2, task] for", OF_METRICS),
     Mutant("forgetting-since-learning", METRICS,

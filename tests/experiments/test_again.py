@@ -40,6 +40,9 @@ def test_only_what_is_not_usual_is_said():
     assert commanded(configure("ewc", "split-mnist")) == (
         "jaxcl scenario --method ewc --scenario split-mnist"
     )
+    assert commanded(configure("ewc", replay="noise")) == (
+        "jaxcl scenario --method ewc --scenario builtin --replay noise"
+    )
     config = configure("ewc", strength=2.5, setting="domain")
     assert differing(config) == {"strength": (10_000.0, 2.5), "setting": ("task", "domain")}
 

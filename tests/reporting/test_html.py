@@ -16,7 +16,7 @@ from jaxcl.training.events import EpochEnded
 
 ODD = '<b>&"x'
 ESCAPED = "&lt;b&gt;&amp;&quot;x"
-TASKS = [ODD, "$y^$", "id=#000000"]
+TASKS = [ODD, "$y^2$", "id=#000000"]
 MATRIX = [[90.0, None, None], [80.0, 70.0, None], [85.0, 40.0, 60.0]]
 CONFIG = 'scenario = "<s>"\nseeds = [0, 1]\n\n[method]\nname = "&m"\n'
 VOID = {"meta", "link", "br", "img"}
@@ -29,7 +29,7 @@ def summary(method=ODD, matrices=(MATRIX, MATRIX), tasks=TASKS, **changes):
     found = {f"{name}_accuracy": value for name in names}
     found |= dict.fromkeys(("forgetting", "backward_transfer", "forward_transfer"), value)
     route = {"conv1": ODD, "<l>": ODD}
-    routes = {ODD: route, "$y^$": {"conv1": ODD, "<l>": "$y^$"}, "id=#000000": route}
+    routes = {ODD: route, "$y^2$": {"conv1": ODD, "<l>": "$y^2$"}, "id=#000000": route}
     return {
         **found, "method": method, "replay": None, "scenario": "<s>", "setting": "task",
         "validation": 0.0, "seeds": seeds, "tasks": tasks, "accuracy": list(matrices),
@@ -168,33 +168,41 @@ def test_branches_by_hand():
     second = [(fill, stroke) for _, y, fill, stroke in boxes if int(y) == max(layers)]
     assert first == [(blue, blue), ("none", blue), ("none", blue)]
     assert second == [(blue, blue), (orange, orange), ("none", blue)]
-    # Of the third task: from its own column to the first one.
-    middle = left + 2 * ACROSS + WIDTH / 2
-    assert f"M {middle} {top} C" in found
-    assert f" {left + WIDTH / 2} {top}" in found
-    assert found.count("<path") == 3
+    lines = re.findall(r'<path d="M (\S+) (\S+) C .*? (\S+) (\S+)"', found)
+    first, second, third = (left + ACROSS * column + WIDTH / 2 for column in range(3))
+    assert [tuple(map(float, line)) for line in lines] == [
+        (second, top, first, top),
+        (third, top, first, top),
+        (third, max(layers), first, max(layers)),
+    ]
 
 
 def test_branches_are_shown_where_there_are_some():
     alone = {"conv1": ODD}
-    same = [{ODD: alone, "$y^$": alone}]
+    same = [{ODD: alone, "$y^2$": alone}]
     assert diagrams(summary(routes=same * 2)) == ""
-    own = [{ODD: alone, "$y^$": {"conv1": "$y^$"}}]
+    own = [{ODD: alone, "$y^2$": {"conv1": "$y^2$"}}]
     assert "seeds: 1" in diagrams(summary(routes=[*same, *own]))
 
 
 def test_pictures_are_text_and_lines_in_the_ink_of_the_page():
     curves = {name: [[50.0, 60.0], [70.0, 80.0]] for name in TASKS}
-    drawn = plots.accuracy_curves(curves, [1, 1, 2], "$t^$", "svg")
-    assert drawn == plots.accuracy_curves(curves, [1, 1, 2], "$t^$", "svg")
+    drawn = plots.accuracy_curves(curves, [1, 1, 2], "$t^2$", "svg")
+    assert drawn == plots.accuracy_curves(curves, [1, 1, 2], "$t^2$", "svg")
     one, two = (picture(drawn, name, ODD) for name in ("one", "two"))
     ids = set(re.findall('id="([^"]*)"', one))
     assert not ids & set(re.findall('id="([^"]*)"', two))
     text = "".join(Parsed(one).text)
-    for name in (*TASKS, "$t^$", "epoch"):
+    for name in (*TASKS, "$t^2$", "epoch"):
         assert name in text
     assert "currentColor" in one
     assert not re.search('="[^"]*#000000', one)
+
+
+def test_names_that_are_no_formulas_are_drawn():
+    title = "$t^$"
+    for form in ("png", "svg"):
+        assert plots.accuracy_curves({"$y^$": [[50.0]]}, [1], title, form)
 
 
 def test_what_a_run_lacks_is_said():

@@ -27,7 +27,7 @@ class CsvLogger(Logger):
         """Begins both files anew."""
         super().__init__(run)
         shutil.rmtree(run.folder, ignore_errors=True)
-        run.folder.mkdir(parents=True)
+        run.folder.mkdir(parents=True, exist_ok=True)
         self._epochs = EpochCount()
         for name, columns in COLUMNS.items():
             self._write(name, [columns])
