@@ -48,6 +48,7 @@ def test_only_what_is_not_usual_is_said():
 
 
 def test_what_no_command_can_say_has_none():
+    assert commanded(configure("ewc", "own")) is None
     usual = configure("ewc", limit=5)
     found = differing(usual) | {"limit": (5, None)}
     assert again.command(usual.changed(limit=None), found) is None

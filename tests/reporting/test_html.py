@@ -209,7 +209,7 @@ def test_what_a_run_lacks_is_said():
     page = run_page(RunShown("x", summary(), [], None, None))
     assert "metrics.jsonl is not there" in page
     assert "it was made by: &lt;p&gt;.py" in page
-    assert "is not known here" in page
+    assert "What is usual is not known here" in page
     assert "All are those that are usual" in run_page(shown(changed={}))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxcl.learner.settings.config import Config, option
-from jaxcl.learner.settings.protocols import FILE
+from jaxcl.learner.settings.protocols import FILE, OWN
 
 
 def command(config: Config, changed: Mapping[str, tuple[Any, Any]]) -> str | None:
@@ -22,7 +22,8 @@ def command(config: Config, changed: Mapping[str, tuple[Any, Any]]) -> str | Non
     if config.replay_on_top is not None:
         values["replay"] = config.replay_on_top
     unset = {name for name, value in values.items() if value is None}
-    if unset - _excluded(config) or config.data.augmentation is not None:
+    made = config.scenario == OWN or config.data.augmentation is not None  # by a program
+    if made or unset - _excluded(config):
         return None
     words = ["jaxcl", "scenario"]
     for name, value in values.items():

@@ -49,7 +49,10 @@ th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align:
 th { font-weight: 600; } thead th { color: var(--quiet); font-size: .87rem; }
 td.text { white-space: pre-wrap; overflow-wrap: anywhere; }
 table.numbers td, table.numbers thead th + th { text-align: right; white-space: nowrap; }
-table.heat td { border: 2px solid var(--page); min-width: 4.5rem; }
+table.heat td { border: 2px solid var(--page); padding: .3rem .45rem; }
+table.heat thead th + th { white-space: normal; overflow-wrap: anywhere; min-width: 4.3rem;
+  max-width: 7rem; padding: .3rem .45rem; vertical-align: bottom; }
+table.heat tbody th { white-space: nowrap; }
 .cards { display: flex; flex-wrap: wrap; gap: .7rem; margin: 1rem 0; }
 .card { background: var(--raised); border: 1px solid var(--line); border-radius: 8px;
   padding: .6rem .9rem; min-width: 10rem; }

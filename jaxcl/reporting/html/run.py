@@ -89,7 +89,7 @@ def _settings(run: RunShown) -> list[str]:
     parts = []
     if run.changed is None:
         parts.append(
-            document.remark("What is usual for this method and scenario is not known here.")
+            document.remark("What is usual is not known here; if it is a plug-in's, give --plugin.")
         )
     elif run.changed:
         rows = [(name, here, usual) for name, (usual, here) in run.changed.items()]
