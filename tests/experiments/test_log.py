@@ -14,8 +14,7 @@ from jaxcl.learner.settings.config import Config
 from jaxcl.runner import session
 
 QUICK = ["--method", "finetune", "--scenario", "split-digits", "--tasks", "2", "--epochs", "2"]
-QUICK += ["--limit", "40", "--batch-size", "10", "--hidden", "8", "--seeds", "0", "1"]
-QUICK += ["--together", "2"]
+QUICK += ["--limit", "40", "--batch-size", "10", "--hidden", "8", "--seeds", "3"]
 
 
 @pytest.fixture
@@ -52,13 +51,12 @@ def test_a_run_that_is_stopped_logs_what_a_whole_one_does(run, tmp_path, monkeyp
     assert "resumed from checkpoint" in out
     for name in ("epochs.csv", "accuracy.csv"):
         whole, cut = (tmp_path / folder / "csv" / name for folder in ("whole", "cut"))
-        key = lambda row: row["seed"]  # noqa: E731 - of two seeds at once, either may come first
-        assert sorted(table(cut), key=key) == sorted(table(whole), key=key)
+        assert cut.read_bytes() == whole.read_bytes()
 
     summary = json.loads((tmp_path / "whole/summary.json").read_text())
     rows = table(tmp_path / "whole/csv/accuracy.csv")
-    found = [float(row["accuracy"]) for row in rows if row["seed"] == "1"]
-    assert found == [x for row in summary["accuracy"][1] for x in row if x is not None]
+    found = [float(row["accuracy"]) for row in rows if row["seed"] == "3"]
+    assert found == [x for row in summary["accuracy"][0] for x in row if x is not None]
 
     run_folder.create(tmp_path / "whole", run_folder.saved_config(Config, tmp_path / "whole"))
     assert not (tmp_path / "whole/csv").exists()  # it was replaced by a run that logs nothing
