@@ -39,6 +39,11 @@ EXPERIMENTS = {
     "split": "(e) Split MNIST, all classes to be told apart",
 }
 ROWS, COLUMNS = 2, 8  # of a picture of samples that are shown
+FIGURES = {
+    "kl": "KL of the classes (nats)",
+    "frechet": "Fréchet distance",
+    "floor": "of real images",
+}
 SHEETS = 8  # such pictures of a generator, at most
 
 
@@ -63,7 +68,7 @@ def course(metrics: str, tasks: Sequence[str]) -> dict[str, Any]:
     epochs, _ = events_of(metrics)
     quality: dict[str, dict[str, list[float]]] = {}
     for event in epochs:
-        for name in ("kl", "frechet"):
+        for name in FIGURES:
             if f"quality.{name}" in event.metrics:
                 values = quality.setdefault(tasks[event.task_index], {}).setdefault(name, [])
                 values.append(event.metrics[f"quality.{name}"])
@@ -100,14 +105,34 @@ def accuracies(found: Sequence[dict[str, Any]], *, chain: bool) -> list[str]:
 
 
 def generators(found: Sequence[dict[str, Any]]) -> list[str]:
-    """How good the generator's images were after each task."""
-    rows = [
-        line([one["method"], task, *(mean_text(mean_sem(v), 3) for v in values.values())])
-        for one in found
-        for task, values in one["quality"].items()
-    ]
-    header = ["method", "generator after", "KL of the classes (nats)", "Fréchet distance"]
-    return [line(header), line(["---"] * 4), *rows] if rows else []
+    """How good the generator's images were after each task, beside held-out real images."""
+    rows = [(one["method"], *each) for one in found for each in one["quality"].items()]
+    shown = [name for name in FIGURES if any(name in values for _, _, values in rows)]
+    header = ["method", "generator after", *(FIGURES[name] for name in shown)]
+    lines = [line(header), line(["---"] * len(header))]
+    for method, task, values in rows:
+        cells = [mean_text(mean_sem(values[f]), 3) if f in values else "" for f in shown]
+        lines.append(line([method, task, *cells]))
+    return lines if rows else []
+
+
+def judges(found: Sequence[dict[str, Any]]) -> str:
+    """Says who judged the generators' images."""
+    tables = [values for one in found for values in one["quality"].values()]
+    with_floor = [one for one in tables if "floor" in one]
+    one = (
+        "KL and Fréchet distance are judged by a classifier of the real images of all tasks, the"
+        " same for all methods, seeds and tasks of an experiment; beside them stands the distance"
+        " of real images that were held out."
+    )
+    many = (
+        "KL and Fréchet distance are judged by a classifier of the real images of all tasks so"
+        " far, another one after each task: they compare methods after the same task, not one"
+        " task with the next."
+    )
+    if not with_floor:
+        return many
+    return one if len(with_floor) == len(tables) else f"{one} Where that is missing: {many}"
 
 
 def way(found: Sequence[dict[str, Any]], name: str, title: str) -> str:
@@ -165,9 +190,7 @@ def main() -> None:
         " standard error over the seeds; what the first task lost since it was learned in points."
         " Minutes are those of a seed (the median) on one core of a CPU beside other work, the"
         " chain's on two cores; the commit is the one that they were run at.",
-        "KL and Fréchet distance are judged by a classifier of the real images of all tasks so"
-        " far, another one after each task: they compare methods after the same task, not one"
-        " task with the next.",
+        judges([one for name in EXPERIMENTS for one in summaries(options.runs, name)]),
     ]
     for name, title in EXPERIMENTS.items():
         found = summaries(options.runs, name)

@@ -175,4 +175,5 @@ def _generator(metrics: dict[str, float]) -> str:
     if "quality.kl" in metrics:
         text += f"  KL of classes {metrics['quality.kl']:.3f}"
         text += f"  Fréchet distance {metrics['quality.frechet']:.2f}"
+        text += f" (real images {metrics['quality.floor']:.2f})"
     return text
