@@ -34,8 +34,14 @@ EXPERIMENTS = {
     "mnist-m-mnist": "(c) MNIST blended with photographs, then MNIST",
     "mnist-svhn": "(c) MNIST, then street numbers",
     "svhn-mnist": "(c) Street numbers, then MNIST",
+    "mnist-usps": "(c) MNIST, then digits from envelopes (USPS)",
+    "usps-mnist": "(c) Digits from envelopes (USPS), then MNIST",
     "mnist-mnist-m-lwf": "(d) MNIST, then MNIST blended with photographs, a head for each",
     "mnist-m-mnist-lwf": "(d) MNIST blended with photographs, then MNIST, a head for each",
+    "fashion-mnist-lwf": "(d) Fashion-MNIST, then MNIST, a head for each",
+    "cifar10-mnist-lwf": "(d) CIFAR-10, then MNIST, a head for each",
+    "permuted-5-lwf": "(d) Permuted MNIST, 5 tasks, old responses to new or to generated images",
+    "permuted-10-lwf": "(d) Permuted MNIST, 10 tasks, old responses to new or to generated images",
     "split": "(e) Split MNIST, all classes to be told apart",
 }
 ROWS, COLUMNS = 2, 8  # of a picture of samples that are shown
