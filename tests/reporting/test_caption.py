@@ -35,7 +35,7 @@ def test_where_runs_differ_every_value_is_counted():
         git="0123456789+",
     )
     assert caption([summary(), other, summary()]) == (
-        "3 runs, 1 of 1 seed, 2 of 3 seeds; 4 minutes in all."
+        "3 runs, 2 of 3 seeds, 1 of 1 seed; 4 minutes in all."
         " Machine: 2 cores of Xeon, 8 GB (2 runs); 16 cores of Xeon, 8 GB, 2 NVIDIA H100 (1 run)."
         " Versions: jax 0.10.2 (2 runs), 0.10.3 (1 run), numpy 2.4."
         " Commit: 0123456 (2 runs), 0123456 with changes (1 run)."
@@ -48,6 +48,9 @@ def test_what_older_summaries_do_not_hold_is_not_recorded():
         "1 run of 3 seeds; minutes not recorded. Machine: not recorded."
         " Versions: jax 0.10.2. Commit: not recorded."
     )
+    assert caption([{}, {}]).startswith("2 runs, seeds not recorded; minutes not recorded.")
+    assert caption([{}, summary()]).startswith("2 runs, 1 of unknown seeds, 1 of 3 seeds;")
+    assert " Versions: not recorded." in caption([{}])
     both = caption([old, summary()])
     assert "; 2 minutes in all (not recorded for 1 of the runs)." in both
     assert "Machine: not recorded (1 run); 2 cores of Xeon, 8 GB (1 run)." in both

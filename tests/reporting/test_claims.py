@@ -98,14 +98,15 @@ def test_a_section_as_text():
     first, second = map(text, sections())
     assert first.splitlines() == [
         *("## A paper", "", "Read there.", ""),
+        *("Command, with the last column for NAME: `run NAME`", ""),
         "| claim | published | ours | seeds | verdict | table | NAME |",
         "| --- | --- | --- | --- | --- | --- | --- |",
         "| first | 50.00 | 50.00 ± 1.00 | 3 | met | [table 1](there/RESULTS.md) | `one` |",
         "| second | 50.00 | not run | - | not run | [table 1](there/RESULTS.md) |  |",
-        *("", "No run is recorded.", "", "Command, with the last column for NAME: `run NAME`"),
+        *("", "No run is recorded."),
     ]
-    assert second.splitlines()[4].endswith("| table |")
-    assert second.splitlines()[-1] == "Command: `run`"
+    assert second.splitlines()[4] == "Command: `run`"
+    assert second.splitlines()[6].endswith("| table |")
 
 
 def test_headlines_alone_stand_in_the_short_table():

@@ -63,13 +63,17 @@ def counted(texts: Iterable[str]) -> str:
 
 def _runs(summaries: Sequence[dict[str, Any]]) -> str:
     """How many, and of how many seeds."""
-    seeds = Counter(len(one["seeds"]) for one in summaries)
-    of = {n: "1 seed" if n == 1 else f"{n} seeds" for n in sorted(seeds)}
-    if len(summaries) == 1:
-        return f"1 run of {of.popitem()[1]}"
-    if len(seeds) == 1:
-        return f"{len(summaries)} runs of {of.popitem()[1]} each"
-    return f"{len(summaries)} runs, " + ", ".join(f"{seeds[n]} of {of[n]}" for n in of)
+    runs = "1 run" if len(summaries) == 1 else f"{len(summaries)} runs"
+    seeds = [len(one.get("seeds", [])) for one in summaries]
+    if not any(seeds):
+        return f"{runs}, seeds {UNKNOWN}"
+    if len({*seeds}) == 1:
+        return f"{runs} of {_seeds(seeds[0])}" + (" each" if len(seeds) > 1 else "")
+    return f"{runs}, {', '.join(f'{n} of {_seeds(of)}' for of, n in Counter(seeds).items())}"
+
+
+def _seeds(number: int) -> str:
+    return "1 seed" if number == 1 else f"{number or 'unknown'} seeds"
 
 
 def _commit(commit: str | None) -> str:
@@ -91,10 +95,10 @@ def _minutes(summaries: Sequence[dict[str, Any]]) -> str:
 
 def _versions(summaries: Sequence[dict[str, Any]]) -> str:
     """Every package with its version, or its versions."""
-    names = dict.fromkeys(name for one in summaries for name in one["versions"])
+    names = dict.fromkeys(name for one in summaries for name in one.get("versions", {}))
     if not names:
         return UNKNOWN
     return ", ".join(
-        f"{name} {counted(one['versions'].get(name, UNKNOWN) for one in summaries)}"
+        f"{name} {counted(one.get('versions', {}).get(name, UNKNOWN) for one in summaries)}"
         for name in names
     )

@@ -175,7 +175,7 @@ def _seeds(of: Measured | None) -> str:
 
 
 def text(section: Section) -> str:
-    """Returns a section: its heading, whose figures they are, the table, the runs, the command."""
+    """Returns a section: its heading, whose figures they are, the command, the table, the runs."""
     names = any(each.place.words for each in section.claims)
     rows = []
     for each in section.claims:
@@ -185,9 +185,9 @@ def text(section: Section) -> str:
     parts = [
         f"## {section.title}",
         section.source,
+        f"Command{', with the last column for NAME' if names else ''}: `{section.command}`",
         _markdown([*HEADER, "NAME"] if names else HEADER, rows),
         caption(section.summaries),
-        f"Command{', with the last column for NAME' if names else ''}: `{section.command}`",
     ]
     return "\n\n".join(parts)
 
