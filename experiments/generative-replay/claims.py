@@ -21,10 +21,11 @@ SOLVERS = (98.81, 98.64, 98.58, 98.53, 98.56)
 BRAIN_INSPIRED = 94.41
 """van de Ven, Siegelmann & Tolias 2020, class setting of split MNIST (%); recalled."""
 SOURCE = """\
-Test accuracy (%) with generative replay (GR), exact replay (ER), noise in place of images, or \
-nothing. Shin et al. (2017) give figures of (a) alone, read in slides on the paper; all else they \
-show as curves and in words. The last row's figure is that of van de Ven, Siegelmann & Tolias \
-(2020), recalled. Blended digits are MNIST-M, which the paper does not have."""
+Test accuracy (%) with generated images of the old tasks, with the real ones (exact replay), \
+noise in their place, or nothing. Shin et al. (2017) give figures of (a) alone, read in slides on \
+the paper; all else they show as curves and in words. The last row's figure is that of van de \
+Ven, Siegelmann & Tolias (2020), recalled. Blended digits are MNIST-M, which the paper does not \
+have."""
 COMMAND = "experiments/generative-replay/run.sh RUNS NAME"
 SETS = {
     "mnist-svhn": "MNIST, then street numbers",
@@ -56,7 +57,7 @@ def section() -> Section:
         claims.append(_heads(f"{name}-lwf", f"(d) {SETS[name]}"))
     claims += _beside("split", "(e) split MNIST, all classes", headline=True)
     ours = average(runs("split").get("dgr"))
-    text = "(e) split MNIST, all classes: GR, beside brain-inspired replay"
+    text = "(e) split MNIST, all classes: generative replay, beside brain-inspired replay"
     claims.append(against_figure(text, ours, (BRAIN_INSPIRED, None), place("split")))
     every = sorted((HERE / "summaries").glob("*/*.json"))
     kept = [json.loads(path.read_text()) for path in every]
@@ -82,18 +83,20 @@ def _beside(name: str, title: str, headline: bool) -> list[Claim]:
     ours = {method: average(one) for method, one in found.items()}
     replay, exact, noise, none = map(ours.get, ("dgr", "exact_replay", "noise_replay", "finetune"))
     where = place(name)
-    text = f"{title}: GR is as good as ER"
+    text = f"{title}: generative replay is as good as exact replay"
     return [
         against_ours(text, replay, exact, where, better=False, headline=headline),
         against_ours(
-            f"{title}: GR is better than nothing",
+            f"{title}: generative replay is better than nothing",
             replay,
             none,
             where,
             better=True,
             headline=headline,
         ),
-        against_ours(f"{title}: GR is better than noise", replay, noise, where, better=True),
+        against_ours(
+            f"{title}: generative replay is better than noise", replay, noise, where, better=True
+        ),
         against_ours(f"{title}: noise is no better than nothing", none, noise, where, better=False),
     ]
 
@@ -106,7 +109,7 @@ def _domains(name: str, title: str) -> list[Claim]:
     where = place(name)
     return [
         against_ours(
-            f"{title}: GR keeps more of the first than nothing does",
+            f"{title}: generative replay keeps more of the first than nothing does",
             first,
             _final(none, 0),
             where,
@@ -114,7 +117,7 @@ def _domains(name: str, title: str) -> list[Claim]:
             digits=1,
         ),
         against_ours(
-            f"{title}: with GR the second is learned as with ER",
+            f"{title}: the second is learned as with exact replay",
             second,
             _final(exact, 1),
             where,
