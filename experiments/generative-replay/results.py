@@ -19,6 +19,7 @@ from PIL import Image
 from jaxcl.reporting import plots
 from jaxcl.reporting.comparison import average_so_far
 from jaxcl.reporting.metrics import mean_sem
+from jaxcl.reporting.pages.caption import caption
 from jaxcl.reporting.report import markdown_row as line
 from jaxcl.reporting.report import mean_text
 from jaxcl.reporting.summary import curves, portable
@@ -53,14 +54,19 @@ FIGURES = {
 SHEETS = 8  # such pictures of a generator, at most
 
 
-def summaries(runs: Path, name: str) -> list[dict[str, Any]]:
-    """The summaries of an experiment, copied beside this file as they are found."""
+def keep(runs: Path, name: str) -> None:
+    """Copies the summaries of an experiment beside this file, as they are found."""
     kept = HERE / "summaries" / name
     for found in sorted(runs.glob(f"{name}/*/summary.json")):
         content = portable(json.loads(found.read_text()))
         content |= course((found.parent / "metrics.jsonl").read_text(), content["tasks"])
         kept.mkdir(parents=True, exist_ok=True)
         (kept / f"{found.parent.name}.json").write_text(json.dumps(content) + "\n")
+
+
+def summaries(name: str) -> list[dict[str, Any]]:
+    """The summaries of an experiment that are kept beside this file."""
+    kept = HERE / "summaries" / name
     return [json.loads(path.read_text()) for path in sorted(kept.glob("*.json"))]
 
 
@@ -190,21 +196,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=Path)
     options = parser.parse_args()
+    for name in EXPERIMENTS:
+        keep(options.runs, name)
     parts = [
         "# Results",
         "Made by `results.py` from the runs of `run.sh`. Test accuracy in percent, mean ±"
         " standard error over the seeds; what the first task lost since it was learned in points."
-        " Minutes are those of a seed (the median) on one core of a CPU beside other work, the"
-        " chain's on two cores; the commit is the one that they were run at.",
-        judges([one for name in EXPERIMENTS for one in summaries(options.runs, name)]),
+        " Minutes are those of a seed (the median); the commit is the one that they were run at.",
+        judges([one for name in EXPERIMENTS for one in summaries(name)]),
     ]
     for name, title in EXPERIMENTS.items():
-        found = summaries(options.runs, name)
+        found = summaries(name)
         parts.append(f"## {title}")
         if not found:
             parts.append("Not run.")
             continue
         parts.append("\n".join(accuracies(found, chain=name == CHAIN)))
+        parts.append(caption(found))
         parts.append(way(found, name, title))
         if rows := generators(found):
             parts.append("\n".join(rows))
