@@ -55,6 +55,8 @@ GRADIENTS = "jaxcl/transforms/gradients.py"
 LINEN = "jaxcl/networks/adapters/linen.py"
 TRAINABLE = "jaxcl/growth/trainable.py"
 METRICS = "jaxcl/reporting/metrics.py"
+CAPTION = "jaxcl/reporting/pages/caption.py"
+CLAIMS = "jaxcl/reporting/pages/claims.py"
 MEASURES = "jaxcl/transforms/plasticity/measures.py"
 CATEGORICAL = "jaxcl/transforms/objectives/categorical.py"
 BINARY = "jaxcl/transforms/objectives/binary.py"
@@ -119,6 +121,8 @@ OF_NEWEST = "tests/learner/test_newest.py"
 OF_HTML = "tests/reporting/test_html.py"
 OF_LOGGERS = "tests/reporting/test_loggers.py"
 OF_METRICS = "tests/reporting/test_metrics.py"
+OF_CAPTION = "tests/reporting/test_caption.py"
+OF_CLAIMS = "tests/reporting/test_claims.py"
 OF_PATH = "tests/transforms/penalties/test_si.py"
 OF_PREPARE = "tests/scenarios/test_prepare.py"
 OF_PERTURB = "tests/transforms/between_tasks/test_shrink_perturb.py"
@@ -557,6 +561,23 @@ MUTANTS = [
         "learner.at.task_index if newest else 0)", "0 if newest else 0)", OF_NEWEST),
     Mutant("last-tasks-with-first-ones", "jaxcl/reporting/plasticity.py",
         "values[len(values) - n :]", "values[n:]", "tests/reporting/test_first_and_last.py"),
+    # Pages of results.
+    Mutant("machines-that-differ-shown-as-one", CAPTION,
+        "if len(found) == 1:", "if found:", OF_CAPTION),
+    Mutant("minutes-of-the-runs-that-say-so-as-of-all", CAPTION,
+        "missing = len(summaries) - len(known)", "missing = 0", OF_CAPTION),
+    Mutant("changed-files-not-told", CAPTION,
+        'if commit.endswith("+")', "if not commit", OF_CAPTION),
+    Mutant("less-is-never-better", CLAIMS,
+        "sign = -1.0 if less else 1.0", "sign = 1.0", OF_CLAIMS),
+    Mutant("as-good-counts-as-better", CLAIMS,
+        'word == "met" and not better', 'word == "met"', OF_CLAIMS),
+    Mutant("compared-with-what-cannot-be", CLAIMS,
+        "elif theirs is None or not comparable:", "elif theirs is None:", OF_CLAIMS),
+    Mutant("seeds-of-the-larger-run", CLAIMS,
+        "seeds = min((ours, other)", "seeds = max((ours, other)", OF_CLAIMS),
+    Mutant("cores-of-the-whole-machine", "jaxcl/core/runtime.py",
+        "len(allowed(0)) if allowed is not None else", "", "tests/core/test_runtime.py"),
     Mutant("logged-twice-in-a-table", "jaxcl/reporting/loggers/csv_files.py",
         "shutil.rmtree(run.folder, ignore_errors=True)", "pass", f"{OF_LOGGERS}::test_csv_by_hand"),
     Mutant("sent-twice", "jaxcl/reporting/loggers/weights_and_biases.py",

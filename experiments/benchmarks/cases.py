@@ -20,10 +20,16 @@ class Measured(NamedTuple):
 
 
 LOOP = ("torch",)
+RESNETS = {"resnet20-10": (20, 10, 50), "resnet20-32": (20, 32, 20), "resnet64-32": (64, 32, 3)}
+"""Case -> channels of the first stage, images of a batch, steps of a turn."""
 CASES = {
     "cnn": Measured("CNN, first task, batch 100", "step", 20),
     "cnn-lwf": Measured("CNN and LwF, one old head, recorded responses", "step", 20),
     "cnn-split": Measured("CNN and split, three old tasks", "step", 10),
+    **{
+        name: Measured(f"ResNet-18 of width {width}, batch {batch}", "step", turn)
+        for name, (width, batch, turn) in RESNETS.items()
+    },
     "mlp": Measured("MLP 784-400-400-10, batch 128", "step", 400),
     "si": Measured("MLP and SI", "step", 200),
     "replay": Measured("MLP and replay of as many examples", "step", 200),

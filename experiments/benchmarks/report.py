@@ -11,6 +11,8 @@ from pathlib import Path
 from cases import CASES, Measured
 from turns import Turns
 
+from jaxcl.core import runtime
+
 HERE = Path(__file__).parent
 FILE = HERE / "results.json"
 
@@ -65,16 +67,10 @@ def shown(name: str, case: Measured, turns: Turns) -> str:
 
 def machine() -> str:
     """What it was measured on."""
-    import os
-
-    import jax
-
-    device = jax.devices()[0]
-    if device.platform != "cpu":
-        return f"{jax.device_count()} {device.device_kind}"
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{len(os.sched_getaffinity(0))} cores of {models[0] if models else platform.machine()}"
+    found = runtime.machine()
+    if found["accelerator"] is not None:
+        return f"{found['accelerators']} {found['accelerator']}"
+    return f"{found['cores']} cores of {found['cpu'] or platform.machine()}"
 
 
 def save(name: str, turns: Turns) -> None:

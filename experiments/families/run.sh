@@ -22,7 +22,7 @@ done
 python -m jaxcl.experiments.compare --scenario digits-0-4-5-9 \
     --methods finetune er --seeds 0 1 2 3 4 --out "$runs/digits-0-4-5-9/class" $data
 python -m jaxcl.experiments.compare --scenario permuted-mnist \
-    --methods ewc si --out "$runs/permuted-mnist/domain" --checkpoint-every 60s $data
+    --methods ewc si lwf --out "$runs/permuted-mnist/domain" --checkpoint-every 60s $data
 # A similar pair and a dissimilar one, with less data and fewer epochs than the scenario's.
 short="--limit 10000 --epochs 5 --checkpoint-every 60s $data"
 for pair in mnist-fashion:mnist-fashion 4:cifar10-mnist; do

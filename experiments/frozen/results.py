@@ -8,11 +8,14 @@ made of is copied to ``summaries/`` beside this file.
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jaxcl.reporting.pages.caption import caption
+from jaxcl.reporting.pages.claims import Measured, Place, Section, against_ours, measured
 from jaxcl.reporting.report import markdown_row as line
 from jaxcl.reporting.summary import recorded
 
@@ -20,10 +23,62 @@ HERE = Path(__file__).parent
 METHODS, ORDERS = ("ncm", "slda", "ranpac", "ranpac-fixed"), range(10)
 
 
-def summary(runs: Path, order: int, method: str) -> dict[str, Any] | None:
+PLACE, COMMAND = Place("table", "frozen/RESULTS.md"), "experiments/frozen/run.sh RUNS"
+SOURCE = """\
+`ncm`, `slda` and `ranpac` on features of CIFAR-100: what follows from their definitions, and what \
+McDonnell et al. (2023), who introduce `ranpac`, say of it, as recalled. They have other features, \
+so none of their figures stands here. Seeds are orders of the classes."""
+
+
+def summary(runs: Path | None, order: int, method: str) -> dict[str, Any] | None:
     """A run's summary, copied beside this file; None if there is none (yet)."""
     kept = HERE / "summaries" / f"order-{order}" / f"{method}.json"
-    return recorded(runs / f"order-{order}" / method, kept)
+    return recorded(runs and runs / f"order-{order}" / method, kept)
+
+
+def summaries(runs: Path | None, method: str) -> list[dict[str, Any]]:
+    """A method's runs, one for each order there is."""
+    found = [summary(runs, order, method) for order in ORDERS]
+    return [each for each in found if each is not None]
+
+
+def section() -> Section:
+    """What is claimed of these methods, beside what was recorded."""
+    runs = {method: summaries(None, method) for method in METHODS}
+    # An accuracy of 10,000 images is a multiple of a hundredth; the rest is rounding.
+    values = {m: [round(s["average_accuracy"]["mean"], 2) for s in runs[m]] for m in METHODS}
+    ours = {method: measured(values[method]) for method in METHODS}
+    file = HERE / "ridge.json"
+    at_once = None
+    if file.exists() and ours["ranpac-fixed"] is not None:
+        found = round(json.loads(file.read_text())["random_features"], 2)
+        # There are no seeds in it.
+        at_once = Measured({"mean": found, "sem": None}, ours["ranpac-fixed"].seeds)
+    claims = [
+        against_ours(
+            f"`{m}`: accuracy is the same in the worst order as in the best",
+            _same(values[m], min),
+            _same(values[m], max),
+            PLACE,
+            better=False,
+        )
+        for m in METHODS
+    ]
+    name = "`ranpac-fixed`: task after task as good as ridge regression on all images at once"
+    claims += [
+        against_ours(name, ours["ranpac-fixed"], at_once, PLACE, better=False),
+        against_ours("`slda` is better than `ncm`", ours["slda"], ours["ncm"], PLACE, better=True),
+        against_ours(
+            "`ranpac` is better than `ncm`", ours["ranpac"], ours["ncm"], PLACE, better=True
+        ),
+    ]
+    every = [one for method in METHODS for one in runs[method]]
+    return Section("Features that stay", SOURCE, COMMAND, claims, every)
+
+
+def _same(values: list[float], which: Callable[[list[float]], float]) -> Measured | None:
+    """The lowest or the highest of several orders; None if there are not two of them."""
+    return Measured({"mean": which(values), "sem": None}, len(values)) if len(values) > 1 else None
 
 
 def methods(runs: Path) -> list[str]:
@@ -31,8 +86,7 @@ def methods(runs: Path) -> list[str]:
     heads = ["method", "orders", "mean", "standard deviation", "lowest", "highest"]
     lines = [line([*heads, "forgetting", "seconds a run", "MB kept"]), line(["---"] * 9)]
     for method in METHODS:
-        found = [summary(runs, order, method) for order in ORDERS]
-        there = [s for s in found if s is not None]
+        there = summaries(runs, method)
         values = [s["average_accuracy"]["mean"] for s in there]
         cells = [f"{len(there)} of {len(ORDERS)}"]
         if there:
@@ -75,6 +129,7 @@ def main() -> None:
         "Made by `results.py` from the summaries of runs; the commands stand in README.md.",
         "## Features of CIFAR-100, ten classes at a time: accuracy on all 100 after the last (%)",
         "\n".join(methods(options.runs)),
+        caption([each for method in METHODS for each in summaries(options.runs, method)]),
         "## The same features, all at once (%)",
         "\n".join(ridge()),
     ]

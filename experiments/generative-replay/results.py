@@ -18,6 +18,7 @@ from PIL import Image
 
 from jaxcl.reporting import plots
 from jaxcl.reporting.metrics import average_so_far, mean_sem
+from jaxcl.reporting.pages.caption import caption
 from jaxcl.reporting.report import markdown_row as line
 from jaxcl.reporting.report import mean_text
 from jaxcl.reporting.summary import curves, portable
@@ -33,22 +34,38 @@ EXPERIMENTS = {
     "mnist-m-mnist": "(c) MNIST blended with photographs, then MNIST",
     "mnist-svhn": "(c) MNIST, then street numbers",
     "svhn-mnist": "(c) Street numbers, then MNIST",
+    "mnist-usps": "(c) MNIST, then digits from envelopes (USPS)",
+    "usps-mnist": "(c) Digits from envelopes (USPS), then MNIST",
     "mnist-mnist-m-lwf": "(d) MNIST, then MNIST blended with photographs, a head for each",
     "mnist-m-mnist-lwf": "(d) MNIST blended with photographs, then MNIST, a head for each",
+    "fashion-mnist-lwf": "(d) Fashion-MNIST, then MNIST, a head for each",
+    "cifar10-mnist-lwf": "(d) CIFAR-10, then MNIST, a head for each",
+    "permuted-5-lwf": "(d) Permuted MNIST, 5 tasks, old responses to new or to generated images",
+    "permuted-10-lwf": "(d) Permuted MNIST, 10 tasks, old responses to new or to generated images",
     "split": "(e) Split MNIST, all classes to be told apart",
 }
 ROWS, COLUMNS = 2, 8  # of a picture of samples that are shown
+FIGURES = {
+    "kl": "KL of the classes (nats)",
+    "frechet": "Fréchet distance",
+    "floor": "of real images",
+}
 SHEETS = 8  # such pictures of a generator, at most
 
 
-def summaries(runs: Path, name: str) -> list[dict[str, Any]]:
-    """The summaries of an experiment, copied beside this file as they are found."""
+def keep(runs: Path, name: str) -> None:
+    """Copies the summaries of an experiment beside this file, as they are found."""
     kept = HERE / "summaries" / name
     for found in sorted(runs.glob(f"{name}/*/summary.json")):
         content = portable(json.loads(found.read_text()))
         content |= course((found.parent / "metrics.jsonl").read_text(), content["tasks"])
         kept.mkdir(parents=True, exist_ok=True)
         (kept / f"{found.parent.name}.json").write_text(json.dumps(content) + "\n")
+
+
+def summaries(name: str) -> list[dict[str, Any]]:
+    """The summaries of an experiment that are kept beside this file."""
+    kept = HERE / "summaries" / name
     return [json.loads(path.read_text()) for path in sorted(kept.glob("*.json"))]
 
 
@@ -62,7 +79,7 @@ def course(metrics: str, tasks: Sequence[str]) -> dict[str, Any]:
     epochs, _ = events_of(metrics)
     quality: dict[str, dict[str, list[float]]] = {}
     for event in epochs:
-        for name in ("kl", "frechet"):
+        for name in FIGURES:
             if f"quality.{name}" in event.metrics:
                 values = quality.setdefault(tasks[event.task_index], {}).setdefault(name, [])
                 values.append(event.metrics[f"quality.{name}"])
@@ -99,14 +116,34 @@ def accuracies(found: Sequence[dict[str, Any]], *, chain: bool) -> list[str]:
 
 
 def generators(found: Sequence[dict[str, Any]]) -> list[str]:
-    """How good the generator's images were after each task."""
-    rows = [
-        line([one["method"], task, *(mean_text(mean_sem(v), 3) for v in values.values())])
-        for one in found
-        for task, values in one["quality"].items()
-    ]
-    header = ["method", "generator after", "KL of the classes (nats)", "Fréchet distance"]
-    return [line(header), line(["---"] * 4), *rows] if rows else []
+    """How good the generator's images were after each task, beside held-out real images."""
+    rows = [(one["method"], *each) for one in found for each in one["quality"].items()]
+    shown = [name for name in FIGURES if any(name in values for _, _, values in rows)]
+    header = ["method", "generator after", *(FIGURES[name] for name in shown)]
+    lines = [line(header), line(["---"] * len(header))]
+    for method, task, values in rows:
+        cells = [mean_text(mean_sem(values[f]), 3) if f in values else "" for f in shown]
+        lines.append(line([method, task, *cells]))
+    return lines if rows else []
+
+
+def judges(found: Sequence[dict[str, Any]]) -> str:
+    """Says who judged the generators' images."""
+    tables = [values for one in found for values in one["quality"].values()]
+    with_floor = [one for one in tables if "floor" in one]
+    one = (
+        "KL and Fréchet distance are judged by a classifier of the real images of all tasks, the"
+        " same for all methods, seeds and tasks of an experiment; beside them stands the distance"
+        " of real images that were held out."
+    )
+    many = (
+        "KL and Fréchet distance are judged by a classifier of the real images of all tasks so"
+        " far, another one after each task: they compare methods after the same task, not one"
+        " task with the next."
+    )
+    if not with_floor:
+        return many
+    return one if len(with_floor) == len(tables) else f"{one} Where that is missing: {many}"
 
 
 def way(found: Sequence[dict[str, Any]], name: str, title: str) -> str:
@@ -158,23 +195,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=Path)
     options = parser.parse_args()
+    for name in EXPERIMENTS:
+        keep(options.runs, name)
     parts = [
         "# Results",
         "Made by `results.py` from the runs of `run.sh`. Test accuracy in percent, mean ±"
         " standard error over the seeds; what the first task lost since it was learned in points."
-        " Minutes are those of a seed (the median) on one core of a CPU beside other work, the"
-        " chain's on two cores; the commit is the one that they were run at.",
-        "KL and Fréchet distance are judged by a classifier of the real images of all tasks so"
-        " far, another one after each task: they compare methods after the same task, not one"
-        " task with the next.",
+        " Minutes are those of a seed (the median); the commit is the one that they were run at.",
+        judges([one for name in EXPERIMENTS for one in summaries(name)]),
     ]
     for name, title in EXPERIMENTS.items():
-        found = summaries(options.runs, name)
+        found = summaries(name)
         parts.append(f"## {title}")
         if not found:
             parts.append("Not run.")
             continue
         parts.append("\n".join(accuracies(found, chain=name == CHAIN)))
+        parts.append(caption(found))
         parts.append(way(found, name, title))
         if rows := generators(found):
             parts.append("\n".join(rows))

@@ -8,6 +8,7 @@ runs=${1:?name a folder for the runs}
 shift
 cd "$(dirname "$0")/../.."
 all="chain permuted-5 permuted-10 mnist-mnist-m mnist-m-mnist mnist-mnist-m-lwf mnist-m-mnist-lwf"
+all="$all mnist-usps usps-mnist fashion-mnist-lwf cifar10-mnist-lwf permuted-5-lwf permuted-10-lwf"
 all="$all split"
 methods="--methods dgr exact_replay noise_replay finetune"
 fewer="--iterations 2000 --hidden 400 400 --lr 1e-3"
@@ -26,10 +27,16 @@ for name in ${@:-$all}; do
         chain) compare chain --scenario mnist-chain --methods dgr --schedule cosine \
             --batch-size 64 --iterations 5000 --replay-temperature 15 --balance False --generated 240000 \
             --generator-lr 5e-4 --generator-steps 12000 ;;
+        # (d) Old responses to images that say nothing of the old task, or to generated ones.
+        permuted-*-lwf)
+            tasks=${name#*-}
+            compare $name --scenario permuted-mnist --tasks ${tasks%-lwf} $fewer --methods lwf lwf_gr
+            ;;
         # (b) The pixels in another order in each task.
         permuted-*) compare $name --scenario permuted-mnist --tasks ${name#*-} $fewer $methods ;;
         # (c) Two domains of the same digits.
         mnist-mnist-m | mnist-m-mnist) compare $name --scenario $name $half $two ;;
+        mnist-usps | usps-mnist) compare $name --scenario $name $half $two ;;
         mnist-svhn | svhn-mnist) compare $name --scenario $name $two ;;
         # (d) The same with a head for each.
         *-lwf) compare $name --scenario ${name%-lwf} $half $heads ;;

@@ -14,46 +14,21 @@ from jaxcl.core.fields import hints
 from jaxcl.learner.settings.config import Config
 from jaxcl.methods import METHODS as KINDS
 from jaxcl.reporting import plots
-from jaxcl.reporting.metrics import mean_sem
+from jaxcl.reporting.metrics import mean_sem, verdict
+from jaxcl.reporting.pages.caption import caption
 from jaxcl.reporting.report import markdown_row, mean_text
 from jaxcl.reporting.summary import curves, portable
 from jaxcl.training.events import events_of
 
 METHODS = ("lwf", "split", "select")
-TABLE_4 = {
-    "1": {"mnist": (97.9, 98.1, 97.9), "emnist/letters": (97.2, 97.3, 97.1)},
-    "2": {"fashion_mnist": (87.4, 89.7, 88.7), "cifar10": (62.3, 64.0, 64.6)},
-    "3": {"mnist": (97.1, 97.9, 97.9), "cifar10": (59.6, 62.5, 64.8)},
-    "4": {"cifar10": (55.2, 60.7, 57.3), "mnist": (98.5, 98.3, 98.2)},
-    "5": {
-        "mnist": (97.7, 97.7, 97.5),
-        "emnist/upper": (95.5, 97.1, 96.5),
-        "fashion_mnist": (89.3, 89.6, 90.5),
-        "cifar10": (57.9, 65.4, 64.4),
-    },
-    "6": {
-        "cifar10": (31.8, 45.6, 50.9),
-        "fashion_mnist": (88.5, 87.7, 88.3),
-        "emnist/upper": (95.6, 97.0, 96.8),
-        "mnist": (97.1, 98.3, 98.4),
-    },
-}
-"""scenario -> task -> accuracy (%) at the end: LwF, split, select; single runs."""
-TABLE_5 = {
-    "1": ("19K", "0"),
-    "2": ("19K", "18K"),
-    "3": ("19K", "19K"),
-    "4": ("19K", "19K"),
-    "5": ("57K", "36K"),
-    "6": ("57K", "56K"),
-}
+PUBLISHED = json.loads((Path(__file__).parent / "published.json").read_text())
+TABLE_4: dict[str, dict[str, list[float]]] = PUBLISHED["final accuracy of lwf, split, select (%)"]
+"""scenario -> task -> accuracy (%) at the end: LwF, split, select."""
+TABLE_5: dict[str, list[str]] = PUBLISHED["weights added by split, select"]
 """scenario -> weights added: split, select."""
-RESULTS, TABLE_4_FILE, TABLE_5_FILE, FIGURE = (
-    "results.json",
-    "table4.md",
-    "table5.md",
-    "figure2.png",
-)
+RESULTS, FIGURE = "results.json", "figure2.png"
+TABLE_4_FILE, TABLE_5_FILE = "table4.md", "table5.md"
+COPIED = ("scenario", "method", "tasks", "versions", "machine", "seconds", "git")
 OWN = ("method", "scenario", "seeds", "data_dir", "together")
 """Settings in which the runs of one set differ."""
 OF_METHODS = frozenset(name for method in METHODS for name in hints(KINDS[method]))
@@ -62,7 +37,7 @@ OF_METHODS = frozenset(name for method in METHODS for name in hints(KINDS[method
 Result = dict[str, Any]
 """A run: ``scenario, method, seed, tasks``; ``accuracy`` [trained up to task][task];
 ``curves`` task -> [epoch], ``ends`` of the tasks; ``added`` weights; ``settings``, ``versions``,
-``git``."""
+``git``, and if it is known ``machine`` and ``seconds``."""
 
 
 def result(folder: Path) -> Result | None:
@@ -80,7 +55,7 @@ def result(folder: Path) -> Result | None:
     epochs, _ = events_of((folder / run_folder.METRICS).read_text())
     lines, ends = curves(epochs, summary["tasks"])
     return {
-        **{name: summary[name] for name in ("scenario", "method", "tasks", "versions", "git")},
+        **{name: summary[name] for name in COPIED if name in summary},
         "seed": summary["seeds"][0],
         "accuracy": summary["accuracy"][0],
         "added": summary["weights"][0]["added"],
@@ -132,7 +107,8 @@ def _run_of(each: Result) -> tuple[str, int, int]:
     return each["scenario"], METHODS.index(each["method"]), each["seed"]
 
 
-def _of(results: Sequence[Result], scenario: str, method: str) -> list[Result]:
+def of(results: Sequence[Result], scenario: str, method: str) -> list[Result]:
+    """The runs of a method on a scenario."""
     return [r for r in results if (r["scenario"], r["method"]) == (scenario, method)]
 
 
@@ -163,7 +139,12 @@ def table_4(results: Sequence[Result]) -> str:
         parts += [_accuracies(paper), _average(paper)]
     if own:
         parts += ["## With rendered letters in place of EMNIST\n", _accuracies(own)]
-    return "\n".join([*parts, _lost(results)])
+    return "\n".join([*parts, _lost(results), caption(summaries(results)) + "\n"])
+
+
+def summaries(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """The results as a caption has them."""
+    return [{**each, "seeds": [each["seed"]]} for each in results]
 
 
 def _accuracies(results: Sequence[Result]) -> str:
@@ -172,7 +153,7 @@ def _accuracies(results: Sequence[Result]) -> str:
         tasks = next(r["tasks"] for r in results if r["scenario"] == scenario)
         for place, task in enumerate(tasks):
             found = [
-                [r["accuracy"][-1][place] for r in _of(results, scenario, method)]
+                [r["accuracy"][-1][place] for r in of(results, scenario, method)]
                 for method in METHODS
             ]
             paper = TABLE_4.get(scenario, {}).get(task)
@@ -188,7 +169,7 @@ def _average(results: Sequence[Result]) -> str:
     """The mean of select over all cells for which there is a run, and the paper's."""
     ours, theirs = [], []
     for scenario in _scenarios(results):
-        found = _of(results, scenario, METHODS[-1])
+        found = of(results, scenario, METHODS[-1])
         for place, figures in enumerate(TABLE_4[scenario].values() if found else ()):
             ours.append(mean_sem([r["accuracy"][-1][place] for r in found])["mean"])
             theirs.append(figures[-1])
@@ -211,9 +192,8 @@ def _difference(paper: Sequence[float] | None, values: Sequence[float]) -> str:
         return "-"
     found = mean_sem(values)
     assert found["mean"] is not None
-    apart = found["mean"] - paper[-1]
-    lower = apart < -2 * (found["sem"] or 0.0)
-    return f"{apart:+.1f}" + (" **lower**" if lower else "")
+    lower = verdict(found, (paper[-1], 0.0)) == "below"
+    return f"{found['mean'] - paper[-1]:+.1f}" + (" **lower**" if lower else "")
 
 
 def _lost(results: Sequence[Result]) -> str:
@@ -221,7 +201,7 @@ def _lost(results: Sequence[Result]) -> str:
     rows = []
     for scenario in _scenarios(results):
         lost = [
-            [r["accuracy"][0][0] - r["accuracy"][-1][0] for r in _of(results, scenario, method)]
+            [r["accuracy"][0][0] - r["accuracy"][-1][0] for r in of(results, scenario, method)]
             for method in METHODS
         ]
         first = next(r["tasks"][0] for r in results if r["scenario"] == scenario)
@@ -236,18 +216,20 @@ def table_5(results: Sequence[Result]) -> str:
     for scenario in _scenarios(results):
         cells = []
         for method in METHODS[1:]:
-            added = sorted({r["added"] for r in _of(results, scenario, method)})
+            added = sorted({r["added"] for r in of(results, scenario, method)})
             cells.append(" or ".join(f"{n:,}" for n in added) or "not run")
         rows.append([scenario, *TABLE_5.get(scenario, ("-", "-")), *cells])
     header = ["scenario", "paper: split", "paper: select", "ours: split", "ours: select"]
-    return f"# Weights added in branches\n\n{_table(header, rows)}\n"
+    return (
+        f"# Weights added in branches\n\n{_table(header, rows)}\n\n{caption(summaries(results))}\n"
+    )
 
 
 def figure_2(results: Sequence[Result]) -> bytes:
     """Accuracy of every task while training goes on, a panel a scenario, as a PNG."""
     panels = {}
     for scenario in _scenarios(results):
-        by_method = {m: found for m in METHODS if (found := _of(results, scenario, m))}
+        by_method = {m: found for m in METHODS if (found := of(results, scenario, m))}
         first = next(iter(by_method.values()))[0]
         lines = {
             method: {task: [r["curves"][task] for r in found] for task in first["tasks"]}

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from jaxcl.reporting.metrics import anytime_accuracy, mean_sem, verdict
+from jaxcl.reporting.pages.caption import caption
+from jaxcl.reporting.pages.claims import Place, Section, against_figure, average
 from jaxcl.reporting.report import markdown_row as line
 from jaxcl.reporting.report import mean_text
 from jaxcl.reporting.summary import recorded
@@ -54,21 +56,55 @@ RECORDED: Published = {
     ("cifar100", "agem", 10000): (3.52, 0.14),
     ("cifar100", "icarl", 2000): (14.77, 0.78),
 }
+SOURCE = """\
+Figures of Caccia et al. (2022), read in the paper and in the record of their own runs: average \
+accuracy on all classes after a single pass (%)."""
+COMMAND = "METHODS=NAME experiments/online/run.sh RUNS"
 HEADER = [
     *("method", "images kept", "seeds", "average accuracy", "published", "verdict"),
     *("anytime accuracy", "forgetting", "minutes a seed"),
 ]
 
 
+def rows_of(data: str) -> list[tuple[str, int | None]]:
+    """Method and images kept of every run on a data set."""
+    kept = [(method, room) for room in ROOMS[data] for method in METHODS]
+    return [("finetune", None), ("iid", None), *kept]
+
+
+def summary(runs: Path | None, data: str, method: str, room: int | None) -> dict[str, Any] | None:
+    """A run's summary, copied beside this file; None if there is none (yet)."""
+    folder = f"online-{data}", method if room is None else f"{method}-{room}"
+    kept = HERE.joinpath("summaries", folder[0], f"{folder[1]}.json")
+    return recorded(runs and runs.joinpath(*folder), kept)
+
+
+def summaries(runs: Path | None, data: str) -> list[dict[str, Any]]:
+    """All runs on a data set that there are."""
+    found = [summary(runs, data, *row) for row in rows_of(data)]
+    return [each for each in found if each is not None]
+
+
+def section() -> Section:
+    """Every published figure, beside what was recorded."""
+    claims = []
+    for (data, method, room), theirs in sorted(
+        {**PUBLISHED, **RECORDED}.items(), key=lambda each: [*ROOMS].index(each[0][0])
+    ):
+        kept = "" if room is None else f", {room:,} images kept"
+        text = f"{data.replace('cifar', 'CIFAR-')}, `{method}`{kept}"
+        place = Place("table", "online/RESULTS.md", method)
+        ours = average(summary(None, data, method, room))
+        claims.append(against_figure(text, ours, theirs, place, digits=1))
+    runs = [each for data in ROOMS for each in summaries(None, data)]
+    return Section("Online learning in one pass", SOURCE, COMMAND, claims, runs)
+
+
 def table(runs: Path, data: str) -> list[str]:
     """Every method on one data set, beside the recorded figures."""
-    rows = [("finetune", None), ("iid", None)]
-    rows += [(method, room) for room in ROOMS[data] for method in METHODS]
     lines = [line(HEADER), line(["---"] * len(HEADER))]
-    for method, room in rows:
-        folder = f"online-{data}", method if room is None else f"{method}-{room}"
-        kept = HERE.joinpath("summaries", folder[0], f"{folder[1]}.json")
-        found = recorded(runs.joinpath(*folder), kept)
+    for method, room in rows_of(data):
+        found = summary(runs, data, method, room)
         where = data, method, room
         kind = "*" if where in RECORDED else ""
         theirs = PUBLISHED.get(where) or RECORDED.get(where)
@@ -109,6 +145,7 @@ def main() -> None:
     ]
     for data, name in NAMES.items():
         parts += [f"## {name}, in one pass", "\n".join(table(options.runs, data))]
+        parts.append(caption(summaries(options.runs, data)))
     (HERE / "RESULTS.md").write_text("\n\n".join(parts) + "\n")
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxcl.reporting.metrics import mean_sem, verdict
+from jaxcl.reporting.pages.caption import caption
+from jaxcl.reporting.pages.claims import Place, Section, against_figure, average
 from jaxcl.reporting.report import markdown_row as line
 from jaxcl.reporting.report import mean_text
 from jaxcl.reporting.summary import recorded
@@ -23,10 +25,39 @@ FINAL = re.compile(r"Accuracy for 5 task\(s\):\s+\[Class-IL\]: ([\d.]+) %")
 TASKS = re.compile(r"Raw accuracy values: Class-IL \[([^\]]*)\]")
 
 
+SOURCE = """\
+Figures of Mammoth, the code of Buzzega et al. (2020), measured here with its code unchanged: \
+accuracy on all classes of split CIFAR-10 after one epoch a task (%)."""
+COMMAND = "experiments/parity/mammoth.sh RUNS MAMMOTH && experiments/parity/run.sh RUNS"
+PEER = HERE / "mammoth.json"
+
+
+def summary(runs: Path | None, method: str) -> dict[str, Any] | None:
+    """A run's summary, copied beside this file; None if there is none (yet)."""
+    return recorded(runs and runs / "jaxcl" / method, HERE / "summaries" / f"{method}.json")
+
+
+def summaries(runs: Path | None) -> list[dict[str, Any]]:
+    """Our runs that there are."""
+    return [found for method in METHODS if (found := summary(runs, method)) is not None]
+
+
+def section() -> Section:
+    """Each method in both programs, as far as it was recorded."""
+    place = Place("table", "parity/RESULTS.md")
+    claims = []
+    for method in METHODS:
+        peer = json.loads(PEER.read_text())["accuracy"] if PEER.exists() else {}
+        theirs = mean_sem(list(peer.get(method, {}).values()))
+        figure = None if theirs["mean"] is None else (theirs["mean"], theirs["sem"])
+        ours = average(summary(None, method))
+        claims.append(against_figure(f"`{method}`", ours, figure, place))
+    return Section("Beside Mammoth", SOURCE, COMMAND, claims, summaries(None))
+
+
 def mammoth(runs: Path) -> dict[str, Any]:
     """Final accuracies of Mammoth's runs by method and seed, kept beside this file."""
-    file = HERE / "mammoth.json"
-    kept = json.loads(file.read_text()) if file.exists() else {"commit": None, "accuracy": {}}
+    kept = json.loads(PEER.read_text()) if PEER.exists() else {"commit": None, "accuracy": {}}
     for log in sorted(runs.glob("mammoth/*.log")):
         method, _, seed = log.stem.rpartition("-")
         text = log.read_text(errors="replace")
@@ -37,7 +68,7 @@ def mammoth(runs: Path) -> dict[str, Any]:
     commit = runs / "mammoth/commit"
     if commit.exists():
         kept["commit"] = commit.read_text().strip()
-    file.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+    PEER.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
     return kept
 
 
@@ -45,7 +76,7 @@ def table(runs: Path, peer: dict[str, Any]) -> list[str]:
     """Each method in both, and whether they agree."""
     lines = [line(["method", "jaxcl", "Mammoth", "difference", "verdict"]), line(["---"] * 5)]
     for method in METHODS:
-        ours = recorded(runs / "jaxcl" / method, HERE / "summaries" / f"{method}.json")
+        ours = summary(runs, method)
         theirs = mean_sem(list(peer["accuracy"].get(method, {}).values()))
         cells = ["not run" if ours is None else mean_text(ours["average_accuracy"], 2)]
         cells.append("not run" if theirs["mean"] is None else mean_text(theirs, 2))
@@ -69,9 +100,10 @@ def main() -> None:
         "Made by `results.py` from our summaries and Mammoth's logs; the commands stand in"
         " `run.sh` and `mammoth.sh`." + (f" Mammoth is at {commit}." if commit else ""),
         "## Split CIFAR-10, one epoch a task: average accuracy on all classes (%)",
-        "Mean ± standard error over three seeds; *met* where both means are within two joint"
+        "Mean ± standard error over the seeds; *met* where both means are within two joint"
         " standard errors.",
         "\n".join(table(options.runs, peer)),
+        f"Ours: {caption(summaries(options.runs))}",
     ]
     (HERE / "RESULTS.md").write_text("\n\n".join(parts) + "\n")
 

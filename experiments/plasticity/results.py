@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxcl.reporting.pages.caption import caption
+from jaxcl.reporting.pages.claims import Claim, Measured, Place, Section, against_ours
 from jaxcl.reporting.report import markdown_row as line
 from jaxcl.reporting.report import mean_text, measure_text
 from jaxcl.reporting.summary import portable
@@ -30,23 +32,68 @@ RUNS = {
     "redo": "`redo`, Adam 1e-3",
 }
 KEPT = ("method", "scenario", "setting", "seeds", "plasticity", "config", "seconds")
-KEPT += ("compile_seconds", "versions", "git")
+KEPT += ("compile_seconds", "versions", "machine", "git")
+PLACE, COMMAND = Place("table", "plasticity/RESULTS.md"), "experiments/plasticity/run.sh RUNS"
 SMOOTH = 5  # tasks that a point of the picture is the mean of
 
 
-def summary(runs: Path, name: str) -> dict[str, Any] | None:
+Summaries = dict[str, dict[str, Any] | None]
+SOURCE = """\
+What Dohare et al. (2024) and Kumar, Marklund & Van Roy (2024) say in words, as recalled: accuracy \
+on the newest task (%), a mean over tasks at one end of the stream against another such mean. \
+Their figures are of other lengths and settings, so none stands here."""
+
+
+def section() -> Section:
+    """What is claimed of long streams of tasks, beside what was recorded."""
+    found = {name: summary(None, name) for name in RUNS}
+    plain = "finetune-adam-1e-3"
+
+    def claim(text: str, *ends: tuple[str, str], better: bool, headline: bool = False) -> Claim:
+        ours, other = (_end(found, name, part) for name, part in ends)
+        return against_ours(text, ours, other, PLACE, better=better, headline=headline)
+
+    claims = [
+        claim(
+            f"{RUNS[name]}: first tasks better than last ones",
+            (name, "first"),
+            (name, "last"),
+            better=True,
+        )
+        for name in (plain, "finetune-adam-3e-3", "finetune-sgd-1e-2")
+    ]
+    name = "scratch-adam-1e-3"
+    text = "fresh weights for each task: last tasks as good as first ones"
+    claims.append(claim(text, (name, "last"), (name, "first"), better=False))
+    for name in ("l2_init-1e-3", "l2_init-1e-4", "shrink_perturb", "redo"):
+        text = f"last tasks: {RUNS[name]}, better than plain Adam"
+        first = name == "l2_init-1e-3"
+        claims.append(claim(text, (name, "last"), (plain, "last"), better=True, headline=first))
+    runs = [one for one in found.values() if one is not None]
+    return Section("Loss of plasticity", SOURCE, COMMAND, claims, runs)
+
+
+def _end(found: Summaries, name: str, part: str) -> Measured | None:
+    """Accuracy on the newest task at one end of the stream."""
+    one = found[name]
+    if one is None:
+        return None
+    return Measured(one["plasticity"][part]["accuracy"], len(one["seeds"]))
+
+
+def summary(runs: Path | None, name: str) -> dict[str, Any] | None:
     """What is needed of a run's summary, copied beside this file; None if there is none (yet)."""
-    found = runs / name / "summary.json"
+    found = None if runs is None else runs / name / "summary.json"
     kept = HERE / "summaries" / f"{name}.json"
-    if found.exists():
+    if found is not None and found.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         whole = portable(json.loads(found.read_text()))
-        parts = [f'"{key}": {json.dumps(whole[key])}' for key in KEPT]
+        parts = [f'"{key}": {json.dumps(whole[key])}' for key in KEPT if key in whole]
         kept.write_text("{\n" + ",\n".join(parts) + "\n}\n")
     return json.loads(kept.read_text()) if kept.exists() else None
 
 
-def table(found: dict[str, dict[str, Any] | None]) -> list[str]:
+def table(found: Summaries) -> list[str]:
     """Accuracy of the newest task at both ends of the stream, and what came with it."""
     heads = ["", "first tasks (%)", "last tasks (%)", "change (points)", "dormant at the end (%)"]
     heads += ["effective rank", "weights, rms", "minutes"]
@@ -64,22 +111,7 @@ def table(found: dict[str, dict[str, Any] | None]) -> list[str]:
     return lines
 
 
-def circumstances(found: dict[str, dict[str, Any] | None]) -> list[str]:
-    """What the runs were made with."""
-    known = [one for one in found.values() if one is not None]
-    lines = []
-    for what, of in {
-        "seeds": lambda one: ", ".join(map(str, one["seeds"])),
-        "tasks averaged at either end": lambda one: str(one["plasticity"]["tasks"]),
-        "versions": lambda one: ", ".join(f"{n} {v}" for n, v in one["versions"].items()),
-        "commit": lambda one: str(one["git"]),
-    }.items():
-        texts = dict.fromkeys(of(one) for one in known)
-        lines.append(f"- {what}: {'; '.join(texts)}")
-    return lines
-
-
-def picture(found: dict[str, dict[str, Any] | None]) -> None:
+def picture(found: Summaries) -> None:
     """Accuracy of the newest task by its index: means over seeds and some tasks."""
     figure = Figure(figsize=(7.2, 5.2), layout="constrained")
     axes = figure.subplots()
@@ -101,18 +133,21 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     options = parser.parse_args()
     found = {name: summary(options.runs, name) for name in RUNS}
+    known = [one for one in found.values() if one is not None]
     parts = [
         "# Results",
         "Made by `results.py` from the summaries of runs; the commands stand in `run.sh`.",
         "## Accuracy on the newest task, as training left it",
         "Mean ± standard error over the seeds; the change is that of each seed. Dormant units, the"
         " effective rank of the features and the size of the weights are those of the last tasks;"
-        " minutes are those of all seeds on a machine that was shared.",
+        " minutes are those of all seeds.",
         "\n".join(table(found)),
+        *(f"Each end is a mean over {n} tasks." for n in {o["plasticity"]["tasks"] for o in known}),
+        caption(known),
     ]
-    if any(one is not None for one in found.values()):
+    if known:
         picture(found)
-        parts += ["![accuracy by task](accuracy.png)", "\n".join(circumstances(found))]
+        parts.append("![accuracy by task](accuracy.png)")
     (HERE / "RESULTS.md").write_text("\n\n".join(parts) + "\n")
 
 

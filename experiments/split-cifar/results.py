@@ -8,10 +8,13 @@ made of is copied to ``summaries/`` beside this file.
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from jaxcl.reporting.metrics import verdict
+from jaxcl.reporting.pages.caption import caption
+from jaxcl.reporting.pages.claims import Place, Section, against_figure, average
 from jaxcl.reporting.report import markdown_row as line
 from jaxcl.reporting.report import mean_text
 from jaxcl.reporting.summary import recorded
@@ -32,21 +35,50 @@ PUBLISHED: dict[tuple[str, int | None], tuple[float, float | None]] = {
 HEADER = ["method", "images kept", "seeds", "average accuracy", "published", "verdict", "hours"]
 
 
+ROWS = [("finetune", None), ("joint", None)]
+ROWS += [(method, room) for room in ROOMS for method in METHODS]
+SOURCE = """\
+Figures of Buzzega et al. (2020), recalled: accuracy on all classes after 50 epochs a task (%)."""
+
+COMMAND = "METHODS=NAME experiments/split-cifar/run.sh RUNS"
+
+
+def summary(runs: Path | None, method: str, room: int | None) -> dict[str, Any] | None:
+    """A run's summary, copied beside this file; None if there is none (yet)."""
+    name = method if room is None else f"{method}-{room}"
+    kept = HERE / "summaries" / f"{name}.json"
+    return recorded(runs and runs / "split-cifar10" / name, kept)
+
+
+def summaries(runs: Path | None) -> list[dict[str, Any]]:
+    """All runs that there are."""
+    return [found for row in ROWS if (found := summary(runs, *row)) is not None]
+
+
+def section() -> Section:
+    """Every published figure, beside what was recorded."""
+    claims = []
+    for (method, room), (mean, _) in PUBLISHED.items():
+        text = f"`{method}`" + ("" if room is None else f", {room:,} images kept")
+        place = Place("table", "split-cifar/RESULTS.md", method)
+        ours = average(summary(None, method, room))
+        claims.append(against_figure(text, ours, (mean, None), place))
+    return Section("Dark Experience Replay", SOURCE, COMMAND, claims, summaries(None))
+
+
 def table(runs: Path) -> list[str]:
     """Every method, beside the published figure where there is one."""
     lines = [line(HEADER), line(["---"] * len(HEADER))]
-    rows = [("finetune", None), ("joint", None)]
-    for method, room in rows + [(method, room) for room in ROOMS for method in METHODS]:
-        name = method if room is None else f"{method}-{room}"
-        found = recorded(runs / "split-cifar10" / name, HERE / "summaries" / f"{name}.json")
+    for method, room in ROWS:
+        found = summary(runs, method, room)
         theirs = PUBLISHED.get((method, room))
         beside = "-" if theirs is None else f"{theirs[0]:.2f}"
         cells = ["", "not measured", beside, "", ""]
         if found is not None:
             ours = found["average_accuracy"]
             hours = np.mean([sum(each.values()) for each in found["task_seconds"]]) / 3600
-            # Their spread is not known here, so it counts as ours.
-            word = "-" if theirs is None else verdict(ours, (theirs[0], ours["sem"] or 0.0))
+            # Their spread is not known here.
+            word = "-" if theirs is None else verdict(ours, (theirs[0], 0.0))
             seeds = str(len(found["seeds"]))
             cells = [seeds, mean_text(ours, 2), beside, word, f"{hours:.1f}"]
         lines.append(line([method, "-" if room is None else f"{room:,}", *cells]))
@@ -64,6 +96,7 @@ def main() -> None:
         "## Split CIFAR-10, 50 epochs a task: average accuracy on all classes (%)",
         "Mean ± standard error over the seeds. Published are the figures of Buzzega et al. (2020).",
         "\n".join(table(options.runs)),
+        caption(summaries(options.runs)),
     ]
     (HERE / "RESULTS.md").write_text("\n\n".join(parts) + "\n")
 

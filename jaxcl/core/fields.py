@@ -47,6 +47,10 @@ Traced = Annotated[T, TRACED]
 it decides what happens between two tasks."""
 
 
+OneOf = Annotated[T, tyro.conf.arg(metavar="STR")]
+"""One of some words, which the text of the setting names."""
+
+
 Bool = Annotated[bool, tyro.conf.arg(metavar="BOOL")]
 """True or False on a command line, as a word after the option."""
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 def use_compilation_cache() -> None:
@@ -51,6 +52,42 @@ def versions() -> dict[str, str]:
 
     names = ("jaxcl", "jax", "jaxlib", "numpy", "optax", "orbax-checkpoint", "tensorflow-datasets")
     return {"python": platform.python_version(), **{n: metadata.version(n) for n in names}}
+
+
+def machine() -> dict[str, Any]:
+    """The machine that this process runs on, as far as it can be asked.
+
+    Returns:
+      ``cores`` that this process may use; ``cpu``, its model; ``memory`` of the machine in bytes;
+      ``accelerator``, the kind that JAX computes on, None on a CPU; ``accelerators``, how many of
+      them, those of other processes among them. None where the system does not say.
+    """
+    import jax
+
+    allowed = getattr(os, "sched_getaffinity", None)  # Linux alone knows of a process's own
+    device = jax.devices()[0]
+    accelerated = device.platform != "cpu"
+    return {
+        "cores": len(allowed(0)) if allowed is not None else os.cpu_count(),
+        "cpu": _cpu_model(),
+        "memory": _memory(),
+        "accelerator": device.device_kind if accelerated else None,
+        "accelerators": jax.device_count() if accelerated else 0,
+    }
+
+
+def _cpu_model(file: Path = Path("/proc/cpuinfo")) -> str | None:
+    """The first model that Linux names."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else None
+
+
+def _memory() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # not a POSIX system, or one without the names
+        return None
 
 
 def git_commit() -> str | None:

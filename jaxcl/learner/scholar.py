@@ -9,7 +9,9 @@ References:
   (arXiv 1705.08690).
 """
 
-from functools import partial
+import dataclasses
+from collections.abc import Sequence
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +20,7 @@ import numpy as np
 from jaxcl.core.batching import map_batches, resident
 from jaxcl.core.pytree import copy
 from jaxcl.core.random import stream
-from jaxcl.core.types import Array, Batch, Int, PRNGKey, UInt8
+from jaxcl.core.types import Array, Batch, Data, Int, Params, PRNGKey, UInt8
 from jaxcl.growth.heads import View, own_logits, run_view, view_of
 from jaxcl.learner.state import Epoch, EpochPlan, Setup, new_task_weight, phase_key, task_key
 from jaxcl.networks.base import Variables
@@ -30,7 +32,7 @@ from jaxcl.training.generative.generator import (
     run_iterations,
     sample_images,
 )
-from jaxcl.training.generative.quality import quality, train_judge
+from jaxcl.training.generative.quality import found_in, quality, train_judge
 from jaxcl.training.learner_state import Learner
 from jaxcl.training.loop import means
 from jaxcl.training.vectorized import StepRequest
@@ -138,18 +140,48 @@ def _finish_iterations(
     return learner.changed(epoch=learner.at.epoch + 1, step=0, totals=None), found
 
 
+@dataclasses.dataclass(frozen=True)
+class _RealImages:
+    """The real images of all tasks; equal to those of the same data."""
+
+    checksum: str
+    tasks: Sequence[Batch] = dataclasses.field(compare=False)
+
+
+@lru_cache(1)  # all seeds and tasks of an experiment are judged by the same network
+def _judge(real: _RealImages) -> Params:
+    return train_judge(stream(jax.random.key(0), "judge"), real.tasks)
+
+
 def _quality(setup: Setup, learner: Learner) -> dict[str, float]:
-    """Figures of what the generator makes, against the real images of the tasks so far."""
+    """Figures of what the generator makes, against the real images of the tasks so far.
+
+    ``floor`` is the Frechet distance of as many real images that were held out.
+    """
     assert setup.scholar is not None
-    key, told_apart = task_key(learner), setup.setting.joined or setup.setting.shared_head
-    tasks: list[Batch] = []
-    for i, task in enumerate(map(resident, setup.tasks.train[: learner.at.task_index + 1])):
-        offset = 0 if told_apart else sum(setup.tasks.classes[:i])
-        tasks.append({"input": task["input"], "label": task["label"] + offset})
+    key, so_far = task_key(learner), learner.at.task_index + 1
+    real = _all_labelled(setup, setup.tasks.train)
+    judge = _judge(_RealImages(setup.tasks.checksum, real))
     drawn = sample_images(
         setup.scholar.gan, learner.model.generator, stream(key, "quality"), JUDGED_IMAGES
     )
-    return quality(train_judge(stream(key, "judge"), tasks), drawn)
+    held_out = jnp.concatenate(
+        [task["input"] for task in _all_labelled(setup, setup.tasks.test)[:so_far]]
+    )
+    rows = jax.random.permutation(stream(key, "floor"), len(held_out))[:JUDGED_IMAGES]
+    found = found_in(judge, real[:so_far])
+    floor = quality(judge, found, held_out[rows])["frechet"]
+    return {**quality(judge, found, drawn), "floor": floor}
+
+
+def _all_labelled(setup: Setup, tasks: Sequence[Data]) -> list[Batch]:
+    """Images of some tasks, with labels that are counted over all of the tasks."""
+    told_apart = setup.setting.joined or setup.setting.shared_head
+    found: list[Batch] = []
+    for i, task in enumerate(map(resident, tasks)):
+        offset = 0 if told_apart else sum(setup.tasks.classes[:i])
+        found.append({"input": task["input"], "label": task["label"] + offset})
+    return found
 
 
 def pictures(setup: Setup, learner: Learner, n: int) -> UInt8[np.ndarray, "n h w c"]:

@@ -38,7 +38,7 @@ from jaxcl.learner.state import (
 )
 from jaxcl.learner.task_loop import begin, end, plan_epoch
 from jaxcl.learner.tasks import load_tasks
-from jaxcl.learner.testing import test, test_untrained
+from jaxcl.learner.testing import is_due, test, test_untrained
 from jaxcl.scenarios.task import Task
 from jaxcl.training.events import (
     GENERATOR,
@@ -53,6 +53,7 @@ from jaxcl.training.train_step import forget_programs
 from jaxcl.training.vectorized import Lane, StepResult, run_vectorized
 
 SERVING = 50  # tasks for which compiled programs are kept at most
+TESTED = "test_loss"  # among the metrics of an epoch after which there was a test
 REPORT_SECONDS = 1.0  # how often an epoch says how far it is
 
 
@@ -171,8 +172,9 @@ def learn_all(setup: Setup, learner: Learner, data_of: Callable[[int], Data]) ->
                     yield done
                     chunk = max(1, min(4 * chunk, int(done.rate * REPORT_SECONDS)))
                 learner, metrics = plan.finish(learner)
-                learner, metrics["test_loss"] = test(setup, learner)
-                yield _epoch_ended(setup, learner, number, epochs[number], metrics, before)
+                if is_due(setup, number, len(epochs)):
+                    learner, metrics[TESTED] = test(setup, learner)
+                yield _epoch_ended(setup, learner, epochs[number], metrics, before)
             learner = end(setup, learner, data)
         yield seed_ended(setup, learner)
     except NonFiniteLoss as error:
@@ -220,10 +222,11 @@ def _task_began(learner: Learner, epochs: Sequence[Epoch]) -> TaskBegan:
 
 
 def _epoch_ended(
-    setup: Setup, learner: Learner, number: int, epoch: Epoch, metrics: dict[str, float], before
+    setup: Setup, learner: Learner, epoch: Epoch, metrics: dict[str, float], before: float
 ) -> EpochEnded:
-    seed, task_index, _, _ = learner.at
-    tested = zip(setup.tasks.names, learner.history.row, strict=False)
+    seed, task_index, done, _ = learner.at
+    found = learner.history.row if TESTED in metrics else ()
+    tested = zip(setup.tasks.names, found, strict=False)
     row = {name: accuracy for name, accuracy in tested if accuracy is not None}
     seconds = learner.history.seconds[-1] - before
-    return EpochEnded(learner, seed, task_index, number, epoch.phase, metrics, row, seconds)
+    return EpochEnded(learner, seed, task_index, done - 1, epoch.phase, metrics, row, seconds)

@@ -1,5 +1,6 @@
 """How well the tasks so far are solved, at some moment of a run."""
 
+import math
 from collections.abc import Callable, Iterable
 from functools import cache
 
@@ -12,6 +13,20 @@ from jaxcl.learner.state import Setup, new_task_weight, view_so_far
 from jaxcl.training.evaluation import Evaluation, Predictor, evaluate
 from jaxcl.training.learner_state import Learner
 from jaxcl.transforms import Context
+
+TIMES = 20  # that a task's epochs are tested, unless the settings say otherwise
+
+
+def is_due(setup: Setup, number: int, epochs: int) -> bool:
+    """Whether the tasks are tested after an epoch of a task: after the last one in any case.
+
+    Args:
+      setup: of the run.
+      number: of the epoch, from 0 on.
+      epochs: of the task.
+    """
+    every = setup.config.data.test_every or math.ceil(epochs / TIMES)
+    return number + 1 == epochs or (number + 1) % every == 0
 
 
 def test(setup: Setup, learner: Learner) -> tuple[Learner, float]:

@@ -4,7 +4,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from jaxcl.core.errors import UsageError
-from jaxcl.core.fields import Positive, Unit, shown
+from jaxcl.core.fields import OneOf, Positive, Unit, shown
 from jaxcl.methods.base import Method, StreamInfo
 from jaxcl.methods.replay import Replayed
 
@@ -24,8 +24,8 @@ class ERACE(Replayed, Method):
     """Part of each task that is kept."""
     buffer: Annotated[Positive[int] | None, shown("no limit", "INT")] = 500
     """Images that are kept in all."""
-    fill: Literal["end", "online"] = "online"
-    """Kept at a task's end, or in its steps."""
+    fill: OneOf[Literal["end", "online"]] = "online"
+    """Kept at a task's end, or online: in its steps."""
 
     summary = "ER-ACE: replay, and new images do not push down the logits of old classes"
     paper = "Caccia et al. 2022"

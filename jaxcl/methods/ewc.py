@@ -3,7 +3,7 @@
 import dataclasses
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from jaxcl.core.fields import NonNegative, Positive, Traced, shown
+from jaxcl.core.fields import NonNegative, OneOf, Positive, Traced, shown
 from jaxcl.methods.base import Penalty, StreamInfo
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ class EWC(Penalty):
 
     strength: Traced[NonNegative[float]] = 1e4
     """lambda, weight of the penalty."""
-    fisher: Traced[Literal["exact", "sampled", "empirical"]] = "exact"
-    """Labels of the Fisher."""
+    fisher: Traced[OneOf[Literal["exact", "sampled", "empirical"]]] = "exact"
+    """Its labels: exact, sampled, empirical."""
     fisher_examples: Annotated[Traced[Positive[int] | None], shown("all", "INT")] = None
     """Examples it is taken from."""
 

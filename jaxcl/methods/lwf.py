@@ -4,7 +4,7 @@ import dataclasses
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from jaxcl.core.fields import Bool, NonNegative, Positive, Traced
+from jaxcl.core.fields import Bool, NonNegative, OneOf, Positive, Traced
 from jaxcl.methods.base import Method, StreamInfo
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ class LwF(Method):
     temperature: Traced[Positive[float]] = 2.0
     """Temperature of the distillation."""
     t_squared: Bool = False
-    """Multiply it by the squared temperature."""
-    lwf_weighting: Literal["one", "tasks"] = "one"
-    """lambda, or lambda times earlier tasks."""
-    new_classes: Literal["zero", "out"] = "zero"
-    """class: in old responses 0, or left out."""
+    """Times the squared temperature."""
+    lwf_weighting: OneOf[Literal["one", "tasks"]] = "one"
+    """one, or tasks: times earlier tasks."""
+    new_classes: OneOf[Literal["zero", "out"]] = "zero"
+    """class: zero in old responses, or out."""
 
     summary = "Learning without Forgetting: distil the old responses to the new images"
     paper = "Li & Hoiem 2016"

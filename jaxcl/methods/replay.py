@@ -7,14 +7,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
+import tyro
+
 from jaxcl.core.errors import UsageError
-from jaxcl.core.fields import Positive, Unit, check_ranges, shown
+from jaxcl.core.fields import OneOf, Positive, Unit, check_ranges, shown
 
 if TYPE_CHECKING:
     from jaxcl.transforms.rehearsal import buffers
     from jaxcl.transforms.rehearsal.memory import Memory
 
-Storage = Literal["reservoir", "class_balanced", "ring"]
+Storage = OneOf[Literal["reservoir", "class_balanced", "ring"]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Kept:
     buffer: Annotated[Positive[int] | None, shown("no limit", "INT")] = None
     """Images that are kept in all."""
     storage: Storage = "reservoir"
-    """With --buffer: which images stay."""
+    """reservoir, class_balanced or ring: who stays."""
 
     exclusive: ClassVar[tuple[tuple[str, ...], ...]] = (("per_class", "ratio", "buffer"),)
 
@@ -102,8 +104,8 @@ class Kept:
 class Replayed(Kept):
     """Which images are kept, when, and how many of them a step trains on."""
 
-    fill: Literal["end", "online"] = "end"
-    """Kept at a task's end, or in its steps."""
+    fill: OneOf[Literal["end", "online"]] = "end"
+    """Kept at a task's end, or online: in its steps."""
     drawn: Annotated[Positive[int] | None, shown("as many as a batch", "INT")] = None
     """Kept images in a step."""
 
@@ -180,9 +182,9 @@ class NoiseReplay(Replay):
 class GenerativeReplay(Replay):
     """Images of a generator that has learned the earlier tasks."""
 
-    labels: Literal["soft", "hard"] = "soft"
-    """Old responses, or the likeliest class."""
-    replay_temperature: Positive[float] = 2.0
+    labels: OneOf[Literal["soft", "hard"]] = "soft"
+    """soft: old responses; hard: the likeliest class."""
+    replay_temperature: Annotated[Positive[float], tyro.conf.arg(metavar="NUM")] = 2.0
     """Temperature of soft labels."""
 
     @property

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
-from jaxcl.core.fields import Traced, Unit
+from jaxcl.core.fields import OneOf, Traced, Unit
 from jaxcl.methods.split import Split
 
 if TYPE_CHECKING:
@@ -15,9 +15,9 @@ class Select(Split):
     """Learning without Forgetting, and branches where the new task is unlike the old ones."""
 
     threshold: Traced[Unit[float]] = 0.9
-    """A layer is shared from this similarity on."""
-    candidates: Traced[Literal["all", "latest", "first"]] = "all"
-    """Branches that may be shared."""
+    """Similarity from which a layer is shared."""
+    candidates: Traced[OneOf[Literal["all", "latest", "first"]]] = "all"
+    """Branches compared: all, latest, first."""
 
     summary = "lwf, and a convolution layer is split only where the tasks are unlike"
 

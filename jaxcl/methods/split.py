@@ -4,13 +4,13 @@ import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 from jaxcl.core.errors import UsageError
-from jaxcl.core.fields import Positive, Traced
+from jaxcl.core.fields import OneOf, Positive, Traced
 from jaxcl.methods.lwf import LwF
 
 if TYPE_CHECKING:
     from jaxcl.growth.routing import Rule
 
-Similarity = Literal["frechet", "bures", "cosine", "cka", "rsa", "svcca"]
+Similarity = OneOf[Literal["frechet", "bures", "cosine", "cka", "rsa", "svcca"]]
 TRAINED = ("cka", "rsa", "svcca")
 """Similarities that compare with a second network, which is trained for it."""
 
@@ -20,11 +20,11 @@ class Split(LwF):
     """Learning without Forgetting, and new branches of the convolution layers."""
 
     similarity: Traced[Similarity] = "frechet"
-    """Of channel statistics, or of responses (cka, rsa, svcca)."""
-    reference: Traced[Literal["copy", "scratch"]] = "copy"
-    """cka, rsa, svcca: how the reference begins."""
-    start: Traced[Literal["copy", "fresh"]] = "copy"
-    """A new branch: the nearest one's copy, or fresh."""
+    """frechet, bures, cosine; of responses: cka, rsa, svcca."""
+    reference: Traced[OneOf[Literal["copy", "scratch"]]] = "copy"
+    """Of these three: copy, or scratch."""
+    start: Traced[OneOf[Literal["copy", "fresh"]]] = "copy"
+    """Branch: copy of the nearest, or fresh."""
     probe: Positive[int] = 2000
     """Images that statistics are taken from."""
 

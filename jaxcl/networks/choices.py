@@ -8,7 +8,7 @@ import math
 from typing import TYPE_CHECKING, Any, Literal
 
 from jaxcl.core.errors import UsageError
-from jaxcl.core.fields import MOST, Positive, check_ranges
+from jaxcl.core.fields import MOST, OneOf, Positive, check_ranges
 from jaxcl.networks.network import (
     NETWORKS,
     OWN,
@@ -53,7 +53,7 @@ class CNN(Network):
         return make(size=height, channels=channels)
 
 
-Initial = Literal["he", "uniform"]
+Initial = OneOf[Literal["he", "uniform"]]
 
 
 def _dense(inputs: Spec, hidden: tuple[int, ...], initial: Initial, columns: bool) -> "Net":
@@ -72,7 +72,7 @@ class MLP(Network):
     hidden: tuple[int, ...] = (400, 400)
     """Units of each hidden layer."""
     initial: Initial = "he"
-    """First weights: He's, or uniform in 1/sqrt(inputs)."""
+    """First weights: he, or uniform in 1/sqrt(inputs)."""
 
     summary = "dense layers"
 
@@ -91,7 +91,7 @@ class Linear(Network):
     """One linear layer."""
 
     initial: Initial = "he"
-    """First weights: He's, or uniform in 1/sqrt(inputs)."""
+    """First weights: he, or uniform in 1/sqrt(inputs)."""
 
     summary = "one linear layer"
 
@@ -107,7 +107,7 @@ class _ResNet(Network):
     width: Positive[int] = 64
     """Channels of the first stage."""
     initial: Initial = "he"
-    """First weights: He's, or uniform in 1/sqrt(inputs)."""
+    """First weights: he, or uniform in 1/sqrt(inputs)."""
 
     @property
     def has_branches(self) -> bool:

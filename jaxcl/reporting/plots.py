@@ -69,8 +69,10 @@ def _in_short(curves: Curves, boundaries: Sequence[int]) -> Curves:
     learning = np.searchsorted(boundaries, np.arange(values.shape[2]), "right")
     newest = values[learning, :, np.arange(values.shape[2])].T
     found = {"task being learned": newest}
-    if (~np.isnan(values)).sum(0).max() > 1:  # not where the newest alone was tested
-        found = {"mean over tasks so far": np.nanmean(values, 0), **found}
+    tested = (~np.isnan(values)).sum(0)
+    if tested.max() > 1:  # not where the newest alone was tested
+        mean = np.nansum(values, 0) / np.where(tested, tested, np.nan)
+        found = {"mean over tasks so far": mean, **found}
     return found
 
 

@@ -165,7 +165,8 @@ def _epoch(event: EpochEnded, began: TaskBegan, names: Sequence[str]) -> str:
         scores = "  ".join(f"{task} {value:.1f}" for task, value in event.accuracy.items())
     phase = " (warm-up)" if event.phase == "warmup" else ""
     loss = event.metrics["loss"]
-    return f"{where}{phase}  loss {loss:.3f}  accuracy % {scores}  {event.seconds:.1f} s"
+    tested = f"  accuracy % {scores}" if event.accuracy else ""
+    return f"{where}{phase}  loss {loss:.3f}{tested}  {event.seconds:.1f} s"
 
 
 def _generator(metrics: dict[str, float]) -> str:
@@ -174,4 +175,5 @@ def _generator(metrics: dict[str, float]) -> str:
     if "quality.kl" in metrics:
         text += f"  KL of classes {metrics['quality.kl']:.3f}"
         text += f"  Fréchet distance {metrics['quality.frechet']:.2f}"
+        text += f" (real images {metrics['quality.floor']:.2f})"
     return text

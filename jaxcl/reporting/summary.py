@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from jaxcl.checkpointing.config_file import to_toml
-from jaxcl.core.runtime import git_commit, versions
+from jaxcl.core.runtime import git_commit, machine, versions
 from jaxcl.reporting.metrics import (
     anytime_accuracy,
     average_accuracy,
@@ -47,7 +47,7 @@ def summarise(
       backward_transfer, forward_transfer, learning_accuracy`` (mean and sem over the seeds, percent
       or percentage points); ``weights, routes, similarity, state_bytes,
       task_seconds`` for each seed; ``plasticity`` (:mod:`jaxcl.reporting.plasticity`), None
-      unless it was measured; ``config, seconds, compile_seconds, argv, versions, git``.
+      unless it was measured; ``config, seconds, compile_seconds, argv, versions, machine, git``.
     """
     matrices = [result.matrix for result in results]
     return {
@@ -80,6 +80,7 @@ def summarise(
         "compile_seconds": compile_seconds,
         "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": versions(),
+        "machine": machine(),
         "git": git_commit(),
     }
 
@@ -97,15 +98,16 @@ def portable(summary: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "config": [text for text in lines if not text.startswith("data_dir")]}
 
 
-def recorded(run: Path, kept: Path) -> dict[str, Any] | None:
+def recorded(run: Path | None, kept: Path) -> dict[str, Any] | None:
     """Returns a run's summary as it is kept beside a table; None if there is none (yet).
 
     Args:
-      run: folder of the run; where it holds a summary, that is copied first.
+      run: folder of the run; where it holds a summary, that is copied first. None: what is kept
+        already.
       kept: file that keeps it, without the folders of one machine.
     """
-    found = run / "summary.json"
-    if found.exists():
+    found = None if run is None else run / "summary.json"
+    if found is not None and found.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(portable(json.loads(found.read_text())), indent=1) + "\n")
     return json.loads(kept.read_text()) if kept.exists() else None

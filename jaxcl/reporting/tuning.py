@@ -117,9 +117,9 @@ def write(
     ]
     best_ = best(tried).summary
     assert best_ is not None
-    names = "method", "scenario", "setting", "config", "versions", "git"
+    names = "method", "scenario", "setting", "config", "versions", "machine", "git"
     result = {
-        **{name: best_[name] for name in names},
+        **{name: best_.get(name) for name in names},  # older runs do not know their machine
         "grid": varied,
         "points": rows,
         "best": best(tried).point,

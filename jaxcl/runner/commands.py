@@ -7,8 +7,6 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
 from jaxcl.core.fields import shown
 from jaxcl.learner.settings.config import Config
 
@@ -17,15 +15,15 @@ from jaxcl.learner.settings.config import Config
 class How:
     """How runs are run, of which their results are independent."""
 
-    checkpoint_every: Annotated[str, tyro.conf.arg(metavar="{EPOCHS,SECONDSs}")] = "1"
-    """Such as 2, or 30s."""
+    checkpoint_every: str = "1"
+    """Epochs, or seconds: 30s."""
     keep: int = 2
     """Checkpoints that are kept."""
     mesh: Annotated[str | None, shown("all seeds", "STR")] = None
     """Devices: seed=4,data=2,model=1."""
     stream: bool = False
     """Inputs stay on the host."""
-    log: Annotated[tuple[str, ...], shown("nothing", "LOGGER ...")] = ()
+    log: Annotated[tuple[str, ...], shown("nothing", "NAME")] = ()
     """Also to: csv, tensorboard, wandb."""
 
 

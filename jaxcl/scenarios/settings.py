@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 import tyro
 
 from jaxcl.core.errors import UsageError
-from jaxcl.core.fields import NO_SETTING, Bool, Positive, Unit, Unseen, check_ranges, shown
+from jaxcl.core.fields import NO_SETTING, Bool, OneOf, Positive, Unit, Unseen, check_ranges, shown
 
 OWN = "own"
 """Name of an augmentation that is given as a function."""
@@ -21,26 +21,28 @@ OWN = "own"
 class DataSettings:
     """The tasks' images and outputs."""
 
-    setting: Annotated[Literal["task", "domain", "class"], tyro.conf.arg(metavar="STR")] = "task"
-    """task, domain, or class."""
-    heads: Annotated[Literal["growing", "full"], tyro.conf.arg(metavar="STR")] = "growing"
+    setting: OneOf[Literal["task", "domain", "class"]] = "task"
+    """task, domain or class."""
+    heads: OneOf[Literal["growing", "full"]] = "growing"
     """class: one growing head, or full."""
-    resize: Literal["bilinear", "pad", "keep"] = "bilinear"
-    """To 32x32x3, for the cnn."""
+    resize: OneOf[Literal["bilinear", "pad", "keep"]] = "bilinear"
+    """cnn: bilinear, pad or keep."""
     limit: Annotated[Positive[int] | None, shown("all", "INT")] = None
     """Most images of a task."""
     augment: Annotated[tuple[str, ...], shown("none", "NAME")] = ()
     """In training: crop, flip, cutout."""
     normalise: Bool = False
-    """Channels by those of the first task."""
+    """Channels, by the first task's."""
     validation: Annotated[Unit[float], tyro.conf.arg(metavar="NUM")] = 0.0
     """Part held out and tested on."""
-    test_on: Annotated[Literal["all", "newest"], tyro.conf.arg(metavar="STR")] = "all"
+    test_on: OneOf[Literal["all", "newest"]] = "all"
     """all tasks so far, or the newest."""
+    test_every: Annotated[Positive[int] | None, shown("20 times a task", "INT")] = None
+    """Epochs, and the last."""
     plasticity: Bool = False
     """Measure dormant units, ranks."""
     data_dir: Annotated[Path | None, shown("TFDS_DATA_DIR", "PATH")] = None
-    """Folder of TensorFlow Datasets."""
+    """Of TFDS."""
     augmentation: Unseen = dataclasses.field(default=None, metadata=NO_SETTING)
     """A function ``(key, inputs) -> inputs``; ``augment`` then names ``own``."""
 

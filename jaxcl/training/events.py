@@ -54,7 +54,7 @@ class StepsDone(NamedTuple):
 
 
 class EpochEnded(NamedTuple):
-    """An epoch is done and every task so far was tested, or the newest one alone.
+    """An epoch is done, and the tasks were tested that the settings ask for.
 
     Attributes:
       learner: the whole of the run at this moment, as in :class:`StepsDone`; None in an event
@@ -63,9 +63,9 @@ class EpochEnded(NamedTuple):
       task_index: of the task, from 0.
       epoch: of this task, from 0.
       phase: ``"generator"``, ``"warmup"`` or ``"train"``.
-      metrics: means over the epoch's steps, under dotted names; ``test_loss``; after the
-        generator's last epoch, figures of its images under ``quality``.
-      accuracy: task -> test accuracy in percent.
+      metrics: means over the epoch's steps, under dotted names; ``test_loss`` where there was a
+        test; after the generator's last epoch, figures of its images under ``quality``.
+      accuracy: task -> test accuracy in percent; empty where there was no test.
       seconds: training time of the epoch, compilation included.
     """
 

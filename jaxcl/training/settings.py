@@ -6,12 +6,11 @@ Light to import (no JAX), so that the command line answers at once.
 import dataclasses
 from typing import Annotated, ClassVar, Literal
 
-import tyro
-
 from jaxcl.core.fields import (
     Bool,
     Epochs,
     NonNegative,
+    OneOf,
     Positive,
     PositiveEpochs,
     Traced,
@@ -31,7 +30,7 @@ class Training:
     """Steps a task."""
     batch_size: Positive[int] = 100
     """Examples in a step."""
-    optimizer: Annotated[Literal["adam", "sgd"], tyro.conf.arg(metavar="STR")] = "adam"
+    optimizer: OneOf[Literal["adam", "sgd"]] = "adam"
     """adam, or sgd: gradient descent."""
     keep_optimizer: Bool = False
     """Keep its state for the next task."""
@@ -39,16 +38,14 @@ class Training:
     """Learning rate."""
     later_lr: Annotated[Traced[Positive[float] | None], shown("as --lr", "FLOAT")] = None
     """Of later tasks."""
-    schedule: Annotated[Traced[Literal["constant", "cosine"]], tyro.conf.arg(metavar="STR")] = (
-        "constant"
-    )
+    schedule: Traced[OneOf[Literal["constant", "cosine"]]] = "constant"
     """constant, or cosine over a task."""
     l2: Traced[NonNegative[float]] = 1e-4
     """Weight of the L2 term."""
     later_l2: Annotated[Traced[NonNegative[float] | None], shown("as --l2", "FLOAT")] = None
     """Of later tasks."""
-    loss: Literal["categorical", "binary", "squared"] = "categorical"
-    """Of classes, marks, or numbers."""
+    loss: OneOf[Literal["categorical", "binary", "squared"]] = "categorical"
+    """Or binary, or squared."""
     warmup_epochs: Epochs[int] = 0
     """New parts train alone in them."""
     scratch: Bool = False
@@ -69,8 +66,8 @@ class GeneratorSettings:
     """Images drawn as a task comes."""
     balance: Bool = True
     """Among them, every old class is as frequent."""
-    generator: Literal["mlp", "conv"] = "mlp"
-    """Networks of generator and critic."""
+    generator: OneOf[Literal["mlp", "conv"]] = "mlp"
+    """And critic: mlp or conv."""
     latent: Positive[int] = 100
     """Values of a code."""
     generator_steps: Positive[int] = 3000

@@ -1,7 +1,12 @@
+import os
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
+import pytest
 
-from jaxcl.core.runtime import compile_clock
+from jaxcl.core import runtime
+from jaxcl.core.runtime import compile_clock, machine
 
 
 def test_the_clock_counts_compiling_and_nothing_else():
@@ -16,3 +21,33 @@ def test_the_clock_counts_compiling_and_nothing_else():
         assert spent() == once
     jax.jit(lambda x: x - 2)(x)
     assert spent() == once
+
+
+def test_the_machine_that_tests_run_on():
+    found = machine()
+    assert (found["accelerator"], found["accelerators"]) == (None, 0)
+    assert 1 <= found["cores"] <= os.cpu_count()
+    assert found["memory"] is None or found["memory"] > 2**27  # bytes, not pages
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="Linux alone has it")
+def test_cores_are_those_that_the_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5, 8})
+    assert machine()["cores"] == 3
+
+
+def test_accelerators_are_counted_by_their_kind(monkeypatch):
+    device = SimpleNamespace(platform="gpu", device_kind="NVIDIA H100")
+    monkeypatch.setattr(jax, "devices", lambda: [device] * 4)
+    monkeypatch.setattr(jax, "device_count", lambda: 4)
+    found = machine()
+    assert (found["accelerator"], found["accelerators"]) == ("NVIDIA H100", 4)
+
+
+def test_the_model_of_a_cpu(tmp_path):
+    file = tmp_path / "cpuinfo"
+    assert runtime._cpu_model(file) is None
+    file.write_text("processor\t: 0\nflags\t: fpu\n")
+    assert runtime._cpu_model(file) is None
+    file.write_text("processor\t: 0\nmodel name\t: Xeon: 8 GHz\nmodel name\t: other\n")
+    assert runtime._cpu_model(file) == "Xeon: 8 GHz"

@@ -1,5 +1,6 @@
 """Each page of results is what its script makes of the recorded summaries."""
 
+import json
 import runpy
 import shutil
 import sys
@@ -7,8 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from jaxcl.experiments.reproduce import tables_of
+
 ROOT = Path(__file__).parents[2] / "experiments"
 FOLDERS = sorted(script.parent.name for script in ROOT.glob("*/results.py"))
+README = ROOT.parent / "README.md"
+
+
+@pytest.fixture(scope="module")
+def script():
+    return runpy.run_path(str(ROOT / "results.py"))
+
+
+@pytest.fixture(scope="module")
+def sections(script):
+    return script["sections"]()
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -19,3 +33,46 @@ def test_a_page_can_be_made_again(folder, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["results.py", str(tmp_path / "no-runs")])
     runpy.run_path(str(made / "results.py"), run_name="__main__")
     assert (made / "RESULTS.md").read_text() == (ROOT / folder / "RESULTS.md").read_text()
+
+
+@pytest.mark.parametrize("folder", ["lwf-select", "lwf-select/rendered"])
+def test_the_tables_of_path_selection_can_be_made_again(folder):
+    tables = tables_of("lwf-select")
+    results = json.loads((ROOT / folder / tables.RESULTS).read_text())
+    assert tables.table_4(results) == (ROOT / folder / tables.TABLE_4_FILE).read_text()
+    assert tables.table_5(results) == (ROOT / folder / tables.TABLE_5_FILE).read_text()
+
+
+def test_the_ablations_can_be_made_again():
+    made = runpy.run_path(str(ROOT / "lwf-select/ablations.py"))
+    known = json.loads((ROOT / "lwf-select/ablations.json").read_text())
+    assert made["page"](known) == (ROOT / "lwf-select/ablations.md").read_text()
+
+
+def test_the_page_of_claims_and_the_table_of_the_readme_can_be_made_again(script, sections):
+    assert script["page"](sections) == script["PAGE"].read_text()
+    assert script["with_results"](README.read_text(), sections) == README.read_text()
+
+
+def test_the_table_of_the_readme_is_short(sections):
+    assert 1 <= sum(claim.headline for each in sections for claim in each.claims) <= 12
+
+
+def test_every_link_of_the_page_leads_somewhere(sections):
+    links = {claim.place.link for each in sections for claim in each.claims}
+    assert [link for link in links if not (ROOT / link).is_file()] == []
+
+
+@pytest.mark.parametrize(
+    "marks", ["", "<!-- results -->\n", "<!-- /results -->\n<!-- results -->\n"]
+)
+def test_a_readme_without_its_marks_is_refused(marks, script):
+    with pytest.raises(ValueError, match="must stand there once"):
+        script["with_results"](f"# Title\n{marks}", [])
+
+
+def test_what_stands_around_the_marks_stays(script):
+    made = script["with_results"]("a\n<!-- results -->\nold\n<!-- /results -->\nb\n", [])
+    assert made.startswith("a\n<!-- results -->\n\n| ")
+    assert made.endswith(" |\n\n<!-- /results -->\nb\n")
+    assert "old" not in made

@@ -23,6 +23,7 @@ def test_what_is_missing_is_run_and_the_tables_are_written(run, tmp_path):
     code, out, err = run(*QUICK, "--methods", "lwf", "select", "--seeds", "0")
     assert (code, err) == (0, "")
     results = json.loads((tmp_path / "report/results.json").read_text())
+    assert all(each["seconds"] > 0 and each["machine"]["cores"] >= 1 for each in results)
     assert [(r["scenario"], r["method"], r["seed"]) for r in results] == [
         ("2-small", "lwf", 0),
         ("2-small", "select", 0),

@@ -29,7 +29,7 @@ QUICK = [*SELECT, *MLP, "--method", "finetune"]
 KEYS = {
     "method", "scenario", "seeds", "tasks", "accuracy", "final", "average_accuracy", "forgetting",
     "weights", "routes", "similarity", "seconds", "compile_seconds", "argv",
-    "versions", "git",
+    "versions", "machine", "git",
 }  # fmt: skip
 
 

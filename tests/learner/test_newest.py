@@ -41,6 +41,23 @@ def test_the_newest_task_alone_and_all_of_them_at_the_end(method, tasks):
     assert tested == [[task.name] for task in tasks]
 
 
+@pytest.mark.parametrize(
+    ("epochs", "settings", "tested"),
+    [(5, {}, [1, 2, 3, 4, 5]), (5, {"test_every": 2}, [2, 4, 5]), (41, {}, [*range(3, 41, 3), 41])],
+)
+def test_tasks_are_tested_so_often_and_at_the_end(tasks, epochs, settings, tested):
+    events = finish(tasks[:2], epochs=epochs, **settings)
+    for task_index, names in enumerate((["bars0"], ["bars0", "bars1"])):
+        ended = [e for e in events if isinstance(e, EpochEnded) and e.task_index == task_index]
+        assert [e.epoch for e in ended] == list(range(epochs))
+        assert [e.epoch + 1 for e in ended if e.accuracy] == tested
+        assert list(ended[-1].accuracy) == names
+        assert all(("test_loss" in e.metrics) == bool(e.accuracy) for e in ended)
+    assert events[-1].matrix[1] == list(ended[-1].accuracy.values())
+    always = finish(tasks[:2], epochs=epochs, test_every=1)[-1]
+    chex.assert_trees_all_equal(events[-1].params, always.params)
+
+
 def test_the_work_grows_with_the_tasks_and_not_with_their_square(tasks, monkeypatch):
     tested, real = [], testing.evaluate
 

@@ -116,6 +116,18 @@ def test_the_generator_learns_before_the_solver_and_is_looked_at(tasks):
         assert event.metrics["test_loss"] > 0
 
 
+def test_one_judge_looks_at_the_images_of_all_seeds_and_tasks(tasks, monkeypatch):
+    trained, real = [], scholar.train_judge
+    monkeypatch.setattr(scholar, "train_judge", lambda *a: trained.append(a) or real(*a))
+    scholar._judge.cache_clear()
+    events = list(run(configured(method="dgr", **SETTINGS, seeds=(0, 1)), tasks[:2]))
+    assert len(trained) == 1
+    assert len(trained[0][1]) == 2  # with the images of the tasks to come
+    found = [e.metrics for e in events if isinstance(e, EpochEnded) and e.phase == "generator"]
+    assert len(found) == 4
+    assert all(0 <= each["quality.floor"] < each["quality.frechet"] for each in found)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("generator", ["mlp", "conv"])
 def test_every_generator_learns_and_is_handed_over(generator, tasks):

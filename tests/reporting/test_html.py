@@ -37,6 +37,7 @@ def summary(method=ODD, matrices=(MATRIX, MATRIX), tasks=TASKS, **changes):
         "routes": [routes for _ in seeds], "state_bytes": [{ODD: 4} for _ in seeds],
         "task_seconds": [{ODD: 2.0} for _ in seeds], "plasticity": None, "seconds": 4.0,
         "compile_seconds": 1.0, "config": CONFIG, "argv": ["<p>.py"],
+        "machine": {"cores": 2, "cpu": "<x>", "memory": None, "accelerator": None},
         "versions": {"jax": "<1>"}, "git": "abc+",
     } | changes  # fmt: skip
 
@@ -120,7 +121,16 @@ def test_all_names_are_text(make):
         assert name in text
     assert "runs/<n>" in text
     if make is one:
-        for name in ("<c>", "<u>", "<h>", "<1>", "<l>", "jaxcl scenario --data '<d>'", "abc+"):
+        for name in (
+            "<c>",
+            "<u>",
+            "<h>",
+            "<1>",
+            "<l>",
+            "2 cores of <x>",
+            "jaxcl scenario --data '<d>'",
+            "abc+",
+        ):
             assert name in text
     assert ESCAPED in page
     assert f"<title>{ESCAPED} on scenario &lt;s&gt; (task)</title>" in page or make is several

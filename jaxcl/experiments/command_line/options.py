@@ -169,7 +169,7 @@ def _command(extra: type, usual: Config, without: Collection[str]) -> Any:
     fields = [
         ("method", _told(str, "See --list."), usual.method.name),
         ("scenario", _told(str, "See --list, or give --data."), usual.scenario),
-        ("net", _told(Literal[tuple(NETWORKS)], "Network."), usual.network.name),
+        ("net", _told(Literal[tuple(NETWORKS)], "See --list.", "STR"), usual.network.name),
         ("seeds", _told(tuple[int, ...], "Such as 0 1 2, or 0..2.", "INT"), usual.seeds),
         ("together", _told(TOGETHER, "Networks trained at once."), usual.together),
     ]

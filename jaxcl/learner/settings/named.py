@@ -189,6 +189,10 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "mnist-svhn": Scenario("MNIST, street numbers", ("mnist", "svhn_cropped"), DOMAINS),
     "svhn-mnist": Scenario("street numbers, MNIST", ("svhn_cropped", "mnist"), DOMAINS),
+    "fashion-mnist": Scenario("Fashion-MNIST, MNIST", ("fashion_mnist", "mnist"), DOMAINS),
+    "cifar10-mnist": Scenario(
+        "CIFAR-10, MNIST, by a generator's networks", ("cifar10", "mnist"), DOMAINS
+    ),
     "mnist-usps": Scenario("MNIST, digits from envelopes", ("mnist", "usps"), DOMAINS),
     "usps-mnist": Scenario("digits from envelopes, MNIST", ("usps", "mnist"), DOMAINS),
     "digits-0-4-5-9": Scenario(

@@ -9,6 +9,7 @@ from jaxcl.reporting import plots
 from jaxcl.reporting.html import document
 from jaxcl.reporting.html.heat import heat_table
 from jaxcl.reporting.html.routes import diagrams
+from jaxcl.reporting.pages.caption import machine_text
 from jaxcl.reporting.report import facts, mean_text, what_text
 from jaxcl.reporting.summary import curves
 from jaxcl.training.events import GENERATOR, EpochEnded
@@ -129,6 +130,7 @@ def _again(run: RunShown) -> list[str]:
     else:
         parts = [f"<pre>{escape(command)}</pre>"]
     rows = [("commit", run.summary.get("git") or "not known"), *run.summary["versions"].items()]
+    rows.append(("machine", machine_text(run.summary.get("machine"))))
     if str(rows[0][1]).endswith("+"):
         parts.append(document.remark("+: files had been changed since the commit."))
     return [*parts, document.table((), rows, text="text")]

@@ -10,7 +10,7 @@ from numpy import ndarray
 
 from jaxcl.core.batching import examples, map_batches
 from jaxcl.core.random import stream
-from jaxcl.core.types import Array, Batch, Int, Params, PRNGKey, UInt8
+from jaxcl.core.types import Array, Batch, Bool, Int, Params, PRNGKey, UInt8
 from jaxcl.growth.heads import SETTINGS, View, run_view
 from jaxcl.growth.parameters import add_head, leaf_mask, merge
 from jaxcl.growth.similarity import Moments, frechet_distance, moments
@@ -27,26 +27,27 @@ LOOK_BATCH = 500
 HEAD = "t00"
 
 
-class Judge(NamedTuple):
-    """A classifier of real images and what it found in them.
+class Real(NamedTuple):
+    """What a judge finds in real images.
 
     Attributes:
-      params: of its network.
-      histogram: share of each class among the real images, float64, sums to one.
-      features: moments of its features over the real images.
+      histogram: share of each class among them, float64, sums to one.
+      features: moments of the judge's features over them.
     """
 
-    params: Params
     histogram: ndarray
     features: Moments
 
 
-def train_judge(key: PRNGKey, tasks: Sequence[Batch]) -> Judge:
+def train_judge(key: PRNGKey, tasks: Sequence[Batch]) -> Params:
     """Trains a small network on all real images of some tasks.
 
     Args:
       key: for its weights and its batches.
       tasks: ``image`` (bytes) and ``label``, counted over all of the tasks.
+
+    Returns:
+      Its parameters.
     """
     images = jnp.concatenate([task["input"] for task in tasks])
     labels = jnp.concatenate([task["label"] for task in tasks])
@@ -69,17 +70,31 @@ def train_judge(key: PRNGKey, tasks: Sequence[Batch]) -> Judge:
     order = jnp.concatenate(orders)[:STEPS]
     totals = no_totals(program, state, data, order)
     state, _ = run_steps(program, state, totals, data, order, np.int32(0), np.int32(STEPS))
-    params = merge(state.params, state.frozen)
-    counts = np.bincount(np.asarray(labels), minlength=classes)
-    return Judge(params, counts / counts.sum(), _features(params, images))
+    return merge(state.params, state.frozen)
 
 
-def quality(judge: Judge, images: UInt8[Array, "n h w c"]) -> dict[str, float]:
-    """Returns figures of generated images.
+def found_in(judge: Params, tasks: Sequence[Batch]) -> Real:
+    """Returns what a judge finds in the real images of some tasks, not all of them maybe.
 
     Args:
-      judge: of the real images.
-      images: generated, as bytes.
+      judge: of these tasks and others.
+      tasks: as :func:`train_judge` takes them.
+    """
+    labels = np.concatenate([np.asarray(task["label"]) for task in tasks])
+    counts = np.bincount(labels, minlength=judge["heads"][HEAD]["b"].size)
+    images = jnp.concatenate([task["input"] for task in tasks])
+    return Real(counts / counts.sum(), _features(judge, images))
+
+
+def quality(judge: Params, real: Real, images: UInt8[Array, "n h w c"]) -> dict[str, float]:
+    """Returns figures of images that are to be like the real ones.
+
+    The classes are those that the real images have: the judge chooses among these.
+
+    Args:
+      judge: of the real images, and maybe of others.
+      real: what it finds in them.
+      images: generated, as bytes, or other real ones, whose figures are a floor.
 
     Returns:
       ``kl``: Kullback-Leibler divergence of the histogram of classes from the real one,
@@ -91,11 +106,12 @@ def quality(judge: Judge, images: UInt8[Array, "n h w c"]) -> dict[str, float]:
       Heusel et al., GANs trained by a two time-scale update rule, 2017, for the
       distance (with the features of another network).
     """
-    found = np.bincount(np.asarray(_classes(judge.params, images)), minlength=len(judge.histogram))
+    classes = _classes(judge, images, jnp.asarray(real.histogram > 0))
+    found = np.bincount(np.asarray(classes), minlength=len(real.histogram))
     shares = found / found.sum()
     seen = shares > 0
-    kl = float((shares[seen] * np.log(shares[seen] / judge.histogram[seen])).sum())
-    return {"kl": kl, "frechet": frechet_distance(judge.features, _features(judge.params, images))}
+    kl = float((shares[seen] * np.log(shares[seen] / real.histogram[seen])).sum())
+    return {"kl": kl, "frechet": frechet_distance(real.features, _features(judge, images))}
 
 
 def _view(images: Array) -> View:
@@ -113,8 +129,8 @@ def _outputs(params: Params, images: UInt8[Array, "n h w c"]) -> Array:
     return map_batches(one, {"input": images}, LOOK_BATCH)
 
 
-def _classes(params: Params, images: Array) -> Int[Array, "n"]:
-    return jnp.argmax(_outputs(params, images), -1)
+def _classes(params: Params, images: Array, among: Bool[Array, "k"]) -> Int[Array, "n"]:
+    return jnp.argmax(jnp.where(among, _outputs(params, images), -jnp.inf), -1)
 
 
 def _features(params: Params, images: Array) -> Moments:

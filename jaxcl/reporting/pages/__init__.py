@@ -1,0 +1,1 @@
+"""What the pages of results have in common, which are made from recorded summaries."""
