@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from rich.console import Console
 
 from jaxcl.checkpointing import run_folder
 from jaxcl.core.errors import UsageError
@@ -45,8 +46,7 @@ def main(command: Command) -> None:
     summaries = [_summary(folder) for folder in command.runs]
     console = make_console()
     for folder, summary in zip(command.runs, summaries, strict=True):
-        for table in _tables(folder, summary):
-            console.print(table)
+        _show(folder, summary, console)
         picture = folder / run_folder.PLOT
         where = f"picture: {picture}" if picture.exists() else f"run: {folder}, without a picture"
         console.print(where, highlight=False)
@@ -66,11 +66,12 @@ def _summary(folder: Path) -> Any:
         raise _damaged(folder) from error
 
 
-def _tables(folder: Path, summary: Any) -> list[Any]:
+def _show(folder: Path, summary: Any, console: Console) -> None:
     from jaxcl.reporting import report
 
     try:
-        return [report.accuracy_table(summary), report.facts_table(summary)]
+        report.show_accuracy(summary, console)
+        console.print(report.facts_table(summary))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise _damaged(folder) from error
 

@@ -1,12 +1,19 @@
 """What a run found, as tables for a person."""
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
-from rich import filesize
+from rich import box, filesize
+from rich.columns import Columns
+from rich.console import Console, Group
 from rich.table import Table
 
-from jaxcl.reporting.labels import SHOWN
+from jaxcl.checkpointing import run_folder
+from jaxcl.reporting.console import first_that_fits, fits
+from jaxcl.reporting.labels import SHOWN, lengths, shortened
+
+LEGEND = 24  # characters of a task's name where it stands for t1
 
 
 def mean_text(value: dict[str, float | None], digits: int = 1) -> str:
@@ -22,34 +29,107 @@ def markdown_row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def accuracy_table(summary: dict[str, Any]) -> Table:
-    """Makes a table of tasks against accuracy after each task, means over seeds."""
-    from jaxcl.reporting.metrics import mean_sem
+def show_accuracy(summary: dict[str, Any], console: Console) -> None:
+    """Prints the accuracy of each task after each task, means over the seeds.
 
-    tasks, seeds = summary["tasks"], summary["accuracy"]
-    n = len(seeds)
+    With few tasks and room, with their standard errors and the tasks' names; else as rows after
+    each task, with the mean over the tasks so far, and columns ``t1``, ``t2``, ... under which the
+    names stand.  Of more than ``SHOWN`` tasks, as they were learned and at the end.
+
+    Args:
+      summary: of the run.
+      console: whose width decides.
+    """
+    tasks, seeds = summary["tasks"], len(summary["seeds"])
     over = f" with {summary['replay']} replay" if summary.get("replay") else ""
     measured = "held-out" if summary.get("validation") else "test"
     title = (
         f"{summary['method']}{over} on scenario {summary['scenario']}"
         f" ({summary['setting']}): {measured} accuracy (%)"
     )
-    table = Table(title=title, caption="mean ± standard error over the seeds" if n > 1 else None)
-    table.add_column("task")
-    # Of many tasks: the first and the last ones, as they were learned and at the end.
-    many, last = len(tasks) > SHOWN, len(tasks) - 1
-    for name in ("as learned", "at the end") if many else (f"after {task}" for task in tasks):
-        table.add_column(name, justify="right")
+    if len(tasks) > SHOWN:
+        tables = (_ends_table(summary, length) for length in lengths(tasks))
+        table = first_that_fits(tables, console)
+    else:
+        spaces = (" ", "\n")
+        table = first_that_fits((_whole_table(summary, space) for space in spaces), console)
+        if not fits(table, console):
+            return _show_compact(summary, title, console)
+    table.title = title
+    table.caption = "mean ± standard error over the seeds" if seeds > 1 else None
+    console.print(table)
+
+
+def _whole_table(summary: dict[str, Any], space: str) -> Table:
+    """Tasks against accuracy after each task, with standard errors."""
+    tasks = summary["tasks"]
+    table = Table()
+    table.add_column("task", no_wrap=True, vertical="bottom")
+    for task in tasks:
+        table.add_column(f"after{space}{task}", justify="right", no_wrap=True)
     for column, task in enumerate(tasks):
-        if many and SHOWN // 2 <= column <= last - SHOWN // 2:
-            if column == SHOWN // 2:
-                table.add_row(f"({len(tasks) - 2 * (SHOWN // 2)} more)", "", "")
-            continue
-        after = (column, last) if many else range(len(tasks))
-        cells = [mean_sem([seed[row][column] for seed in seeds]) for row in after]
-        texts = [mean_text(cell) if cell["mean"] is not None else "" for cell in cells]
-        table.add_row(task, *texts)
+        cells = [_accuracy(summary, row, column) for row in range(len(tasks))]
+        table.add_row(task, *(mean_text(c) if c["mean"] is not None else "" for c in cells))
     return table
+
+
+def _ends_table(summary: dict[str, Any], length: int) -> Table:
+    """The first and the last tasks, with names of a length, as learned and at the end."""
+    tasks, each = summary["tasks"], SHOWN // 2
+    last = len(tasks) - 1
+    table = Table()
+    table.add_column("task", no_wrap=True)
+    for name in ("as learned", "at the end"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for column, task in enumerate(tasks):
+        if column == each:
+            table.add_row(f"({len(tasks) - 2 * each} more)", "", "")
+        if column < each or column > last - each:
+            cells = [_accuracy(summary, row, column) for row in (column, last)]
+            texts = [mean_text(c) if c["mean"] is not None else "" for c in cells]
+            table.add_row(shortened(task, length), *texts)
+    return table
+
+
+def _show_compact(summary: dict[str, Any], title: str, console: Console) -> None:
+    """Rows after each task, columns of tasks; so many columns side by side as have room."""
+    n = len(summary["tasks"])
+    means = [[_accuracy(summary, row, column)["mean"] for column in range(n)] for row in range(n)]
+    console.print(title, style="table.title", highlight=False)
+    each = (_parts(means, at_once) for at_once in range(n, 0, -1))
+    console.print(first_that_fits(each, console))
+    names = [f"t{i + 1} {shortened(task, LEGEND)}" for i, task in enumerate(summary["tasks"])]
+    console.print(Columns(names, padding=(0, 2), column_first=True))
+    if len(summary["seeds"]) > 1:
+        remark = f"means over {len(summary['seeds'])} seeds, each seed in {run_folder.SUMMARY}"
+        console.print(remark, style="table.caption", highlight=False)
+
+
+def _parts(means: Sequence[Sequence[float | None]], at_once: int) -> Group:
+    """Tables below one another, of so many tasks each."""
+    firsts = range(0, len(means), at_once)
+    tables = [_part(means, range(f, min(f + at_once, len(means)))) for f in firsts]
+    return Group(*(part for table in tables for part in (table, "")))
+
+
+def _part(means: Sequence[Sequence[float | None]], columns: range) -> Table:
+    """Accuracies of some tasks after each task from the first of them on."""
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    for name in ("after", "mean", *(f"t{column + 1}" for column in columns)):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in range(columns[0], len(means)):
+        known = [value for value in means[row][: row + 1] if value is not None]
+        mean = fmean(known) if len(known) == row + 1 else None
+        cells = (mean, *(means[row][column] for column in columns))
+        table.add_row(f"t{row + 1}", *("" if cell is None else f"{cell:.1f}" for cell in cells))
+    return table
+
+
+def _accuracy(summary: dict[str, Any], row: int, column: int) -> dict[str, float | None]:
+    """Mean and standard error over the seeds of a task's accuracy after another, percent."""
+    from jaxcl.reporting.metrics import mean_sem
+
+    return mean_sem([seed[row][column] for seed in summary["accuracy"]])
 
 
 def facts_table(summary: dict[str, Any]) -> Table:
