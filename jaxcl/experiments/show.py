@@ -31,25 +31,33 @@ class Command:
     """Is read first; what runs found is shown without it, too."""
 
 
-def read(args: Sequence[str]) -> Command:
-    """Reads the command line."""
+def read(args: Sequence[str], prog: str | None = None) -> Command:
+    """Reads the command line, here or of another program."""
     known = [field.name for field in dataclasses.fields(Command)]
-    return run_tyro(Command, cli.program("show"), Command.__doc__ or "", args, known)
+    return run_tyro(Command, prog or cli.program("show"), Command.__doc__ or "", args, known)
 
 
 def main(command: Command) -> None:
     """Prints all runs, if all are finished."""
-    if command.plugin:
-        early.load(command.plugin)
-    if not command.runs:
-        raise UsageError("runs: none given; name the folder of a run, such as runs/.../...")
-    summaries = [_summary(folder) for folder in command.runs]
-    console = make_console()
+    summaries, console = found(command), make_console()
     for folder, summary in zip(command.runs, summaries, strict=True):
         _show(folder, summary, console)
         picture = folder / run_folder.PLOT
         where = f"picture: {picture}" if picture.exists() else f"run: {folder}, without a picture"
         console.print(where, highlight=False)
+
+
+def found(command: Command) -> list[Any]:
+    """Returns what the runs found.
+
+    Raises:
+      UsageError: none is named, or one of them is not finished.
+    """
+    if command.plugin:
+        early.load(command.plugin)
+    if not command.runs:
+        raise UsageError("runs: none given; name the folder of a run, such as runs/.../...")
+    return [_summary(folder) for folder in command.runs]
 
 
 def _summary(folder: Path) -> Any:

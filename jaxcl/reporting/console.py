@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from jaxcl.core import processes
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
 
-Shown = TypeVar("Shown", bound="RenderableType")
+Shown = TypeVar("Shown")
 STAND_INS = "stand-ins"
 """Error handler of encoders: signs that an encoding lacks get stand-ins."""
 PLAIN = {"·": "-", "±": "+/-", "→": "->", "…": ".."}
@@ -60,7 +60,7 @@ def _ascii(sign: str) -> str:
     return unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode() or "?"
 
 
-def fits(what: "RenderableType", console: "Console") -> bool:
+def fits(what: Any, console: "Console") -> bool:
     """Returns whether a text or a table has room in the console's width."""
     options = console.options.update(max_width=WIDE)
     return console.measure(what, options=options).maximum <= console.width

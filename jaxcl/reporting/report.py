@@ -13,6 +13,7 @@ from jaxcl.checkpointing import run_folder
 from jaxcl.reporting.console import first_that_fits, fits
 from jaxcl.reporting.labels import SHOWN, lengths, shortened
 
+MANY = 10  # tasks whose routes are counted rather than listed
 LEGEND = 24  # characters of a task's name where it stands for t1
 
 
@@ -217,6 +218,10 @@ def _routes(summary: dict[str, Any], place: int) -> str:
     routes = list(summary["routes"][place].values())
     if all(route == routes[0] for route in routes):
         return ""
+    if len(routes) > MANY:  # a line for each task would be a screen of its own
+        layers = dict.fromkeys(layer for route in routes for layer in route)
+        counts = {x: len({route[x] for route in routes if x in route}) for x in layers}
+        return "branches: " + ", ".join(f"{n} of {layer}" for layer, n in counts.items())
     return "\n".join(
         f"{task}: " + " ".join(f"{layer}={branch}" for layer, branch in route.items())
         for task, route in summary["routes"][place].items()

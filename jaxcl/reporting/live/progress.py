@@ -93,8 +93,10 @@ class _Shown:
     def _move(self, event: TaskBegan | StepsDone | EpochEnded, steps: int, **more: Any) -> None:
         done = self.course.done(event.seed, event.task_index, steps)
         if self.row is None:  # a run that is resumed begins where it was
-            self.row = self.bar.add_task("", total=self.course.total, completed=done, note="")
-        self.bar.update(self.row, completed=done, **more)
+            self.row = self.bar.add_task(
+                "", total=self.course.total, completed=done, visible=False, note=""
+            )
+        self.bar.update(self.row, completed=done, visible=True, **more)
 
 
 def _mean(happened: Sequence[Event]) -> Event | None:
