@@ -7,6 +7,8 @@ from jaxcl.growth.parameters import task_index, task_name
 from jaxcl.reporting.labels import SHORTEST, lengths, shortened
 from jaxcl.training.events import GENERATOR, WARMUP, EpochEnded, TaskBegan
 
+FEW = 5  # tasks whose accuracies can be told by their order
+
 
 def seeds_text(seeds: Sequence[int]) -> str:
     """Returns which seeds, or how many; of several settings, how many networks."""
@@ -55,8 +57,8 @@ def _route(event: TaskBegan, names: Sequence[str], most: int | None) -> str:
 def epoch_lines(who: str, event: EpochEnded, began: TaskBegan, name: str) -> Iterator[str]:
     """Yields what came of an epoch, from the fullest line to the shortest.
 
-    The fullest has the accuracy of every task so far, the others that of the newest one and the
-    mean over all.
+    The fullest has the accuracy of every task so far, the next one without names if they are few,
+    the others that of the newest task and the mean over all.
 
     Args:
       who: which seeds.
@@ -77,7 +79,7 @@ def epoch_lines(who: str, event: EpochEnded, began: TaskBegan, name: str) -> Ite
 
 
 def _scores(event: EpochEnded) -> list[str]:
-    """Loss and accuracy: of all tasks, or of the newest one and the mean over those so far."""
+    """Loss and accuracy: of all tasks by name, of a few in order, or the newest and the mean."""
     every = "  ".join(f"{task} {value:.1f}" for task, value in event.accuracy.items())
     start = f"loss {event.metrics['loss']:.3f}  accuracy %"
     *before, newest = event.accuracy.values()
@@ -86,7 +88,8 @@ def _scores(event: EpochEnded) -> list[str]:
         return [f"{start} {every}", short]
     mean, many = fmean(event.accuracy.values()), len(event.accuracy)
     means = [f"{short}, mean of {many} tasks {mean:.1f}", f"{short}, mean {mean:.1f}"]
-    return [f"{start} {every}", *means]
+    in_order = f"{start} {' '.join(f'{value:.1f}' for value in event.accuracy.values())}"
+    return [f"{start} {every}", *([in_order] if many <= FEW else []), *means]
 
 
 def _generator(metrics: dict[str, float]) -> str:
