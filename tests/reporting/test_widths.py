@@ -9,7 +9,12 @@ import pytest
 from jaxcl.core.errors import UsageError
 from jaxcl.growth.parameters import task_name
 from jaxcl.reporting import comparison, report
-from jaxcl.reporting.console import first_that_fits, make_console
+from jaxcl.reporting.console import (
+    STAND_INS,
+    first_that_fits,
+    make_console,
+    register_stand_ins,
+)
 from jaxcl.reporting.labels import lengths, shortened
 from jaxcl.reporting.live.course import Course
 from jaxcl.reporting.live.lines import epoch_lines, route_lines
@@ -45,7 +50,8 @@ def named(n: int) -> list[str]:
 
 
 def shown(show, *args, width: int, encoding: str = "utf-8") -> list[str]:
-    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    register_stand_ins()
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors=STAND_INS)  # as in a command
     console = make_console(file=file, width=width)
     show(*args, console)
     file.seek(0)
@@ -187,6 +193,20 @@ def test_what_a_task_shares_is_said_shorter_and_shorter():
     assert lines[2] == "photos: conv1 shared with digits; conv2 new"
     both = event._replace(route=(first, first))
     assert list(route_lines(both, ["digits", "b", "c"]))[2] == "c: all 2 layers shared with digits"
+
+
+@pytest.mark.parametrize("together", [1, 2, 3, 5])
+def test_the_steps_of_a_whole_run_are_counted_without_a_gap(together):
+    course = Course(named(3), [4, 10, 1], [7, 3, 5, 0, 1], together)
+    at = 0
+    for first in range(0, 5, together):
+        beside = course.seeds[first : first + together]
+        for task, steps in enumerate(course.steps):
+            for seed in beside:
+                assert course.done(seed, task, 0) == at
+            at += steps
+            assert course.done(beside[-1], task, steps) == at
+    assert course.total == at
 
 
 def watched(terminal: bool) -> str:
