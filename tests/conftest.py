@@ -12,6 +12,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     _compiled = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled.name
     os.environ["MPLCONFIGDIR"] = _compiled.name  # its list of fonts would be a file too many
+    os.environ["XDG_STATE_HOME"] = _compiled.name  # of runs that several tests share
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.02"
 os.environ["MPLBACKEND"] = "agg"
 
@@ -71,8 +72,9 @@ optax.adam = _relaxed(optax.adam)
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path, monkeypatch):
+def _own_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
 _small_gan = functools.cache(functools.partial(mlp_gan, hidden=(16,)))

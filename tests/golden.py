@@ -152,6 +152,7 @@ def run_all(names: list[str], jobs: int) -> dict[str, Found]:
             "MPLBACKEND": "agg",
             "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
             "XDG_CACHE_HOME": f"{folder}/cache",
+            "XDG_STATE_HOME": f"{folder}/state",
             "XLA_FLAGS": XLA,
         }
         with multiprocessing.get_context("spawn").Pool(jobs) as pool:

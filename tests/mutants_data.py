@@ -26,6 +26,11 @@ ADAPTER = "jaxcl/networks/adapters/backbone.py"
 BASE = "jaxcl/transforms/base.py"
 BUFFERS = "jaxcl/transforms/rehearsal/buffers.py"
 CHECKPOINT = "jaxcl/checkpointing/checkpoint.py"
+CONSOLE = "jaxcl/reporting/console.py"
+COURSE = "jaxcl/reporting/live/course.py"
+REPORT = "jaxcl/reporting/report.py"
+UNFINISHED = "jaxcl/checkpointing/unfinished.py"
+OF_WIDTHS = "tests/reporting/test_widths.py"
 DARK = "jaxcl/transforms/rehearsal/der.py"
 DERIVE = "jaxcl/scenarios/derive.py"
 DISTILL = "jaxcl/transforms/distill.py"
@@ -670,6 +675,18 @@ MUTANTS = [
         OF_ADAPTERS),
     Mutant("equinox-channels-first", EQUINOX, "if x.ndim > 3 else x", "if x.ndim > 9 else x",
         f"{OF_GROWN}::test_activations_are_those_of_the_parts_in_evaluation"),
+    # What is printed, and which runs are found.
+    Mutant("seeds-that-run-together-counted-each", COURSE,
+        "self.seeds.index(seed) // self.together", "self.seeds.index(seed)",
+        f"{OF_WIDTHS}::test_the_steps_of_a_whole_run_are_counted_without_a_gap"),
+    Mutant("mean-of-a-row-without-its-newest-task", REPORT,
+        "mean = fmean(known) if", "mean = fmean(known[:-1] or known) if",
+        f"{OF_WIDTHS}::test_every_accuracy_is_there_and_the_table_has_room"),
+    Mutant("stand-ins-after-the-layout", CONSOLE,
+        "text.encode(self.encoding, STAND_INS).decode(self.encoding)", "text",
+        f"{OF_WIDTHS}::test_columns_stay_in_line_where_signs_have_stand_ins"),
+    Mutant("a-run-in-use-is-gone-on-with", UNFINISHED,
+        "elif not lock.is_held(folder):", "else:", "tests/checkpointing/test_unfinished.py"),
     # Checkpoints.
     Mutant("restored-without-the-losses", SNAPSHOT,
         'rebuild(began, tree.get("transform_state"))',

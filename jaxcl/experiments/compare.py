@@ -1,4 +1,7 @@
-"""Compare methods on one scenario: ``python -m jaxcl.experiments.compare``."""
+"""Compare methods on one scenario: ``python -m jaxcl.experiments.compare``.
+
+After the command come options, or the folders of runs that are finished: ``compare RUN RUN``.
+"""
 
 import dataclasses
 import json
@@ -8,6 +11,7 @@ from typing import Annotated, NamedTuple
 
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import shown
+from jaxcl.experiments import show
 from jaxcl.experiments.command_line import cli, early
 from jaxcl.experiments.command_line.options import for_methods
 from jaxcl.experiments.command_line.words import words_of
@@ -21,6 +25,8 @@ USUAL = ("finetune", "ewc", "si", "lwf", "er", "joint")
 @dataclasses.dataclass(frozen=True)
 class Options(How):
     """Run several methods on one scenario and put their results side by side.
+
+    Or name the folders of finished runs instead: compare RUN RUN ... runs nothing.
 
     An option that only some of the methods have is given to these; the help shows those of the
     first one.
@@ -39,8 +45,10 @@ class Comparison(NamedTuple):
     options: Options
 
 
-def read(args: Sequence[str]) -> Comparison:
-    """Reads the command line, plug-ins first."""
+def read(args: Sequence[str]) -> Comparison | show.Command:
+    """Reads the command line, plug-ins first; folders of runs are read as ``show`` does."""
+    if args and not args[0].startswith("-"):
+        return show.read(args, cli.program("compare"))
     args = early.prepared(args)
     methods = words_of(args, "methods", USUAL)
     if not methods:
@@ -51,8 +59,10 @@ def read(args: Sequence[str]) -> Comparison:
     return Comparison(configs, options)
 
 
-def main(comparison: Comparison) -> None:
-    """Runs what is missing, then prints and writes the comparison."""
+def main(comparison: Comparison | show.Command) -> None:
+    """Runs what is missing, then prints and writes the comparison; of finished runs, prints it."""
+    if isinstance(comparison, show.Command):
+        return _finished(comparison)
     from jaxcl.checkpointing import run_folder
     from jaxcl.core import processes
     from jaxcl.reporting import comparison as report
@@ -66,10 +76,19 @@ def main(comparison: Comparison) -> None:
     files = [out / method / run_folder.SUMMARY for method in configs]
     summaries = processes.on_primary(lambda: [json.loads(file.read_text()) for file in files])
     processes.on_primary(lambda: report.write(summaries, out))
-    console.print(report.table(summaries))
-    for line in report.expectations(summaries):
-        console.print(line, highlight=False)
+    report.show(summaries, [summary["method"] for summary in summaries], console)
     console.print(f"written to {out}", highlight=False)
+
+
+def _finished(command: show.Command) -> None:
+    """Prints runs side by side, each under its method, or its folder where methods are alike."""
+    from jaxcl.reporting import comparison as report
+
+    summaries, folders = show.found(command), [str(folder) for folder in command.runs]
+    report.check_alike(summaries, folders)
+    methods = [summary["method"] for summary in summaries]
+    names = methods if len(set(methods)) == len(methods) else folders
+    report.show(summaries, names, make_console())
 
 
 def run() -> None:

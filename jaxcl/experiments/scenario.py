@@ -88,13 +88,18 @@ def _value(args: Sequence[str], name: str) -> str | None:
 
 
 def _newest() -> Path:
-    from jaxcl.checkpointing import run_folder
+    """The newest unfinished run below this folder or, if there is none, of all that were noted."""
+    from jaxcl.checkpointing import lock, run_folder, unfinished
 
-    found = [path.parent for path in Path("runs").glob(f"*/*/*/{run_folder.CONFIG}")]
-    open_ = [folder for folder in found if not run_folder.finished(folder)]
-    if not open_:
-        raise UsageError("resume: no unfinished run under runs/; give --resume=DIR")
-    return max(open_, key=lambda folder: (folder / run_folder.CONFIG).stat().st_mtime)
+    here = Path.cwd()
+    noted = [f.relative_to(here) if f.is_relative_to(here) else f for f in unfinished.noted()]
+    usual = [path.parent for path in Path("runs").glob(f"*/*/*/{run_folder.CONFIG}")]
+    open_ = [f for f in usual if not run_folder.finished(f) and not lock.is_held(f)]
+    below = [*open_, *(folder for folder in noted if not folder.is_absolute())]
+    if not (below or noted):
+        where = f"runs/ and none noted in {unfinished.place()}"
+        raise UsageError(f"resume: no unfinished run under {where}; give --resume=DIR")
+    return max(below or noted, key=lambda folder: (folder / run_folder.CONFIG).stat().st_mtime)
 
 
 def main(parsed: Parsed[Options]) -> None:
@@ -109,7 +114,7 @@ def main(parsed: Parsed[Options]) -> None:
     from jaxcl.runner import execute
     from jaxcl.runner.interrupt import Interrupted
 
-    place = Place(options.out, options.resume, options.overwrite, options.explain)
+    place = Place(options.out, options.resume, options.overwrite, options.explain, noted=True)
     command = RunCommand(config, options, place)
     if options.dry_run:
         from jaxcl.experiments.command_line import inspect

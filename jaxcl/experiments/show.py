@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from rich.console import Console
 
 from jaxcl.checkpointing import run_folder
 from jaxcl.core.errors import UsageError
@@ -34,11 +35,11 @@ class Command:
     """Is read first; what runs found is shown without it, too."""
 
 
-def read(args: Sequence[str]) -> Command:
-    """Reads the command line."""
+def read(args: Sequence[str], prog: str | None = None) -> Command:
+    """Reads the command line, here or of another program."""
     known = [field.name for field in dataclasses.fields(Command)]
     args = _with_file(args)
-    return run_tyro(Command, cli.program("show"), Command.__doc__ or "", args, known)
+    return run_tyro(Command, prog or cli.program("show"), Command.__doc__ or "", args, known)
 
 
 def _with_file(args: Sequence[str]) -> list[str]:
@@ -58,15 +59,9 @@ def _with_file(args: Sequence[str]) -> list[str]:
 
 def main(command: Command) -> None:
     """Prints all runs, if all are finished, and writes a page of them."""
-    if command.plugin:
-        early.load(command.plugin)
-    if not command.runs:
-        raise UsageError("runs: none given; name the folder of a run, such as runs/.../...")
-    summaries = [_summary(folder) for folder in command.runs]
-    console = make_console()
+    summaries, console = found(command), make_console()
     for folder, summary in zip(command.runs, summaries, strict=True):
-        for table in _tables(folder, summary):
-            console.print(table)
+        _show(folder, summary, console)
         picture = folder / run_folder.PLOT
         where = f"picture: {picture}" if picture.exists() else f"run: {folder}, without a picture"
         console.print(where, highlight=False)
@@ -75,6 +70,19 @@ def main(command: Command) -> None:
 
         page.write(dict(zip(command.runs, summaries, strict=True)), command.html)
         console.print(f"page: {command.html}", highlight=False)
+
+
+def found(command: Command) -> list[Any]:
+    """Returns what the runs found.
+
+    Raises:
+      UsageError: none is named, or one of them is not finished.
+    """
+    if command.plugin:
+        early.load(command.plugin)
+    if not command.runs:
+        raise UsageError("runs: none given; name the folder of a run, such as runs/.../...")
+    return [_summary(folder) for folder in command.runs]
 
 
 def _summary(folder: Path) -> Any:
@@ -91,11 +99,13 @@ def _summary(folder: Path) -> Any:
         raise _damaged(folder) from error
 
 
-def _tables(folder: Path, summary: Any) -> list[Any]:
+def _show(folder: Path, summary: Any, console: Console) -> None:
     from jaxcl.reporting import report
+    from jaxcl.reporting.matrix import show_accuracy
 
     try:
-        return [report.accuracy_table(summary), report.facts_table(summary)]
+        show_accuracy(summary, console)
+        console.print(report.facts_table(summary))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise _damaged(folder) from error
 

@@ -59,8 +59,7 @@ def main(parsed: Parsed[Options]) -> None:
     out = options.out or several.new_folder("sweep", config.scenario, config.method.name)
     tried, first = _run(parsed, points, out, console)
     processes.on_primary(lambda: tuning.write(tried, first, varied, out))
-    console.print(tuning.table(tried))
-    console.print(tuning.best_text(tried), highlight=False)
+    tuning.show(tried, console)
     where = "images held out from training" if config.data.validation else "the test set"
     console.print(f"accuracies are on {where}; written to {out}", highlight=False)
 

@@ -1,17 +1,21 @@
 """Several methods on one scenario: a table, a picture, JSON, and what to expect."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from jaxcl.checkpointing import run_folder
+from jaxcl.core.errors import UsageError
 from jaxcl.methods import METHODS
 from jaxcl.reporting import plots
+from jaxcl.reporting.console import first_that_fits
+from jaxcl.reporting.labels import lengths, shortened
 from jaxcl.reporting.metrics import average_so_far
 from jaxcl.reporting.report import mean_text
 
@@ -23,32 +27,78 @@ FIGURES = {
     "backward_transfer": "backward",
     "forward_transfer": "forward",
 }
+CAPTION = "average, learned: %; forgotten, backward, forward: points; time: of one seed"
 JSON, PICTURE = "comparison.json", "comparison.png"
 
 
-def table(summaries: Sequence[Summary]) -> Table:
-    """Methods against their figures, means and standard errors over the seeds."""
-    first = summaries[0]
-    n = len(first["seeds"])
-    seeds = "1 seed" if n == 1 else f"mean ± standard error of {n} seeds"
-    made = Table(
-        title=f"scenario {first['scenario']} ({first['setting']}), {seeds}",
-        caption="average and learning accuracy (%), forgetting, backward and forward transfer"
-        " (points), wall time of a seed",
-        box=box.SIMPLE_HEAD,
-    )
-    made.add_column("method", no_wrap=True)
+def show(summaries: Sequence[Summary], names: Sequence[str], console: Console) -> None:
+    """Prints runs against their figures, and which cannot be expected to do well.
+
+    Means and standard errors over the seeds; where room is short, means alone.
+
+    Args:
+      summaries: of runs on one scenario.
+      names: of the runs, such as their methods.
+      console: whose width decides.
+    """
+    console.print(first_that_fits(_tables(summaries, names), console))
+    for text in (CAPTION, *expectations(summaries)):
+        console.print(text, highlight=False)
+
+
+def _tables(summaries: Sequence[Summary], names: Sequence[str]) -> Iterator[Table]:
+    """The table with less and less: space, standard errors, length of names."""
+    for errors in (True, False):
+        for space in (1, 0):
+            yield _table(summaries, names, errors=errors, space=space)
+    for length in lengths(names):
+        yield _table(summaries, [shortened(name, length) for name in names], errors=False, space=0)
+
+
+def _table(
+    summaries: Sequence[Summary], names: Sequence[str], *, errors: bool, space: int
+) -> Table:
+    """Runs against their figures, with so much space beside each."""
+    first, counts = summaries[0], sorted({len(summary["seeds"]) for summary in summaries})
+    many = " to ".join(map(str, counts[:1] + counts[1:][-1:]))
+    seeds = f"mean{' ± standard error' if errors else ''} of {many} seeds"
+    seeds = "1 seed" if counts == [1] else seeds
+    title = f"scenario {first['scenario']} ({first['setting']}), {seeds}"
+    made = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, space))
+    made.add_column("method" if names[0] == first["method"] else "run", no_wrap=True)
     for name in (*FIGURES.values(), "time"):
         made.add_column(name, justify="right", no_wrap=True)
-    for summary in summaries:
-        made.add_row(summary["method"], *figures(summary))
+    for name, summary in zip(names, summaries, strict=True):
+        made.add_row(name, *figures(summary, errors=errors))
     return made
 
 
-def figures(summary: Summary) -> list[str]:
+def figures(summary: Summary, *, errors: bool = True) -> list[str]:
     """Returns the texts of a row: all of :data:`FIGURES`, and the wall time of a seed."""
     seconds = np.mean([sum(s.values()) for s in summary["task_seconds"]])
-    return [*(mean_text(summary[name]) for name in FIGURES), f"{seconds:.0f} s"]
+    return [*figures_of(summary, FIGURES, errors=errors), f"{seconds:.0f} s"]
+
+
+def figures_of(summary: Summary, names: Iterable[str], *, errors: bool) -> list[str]:
+    """Returns figures of a summary as text, with their standard errors or without."""
+    found = [summary[name] for name in names]
+    return [mean_text(each if errors else each | {"sem": None}) for each in found]
+
+
+def check_alike(summaries: Sequence[Summary], names: Sequence[str]) -> None:
+    """Raises a UsageError unless all runs measured the same: the accuracy on the same tasks."""
+    for what in ("scenario", "setting", "tasks", "validation"):
+        values = [run_folder.text_of(_plain(summary.get(what))) for summary in summaries]
+        for name, value in zip(names, values, strict=True):
+            if value != values[0]:
+                raise UsageError(
+                    f"runs: {what} of {names[0]} is {values[0]}, of {name} {value};"
+                    " compare runs that measured the same"
+                )
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def expectations(summaries: Sequence[Summary]) -> list[str]:

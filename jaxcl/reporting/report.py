@@ -8,6 +8,8 @@ from rich.table import Table
 
 from jaxcl.reporting.labels import SHOWN
 
+MANY = 10  # tasks whose routes are counted rather than listed
+
 
 def mean_text(value: dict[str, float | None], digits: int = 1) -> str:
     """Returns a mean and its standard error, as far as there are any."""
@@ -31,23 +33,6 @@ def what_text(summary: dict[str, Any]) -> str:
 def where_text(summary: dict[str, Any]) -> str:
     """Returns what a run learned."""
     return f"scenario {summary['scenario']} ({summary['setting']})"
-
-
-def accuracy_table(summary: dict[str, Any]) -> Table:
-    """Makes a table of tasks against accuracy after each task, means over seeds."""
-    columns, rows = accuracy_cells(summary)
-    measured = "held-out" if summary.get("validation") else "test"
-    table = Table(
-        title=f"{what_text(summary)}: {measured} accuracy (%)",
-        caption="mean ± standard error over the seeds" if len(summary["accuracy"]) > 1 else None,
-    )
-    table.add_column("task")
-    for name in columns:
-        table.add_column(name, justify="right")
-    for task, cells in rows:
-        texts = [mean_text(cell) if cell["mean"] is not None else "" for cell in cells]
-        table.add_row(task, *texts or [""] * len(columns))
-    return table
 
 
 Mean = dict[str, float | None]
@@ -165,6 +150,10 @@ def _routes(summary: dict[str, Any], place: int) -> str:
     routes = list(summary["routes"][place].values())
     if all(route == routes[0] for route in routes):
         return ""
+    if len(routes) > MANY:  # a line for each task would be a screen of its own
+        layers = dict.fromkeys(layer for route in routes for layer in route)
+        counts = {x: len({route[x] for route in routes if x in route}) for x in layers}
+        return "branches: " + ", ".join(f"{n} of {layer}" for layer, n in counts.items())
     return "\n".join(
         f"{task}: " + " ".join(f"{layer}={branch}" for layer, branch in route.items())
         for task, route in summary["routes"][place].items()

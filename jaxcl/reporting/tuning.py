@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from jaxcl.checkpointing import run_folder
 from jaxcl.reporting import plots
 from jaxcl.reporting.comparison import FIGURES as ALL_FIGURES
-from jaxcl.reporting.comparison import Summary
+from jaxcl.reporting.comparison import Summary, figures_of
+from jaxcl.reporting.console import first_that_fits
 from jaxcl.reporting.labels import label, value_text
 from jaxcl.reporting.report import mean_text
 
@@ -51,15 +53,27 @@ def score(each: Tried) -> float:
     return np.nan if each.summary is None else each.summary["average_accuracy"]["mean"]
 
 
-def table(tried: Sequence[Tried]) -> Table:
-    """Makes a table of points against their figures, means and standard errors over the seeds."""
+def show(tried: Sequence[Tried], console: Console) -> None:
+    """Prints points against their figures and what is best.
+
+    Means and standard errors over the seeds; where room is short, means alone.
+    """
+    choices = ((True, 1), (True, 0), (False, 1), (False, 0))
+    console.print(first_that_fits((_table(tried, *each) for each in choices), console))
+    caption = "average and learning accuracy (%), forgetting (points); * the best average"
+    for text in (caption, best_text(tried)):
+        console.print(text, highlight=False)
+
+
+def _table(tried: Sequence[Tried], errors: bool, space: int) -> Table:
+    """Points against their figures, with so much space beside each."""
     first = next(each.summary for each in tried if each.summary is not None)
     n = len(first["seeds"])
-    seeds = "1 seed" if n == 1 else f"mean ± standard error of {n} seeds"
+    seeds = "1 seed" if n == 1 else f"mean{' ± standard error' if errors else ''} of {n} seeds"
     made = Table(
         title=f"{first['method']} on scenario {first['scenario']} ({first['setting']}), {seeds}",
-        caption="average and learning accuracy (%), forgetting (points); * the best average",
         box=box.SIMPLE_HEAD,
+        padding=(0, space),
     )
     shorter = any(each.part > 1 for each in tried)
     for name in (*tried[0].point, *(["trained"] if shorter else []), *FIGURES.values(), ""):
@@ -71,7 +85,7 @@ def table(tried: Sequence[Tried]) -> Table:
         if each.summary is None:
             made.add_row(*cells, "diverged")
             continue
-        figures = [mean_text(each.summary[name]) for name in FIGURES]
+        figures = figures_of(each.summary, FIGURES, errors=errors)
         made.add_row(*cells, *figures, "*" if each is chosen else "")
     return made
 

@@ -36,12 +36,14 @@ class Place:
       resume: the folder of a run to go on with.
       overwrite: whether a run that the folder holds is replaced.
       explain: whether it is shown what was measured and decided as a task came.
+      noted: whether a bare ``--resume`` is to find it while it is not finished.
     """
 
     out: Path | None = None
     resume: Path | None = None
     overwrite: bool = False
     explain: bool = False
+    noted: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jaxcl.checkpointing import checkpoint, lock, run_folder
+from jaxcl.checkpointing import checkpoint, lock, run_folder, unfinished
 from jaxcl.checkpointing.config_file import from_toml, to_toml
 from jaxcl.core import processes, runtime
 from jaxcl.core.errors import NonFiniteLoss, UsageError
@@ -142,6 +142,8 @@ def _opened(
                 raise UsageError(f"out: {out} was changed by another process; look there first")
             if not resumes:
                 run_folder.create(out, config)
+            if command.place.noted:
+                unfinished.note(out)
         return _last_common([out for out, (_, _, resumes) in left.items() if resumes])
 
     common = processes.on_primary(take_folders)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 from rich.console import Console
 
-from jaxcl.checkpointing import checkpoint, run_folder
+from jaxcl.checkpointing import checkpoint, run_folder, unfinished
 from jaxcl.checkpointing.config_file import to_toml
 from jaxcl.checkpointing.saver import saver
 from jaxcl.core.errors import OutputError
@@ -99,6 +99,7 @@ def recorder(run: Recording, console: Console, keep: int, writer: Executor) -> R
         wait()
         summary = _finish(setup, out, epochs, results, total(spent))
         checkpoint.clean(folder, set())
+        unfinished.forget(out)
         return summary
 
     return Recorder(take, save, wait, finish)

@@ -14,8 +14,8 @@ from jaxcl.core.errors import UsageError
 from jaxcl.growth.sameness import difference
 from jaxcl.learner import snapshot
 from jaxcl.learner.state import Setup
-from jaxcl.reporting import progress
 from jaxcl.reporting.console import say
+from jaxcl.reporting.live.lines import seeds_text
 from jaxcl.training.events import EpochEnded, SeedEnded, events_of
 from jaxcl.training.learner_state import Learner
 
@@ -82,7 +82,7 @@ def find_progress(setup: Setup, out: Path, console: Console, most: int | None = 
         return NO_PROGRESS
     arrays = processes.arrays(found.checkpoint.arrays if found else None)
     learners = snapshot.restore_all(setup, snapshot.Snapshot(arrays, meta))
-    first, seeds = learners[0].at, progress.seeds_text([learner.at.seed for learner in learners])
+    first, seeds = learners[0].at, seeds_text([learner.at.seed for learner in learners])
     task = setup.tasks.names[first.task_index]
     where = f"{task}, {first.epoch} epochs and {first.step} steps"
     spent = tuple(meta["spent"])

@@ -11,9 +11,12 @@ from rich.console import Console
 from jaxcl.core import processes
 from jaxcl.core.errors import NonFiniteLoss, OutputError
 from jaxcl.learner.seed_loop import Happened, rounds
+from jaxcl.learner.state import Setup, schedule
 from jaxcl.reporting import report
 from jaxcl.reporting.console import say
-from jaxcl.reporting.progress import watching
+from jaxcl.reporting.live.course import Course
+from jaxcl.reporting.live.progress import watching
+from jaxcl.reporting.matrix import show_accuracy
 from jaxcl.runner.interrupt import Interrupted, catching
 from jaxcl.runner.recorder import Recorder, Recording, recorder, silent
 from jaxcl.training.events import Diverged, EpochEnded, StepsDone
@@ -71,10 +74,10 @@ def record(
         recorder(r, console, saving.keep, writer) if first else silent(r.setup) for r in runs
     ]
     failed: dict[int, NonFiniteLoss] = {}
-    saved, names = time.perf_counter(), runs[0].setup.tasks.names
+    saved = time.perf_counter()
     with (
         catching(lambda text: say(console, text)) as stopping,
-        watching(names, console, explain=explain) as show_events,
+        watching(_course(runs[0].setup), console, explain=explain) as show_events,
     ):
         for happened in rounds([r.setup for r in runs], [r.progress.learners for r in runs]):
             show_events(happened)
@@ -90,6 +93,14 @@ def record(
         lambda: [{} if i in failed else r.finish(spent()) for i, r in enumerate(recorders)]
     )
     return [failed.get(i) or summary for i, summary in enumerate(done)]
+
+
+def _course(setup: Setup) -> Course:
+    """What is to be done, from the first task of the first seed on."""
+    names, config = setup.tasks.names, setup.config
+    steps = [sum(epoch.steps for epoch in schedule(setup, i)) for i in range(len(names))]
+    assert config.together is not None
+    return Course(names, steps, config.seeds, config.together)
 
 
 def _take(
@@ -152,6 +163,6 @@ def _due(saving: Saving, happened: Happened, seconds: float) -> bool:
 
 def show(summary: dict[str, Any], out: Path, console: Console) -> None:
     """Prints a run's tables and where its files are."""
-    console.print(report.accuracy_table(summary))
+    show_accuracy(summary, console)
     console.print(report.facts_table(summary))
     console.print(f"written to {out}", highlight=False)

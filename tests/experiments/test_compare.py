@@ -33,6 +33,13 @@ def test_methods_side_by_side_and_what_is_done_is_not_done_again(run, tmp_path):
     assert code == 0
     assert out.count("this run is finished") == 2
     assert (tmp_path / "both/er/summary.json").stat().st_mtime_ns == before
+    code, again, err = run("both/finetune", "both/er")  # finished runs, without running anything
+    assert (code, err) == (0, "")
+    assert again in out
+    code, again, _ = run("both/er", "both/er")
+    assert code == 0
+    assert again.count("both/er ") == 2
+    assert run("both/er", "none")[2].startswith("error: run: none is not there")
 
 
 @pytest.mark.parametrize(

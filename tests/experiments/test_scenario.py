@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from given import configured
 
+from jaxcl.checkpointing import unfinished
 from jaxcl.checkpointing.checkpoint import load_params
 from jaxcl.checkpointing.config_file import from_toml, to_toml
 from jaxcl.experiments import scenario
@@ -295,6 +297,29 @@ def test_signals_that_come_together_are_one(tmp_path):
     code, err = interrupt(tmp_path / "here", *LONGER, signals=(signal.SIGTERM,) * 2)
     assert code == 75
     assert "interrupted and saved" in err
+
+
+def test_a_bare_resume_finds_what_out_put_elsewhere(run, tmp_path, monkeypatch):
+    state = tmp_path / "state/jaxcl/runs"
+    code, _, err = run("--resume")
+    assert code == 2
+    where = f"under runs/ and none noted in {state}; give --resume=DIR"
+    assert err == f"error: resume: no unfinished run {where}\n"
+    elsewhere = tmp_path.parent / f"{tmp_path.name}-elsewhere"
+    with mock.patch("jaxcl.runner.recorder.summarise", side_effect=KeyboardInterrupt):
+        assert run(*QUICK, "--out", str(elsewhere))[0] == 130
+    assert len(list(state.iterdir())) == 1
+    below = tmp_path / "below"
+    shutil.copytree(elsewhere, below)
+    os.utime(below / "config.toml", (0, 0))  # older than that elsewhere
+    code, out, _ = run("--resume")
+    assert code == 0
+    assert out.endswith(f"written to {elsewhere}\n")
+    assert not list(state.iterdir())  # a run that is finished is in the list no longer
+    (elsewhere / "summary.json").unlink()
+    unfinished.note(elsewhere)
+    unfinished.note(below)
+    assert run("--resume")[1].endswith("written to below\n")  # what lies below comes first
 
 
 @pytest.mark.slow

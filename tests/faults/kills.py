@@ -119,6 +119,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ.setdefault("XDG_CACHE_HOME", str(folder / "cache"))
+        os.environ.setdefault("XDG_STATE_HOME", str(folder / "state"))
         whole: dict[str, tuple[Path, float]] = {}
         while (left := options.kills - sum(map(len, found.values()))) > 0:
             method = min(found, key=lambda name: len(found[name]))

@@ -1,20 +1,18 @@
 """What the commands have in common: parsing, and errors as one line and an exit code."""
 
-import codecs
 import io
 import os
 import re
 import shlex
 import sys
 import traceback
-import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from jaxcl.core import processes
 from jaxcl.core.errors import NonFiniteLoss, OutputError, UsageError
-from jaxcl.reporting.console import fail
+from jaxcl.reporting.console import STAND_INS, fail, register_stand_ins
 
 Parsed = TypeVar("Parsed")
 
@@ -80,27 +78,12 @@ def go_on(folder: Path, plugins: Sequence[str] = ()) -> str:
     return f"{program('scenario')} {shlex.join(words)}"
 
 
-PLAIN = {"·": "-", "±": "+/-", "→": "->"}
-
-
 def _plain_where_needed() -> None:
     """Lets output go to a stream that has no more than ASCII, say: signs get stand-ins."""
-
-    def stand_in(error: UnicodeError) -> tuple[str, int]:
-        if not isinstance(error, UnicodeEncodeError):
-            raise error
-        signs = error.object[error.start : error.end]
-        return "".join(PLAIN.get(sign) or _ascii(sign) for sign in signs), error.end
-
-    codecs.register_error("stand-in", stand_in)
+    register_stand_ins()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="stand-in")
-
-
-def _ascii(sign: str) -> str:
-    """A letter without its accents; a question mark for what has no such letter."""
-    return unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode() or "?"
+            stream.reconfigure(errors=STAND_INS)
 
 
 def _check_text(args: Sequence[str]) -> None:

@@ -1,0 +1,1 @@
+"""A run as it goes on, on a terminal or in a log."""
