@@ -28,8 +28,9 @@ BUFFERS = "jaxcl/transforms/rehearsal/buffers.py"
 CHECKPOINT = "jaxcl/checkpointing/checkpoint.py"
 CONSOLE = "jaxcl/reporting/console.py"
 COURSE = "jaxcl/reporting/live/course.py"
-REPORT = "jaxcl/reporting/report.py"
+MATRIX = "jaxcl/reporting/matrix.py"
 UNFINISHED = "jaxcl/checkpointing/unfinished.py"
+OF_LOOPS = "tests/networks/test_loop_convolution.py"
 OF_WIDTHS = "tests/reporting/test_widths.py"
 DARK = "jaxcl/transforms/rehearsal/der.py"
 DERIVE = "jaxcl/scenarios/derive.py"
@@ -51,6 +52,7 @@ COSINE = "jaxcl/transforms/recency_bias/cosine.py"
 LUCIR = "jaxcl/transforms/recency_bias/lucir.py"
 LINEAR = "jaxcl/transforms/recency_bias/linear_correction.py"
 IMPORTANCE = "jaxcl/transforms/penalties/importance.py"
+SEPARABLE = "jaxcl/networks/convolutions/separable.py"
 L2 = "jaxcl/transforms/penalties/l2.py"
 L2_INIT = "jaxcl/transforms/plasticity/l2_init.py"
 LEARN = "jaxcl/learner/task_loop.py"
@@ -516,7 +518,7 @@ MUTANTS = [
     Mutant("random-features-without-relu", RANPAC,
         "return jax.nn.relu(jnp.matmul(", "return (jnp.matmul(", OF_RANPAC),
     Mutant("projection-drawn-anew-with-each-task", RANPAC,
-        "projection = state.projection", "projection = None", OF_RANPAC),
+        "projection, seen = state.projection,", "projection, seen = None,", OF_RANPAC),
     Mutant("lambda-chosen-on-what-was-fitted", RIDGE,
         "jax.tree.map(jnp.negative, held)", "jax.tree.map(jnp.zeros_like, held)", OF_RANPAC),
     Mutant("lambda-by-half-of-the-products", RIDGE,
@@ -679,7 +681,7 @@ MUTANTS = [
     Mutant("seeds-that-run-together-counted-each", COURSE,
         "self.seeds.index(seed) // self.together", "self.seeds.index(seed)",
         f"{OF_WIDTHS}::test_the_steps_of_a_whole_run_are_counted_without_a_gap"),
-    Mutant("mean-of-a-row-without-its-newest-task", REPORT,
+    Mutant("mean-of-a-row-without-its-newest-task", MATRIX,
         "mean = fmean(known) if", "mean = fmean(known[:-1] or known) if",
         f"{OF_WIDTHS}::test_every_accuracy_is_there_and_the_table_has_room"),
     Mutant("stand-ins-after-the-layout", CONSOLE,
@@ -687,6 +689,21 @@ MUTANTS = [
         f"{OF_WIDTHS}::test_columns_stay_in_line_where_signs_have_stand_ins"),
     Mutant("a-run-in-use-is-gone-on-with", UNFINISHED,
         "elif not lock.is_held(folder):", "else:", "tests/checkpointing/test_unfinished.py"),
+    # Convolutions in a loop, tests in a task, judges of generators.
+    Mutant("gradient-moved-the-wrong-way", SEPARABLE,
+        "start = at.padding[0][0] - i *", "start = at.padding[0][0] + i *", OF_LOOPS),
+    Mutant("columns-without-their-dilation", SEPARABLE,
+        "low = j * at.rhs_dilation[axis] -", "low = j -", OF_LOOPS),
+    Mutant("rows-of-the-result-left-where-they-are", SEPARABLE,
+        "start = i * at.rhs_dilation[0] - at", "start = -at", OF_LOOPS),
+    Mutant("the-last-part-of-the-directions-alone", IMPORTANCE,
+        "t + f(wide(g)).sum(0)", "f(wide(g)).sum(0)",
+        "tests/transforms/penalties/test_importance.py"),
+    Mutant("tests-an-epoch-early", "jaxcl/learner/testing.py",
+        "(number + 1) % every == 0", "number % every == 0", "tests/learner/test_newest.py"),
+    Mutant("floor-of-the-images-that-were-learned", "jaxcl/learner/scholar.py",
+        "_all_labelled(setup, setup.tasks.test)", "_all_labelled(setup, setup.tasks.train)",
+        "tests/learner/test_scholar.py"),
     # Checkpoints.
     Mutant("restored-without-the-losses", SNAPSHOT,
         'rebuild(began, tree.get("transform_state"))',

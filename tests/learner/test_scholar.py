@@ -125,7 +125,8 @@ def test_one_judge_looks_at_the_images_of_all_seeds_and_tasks(tasks, monkeypatch
     assert len(trained[0][1]) == 2  # with the images of the tasks to come
     found = [e.metrics for e in events if isinstance(e, EpochEnded) and e.phase == "generator"]
     assert len(found) == 4
-    assert all(0 <= each["quality.floor"] < each["quality.frechet"] for each in found)
+    # Above 0: the images of the floor are others than those that were learned.
+    assert all(1e-4 < each["quality.floor"] < each["quality.frechet"] for each in found)
 
 
 @pytest.mark.slow
