@@ -7,15 +7,17 @@ data=${2:+--data-dir $2}
 options=("${@:3}")
 cd "$(dirname "$0")/../.."
 
-learn() { # METHOD OPTION...: split CIFAR-10 in the protocol of Buzzega et al. 2020, cut short
+learn() { # NAME METHOD OPTION...: split CIFAR-10 in the protocol of Buzzega et al. 2020, cut short
     # shellcheck disable=SC2086
     python -m jaxcl.experiments.scenario --scenario split-cifar10 --setting class --width 20 \
         --epochs 1 --seeds 0 1 2 --checkpoint-every 60s --resume $data \
-        --method "$1" --out "$runs/jaxcl/$1" "${@:2}" "${options[@]}"
+        --method "$2" --out "$runs/jaxcl/$1" "${@:3}" "${options[@]}"
 }
 
-learn finetune
-learn er
-learn der_pp --lr 0.03
-learn er_ace
+learn finetune finetune
+learn er er
+learn der_pp der_pp --lr 0.03
+learn er_ace er_ace
+# What batch normalisation makes of it that new and kept images pass as one batch.
+learn er_apart er --joined False
 python experiments/parity/results.py "$runs"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import tyro
 
 from jaxcl.core.errors import UsageError
-from jaxcl.core.fields import OneOf, Positive, Unit, check_ranges, shown
+from jaxcl.core.fields import Bool, OneOf, Positive, Unit, check_ranges, shown
 
 if TYPE_CHECKING:
     from jaxcl.transforms.rehearsal import buffers
@@ -149,9 +149,12 @@ class Room:
 class BufferReplay(Replayed, Replay):
     """Some images of each task are kept."""
 
+    joined: Bool = False
+    """New and kept images pass as one batch."""
+
     def options(self) -> dict[str, Any]:
         """Returns how earlier examples are replayed, and how many in a step."""
-        return {**super().options(), "n": self.drawn}
+        return {**super().options(), "n": self.drawn, "joined": self.joined}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,6 +16,7 @@ from jaxcl.growth.parameters import merge
 from jaxcl.networks.base import SHARED, Mode, Variables
 from jaxcl.training.program import Program, TrainState
 from jaxcl.transforms import Context, Step
+from jaxcl.transforms.beside import beside_of, new_part, other_part, together
 
 
 def make_step(program: Program) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
@@ -79,15 +80,17 @@ def _gradients(program: Program, state: TrainState, context: Context) -> tuple[_
     logits_of = own_logits(view, program.targets)
     assert context.key is not None
     mode_of = partial(_mode, program, state, context.key)
-    route, asked = view.routes[program.targets[-1]].route, transform.features
+    route, asked = view.routes[program.targets[-1]].route, transform.needs.features
+    extra = beside_of(transform, state.transform_state, batch, context.key)
 
     def run(trained: Params):
         variables = Variables(merge(trained, state.frozen), state.stats)
-        found = run_view(view, variables, batch, mode_of(0))
+        found = run_view(view, variables, together(batch, extra), mode_of(0))
         return (found.outputs, found.features[route] if asked else None), found.stats
 
     def plain(outputs: Outputs) -> Scalar:
-        return view.objective.loss(logits_of(outputs, batch), batch["label"]).mean()
+        logits = logits_of(new_part(outputs, batch, extra), batch)
+        return view.objective.loss(logits, batch["label"]).mean()
 
     def transformed(loss: Scalar, outputs: Outputs, features: PyTree, trained: Params):
         passes = [stats]  # those of a step follow on one another
@@ -97,8 +100,13 @@ def _gradients(program: Program, state: TrainState, context: Context) -> tuple[_
             passes.append(found.stats)
             return ForwardPass(found.outputs, found.features[route]) if asked else found.outputs
 
-        here = context._replace(params=merge(trained, state.frozen), outputs=outputs)
-        here = here._replace(features=features, forward=again)
+        here = context._replace(
+            params=merge(trained, state.frozen),
+            outputs=new_part(outputs, batch, extra),
+            features=new_part(features, batch, extra),
+            forward=again,
+            beside=other_part(outputs, batch, extra),
+        )
         total, metrics = transform.apply(loss, state.transform_state, here)
         return total, (metrics, passes[-1])
 
@@ -112,7 +120,8 @@ def _gradients(program: Program, state: TrainState, context: Context) -> tuple[_
     combined = jax.tree.map(lambda s, o: of_loss * s + o, slope, of_outputs)
     gradient = jax.tree.map(jnp.add, pull((combined, of_features))[0], direct)
     nothing = jax.tree.map(jnp.zeros_like, of_features)
-    found = _Found(gradient, pull((slope, nothing))[0], outputs, stats)
+    plain_gradient = pull((slope, nothing))[0]
+    found = _Found(gradient, plain_gradient, new_part(outputs, batch, extra), stats)
     return found, {"loss": total, "new_loss": loss, **metrics}
 
 

@@ -42,7 +42,16 @@ from jaxcl.core.pytree import (
     state_and_reset,
 )
 from jaxcl.core.types import ForwardPass
-from jaxcl.transforms.base import Context, LossTransform, Step, TaskData, chain, required
+from jaxcl.transforms.base import (
+    Beside,
+    Context,
+    LossTransform,
+    Needs,
+    Step,
+    TaskData,
+    chain,
+    required,
+)
 from jaxcl.transforms.between_tasks.nearest_mean import ncm
 from jaxcl.transforms.between_tasks.random_projection import ranpac
 from jaxcl.transforms.between_tasks.shrink_perturb import shrink_perturb
@@ -70,12 +79,12 @@ from jaxcl.transforms.rehearsal.replay import drawn, replay
 from jaxcl.transforms.wgan_gp import critic_loss, generator_loss, gradient_penalty
 
 __all__ = [
-    "OBJECTIVES", "Context", "DistillState", "ForwardPass", "Gradients", "LossTransform",
-    "Objective", "Reset", "Step", "TaskData", "Units", "WithReset", "agem", "bic", "binary",
-    "categorical", "chain", "copy", "critic_loss", "der", "der_pp", "diagonal_fisher", "distill",
-    "drawn", "er_ace", "ewc", "fraction", "gdumb", "generated", "generator_loss",
-    "gradient_penalty", "gradients", "icarl", "l2", "l2_init", "lucir", "mas", "ncm", "noise",
-    "online_ewc", "output_sensitivity", "per_class", "ranpac", "redo", "regrow", "replay",
-    "required", "reset_moments", "reset_values", "rwalk", "shrink_perturb", "si", "slda", "squared",
-    "state_and_reset", "stored",
+    "OBJECTIVES", "Beside", "Context", "DistillState", "ForwardPass", "Gradients",
+    "LossTransform", "Needs", "Objective", "Reset", "Step", "TaskData", "Units", "WithReset",
+    "agem", "bic", "binary", "categorical", "chain", "copy", "critic_loss", "der", "der_pp",
+    "diagonal_fisher", "distill", "drawn", "er_ace", "ewc", "fraction", "gdumb", "generated",
+    "generator_loss", "gradient_penalty", "gradients", "icarl", "l2", "l2_init", "lucir", "mas",
+    "ncm", "noise", "online_ewc", "output_sensitivity", "per_class", "ranpac", "redo", "regrow",
+    "replay", "required", "reset_moments", "reset_values", "rwalk", "shrink_perturb", "si",
+    "slda", "squared", "state_and_reset", "stored",
 ]  # fmt: skip

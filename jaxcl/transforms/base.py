@@ -24,6 +24,32 @@ from jaxcl.core.types import (
 from jaxcl.transforms.checks import check_owned, first_output
 
 
+class Beside(NamedTuple):
+    """Examples that passed the network in one batch with the new ones.
+
+    Attributes:
+      batch: their arrays.
+      outputs: the network's, of these examples.
+    """
+
+    batch: Batch
+    outputs: Outputs
+
+
+class Needs(NamedTuple):
+    """What a transform needs of the forward pass of a step.
+
+    Attributes:
+      features: whether ``apply`` looks at features: those of the context, and of ``forward``.
+      beside: ``(state, batch, key) -> examples`` that are to pass the network in one batch with
+        the new ones, so that batch normalisation sees both; ``apply`` finds what came of them as
+        ``context.beside``.  It returns None where there are none yet.
+    """
+
+    features: bool = False
+    beside: Callable[[PyTree, Batch, PRNGKey], Batch | None] | None = None
+
+
 class Context(NamedTuple):
     """What a transform may look at inside a training step.
 
@@ -43,6 +69,7 @@ class Context(NamedTuple):
       teacher: ``(params, stats, batch) -> outputs`` of the network as it stood before the task,
         at the parameters and statistics of that time, in evaluation mode, on inputs that are
         augmented as those of ``outputs`` are; None: ``forward`` serves.
+      beside: what passed the network together with the batch; None where nothing did.
     """
 
     params: Params
@@ -53,6 +80,7 @@ class Context(NamedTuple):
     logits: Callable[[Outputs, Batch], Array] = first_output
     features: PyTree = None
     teacher: Callable[[Params, PyTree, Batch], Outputs] | None = None
+    beside: Beside | None = None
 
 
 class TaskData(NamedTuple):
@@ -149,7 +177,7 @@ class LossTransform(NamedTuple):
         optimiser is given, where frozen leaves are None; None where nothing is changed.
       predict: ``(state, context) -> [b, classes]``: scores by which examples are classified
         when they are tested, in place of the logits; None where the logits serve.
-      features: whether ``apply`` looks at features: those of the context, and of ``forward``.
+      needs: what ``apply`` needs of the network's forward pass.
 
     ``begin_task`` and ``end_task`` run outside ``jit`` and may change the state's shapes.  For it:
 
@@ -167,7 +195,7 @@ class LossTransform(NamedTuple):
     end_task: Callable[[PyTree, Params, TaskData, PRNGKey], tuple[PyTree, Params]] = keep_both
     gradient: Callable[[Params, PyTree, Context], Params] | None = None
     predict: Callable[[PyTree, Context], Array] | None = None
-    features: bool = False
+    needs: Needs = Needs()
 
 
 def chain(**transforms: LossTransform) -> LossTransform:
@@ -178,8 +206,9 @@ def chain(**transforms: LossTransform) -> LossTransform:
     there are any, are dicts under the given names.  ``chain()`` is the identity.
 
     Raises:
-      ValueError: two transforms that predict; from ``init``, ``begin_task`` and ``end_task``,
-        where the state of a transform holds the parameters' own arrays.
+      ValueError: two transforms that predict, or two with examples beside the batch; from
+        ``init``, ``begin_task`` and ``end_task``, where the state of a transform holds the
+        parameters' own arrays.
 
     >>> import jax.numpy as jnp
     >>> double = LossTransform(lambda params: (), lambda l, s, c: (2 * l, {}))
@@ -220,8 +249,7 @@ def chain(**transforms: LossTransform) -> LossTransform:
             ended[name], params = t.end_task(state[name], params, task, key)
         return owned(ended, params), params
 
-    looks = any(t.features for t in transforms.values())
-    hooks = _gradient(transforms), _predict(transforms), looks
+    hooks = _gradient(transforms), _predict(transforms), _needs(transforms)
     return LossTransform(init, apply, begin_task, update, end_task, *hooks)
 
 
@@ -235,6 +263,22 @@ def _gradient(transforms: Mapping[str, LossTransform]):
         return found
 
     return gradient if changing else None
+
+
+def _needs(transforms: Mapping[str, LossTransform]) -> Needs:
+    """What any of them needs, and the examples of the one that has some beside the batch."""
+    looks = any(t.needs.features for t in transforms.values())
+    drawing = {name: t.needs.beside for name, t in transforms.items() if t.needs.beside}
+    if len(drawing) > 1:
+        raise ValueError(
+            f"chain: {' and '.join(drawing)} both have examples beside the batch; leave one out"
+        )
+
+    def beside(state, batch, key):
+        ((name, draw),) = drawing.items()
+        return draw(state[name], batch, key)
+
+    return Needs(looks, beside if drawing else None)
 
 
 def _predict(transforms: Mapping[str, LossTransform]):

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxcl.core.types import Array, Batch, ForwardPass, Metrics, Outputs, Params, PyTree, Scalar
 from jaxcl.transforms.base import Context, LossTransform, Step
+from jaxcl.transforms.beside import beside_of, new_part, other_part, together
 from jaxcl.transforms.checks import check_outputs, check_params, explained
 
 
@@ -80,20 +81,23 @@ def gradients(
     """
     check_params(context.params)
     trained = _trained(context.params, mask)
+    batch, extra = context.batch, beside_of(transform, state, context.batch, context.key)
 
     def network(trained: Params):
-        found = _passed(forward or context.forward, _whole(trained, context.params), context.batch)
+        params, whole = _whole(trained, context.params), together(batch, extra)
+        found = _passed(forward or context.forward, params, whole)
         return (found.outputs, found.features), found.aux
 
     def seen(given: tuple[Outputs, PyTree], trained: Params) -> Context:
         return context._replace(
             params=_whole(trained, context.params),
-            outputs=given[0],
-            features=context.features if given[1] is None else given[1],
+            outputs=new_part(given[0], batch, extra),
+            features=context.features if given[1] is None else new_part(given[1], batch, extra),
+            beside=other_part(given[0], batch, extra),
         )
 
     def plain(given: tuple[Outputs, PyTree]) -> Scalar:
-        return loss_of(given[0], context.batch)
+        return loss_of(new_part(given[0], batch, extra), batch)
 
     def transformed(loss: Scalar, given: tuple[Outputs, PyTree], trained: Params):
         return transform.apply(loss, state, seen(given, trained))
@@ -107,7 +111,8 @@ def gradients(
     here = seen(given, trained)
     if transform.gradient is not None:
         gradient = transform.gradient(gradient, state, here)
-    return Gradients(gradient, pull(slope)[0], given[0], total, metrics, aux, loss, here)
+    of_plain = pull(slope)[0]
+    return Gradients(gradient, of_plain, here.outputs, total, metrics, aux, loss, here)
 
 
 def _passed(forward: Callable | None, params: Params, batch: Batch) -> ForwardPass:

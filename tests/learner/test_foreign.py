@@ -23,6 +23,7 @@ from jaxcl.training.events import EpochEnded
 from jaxcl.training.program import Program
 from jaxcl.training.step import make_step
 from jaxcl.training.train_step import epoch_order
+from jaxcl.transforms import drawn
 
 STEPS = 3
 PHASE = stream(stream(jax.random.key(0), "task", 0), "train")
@@ -198,6 +199,24 @@ def test_replayed_examples_are_augmented_anew_and_follow_in_the_statistics():
     labels = memory["label"][rows]
     expected = optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
     assert float(metrics["replay"]["replayed"]) == pytest.approx(float(expected), rel=1e-4)
+    chex.assert_trees_all_close(after.stats["shared"], stats, rtol=1e-5, atol=1e-5)
+
+
+def test_kept_examples_that_are_joined_pass_in_one_batch_with_the_new_ones():
+    setup, learner, _ = begun("er", joined=True)
+    state, after, metrics, batch = one_step(setup, learner)
+    memory = state.transform_state["replay"].memory
+    key = stream(stream(state.key, "step", state.step), "replay")
+    kept = drawn(memory, key, 20)
+    whole = jnp.concatenate([batch["input"], kept["input"]])
+    found, stats = pass_by_hand(setup, state, whole, 0, train=True)
+    params, n = merge(state.params, state.frozen), len(batch["label"])
+    for value, task, part, labels in (
+        (metrics["new_loss"], "t01", found[:n], batch["label"]),
+        (metrics["replay"]["replayed"], "t00", found[n:], kept["label"]),
+    ):
+        expected = mean_loss(part, params["heads"][task], labels)
+        assert float(value) == pytest.approx(float(expected), rel=1e-4)
     chex.assert_trees_all_close(after.stats["shared"], stats, rtol=1e-5, atol=1e-5)
 
 

@@ -55,6 +55,14 @@ def test_weights_of_zero_are_fine_tuning_to_the_bit(method, weights, setting, ta
     assert np.any(other["fc1"]["w"] != plain.params["fc1"]["w"])
 
 
+@pytest.mark.parametrize("setting", ["task", "full"])
+@pytest.mark.parametrize("kept", [{"per_class": 2}, ONLINE])
+def test_new_and_kept_images_in_one_batch_learn_what_they_do_in_two(setting, kept, tasks):
+    """Of a network without batch normalisation."""
+    two, one = (result(tasks[:2], "er", setting, joined=j, **kept).params for j in (False, True))
+    chex.assert_trees_all_close(one, two, atol=1e-4)
+
+
 def test_labels_that_weigh_nothing_are_logits_alone_to_the_bit(tasks):
     alone, both = (
         result(tasks[:2], "der", "class"),

@@ -28,8 +28,8 @@ DARK_EXPERIENCE = Protocol(
     ),
     network=ResNet18(initial="uniform"),  # as the published code starts
     training=EPOCHS,
-    # New and kept images weigh the same, as in the mean over a batch of both.
-    replay=BufferReplay(ratio=None, buffer=200, fill="online", replay_weight=0.5),
+    # New and kept images are one batch, whose mean batch normalisation takes, and weigh the same.
+    replay=BufferReplay(ratio=None, buffer=200, fill="online", replay_weight=0.5, joined=True),
     methods={
         "agem": AGEM(ratio=None, buffer=200),
         "der": DER(per_class=None, buffer=200, alpha=0.3),
@@ -41,11 +41,13 @@ DARK_EXPERIENCE = Protocol(
 )
 # Lopez-Paz & Ranzato 2017 and what came after it: the ResNet-18 of width 20, one pass over each
 # task in batches of 10 images and 10 kept ones.  Rate and weights are those that Caccia et al. 2022
-# (arXiv 2104.05025) found for most methods on images held out.  They add the loss of kept images to
-# that of new ones where ER here takes the mean, so ER has their steps at twice the rate.
+# (arXiv 2104.05025) found for most methods on images held out.  Kept images pass the network by
+# themselves.  They add their loss to that of new ones where ER here takes the mean, so ER has their
+# steps at twice the rate.
 ONLINE = DARK_EXPERIENCE._replace(
     network=ResNet18(width=20, initial="uniform"),
     training=dataclasses.replace(EPOCHS, epochs=1, batch_size=10, lr=0.01),
+    replay=BufferReplay(ratio=None, buffer=200, fill="online", replay_weight=0.5),
     methods={
         **DARK_EXPERIENCE.methods,
         "der_pp": DERPP(per_class=None, buffer=200, alpha=0.25, beta=1.0),

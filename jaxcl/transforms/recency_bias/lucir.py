@@ -23,7 +23,7 @@ from jaxcl.core.types import (
     PyTree,
     Scalar,
 )
-from jaxcl.transforms.base import Context, LossTransform, TaskData, required
+from jaxcl.transforms.base import Context, LossTransform, Needs, TaskData, required
 from jaxcl.transforms.checks import check_classes, check_label, check_logits, check_not_negative
 from jaxcl.transforms.objectives import categorical
 from jaxcl.transforms.objectives.base import float32
@@ -129,7 +129,8 @@ def lucir(
     chosen = _LUCIR(capacity, classifier, strength, margin, rivals, n, name, label)
     return LossTransform(
         partial(_init, chosen), partial(_apply, chosen), partial(_begin, chosen),
-        end_task=partial(_end, chosen), predict=partial(_predict, chosen), features=True,
+        end_task=partial(_end, chosen), predict=partial(_predict, chosen),
+        needs=Needs(features=True),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxcl.core.batching import examples, take
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Bool, Int, Metrics, Params, PRNGKey, Scalar
-from jaxcl.transforms.base import Context, LossTransform, Step, TaskData, required
+from jaxcl.transforms.base import Beside, Context, LossTransform, Needs, Step, TaskData, required
 from jaxcl.transforms.checks import check_classes, check_label, check_logits
 from jaxcl.transforms.objectives import Objective, categorical
 from jaxcl.transforms.rehearsal.buffers import Buffer, sample
@@ -60,6 +60,7 @@ def replay(
     *,
     weight: float | None = None,
     n: int | None = None,
+    joined: bool = False,
     temperature: float = 2.0,
     name: str = "replay",
     label: str = "label",
@@ -79,6 +80,8 @@ def replay(
       memory: one of those in :mod:`jaxcl.transforms.rehearsal.memory`.
       weight: r in [0, 1]; 1/k by default.
       n: examples drawn in a step, with replacement; by default as many as a batch has.
+      joined: whether new and drawn examples pass the network as one batch: where batch
+        normalisation is, it then takes its mean over both.
       temperature: T > 0 of remembered responses.
       name: of the stream of random numbers; two replays in a chain need two names.
       label: name of the labels in the data.
@@ -93,8 +96,9 @@ def replay(
       ValueError: a weight outside [0, 1], a temperature or ``n`` not positive; a memory that
         needs classes where the objective has none; from ``begin_task``, data without labels
         of that name where these are to be kept, or with none that are classes of examples
-        where the memory looks at them; from ``update``, a step without its context, and from
-        ``end_task``, a memory that no step has filled.
+        where the memory looks at them; from ``apply``, ``joined`` in a loop that has no
+        examples pass beside the batch (:func:`~jaxcl.transforms.gradients` has); from ``update``,
+        a step without its context, and from ``end_task``, a memory that no step has filled.
 
     References:
       Rolnick et al., Experience replay for continual learning, 2019; Shin et al.,
@@ -115,10 +119,11 @@ def replay(
             f"replay: the memory's labels are the likeliest classes, and {objective.name} labels"
             " are none; take generated(soft=True)"
         )
-    chosen = _Replay(memory, weight, n, temperature, name, label, objective)
+    chosen = _Replay(memory, weight, n, joined, temperature, name, label, objective)
     return LossTransform(
         partial(_init, chosen), partial(_apply, chosen), partial(_begin, chosen),
         partial(_update, chosen), partial(_end, chosen),
+        needs=Needs(beside=partial(_beside, chosen) if joined else None),
     )  # fmt: skip
 
 
@@ -155,6 +160,7 @@ class _Replay(NamedTuple):
     memory: Memory
     weight: float | None
     n: int | None
+    joined: bool
     temperature: float
     name: str
     label: str
@@ -185,15 +191,39 @@ def _begin(
     return state._replace(memory=memory)
 
 
+def _beside(chosen: _Replay, state: ReplayState, batch: Batch, key: PRNGKey) -> Batch | None:
+    """What is drawn, to pass together with the batch; None in the first task."""
+    if not jax.tree.leaves(held(state.memory)):
+        return None
+    found = drawn(state.memory, stream(key, chosen.name), chosen.n or examples(batch))
+    if chosen.memory.offer is None:
+        return found
+    # While nothing is kept, the batch itself passes twice, which no mean over it notices.
+    begun, rows = any_filled(state.memory), jnp.arange(examples(found)) % examples(batch)
+    same = take({name: batch[name] for name in found if name in batch}, rows)
+    kept = {name: found[name] for name in same}
+    return {**found, **jax.tree.map(lambda a, b: jnp.where(begun, a, b), kept, same)}
+
+
+def _passed(chosen: _Replay, state: ReplayState, context: Context) -> Beside:
+    """What is replayed in a step, and the network's outputs of it."""
+    if chosen.joined:
+        if context.beside is None:
+            raise ValueError("context: no examples passed beside the batch; joined needs them")
+        return context.beside
+    key, forward = required(context)
+    n = examples(context.batch) if chosen.n is None else chosen.n
+    batch = drawn(state.memory, stream(key, chosen.name), n)
+    return Beside(batch, forward(context.params, batch))
+
+
 def _apply(
     chosen: _Replay, loss: Scalar, state: ReplayState, context: Context
 ) -> tuple[Scalar, Metrics]:
     if not jax.tree.leaves(held(state.memory)):  # no earlier task
         return loss, {"replayed": jnp.zeros((), jnp.float32)}
-    key, forward = required(context)
-    n = examples(context.batch) if chosen.n is None else chosen.n
-    batch = drawn(state.memory, stream(key, chosen.name), n)
-    logits = context.logits(forward(context.params, batch), batch)
+    batch, outputs = _passed(chosen, state, context)
+    logits = context.logits(outputs, batch)
     check_logits(logits)
     if LOGITS in batch:
         distance = chosen.objective.distance
