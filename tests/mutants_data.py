@@ -23,13 +23,14 @@ class Mutant(NamedTuple):
 
 AGEM = "jaxcl/transforms/rehearsal/agem.py"
 ADAPTER = "jaxcl/networks/adapters/backbone.py"
-BASE = "jaxcl/transforms/base.py"
+CHAIN = "jaxcl/transforms/chain.py"
 BUFFERS = "jaxcl/transforms/rehearsal/buffers.py"
 CHECKPOINT = "jaxcl/checkpointing/checkpoint.py"
 CONSOLE = "jaxcl/reporting/console.py"
 COURSE = "jaxcl/reporting/live/course.py"
 MATRIX = "jaxcl/reporting/matrix.py"
 UNFINISHED = "jaxcl/checkpointing/unfinished.py"
+OF_BESIDE = "tests/transforms/rehearsal/test_beside.py"
 OF_LOOPS = "tests/networks/test_loop_convolution.py"
 OF_WIDTHS = "tests/reporting/test_widths.py"
 DARK = "jaxcl/transforms/rehearsal/der.py"
@@ -191,7 +192,7 @@ MUTANTS = [
     Mutant("si-total-gradient", PATH,
         'step.loss_gradient if gradient == "loss" else step.gradient', "step.gradient", OF_PATH),
     Mutant("si-total-gradient-from-the-step", STEP,
-        "_Found(gradient, pull((slope, nothing))[0], outputs", "_Found(gradient, gradient, outputs",
+        "_Found(gradient, plain_gradient,", "_Found(gradient, gradient,",
         f"{OF_TRAIN}::test_a_step_tells_the_gradient_of_the_plain_loss_from_that_of_the_whole"),
     Mutant("si-wrong-sign", PATH, "path - wide(g) * (wide", "path + wide(g) * (wide", OF_PATH),
     Mutant("si-unclipped", PATH, "jax.nn.relu(path /", "(path /", OF_PATH),
@@ -216,7 +217,7 @@ MUTANTS = [
     Mutant("old-weights-let-go-by-growth", TREES,
         "return new.at[tuple(slice(0, n) for n in leaf.shape)].set(leaf)", "return new",
         "tests/core/test_pytree.py"),
-    Mutant("chain-in-the-reverse-order", BASE,
+    Mutant("chain-in-the-reverse-order", CHAIN,
         "metrics = {}\n        for name, t in transforms.items():",
         "metrics = {}\n        for name, t in reversed(transforms.items()):",
         "tests/transforms/test_base.py"),
@@ -229,7 +230,7 @@ MUTANTS = [
         "return (found.outputs, found.features), found.aux",
         "return (found.outputs, jax.lax.stop_gradient(found.features)), found.aux", OF_GRADIENTS),
     Mutant("gradients-of-the-whole-loss-twice", GRADIENTS,
-        "Gradients(gradient, pull(slope)[0]", "Gradients(gradient, gradient", OF_GRADIENTS),
+        "Gradients(gradient, of_plain", "Gradients(gradient, gradient", OF_GRADIENTS),
     # Old responses.
     Mutant("distillation-without-temperature", LOSSES,
         "soft_cross_entropy(logits / temperature", "soft_cross_entropy(logits",
@@ -689,6 +690,11 @@ MUTANTS = [
         f"{OF_WIDTHS}::test_columns_stay_in_line_where_signs_have_stand_ins"),
     Mutant("a-run-in-use-is-gone-on-with", UNFINISHED,
         "elif not lock.is_held(folder):", "else:", "tests/checkpointing/test_unfinished.py"),
+    # Kept examples beside the new ones.
+    Mutant("joined-outputs-in-the-other-order", "jaxcl/transforms/beside.py",
+        "lambda x: x[:n], found", "lambda x: x[-n:], found", OF_BESIDE),
+    Mutant("an-empty-buffer-in-the-mean", "jaxcl/transforms/rehearsal/replay.py",
+        "jnp.where(begun, a, b), kept, same", "a, kept, same", OF_BESIDE),
     # Convolutions in a loop, tests in a task, judges of generators.
     Mutant("gradient-moved-the-wrong-way", SEPARABLE,
         "start = at.padding[0][0] - i *", "start = at.padding[0][0] + i *", OF_LOOPS),

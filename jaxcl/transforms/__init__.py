@@ -49,13 +49,13 @@ from jaxcl.transforms.base import (
     Needs,
     Step,
     TaskData,
-    chain,
     required,
 )
 from jaxcl.transforms.between_tasks.nearest_mean import ncm
 from jaxcl.transforms.between_tasks.random_projection import ranpac
 from jaxcl.transforms.between_tasks.shrink_perturb import shrink_perturb
 from jaxcl.transforms.between_tasks.streaming_lda import slda
+from jaxcl.transforms.chain import chain
 from jaxcl.transforms.distill import DistillState, distill
 from jaxcl.transforms.gradients import Gradients, gradients
 from jaxcl.transforms.objectives import OBJECTIVES, Objective, binary, categorical, squared
