@@ -38,11 +38,11 @@ class DataSettings:
     test_on: OneOf[Literal["all", "newest"]] = "all"
     """all tasks so far, or the newest."""
     test_every: Annotated[Positive[int] | None, shown("20 times a task", "INT")] = None
-    """Epochs, and the last."""
+    """Epochs between tests."""
     plasticity: Bool = False
     """Measure dormant units, ranks."""
     data_dir: Annotated[Path | None, shown("TFDS_DATA_DIR", "PATH")] = None
-    """Of TFDS."""
+    """Folder of data sets."""
     augmentation: Unseen = dataclasses.field(default=None, metadata=NO_SETTING)
     """A function ``(key, inputs) -> inputs``; ``augment`` then names ``own``."""
 

@@ -45,7 +45,7 @@ class Training:
     later_l2: Annotated[Traced[NonNegative[float] | None], shown("as --l2", "FLOAT")] = None
     """Of later tasks."""
     loss: OneOf[Literal["categorical", "binary", "squared"]] = "categorical"
-    """Or binary, or squared."""
+    """categorical, binary, squared."""
     warmup_epochs: Epochs[int] = 0
     """New parts train alone in them."""
     scratch: Bool = False
@@ -67,7 +67,7 @@ class GeneratorSettings:
     balance: Bool = True
     """Among them, every old class is as frequent."""
     generator: OneOf[Literal["mlp", "conv"]] = "mlp"
-    """And critic: mlp or conv."""
+    """Of generator and critic: mlp or conv."""
     latent: Positive[int] = 100
     """Values of a code."""
     generator_steps: Positive[int] = 3000
