@@ -26,7 +26,7 @@ def test_the_commands_run_and_the_table_is_theirs(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     text = (folder / "RESULTS.md").read_text()
     assert "not run" not in text
-    assert "tasks averaged at either end: 2" in text
+    assert "Each end is a mean over 2 tasks." in text
     assert (folder / "accuracy.png").read_bytes().startswith(b"\x89PNG")
     for name in ("finetune-adam-1e-3", "redo", "l2_init-1e-4"):
         whole = json.loads((tmp_path / "runs" / name / "summary.json").read_text())
