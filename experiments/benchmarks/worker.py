@@ -8,7 +8,7 @@ from pathlib import Path
 from cases import RESNETS
 from side import Case, keep_freed_memory, measured, peak_mib
 
-COMPARED = 3  # losses of a residual network
+COMPARED = 2  # losses of a residual network
 
 
 def made(side: str, name: str, folder: Path) -> Case:
