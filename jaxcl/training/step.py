@@ -13,7 +13,7 @@ from jaxcl.core.random import stream
 from jaxcl.core.types import Batch, ForwardPass, Metrics, Outputs, Params, PRNGKey, PyTree, Scalar
 from jaxcl.growth.heads import View, own_logits, run_view
 from jaxcl.growth.parameters import merge
-from jaxcl.networks.base import SHARED, Mode, Variables
+from jaxcl.networks.base import SHARED, Mode, Route, Variables
 from jaxcl.training.program import Program, TrainState
 from jaxcl.transforms import Context, Step
 from jaxcl.transforms.beside import beside_of, new_part, other_part, together
@@ -93,13 +93,7 @@ def _gradients(program: Program, state: TrainState, context: Context) -> tuple[_
         return view.objective.loss(logits, batch["label"]).mean()
 
     def transformed(loss: Scalar, outputs: Outputs, features: PyTree, trained: Params):
-        passes = [stats]  # those of a step follow on one another
-
-        def again(params: Params, batch: Batch) -> Outputs | ForwardPass:
-            found = run_view(view, Variables(params, passes[-1]), batch, mode_of(len(passes)))
-            passes.append(found.stats)
-            return ForwardPass(found.outputs, found.features[route]) if asked else found.outputs
-
+        again, passes = _further_passes(view, stats, mode_of, route if asked else None)
         here = context._replace(
             params=merge(trained, state.frozen),
             outputs=new_part(outputs, batch, extra),
@@ -119,10 +113,26 @@ def _gradients(program: Program, state: TrainState, context: Context) -> tuple[_
     of_loss, of_outputs, of_features, direct = slopes
     combined = jax.tree.map(lambda s, o: of_loss * s + o, slope, of_outputs)
     gradient = jax.tree.map(jnp.add, pull((combined, of_features))[0], direct)
-    nothing = jax.tree.map(jnp.zeros_like, of_features)
-    plain_gradient = pull((slope, nothing))[0]
+    plain_gradient = pull((slope, jax.tree.map(jnp.zeros_like, of_features)))[0]
     found = _Found(gradient, plain_gradient, new_part(outputs, batch, extra), stats)
     return found, {"loss": total, "new_loss": loss, **metrics}
+
+
+def _further_passes(
+    view: View, stats: PyTree, mode_of: Callable[[int], Mode], asked: Route | None
+) -> tuple[Callable[[Params, Batch], Outputs | ForwardPass], list[PyTree]]:
+    """The forward function for other examples, and the statistics after each pass so far.
+
+    The passes of a step follow on one another.  With a route, features of it are given too.
+    """
+    passes = [stats]
+
+    def again(params: Params, batch: Batch) -> Outputs | ForwardPass:
+        found = run_view(view, Variables(params, passes[-1]), batch, mode_of(len(passes)))
+        passes.append(found.stats)
+        return found.outputs if asked is None else ForwardPass(found.outputs, found.features[asked])
+
+    return again, passes
 
 
 def _mode(program: Program, state: TrainState, key: PRNGKey, number: int) -> Mode:
