@@ -708,7 +708,7 @@ MUTANTS = [
     Mutant("tests-an-epoch-early", "jaxcl/learner/testing.py",
         "(number + 1) % every == 0", "number % every == 0", "tests/learner/test_newest.py"),
     Mutant("floor-of-the-images-that-were-learned", "jaxcl/learner/scholar.py",
-        "_all_labelled(setup, setup.tasks.test)", "_all_labelled(setup, setup.tasks.train)",
+        "_labelled(setup, setup.tasks.test[", "_labelled(setup, setup.tasks.train[",
         "tests/learner/test_scholar.py"),
     # Checkpoints.
     Mutant("restored-without-the-losses", SNAPSHOT,

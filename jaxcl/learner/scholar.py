@@ -10,7 +10,7 @@ References:
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 
 import jax
@@ -142,15 +142,15 @@ def _finish_iterations(
 
 @dataclasses.dataclass(frozen=True)
 class _RealImages:
-    """The real images of all tasks; equal to those of the same data."""
+    """The real images of all tasks, read when asked for; equal to those of the same data."""
 
     checksum: str
-    tasks: Sequence[Batch] = dataclasses.field(compare=False)
+    tasks: Callable[[], Sequence[Batch]] = dataclasses.field(compare=False)
 
 
 @lru_cache(1)  # all seeds and tasks of an experiment are judged by the same network
 def _judge(real: _RealImages) -> Params:
-    return train_judge(stream(jax.random.key(0), "judge"), real.tasks)
+    return train_judge(stream(jax.random.key(0), "judge"), real.tasks())
 
 
 def _quality(setup: Setup, learner: Learner) -> dict[str, float]:
@@ -160,21 +160,20 @@ def _quality(setup: Setup, learner: Learner) -> dict[str, float]:
     """
     assert setup.scholar is not None
     key, so_far = task_key(learner), learner.at.task_index + 1
-    real = _all_labelled(setup, setup.tasks.train)
-    judge = _judge(_RealImages(setup.tasks.checksum, real))
+    every = partial(_labelled, setup, setup.tasks.train)
+    judge = _judge(_RealImages(setup.tasks.checksum, every))
     drawn = sample_images(
         setup.scholar.gan, learner.model.generator, stream(key, "quality"), JUDGED_IMAGES
     )
-    held_out = jnp.concatenate(
-        [task["input"] for task in _all_labelled(setup, setup.tasks.test)[:so_far]]
-    )
+    tests = _labelled(setup, setup.tasks.test[:so_far])
+    held_out = jnp.concatenate([task["input"] for task in tests])
     rows = jax.random.permutation(stream(key, "floor"), len(held_out))[:JUDGED_IMAGES]
-    found = found_in(judge, real[:so_far])
+    found = found_in(judge, _labelled(setup, setup.tasks.train[:so_far]))
     floor = quality(judge, found, held_out[rows])["frechet"]
     return {**quality(judge, found, drawn), "floor": floor}
 
 
-def _all_labelled(setup: Setup, tasks: Sequence[Data]) -> list[Batch]:
+def _labelled(setup: Setup, tasks: Sequence[Data]) -> list[Batch]:
     """Images of some tasks, with labels that are counted over all of the tasks."""
     told_apart = setup.setting.joined or setup.setting.shared_head
     found: list[Batch] = []

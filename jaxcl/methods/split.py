@@ -22,7 +22,7 @@ class Split(LwF):
     similarity: Traced[Similarity] = "frechet"
     """frechet, bures, cosine; of responses: cka, rsa, svcca."""
     reference: Traced[OneOf[Literal["copy", "scratch"]]] = "copy"
-    """Of these three: copy, or scratch."""
+    """cka, rsa, svcca: copy or scratch."""
     start: Traced[OneOf[Literal["copy", "fresh"]]] = "copy"
     """Branch: copy of the nearest, or fresh."""
     probe: Positive[int] = 2000
