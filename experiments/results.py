@@ -1,4 +1,4 @@
-"""RESULTS.md and the table of results in README.md, from what is recorded beside the experiments.
+"""RESULTS.md and the tables of README.md, from what is recorded beside the experiments.
 
     python experiments/results.py
 
@@ -7,13 +7,13 @@ from the scripts in these folders.
 """
 
 import runpy
+import sys
 from pathlib import Path
 
 from jaxcl.reporting.pages.claims import Section, counts, short_table, text
 
 HERE = Path(__file__).parent
 PAGE, README = HERE / "RESULTS.md", HERE.parent / "README.md"
-BEGIN, END = "<!-- results -->\n", "<!-- /results -->\n"
 SCRIPTS = {
     "lwf-select/claims.py": ("section", "rendered"),
     "generative-replay/claims.py": ("section",),
@@ -57,23 +57,40 @@ def page(found: list[Section]) -> str:
     return "\n\n".join([INTRODUCTION, counts(found), *map(text, found)]) + "\n"
 
 
-def with_results(whole: str, found: list[Section]) -> str:
-    """A text with the short table between its two marks.
+def speed() -> str:
+    """The table of timings beside PyTorch."""
+    folder = str(HERE / "benchmarks")
+    sys.path.insert(0, folder)  # its files import one another by their names
+    try:
+        return runpy.run_path(f"{folder}/report.py")["short_table"]()
+    finally:
+        sys.path.remove(folder)
+
+
+def with_table(whole: str, name: str, table: str) -> str:
+    """A text with a table between its two marks, ``<!-- name -->`` and ``<!-- /name -->``.
 
     Raises:
       ValueError: it does not have each mark once, one after the other.
     """
-    before, begin, rest = whole.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in after:
-        raise ValueError(f"{BEGIN.strip()} and {END.strip()} must stand there once, in this order")
-    return f"{before}{BEGIN}\n{short_table(found, HERE.name)}\n\n{END}{after}"
+    first, last = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
+    before, begin, rest = whole.partition(first)
+    _, end, after = rest.partition(last)
+    if not begin or not end or first in rest or last in after:
+        raise ValueError(f"{first.strip()} and {last.strip()} must stand there once, in this order")
+    return f"{before}{first}\n{table}\n\n{last}{after}"
+
+
+def with_tables(whole: str, found: list[Section]) -> str:
+    """README.md with its tables made again."""
+    whole = with_table(whole, "results", short_table(found, HERE.name))
+    return with_table(whole, "speed", speed())
 
 
 def main() -> None:
-    """Writes RESULTS.md, and the marked part of README.md."""
+    """Writes RESULTS.md, and the marked parts of README.md."""
     found = sections()
-    readme = with_results(README.read_text(), found)
+    readme = with_tables(README.read_text(), found)
     PAGE.write_text(page(found))
     README.write_text(readme)
 

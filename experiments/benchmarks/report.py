@@ -57,6 +57,18 @@ def row(name: str, case: Measured, turns: Turns) -> list[str]:
     ]
 
 
+SHORT = (
+    "cnn-lwf",
+    "resnet20-10",
+    "resnet64-32",
+    "si",
+    "replay",
+    "gan",
+    "fisher-cnn",
+    "end-er",
+    "end-ewc",
+)
+"""Cases of the README: some that are faster, and the one that is slowest."""
 HEADER = ["case", "jaxcl", "PyTorch", "PyTorch / jaxcl", "CPU seconds", "peak memory"]
 
 
@@ -97,3 +109,13 @@ def page(results: dict) -> str:
     if not any("core" not in where for where in results):
         parts.append("\n## Accelerators\n\nNot measured.\n")
     return "".join(parts)
+
+
+def short_table() -> str:
+    """The table of the README: some cases on the first machine, with their ratios alone."""
+    where, cases = next(iter(json.loads(FILE.read_text()).items()))
+    rows = [row(name, CASES[name], cases[name]["turns"])[:4] for name in SHORT]
+    head = HEADER[:4]
+    head[0] += f", {where}"
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import jax
@@ -81,6 +82,21 @@ def map_batches(f: Callable[[Batch], PyTree], data: Batch, size: int) -> PyTree:
 
     stacked = jax.lax.map(one, index)
     return replicated(jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:])[:n], stacked))
+
+
+@partial(jax.jit, static_argnames="n")
+def filled(data: PyTree, n: int) -> Any:
+    """Returns ``n`` examples: those that there are, then the last one again and again.
+
+    Arrays of one length are served by one compiled program, so data that is filled up to a common
+    length spares the compiling for each length.
+    """
+
+    def longer(x):
+        rest = jnp.broadcast_to(x[-1:], (n - len(x), *x.shape[1:]))
+        return jnp.concatenate([x, rest])
+
+    return jax.tree.map(longer, data)
 
 
 def ordinals(kinds: ndarray, before: ndarray) -> ndarray:

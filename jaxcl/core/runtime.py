@@ -23,11 +23,11 @@ def use_compilation_cache() -> None:
 
 
 @contextmanager
-def compile_clock() -> Iterator[Callable[[], float]]:
-    """Counts the seconds that go into compiling, or into reading compiled programs.
+def compile_clock() -> Iterator[Callable[[], tuple[float, float]]]:
+    """Counts the programs that are compiled, or read compiled from the cache, and their seconds.
 
     Yields:
-      A function that says how many so far.
+      A function that says how many seconds so far, and how many programs.
     """
     from jax import monitoring
 
@@ -40,7 +40,7 @@ def compile_clock() -> Iterator[Callable[[], float]]:
 
     monitoring.register_event_duration_secs_listener(listen)
     try:
-        yield lambda: sum(spent)
+        yield lambda: (sum(spent), float(len(spent)))
     finally:
         monitoring.unregister_event_duration_listener(listen)
 

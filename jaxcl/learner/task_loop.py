@@ -45,7 +45,7 @@ from jaxcl.training.learner_state import Learner
 from jaxcl.training.loop import means
 from jaxcl.training.program import Program, TrainState, at_rate, start_phase
 from jaxcl.training.stream import window_steps, windows
-from jaxcl.training.train_step import epoch_order, no_totals, run_steps
+from jaxcl.training.train_step import alike, epoch_order, no_totals, run_steps
 from jaxcl.training.vectorized import StepRequest
 from jaxcl.transforms import TaskData
 
@@ -128,9 +128,12 @@ def plan_epoch(
     shuffles = [stream(key, "shuffle", number) for number in epoch.passes]
     n, size = examples(data), setup.config.training.batch_size
     order = jnp.concatenate([epoch_order(shuffle, n, size) for shuffle in shuffles])
-    streamed, rows, most = (lambda step: data), order, None
     if on_host(data):
         streamed, rows, most = windows(data, order), None, window_steps(data, order)
+    else:
+        longest = max(map(examples, setup.tasks.train))
+        held, rows = alike(data, order, longest, longest // size * len(shuffles))
+        streamed, most = (lambda step: held), None
     if learner.phase.totals is None:
         totals = no_totals(program, learner.phase.train, streamed(learner.at.step), rows)
         learner = learner.changed(totals=totals)

@@ -29,6 +29,7 @@ def summarise(
     results: Sequence[SeedEnded],
     seconds: float,
     compile_seconds: float = 0.0,
+    compilations: int = 0,
 ) -> dict[str, Any]:
     """Returns what ``summary.json`` holds.
 
@@ -39,6 +40,7 @@ def summarise(
       results: one for each seed.
       seconds: wall time of everything.
       compile_seconds: how many of them went into compiling.
+      compilations: programs that were compiled, or read compiled from the cache.
 
     Returns:
       ``method, replay, scenario, setting, validation, seeds, tasks``; ``accuracy``
@@ -47,7 +49,8 @@ def summarise(
       backward_transfer, forward_transfer, learning_accuracy`` (mean and sem over the seeds, percent
       or percentage points); ``weights, routes, similarity, state_bytes,
       task_seconds`` for each seed; ``plasticity`` (:mod:`jaxcl.reporting.plasticity`), None
-      unless it was measured; ``config, seconds, compile_seconds, argv, versions, machine, git``.
+      unless it was measured; ``config, seconds, compile_seconds, compilations, argv,
+      versions, machine, git``.
     """
     matrices = [result.matrix for result in results]
     return {
@@ -78,6 +81,7 @@ def summarise(
         "config": to_toml(config),
         "seconds": seconds,
         "compile_seconds": compile_seconds,
+        "compilations": compilations,
         "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": versions(),
         "machine": machine(),

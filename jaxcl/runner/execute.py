@@ -75,7 +75,7 @@ def execute(
     Raises:
       Interrupted: a signal came and everything is saved; names the first folder.
     """
-    began = time.perf_counter(), 0.0
+    began = time.perf_counter(), 0.0, 0.0
     saving = saving_of(commands[0].how)
     told = processes.on_primary(lambda: [_left(command, console) for command in commands])
     left = {
@@ -93,8 +93,9 @@ def execute(
         compiling = held.enter_context(runtime.compile_clock())
         for part in _side_by_side(_opened(left, tasks, console, held)):
 
-            def spent(began: tuple[float, float] = began) -> tuple[float, float]:
-                return time.perf_counter() - began[0], compiling() - began[1]
+            def spent(began: tuple[float, float, float] = began) -> tuple[float, float, float]:
+                seconds, programs = compiling()
+                return time.perf_counter() - began[0], seconds - began[1], programs - began[2]
 
             try:
                 explain = commands[0].place.explain
@@ -106,7 +107,7 @@ def execute(
                     diverged[each.out] = result
                 elif len(commands) == 1 and processes.is_primary():
                     session.show(result, each.out, console)
-            began = time.perf_counter(), compiling()
+            began = time.perf_counter(), *compiling()
     return diverged
 
 

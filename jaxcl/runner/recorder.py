@@ -167,7 +167,10 @@ def _finish(
     from jaxcl.reporting import plots  # here, so that training does not wait for Matplotlib
 
     config = setup.config
-    summary = summarise(config, setup.tasks.names, chance(setup), results, *spent)
+    seconds, compiling, programs = spent
+    summary = summarise(
+        config, setup.tasks.names, chance(setup), results, seconds, compiling, int(programs)
+    )
     inputs, summary["classes"] = setup.tasks.inputs, setup.tasks.classes
     summary["inputs"] = {
         "kind": setup.tasks.kind, "mean": inputs.mean, "deviation": inputs.deviation,

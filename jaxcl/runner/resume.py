@@ -28,7 +28,7 @@ class Progress(NamedTuple):
       epochs: that were done.
       results: of the seeds that were done.
       number: of the checkpoint that the learners are from, 0 for none.
-      spent: seconds that it took, and how many of them went into compiling.
+      spent: seconds that it took, how many of them went into compiling, and of how many programs.
     """
 
     learners: Sequence[Learner]
@@ -38,7 +38,7 @@ class Progress(NamedTuple):
     spent: tuple[float, ...]
 
 
-NO_PROGRESS = Progress((), [], [], 0, (0.0, 0.0))
+NO_PROGRESS = Progress((), [], [], 0, (0.0, 0.0, 0.0))
 
 
 class Found(NamedTuple):
@@ -85,7 +85,7 @@ def find_progress(setup: Setup, out: Path, console: Console, most: int | None = 
     first, seeds = learners[0].at, seeds_text([learner.at.seed for learner in learners])
     task = setup.tasks.names[first.task_index]
     where = f"{task}, {first.epoch} epochs and {first.step} steps"
-    spent = tuple(meta["spent"])
+    spent = (*meta["spent"], 0.0)[:3]  # an older checkpoint has not counted programs
     if found is None:
         return Progress(learners, [], [], 0, spent)
     number = found.checkpoint.number

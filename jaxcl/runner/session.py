@@ -37,7 +37,7 @@ class Saving(NamedTuple):
     keep: int
 
 
-Clock = Callable[[], tuple[float, float]]
+Clock = Callable[[], tuple[float, float, float]]
 
 
 def record(
@@ -54,8 +54,8 @@ def record(
       runs: one, or several at the same moment that differ in numbers alone.
       console: where progress is shown.
       saving: when to save.
-      clock: seconds since the command started, and how many of them it compiled; each of
-        several runs has its part of them.
+      clock: seconds since the command started, how many of them it compiled, and how many
+        programs; each of several runs has its part of the seconds.
       explain: show what was measured as a task came.
 
     Returns:
@@ -66,7 +66,8 @@ def record(
     """
 
     def spent() -> list[float]:
-        return [seconds / len(runs) for seconds in clock()]
+        seconds, compiling, programs = clock()
+        return [seconds / len(runs), compiling / len(runs), programs]
 
     writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
     first = processes.is_primary()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxcl.core.batching import in_portions, map_batches
+from jaxcl.core.batching import examples, filled, in_portions, map_batches, on_host
 from jaxcl.core.types import Array, Batch, Data, Float, PyTree
 from jaxcl.growth.heads import View, own_logits, place_in, run_view
 from jaxcl.growth.parameters import task_name
@@ -15,6 +15,7 @@ from jaxcl.networks.base import Variables
 from jaxcl.transforms.base import Context
 
 EVALUATION_BATCH = 500
+FEW = 64  # fewer examples than a batch are tested as a multiple of so many
 
 
 class Evaluation(NamedTuple):
@@ -62,9 +63,19 @@ def evaluate(
     """
     view, variables = as_tested(view, task_index, variables)
     predict, state = (None, ()) if predictor is None else predictor
+    n, spread = examples(data), None
+    if not view.objective.logits:
+        spread = jnp.asarray(data["label"]).var(0).mean()
+    if not on_host(data):
+        data = filled(data, _rounded_up(n))
     scores, losses = in_portions(partial(judged, view, predict, state, variables), data)
-    spread = None if view.objective.logits else jnp.asarray(data["label"]).var(0).mean()
-    return _summed(scores, losses, spread)
+    return _summed(scores, losses, jnp.int32(n), spread)
+
+
+def _rounded_up(n: int) -> int:
+    """A length that test sets of about as many examples share, at no more batches."""
+    unit = EVALUATION_BATCH if n > EVALUATION_BATCH else FEW
+    return -(-n // unit) * unit
 
 
 def as_tested(view: View, task_index: int, variables: Variables) -> tuple[View, Variables]:
@@ -83,9 +94,12 @@ def as_tested(view: View, task_index: int, variables: Variables) -> tuple[View, 
 
 
 @jax.jit
-def _summed(scores: Array, losses: Array, spread: Array | None) -> Evaluation:
-    right = scores.sum() / len(scores)
-    return Evaluation(100 * (right if spread is None else 1 + right / spread), losses.mean())
+def _summed(scores: Array, losses: Array, n: Array, spread: Array | None) -> Evaluation:
+    """What the first ``n`` examples make; the others fill up."""
+    counted = jnp.arange(len(scores)) < n
+    some = (jnp.where(counted, each, 0).astype(losses.dtype).sum() for each in (scores, losses))
+    right, loss = (each / n.astype(losses.dtype) for each in some)
+    return Evaluation(100 * (right if spread is None else 1 + right / spread), loss)
 
 
 @partial(jax.jit, static_argnames=("view", "predict"))

@@ -5,7 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from jaxcl.core.batching import examples
+from jaxcl.core.batching import examples, filled
 from jaxcl.core.sharding import DATA, along
 from jaxcl.core.types import Array, Batch, Int, PRNGKey
 from jaxcl.training.evaluation import judged
@@ -21,6 +21,23 @@ def epoch_order(key: PRNGKey, n: int, batch_size: int) -> Int[Array, "steps batc
     steps = n // batch_size
     rows = jax.random.permutation(key, n)[: steps * batch_size]
     return rows.reshape(steps, batch_size).astype(jnp.int32)
+
+
+def alike(data: Batch, order: Array, longest: int, steps: int) -> tuple[Batch, Array]:
+    """Returns a task and its rows as long as those of the longest task, for one compiled program.
+
+    What is filled up is never trained on. A task of less than half as many examples stays as it is,
+    and so does one that is longer, being put together from several.
+
+    Args:
+      data: of the task, on the device.
+      order: rows of the batches of an epoch.
+      longest: examples of the longest task.
+      steps: of an epoch of it.
+    """
+    if not longest / 2 <= examples(data) < longest:
+        return data, order
+    return filled(data, longest), filled(order, max(steps, len(order)))
 
 
 def _rows(data: Batch, rows: Int[Array, "batch"]) -> Batch:

@@ -49,9 +49,9 @@ def test_the_ablations_can_be_made_again():
     assert made["page"](known) == (ROOT / "lwf-select/ablations.md").read_text()
 
 
-def test_the_page_of_claims_and_the_table_of_the_readme_can_be_made_again(script, sections):
+def test_the_page_of_claims_and_the_tables_of_the_readme_can_be_made_again(script, sections):
     assert script["page"](sections) == script["PAGE"].read_text()
-    assert script["with_results"](README.read_text(), sections) == README.read_text()
+    assert script["with_tables"](README.read_text(), sections) == README.read_text()
 
 
 def test_the_table_of_the_readme_is_short(sections):
@@ -68,11 +68,9 @@ def test_every_link_of_the_page_leads_somewhere(sections):
 )
 def test_a_readme_without_its_marks_is_refused(marks, script):
     with pytest.raises(ValueError, match="must stand there once"):
-        script["with_results"](f"# Title\n{marks}", [])
+        script["with_table"](f"# Title\n{marks}", "results", "")
 
 
 def test_what_stands_around_the_marks_stays(script):
-    made = script["with_results"]("a\n<!-- results -->\nold\n<!-- /results -->\nb\n", [])
-    assert made.startswith("a\n<!-- results -->\n\n| ")
-    assert made.endswith(" |\n\n<!-- /results -->\nb\n")
-    assert "old" not in made
+    made = script["with_table"]("a\n<!-- x -->\nold\n<!-- /x -->\nb\n", "x", "new")
+    assert made == "a\n<!-- x -->\n\nnew\n\n<!-- /x -->\nb\n"

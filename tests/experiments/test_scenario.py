@@ -30,8 +30,8 @@ MLP = ["--net", "mlp", "--hidden", "16"]
 QUICK = [*SELECT, *MLP, "--method", "finetune"]
 KEYS = {
     "method", "scenario", "seeds", "tasks", "accuracy", "final", "average_accuracy", "forgetting",
-    "weights", "routes", "similarity", "seconds", "compile_seconds", "argv",
-    "versions", "machine", "git",
+    "weights", "routes", "similarity", "seconds", "compile_seconds", "compilations",
+    "argv",    "versions", "machine", "git",
 }  # fmt: skip
 
 

@@ -32,7 +32,15 @@ SEEDS = ["--seeds", "0", "1"]
 IMAGES = ["--limit", "60", "--epochs", "2", "--batch-size", "10", *SEEDS]
 DIGITS = ["--scenario", "split-digits", "--tasks", "2", "--iterations", "200", *SEEDS]
 GENERATOR = ["--generator-steps", "300", "--generated", "1000"]
-TIMED = ("seconds", "compile_seconds", "task_seconds", "argv", "git", "metrics_sha256")
+TIMED = (
+    "seconds",
+    "compile_seconds",
+    "compilations",
+    "task_seconds",
+    "argv",
+    "git",
+    "metrics_sha256",
+)
 TIMED += ("metrics_bytes",)  # its lines hold times
 STARTUP = 0.15  # of a whole run: no kill before, since nothing has happened yet
 WARM = 0.7  # of the time of a run that compiles

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from given import configured
 
-from jaxcl.learner import testing
+from jaxcl.learner import task_loop, testing
 from jaxcl.learner.seed_loop import run
+from jaxcl.training import evaluation
+from jaxcl.training.evaluation import judged
 from jaxcl.training.events import EpochEnded
 from jaxcl.training.train_step import run_steps
 
@@ -97,3 +99,20 @@ def _trained(events, tasks):
 
 def _leaves(params):
     return [params["fc1"][n] for n in "wb"] + [params["heads"]["t00"][n] for n in "wb"]
+
+
+def test_tasks_of_different_sizes_share_their_programs(make_task, monkeypatch):
+    """Steps and tests are compiled once; what fills a task up is neither learned nor counted."""
+    sizes = (40, 29, 36)
+    some = [make_task(f"bars{i}", n=n, seed=i) for i, n in enumerate(sizes)]
+    assert len({len(task.test_labels) for task in some}) == 3
+    run_steps.clear_cache()
+    judged.clear_cache()
+    found = finish(some, batch_size=7)[-1]
+    assert run_steps._cache_size() == judged._cache_size() == 1
+    monkeypatch.setattr(task_loop, "alike", lambda data, order, longest, steps: (data, order))
+    monkeypatch.setattr(evaluation, "FEW", 1)
+    apart = finish(some, batch_size=7)[-1]
+    assert (run_steps._cache_size(), judged._cache_size()) == (1 + 2, 1 + 3)  # 64 tests before
+    chex.assert_trees_all_equal(found.params, apart.params)
+    assert found.matrix == apart.matrix
