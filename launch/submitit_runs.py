@@ -101,10 +101,8 @@ def main(command: Command) -> None:
         for args in runs:
             print(f"{command.cluster}: {shlex.join(['python', '-m', PROGRAM, *args])}")
         return
-    try:
-        import submitit  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise UsageError('submitit is not installed; pip install "jaxcl[launch]"') from error
+    import submitit  # pyright: ignore[reportMissingImports]
+
     executor = submitit.AutoExecutor(
         command.runs / "submitit", cluster=command.cluster, slurm_max_num_timeout=command.restarts
     )

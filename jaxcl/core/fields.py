@@ -15,9 +15,7 @@ from jaxcl.core.errors import UsageError
 
 try:
     from tyro import conf
-except (
-    ModuleNotFoundError
-):  # the core alone has no command line, and settings are dataclasses still
+except ModuleNotFoundError:  # the core has no command line; settings are dataclasses still
     conf = None
 
 MOST = 100_000_000  # of anything that is counted
