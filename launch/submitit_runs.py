@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from jaxcl.core.errors import UsageError
 from jaxcl.experiments.command_line import cli
 from jaxcl.experiments.command_line.words import run_tyro
 
