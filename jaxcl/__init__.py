@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Interrupted", "Result", "Task", "Training", "fit", "from_equinox", "from_functions",
     "from_huggingface", "from_linen", "from_nnx", "load", "methods", "networks", "read_data",
@@ -21,12 +21,20 @@ def public(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
     Args:
       package: its name.
       names: public name -> file of the package that has it, which has another name.
+
+    A name whose file needs an extra that is not installed raises a
+    :class:`jaxcl.extras.MissingExtra`, an ImportError of one line.
     """
 
     def find(name: str) -> Any:
         if name not in names:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(f"{package}.{names[name]}"), name)
+        try:
+            return getattr(importlib.import_module(f"{package}.{names[name]}"), name)
+        except ModuleNotFoundError as error:
+            from jaxcl import extras
+
+            raise extras.explained(f"{package}.{name}", error) from None
 
     return find
 

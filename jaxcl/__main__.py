@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from jaxcl.core.errors import UsageError, check_name
+from jaxcl.extras import MissingExtra
 
 COMMANDS = {
     "scenario": "Learn a scenario's tasks one after the other and report what was kept.",
@@ -30,12 +31,13 @@ def main() -> None:
         return
     try:
         check_name("command", name, COMMANDS)
-    except UsageError as error:
+        # The command says by this how it was called: in its help, and where it says how to go on.
+        sys.argv = [f"{program} {name}", *sys.argv[2:]]
+        command = importlib.import_module(f"jaxcl.experiments.{name}")
+    except (UsageError, MissingExtra) as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
-    # The command says by this how it was called: in its help, and where it says how to go on.
-    sys.argv = [f"{program} {name}", *sys.argv[2:]]
-    importlib.import_module(f"jaxcl.experiments.{name}").run()
+    command.run()
 
 
 def _listing(program: str) -> str:

@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from jaxcl.core.errors import UsageError
 from jaxcl.experiments.command_line import cli
 from jaxcl.experiments.command_line.words import run_tyro
 
@@ -101,10 +100,8 @@ def main(command: Command) -> None:
         for args in runs:
             print(f"{command.cluster}: {shlex.join(['python', '-m', PROGRAM, *args])}")
         return
-    try:
-        import submitit  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise UsageError('submitit is not installed; pip install "jaxcl[launch]"') from error
+    import submitit  # pyright: ignore[reportMissingImports]
+
     executor = submitit.AutoExecutor(
         command.runs / "submitit", cluster=command.cluster, slurm_max_num_timeout=command.restarts
     )

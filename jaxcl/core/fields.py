@@ -11,9 +11,12 @@ import typing
 from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple, TypeVar
 
-import tyro
-
 from jaxcl.core.errors import UsageError
+
+try:
+    from tyro import conf
+except ModuleNotFoundError:  # the core has no command line; settings are dataclasses still
+    conf = None
 
 MOST = 100_000_000  # of anything that is counted
 MOST_EPOCHS = 100_000
@@ -47,11 +50,16 @@ Traced = Annotated[T, TRACED]
 it decides what happens between two tasks."""
 
 
-OneOf = Annotated[T, tyro.conf.arg(metavar="STR")]
+def on_command_line(**options: Any) -> Any:
+    """Returns a mark that says how the help shows a setting: ``tyro.conf.arg`` of some options."""
+    return None if conf is None else conf.arg(**options)
+
+
+OneOf = Annotated[T, on_command_line(metavar="STR")]
 """One of some words, which the text of the setting names."""
 
 
-Bool = Annotated[bool, tyro.conf.arg(metavar="BOOL")]
+Bool = Annotated[bool, on_command_line(metavar="BOOL")]
 """True or False on a command line, as a word after the option."""
 
 
@@ -69,10 +77,10 @@ def shown(text: str, kind: str) -> Any:
     def hint(default: str) -> str:
         return f"(default: {text if default in NOTHING else default})"
 
-    return tyro.conf.arg(help_behavior_hint=hint, metavar=kind)
+    return on_command_line(help_behavior_hint=hint, metavar=kind)
 
 
-Unseen = Annotated[Any, tyro.conf.Suppress]
+Unseen = Annotated[Any, None if conf is None else conf.Suppress]
 """Type of a field that is no setting."""
 NO_SETTING = {"setting": False}
 """Metadata of a field that is no setting: nobody types it, and no file keeps it."""

@@ -116,7 +116,8 @@ def tables_of(paper: str) -> ModuleType:
     """
     file = Path(jaxcl.__file__).parents[1] / "experiments" / paper / "tables.py"
     if not file.exists():
-        raise UsageError(f"paper: {file} is missing; run this in a checkout (pip install -e .)")
+        where = 'run this in a checkout: pip install -e ".[experiments]"'
+        raise UsageError(f"paper: {file} is missing; {where}")
     spec = importlib.util.spec_from_file_location(f"tables of {paper}", file)
     assert spec is not None
     assert spec.loader is not None

@@ -7,10 +7,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-import tyro
-
 from jaxcl.core.errors import UsageError
-from jaxcl.core.fields import Bool, OneOf, Positive, Unit, check_ranges, shown
+from jaxcl.core.fields import (
+    Bool,
+    OneOf,
+    Positive,
+    Unit,
+    check_ranges,
+    on_command_line,
+    shown,
+)
 
 if TYPE_CHECKING:
     from jaxcl.transforms.rehearsal import buffers
@@ -187,7 +193,7 @@ class GenerativeReplay(Replay):
 
     labels: OneOf[Literal["soft", "hard"]] = "soft"
     """soft: old responses; hard: the likeliest class."""
-    replay_temperature: Annotated[Positive[float], tyro.conf.arg(metavar="NUM")] = 2.0
+    replay_temperature: Annotated[Positive[float], on_command_line(metavar="NUM")] = 2.0
     """Temperature of soft labels."""
 
     @property

@@ -8,10 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-import tyro
-
 from jaxcl.core.errors import UsageError
-from jaxcl.core.fields import NO_SETTING, Bool, OneOf, Positive, Unit, Unseen, check_ranges, shown
+from jaxcl.core.fields import (
+    NO_SETTING,
+    Bool,
+    OneOf,
+    Positive,
+    Unit,
+    Unseen,
+    check_ranges,
+    on_command_line,
+    shown,
+)
 
 OWN = "own"
 """Name of an augmentation that is given as a function."""
@@ -33,7 +41,7 @@ class DataSettings:
     """In training: crop, flip, cutout."""
     normalise: Bool = False
     """Channels, by the first task's."""
-    validation: Annotated[Unit[float], tyro.conf.arg(metavar="NUM")] = 0.0
+    validation: Annotated[Unit[float], on_command_line(metavar="NUM")] = 0.0
     """Part held out and tested on."""
     test_on: OneOf[Literal["all", "newest"]] = "all"
     """all tasks so far, or the newest."""

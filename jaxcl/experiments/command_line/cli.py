@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from jaxcl import extras
 from jaxcl.core import processes
 from jaxcl.core.errors import NonFiniteLoss, OutputError, UsageError
 from jaxcl.reporting.console import STAND_INS, fail, register_stand_ins
@@ -38,6 +39,8 @@ def main(parse: Callable[[list[str]], Parsed], body: Callable[[Parsed], None]) -
         sys.exit(1)
     except UsageError as error:
         sys.exit(fail(error, 2))
+    except ModuleNotFoundError as error:
+        sys.exit(fail(extras.explained("this command", error), 2))
     except (NonFiniteLoss, OutputError) as error:
         sys.exit(fail(error, 1))
     except BrokenPipeError:
