@@ -201,6 +201,8 @@ def test_seeds_that_branched_alike_have_one_diagram():
     plain = dict.fromkeys(ROUTES, ROUTES["x"])
     assert ways([plain, plain], [0, 1]) == []
     assert ways([ROUTES, plain, ROUTES], [0, 1, 2]) == [(ROUTES, [0, 2])]
+    other = {**ROUTES, "z": {"conv1": "z", "conv2": "y"}}
+    assert ways([ROUTES, other, other], [0, 1, 2]) == [(ROUTES, [0]), (other, [1, 2])]
     figure = route_diagram([ROUTES, plain, ROUTES], [0, 1, 2])
     assert "seeds 0, 2" in [text.get_text() for text in figure.axes[0].texts]
 
