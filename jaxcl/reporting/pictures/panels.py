@@ -53,15 +53,22 @@ def accuracy_panels(panels: Mapping[str, Panel], columns: int = 2) -> Figure:
     parts = figure.subfigures(rows, columns, height_ratios=heights, squeeze=False).ravel()
     for part, (title, panel) in zip(parts, panels.items(), strict=False):
         _draw(part, title, panel, dict(zip(names, _looks(len(names)), strict=True)))
+    lines = {line.get_label(): line for axes in figure.axes for line in axes.lines}
+    shown = [lines[name] for name in names]
+    note, beside = _note(figure, panels), max(1, len(names))
+    figure.legend(handles=shown, loc="outside lower center", ncols=beside, title=note)
+    return figure
+
+
+def _note(figure: Figure, panels: Mapping[str, Panel]) -> str:
+    """What lines and bands are, and whether something is not seen."""
     counts = [
         len(next(iter(curves.values()))) for p in panels.values() for curves in p.methods.values()
     ]
     note = seeds_text(counts, BAND).replace("\n", " ") if counts else "no runs"
-    note += "; a task's first epoch may lie below its axes"
-    lines = {line.get_label(): line for axes in figure.axes for line in axes.lines}
-    shown = [lines[name] for name in names]
-    figure.legend(handles=shown, loc="outside lower center", ncols=max(1, len(names)), title=note)
-    return figure
+    if any(_cut(axes) for axes in figure.axes):
+        note += "; a task's first epoch may lie below its axes"
+    return note
 
 
 def _tasks(panel: Panel) -> list[str]:
@@ -116,3 +123,9 @@ def _limit(axes: Axes, values: np.ndarray) -> None:
     apart = max(LEAST, high - low)
     middle = (low + high) / 2
     axes.set_ylim(middle - 0.6 * apart, min(middle + 0.6 * apart, 100 + 0.05 * apart))
+
+
+def _cut(axes: Axes) -> bool:
+    """Whether a line leaves the axes below."""
+    lowest = axes.dataLim.ymin  # of lines across all of the axes, too, which have no y of their own
+    return bool(np.isfinite(lowest) and lowest < axes.get_ylim()[0])

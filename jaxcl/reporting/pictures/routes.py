@@ -50,13 +50,14 @@ def route_diagram(routes: Sequence[Routes], seeds: Sequence[int], title: str = "
     found = ways(routes, seeds)
     sizes = [_size(way) for way, _ in found]
     width = max(4.9, *(wide for wide, _ in sizes))
-    figure = Figure(figsize=(width, sum(high for _, high in sizes) + 0.5))
-    top = sum(high for _, high in sizes) + 0.5
+    head, foot = (0.3 if title else 0.0), 0.2
+    top = sum(high for _, high in sizes) + head + foot
+    figure = Figure(figsize=(width, top))
     figure.text(0.1 / width, 1 - 0.1 / top, title, va="top", fontsize="large")
     figure.text(0.1 / width, 0.1 / top, ABOUT, fontsize=SMALL)
-    above = top - 0.3
+    above = top - head
     for (way, same), (wide, high) in zip(found, sizes, strict=True):
-        axes = figure.add_axes(((0.0), (above - high) / top, wide / width, high / top))
+        axes = figure.add_axes((0.0, (above - high) / top, wide / width, high / top))
         above -= high
         axes.set(xlim=(0, wide), ylim=(high, 0))
         axes.set_axis_off()
