@@ -22,7 +22,7 @@ from jaxcl.training.events import events_of
 
 HERE = Path(__file__).parent
 METHODS = ("finetune", "lwf", "select")
-APART = 9.0  # percentage points between the names at the ends of lines, at least
+APART = 12.5  # percentage points between the names at the ends of lines, at least
 Summaries = Mapping[str, dict[str, Any]]
 
 
@@ -99,12 +99,13 @@ def _looks(page: Page) -> list[dict[str, Any]]:
 
 
 def _name_lines(axes: Axes, last: Mapping[str, float], end: int, page: Page) -> None:
-    """Names of methods behind the ends of their lines, one above the other."""
+    """Names of methods and their last values behind the ends of their lines, apart."""
     order = sorted(last, key=lambda method: last[method])
     places = [last[method] for method in order]
     for i in range(1, len(places)):
-        places[i] = max(places[i], places[i - 1] + 100 / 8)
-    down = max(0.0, places[-1] - 97.0)
+        places[i] = max(places[i], places[i - 1] + APART)
+    down = float(np.mean(places) - np.mean(list(last.values())))
+    down = max(down, places[-1] - 97.0)
     colours = dict(zip(last, page.lines, strict=True))
     for method, place in zip(order, places, strict=True):
         look = {"color": colours[method], "va": "center", "clip_on": False, "weight": "bold"}
