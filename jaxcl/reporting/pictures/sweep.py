@@ -48,20 +48,29 @@ def value_curves(
         diverged |= np.isnan(mean)
     _limits(axes, lines)
     if diverged.any():
-        bottom = {"transform": axes.get_xaxis_transform(), "clip_on": False, "zorder": 5}
-        axes.plot(places[diverged], np.zeros(diverged.sum()), "kx", label="diverged", **bottom)
+        _mark_diverged(axes, places[diverged])
     if numbers:
         _scale(axes, [float(value) for value in values])
     else:
         axes.set_xticks(places, [value_text(value) for value in values])
     axes.set(xlabel=name, ylabel="accuracy (%)")
     axes.set_title(title)
-    note = "mean over seeds,\nbars: ± standard error" if errors else None
-    handles, labels = axes.get_legend_handles_labels()
+    _name_lines(figure, "mean over seeds,\nbars: ± standard error" if errors else None)
+    return figure
+
+
+def _mark_diverged(axes: Axes, places: np.ndarray) -> None:
+    """Crosses on the axis, where there is no accuracy."""
+    bottom = {"transform": axes.get_xaxis_transform(), "clip_on": False, "zorder": 5}
+    axes.plot(places, np.zeros(len(places)), "kx", label="diverged", **bottom)
+
+
+def _name_lines(figure: Figure, note: str | None) -> None:
+    """A legend beside the axes, what diverged at its end."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
     order = np.argsort([label == "diverged" for label in labels], kind="stable")
     shown = [handles[i] for i in order]
     figure.legend(handles=shown, loc="outside right upper", alignment="left", title=note)
-    return figure
 
 
 def _scale(axes: Axes, values: Sequence[float]) -> None:
