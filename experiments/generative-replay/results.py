@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jaxcl.reporting import plots
 from jaxcl.reporting.metrics import average_so_far, mean_sem
 from jaxcl.reporting.pages.caption import caption
+from jaxcl.reporting.pictures.methods import average_curves
+from jaxcl.reporting.pictures.panels import Panel, accuracy_panels
+from jaxcl.reporting.pictures.style import rendered
 from jaxcl.reporting.report import markdown_row as line
 from jaxcl.reporting.report import mean_text
 from jaxcl.reporting.summary import curves, portable
@@ -151,12 +153,12 @@ def way(found: Sequence[dict[str, Any]], name: str, title: str) -> str:
     file = HERE / "pictures" / f"{name}-accuracy.png"
     if len(found[0]["tasks"]) == 2:
         methods = {one["method"]: one["curves"] for one in found}
-        picture = plots.accuracy_panels({title: (methods, found[0]["ends"])})
+        figure = accuracy_panels({title: Panel(methods, found[0]["ends"])}, columns=1)
     else:
         methods = {one["method"]: average_so_far(one["accuracy"]) for one in found}
-        picture = plots.average_curves(methods, title)
+        figure = average_curves(methods, title)
     file.parent.mkdir(exist_ok=True)
-    file.write_bytes(picture)
+    file.write_bytes(rendered(figure, "png"))
     return f"![accuracy](pictures/{file.name})"
 
 

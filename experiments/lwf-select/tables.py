@@ -13,9 +13,10 @@ from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import hints
 from jaxcl.learner.settings.config import Config
 from jaxcl.methods import METHODS as KINDS
-from jaxcl.reporting import plots
 from jaxcl.reporting.metrics import mean_sem, verdict
 from jaxcl.reporting.pages.caption import caption
+from jaxcl.reporting.pictures.panels import Panel, accuracy_panels
+from jaxcl.reporting.pictures.style import rendered
 from jaxcl.reporting.report import markdown_row, mean_text
 from jaxcl.reporting.summary import curves, portable
 from jaxcl.training.events import events_of
@@ -226,17 +227,22 @@ def table_5(results: Sequence[Result]) -> str:
 
 
 def figure_2(results: Sequence[Result]) -> bytes:
-    """Accuracy of every task while training goes on, a panel a scenario, as a PNG."""
+    """Accuracy of every task while training goes on, a panel a scenario, as a PNG.
+
+    All scenarios of the paper have a panel where one of them has a run.
+    """
+    own = _scenarios(results)
+    every = sorted(TABLE_4) if set(own) & set(TABLE_4) else []
     panels = {}
-    for scenario in _scenarios(results):
+    for scenario in dict.fromkeys([*every, *own]):
         by_method = {m: found for m in METHODS if (found := of(results, scenario, m))}
-        first = next(iter(by_method.values()))[0]
+        first = next((found[0] for found in by_method.values()), None)
         lines = {
-            method: {task: [r["curves"][task] for r in found] for task in first["tasks"]}
+            method: {task: [r["curves"][task] for r in found] for task in found[0]["tasks"]}
             for method, found in by_method.items()
         }
-        panels[f"scenario {scenario}"] = lines, first["ends"]
-    return plots.accuracy_panels(panels)
+        panels[f"scenario {scenario}"] = Panel(lines, first["ends"] if first else [])
+    return rendered(accuracy_panels(panels, columns=min(3, len(panels))), "png")
 
 
 def write(results: Sequence[Result], folder: Path) -> None:

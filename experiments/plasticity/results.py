@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from jaxcl.reporting.pages.caption import caption
 from jaxcl.reporting.pages.claims import Claim, Measured, Place, Section, against_ours
+from jaxcl.reporting.pictures.style import WIDTH, looks, rendered, styled
 from jaxcl.reporting.report import markdown_row as line
 from jaxcl.reporting.report import mean_text, measure_text
 from jaxcl.reporting.summary import portable
@@ -111,20 +112,27 @@ def table(found: Summaries) -> list[str]:
     return lines
 
 
+@styled()
 def picture(found: Summaries) -> None:
     """Accuracy of the newest task by its index: means over seeds and some tasks."""
-    figure = Figure(figsize=(7.2, 5.2), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 5.2), layout="constrained")
     axes = figure.subplots()
-    for name, one in found.items():
+    for (name, one), look in zip(found.items(), looks(len(found)), strict=True):
         if one is None:
             continue
         seeds = np.array([seed["accuracy"] for seed in one["plasticity"]["by_task"]])
         width = min(SMOOTH, seeds.shape[1])
         mean = np.convolve(seeds.mean(0), np.ones(width) / width, "valid")
-        axes.plot(np.arange(len(mean)) + (width + 1) / 2, mean, label=RUNS[name].replace("`", ""))
+        marked = {**look._asdict(), "markevery": max(1, len(mean) // 10)}
+        axes.plot(
+            np.arange(len(mean)) + (width + 1) / 2,
+            mean,
+            label=RUNS[name].replace("`", ""),
+            **marked,
+        )
     axes.set(xlabel="task", ylabel="accuracy on it as it was learned (%)")
-    figure.legend(loc="outside lower center", ncols=2, fontsize="small", frameon=False)
-    figure.savefig(HERE / "accuracy.png", dpi=120)
+    figure.legend(loc="outside lower center", ncols=2)
+    (HERE / "accuracy.png").write_bytes(rendered(figure, "png"))
 
 
 def main() -> None:

@@ -14,11 +14,12 @@ from jaxcl.checkpointing.config_file import Settings, from_toml, to_toml
 from jaxcl.core.errors import OutputError, UsageError
 
 FILES = (
-    CONFIG, METRICS, SUMMARY, PLOT, REPORT, SAMPLES, PARAMS, STATS, GENERATOR, PREDICTOR,
+    CONFIG, METRICS, SUMMARY, PLOT, PICTURES, REPORT, SAMPLES, PARAMS, STATS, GENERATOR, PREDICTOR,
     CHECKPOINTS, *LOGS,
 ) = (
-    "config.toml", "metrics.jsonl", "summary.json", "accuracy.png", "report.html", "samples",
-    "params", "stats", "generator", "predictor", "checkpoints", "csv", "tensorboard", "wandb",
+    "config.toml", "metrics.jsonl", "summary.json", "accuracy.png", "pictures", "report.html",
+    "samples", "params", "stats", "generator", "predictor", "checkpoints", "csv", "tensorboard",
+    "wandb",
 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ After the command come options, or the folders of runs that are finished: ``comp
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -81,14 +82,27 @@ def main(comparison: Comparison | show.Command) -> None:
 
 
 def _finished(command: show.Command) -> None:
-    """Prints runs side by side, each under its method, or its folder where methods are alike."""
+    """Prints runs side by side, each under its method, or its folder where methods are alike.
+
+    The picture that is asked for lies in the folder that holds all of them.
+    """
     from jaxcl.reporting import comparison as report
 
     summaries, folders = show.found(command), [str(folder) for folder in command.runs]
     report.check_alike(summaries, folders)
     methods = [summary["method"] for summary in summaries]
     names = methods if len(set(methods)) == len(methods) else folders
-    report.show(summaries, names, make_console())
+    console = make_console()
+    report.show(summaries, names, console)
+    if command.pictures is not None:
+        common = Path(os.path.commonpath([folder.absolute() for folder in command.runs]))
+        file = report.write_picture(summaries, names, common, command.pictures)
+        console.print(f"picture: {_near(file)}", highlight=False)
+
+
+def _near(file: Path) -> Path:
+    """A file under the working directory by its short name."""
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
 
 def run() -> None:

@@ -8,11 +8,11 @@ from jaxcl.checkpointing import run_folder
 from jaxcl.checkpointing.config_file import from_toml
 from jaxcl.core.errors import UsageError
 from jaxcl.experiments.command_line import again
+from jaxcl.experiments.pictures import epochs
 from jaxcl.learner.settings.config import Config
 from jaxcl.learner.settings.configuration import differing
 from jaxcl.reporting.html.comparison import comparison_page
 from jaxcl.reporting.html.run import RunShown, run_page, value_text
-from jaxcl.training.events import EpochEnded, events_of
 
 
 def write(summaries: Mapping[Path, dict[str, Any]], file: Path) -> None:
@@ -48,12 +48,4 @@ def _shown(folder: Path, summary: dict[str, Any]) -> RunShown:
         changed = {n: (value_text(usual), value_text(here)) for n, (usual, here) in found.items()}
         command = again.command(config, found)
     name = str(folder) if folder.name else folder.absolute().name
-    return RunShown(name, summary, _epochs(folder), changed, command)
-
-
-def _epochs(folder: Path) -> list[EpochEnded]:
-    """The epochs that a run wrote down; none if the file is gone."""
-    try:
-        return events_of((folder / run_folder.METRICS).read_text())[0]
-    except OSError:
-        return []
+    return RunShown(name, summary, epochs(folder), changed, command)

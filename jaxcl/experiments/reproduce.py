@@ -88,7 +88,7 @@ def main(tables: Tables) -> None:
     console, reproduction = make_console(), tables_of(command.paper)
     file = command.report / reproduction.RESULTS
     before = processes.on_primary(lambda: json.loads(file.read_text()) if file.exists() else [])
-    for config in configs.values():
+    for config in () if command.no_runs else configs.values():
         reproduction.check_same(before, reproduction.settings(check_config(config)))
     done = {(each["scenario"], each["method"], each["seed"]) for each in before}
     folders = {run: command.out.joinpath(run[0], run[1], f"seed{run[2]}") for run in configs}

@@ -1,14 +1,14 @@
 """Print what finished runs found: ``python -m jaxcl.experiments.show RUN``.
 
-Reads ``summary.json`` alone and starts without JAX, so that it answers at once, unless a page is to
-be written.
+Reads ``summary.json`` alone and starts without JAX, so that it answers at once, unless a page or
+pictures are to be written.
 """
 
 import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import tyro
 from rich.console import Console
@@ -19,6 +19,7 @@ from jaxcl.core.fields import shown
 from jaxcl.experiments.command_line import cli, early
 from jaxcl.experiments.command_line.words import run_tyro
 from jaxcl.reporting.console import make_console
+from jaxcl.reporting.pictures import Form
 
 PLUGIN = tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: none)")
 
@@ -31,6 +32,8 @@ class Command:
     """Folders of runs, such as runs/builtin/ewc/20261121-191612."""
     html: Annotated[Path | None, shown("none; FILE: RUN/report.html", "FILE")] = None
     """Write a page; of several runs, one that compares them."""
+    pictures: Annotated[Form | None, shown("none; alone: png", "png|svg|pdf")] = None
+    """Write pictures of each run to RUN/pictures: curves, matrix, forgetting, branches."""
     plugin: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], PLUGIN] = ()
     """Is read first; what runs found is shown without it, too."""
 
@@ -38,7 +41,7 @@ class Command:
 def read(args: Sequence[str], prog: str | None = None) -> Command:
     """Reads the command line, here or of another program."""
     known = [field.name for field in dataclasses.fields(Command)]
-    args = _with_file(args)
+    args = _with_form(_with_file(args))
     return run_tyro(Command, prog or cli.program("show"), Command.__doc__ or "", args, known)
 
 
@@ -57,6 +60,18 @@ def _with_file(args: Sequence[str]) -> list[str]:
     return [*before, f"--html={folder / run_folder.REPORT}", *after]
 
 
+def _with_form(args: Sequence[str]) -> list[str]:
+    """The command line in which a bare ``--pictures`` has a form, which folders may follow."""
+    if "--pictures" not in args:
+        return list(args)
+    place = args.index("--pictures")
+    before, after = list(args[:place]), list(args[place + 1 :])
+    said = after and (after[0] in get_args(Form) or not Path(after[0]).is_dir())
+    if said and not after[0].startswith("-"):
+        return [*before, f"--pictures={after[0]}", *after[1:]]
+    return [*before, "--pictures=png", *after]
+
+
 def main(command: Command) -> None:
     """Prints all runs, if all are finished, and writes a page of them."""
     summaries, console = found(command), make_console()
@@ -65,6 +80,11 @@ def main(command: Command) -> None:
         picture = folder / run_folder.PLOT
         where = f"picture: {picture}" if picture.exists() else f"run: {folder}, without a picture"
         console.print(where, highlight=False)
+        if command.pictures is not None:
+            from jaxcl.experiments import pictures
+
+            for file in pictures.write(folder, summary, command.pictures):
+                console.print(f"picture: {file}", highlight=False)
     if command.html is not None:
         from jaxcl.experiments import page
 

@@ -28,6 +28,7 @@ from jaxcl.learner.snapshot import rebuild
 from jaxcl.networks import Pathway
 from jaxcl.networks.base import Net, Variables
 from jaxcl.networks.choices import Network
+from jaxcl.reporting.pictures import Form
 from jaxcl.scenarios.images import to_rgb32
 from jaxcl.scenarios.inputs import Inputs, spec_of
 from jaxcl.scenarios.task import as_kept, size_text
@@ -218,6 +219,17 @@ class Result:
 
         with Image.open(self.folder / run_folder.PLOT) as picture:
             return picture.copy()
+
+    def pictures(self, folder: Path | str | None = None, form: Form = "png") -> list[Path]:
+        """Writes curves, matrix, forgetting and branches, by default to its folder's pictures.
+
+        Returns:
+          Their files.
+        """
+        from jaxcl.reporting.pictures.run import write
+
+        place = self.folder / run_folder.PICTURES if folder is None else Path(folder)
+        return write(self.summary, self.history, place, form)
 
     def __repr__(self) -> str:
         """Returns one line: method, tasks, accuracy, folder."""

@@ -1,4 +1,4 @@
-"""Metrics, tables and plots of what runs found."""
+"""Metrics, tables and pictures of what runs found."""
 
 from typing import TYPE_CHECKING
 

@@ -13,11 +13,13 @@ from rich.table import Table
 from jaxcl.checkpointing import run_folder
 from jaxcl.core.errors import UsageError
 from jaxcl.methods import METHODS
-from jaxcl.reporting import plots
 from jaxcl.reporting.console import first_that_fits
 from jaxcl.reporting.labels import lengths, shortened
 from jaxcl.reporting.metrics import average_so_far
-from jaxcl.reporting.report import mean_text
+from jaxcl.reporting.pictures import Form
+from jaxcl.reporting.pictures.methods import average_curves
+from jaxcl.reporting.pictures.style import rendered
+from jaxcl.reporting.report import mean_text, where_text
 
 Summary = dict[str, Any]
 FIGURES = {
@@ -28,7 +30,7 @@ FIGURES = {
     "forward_transfer": "forward",
 }
 CAPTION = "average, learned: %; forgotten, backward, forward: points; time: of one seed"
-JSON, PICTURE = "comparison.json", "comparison.png"
+JSON, PICTURE = "comparison.json", "comparison"
 
 
 def show(summaries: Sequence[Summary], names: Sequence[str], console: Console) -> None:
@@ -116,9 +118,23 @@ def write(summaries: Sequence[Summary], folder: Path) -> None:
     kept = ("method", "scenario", "setting", "seeds", *FIGURES, "final", "weights", "task_seconds")
     rows = [{name: summary[name] for name in kept} for summary in summaries]
     run_folder.write_bytes(folder / JSON, json.dumps(rows, indent=1).encode())
-    first = summaries[0]
-    title = f"scenario {first['scenario']} ({first['setting']})"
-    picture = plots.average_curves(
-        {summary["method"]: average_so_far(summary["accuracy"]) for summary in summaries}, title
-    )
-    run_folder.write_bytes(folder / PICTURE, picture)
+    write_picture(summaries, [summary["method"] for summary in summaries], folder)
+
+
+def write_picture(
+    summaries: Sequence[Summary], names: Sequence[str], folder: Path, form: Form = "png"
+) -> Path:
+    """Draws the average accuracy over the tasks so far of each run, and returns the file.
+
+    Args:
+      summaries: of runs on one scenario.
+      names: of the runs.
+      folder: for the file ``comparison.png``, or of another form.
+      form: of the file.
+    """
+    matrices = [summary["accuracy"] for summary in summaries]
+    lines = dict(zip(names, map(average_so_far, matrices), strict=True))
+    file = folder / f"{PICTURE}.{form}"
+    title = where_text(summaries[0])
+    run_folder.write_bytes(file, rendered(average_curves(lines, title), form))
+    return file

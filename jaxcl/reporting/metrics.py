@@ -28,11 +28,21 @@ def forgetting(matrix: Matrix) -> float | None:
     >>> forgetting([[90.0, None], [70.0, 80.0]])
     20.0
     """
-    if len(matrix) < 2:
-        return None
+    return float(np.mean(forgetting_by_task(matrix))) if len(matrix) > 1 else None
+
+
+def forgetting_by_task(matrix: Matrix) -> list[float]:
+    """Returns of all tasks but the last: best before the end - at the end, percentage points.
+
+    References:
+      Chaudhry et al., 2018, before the mean is taken.
+
+    >>> forgetting_by_task([[90.0, None, None], [70.0, 80.0, None], [75.0, 60.0, 50.0]])
+    [15.0, 20.0]
+    """
     table = np.asarray(matrix, float)
-    drops = [np.nanmax(table[task:-1, task]) - table[-1, task] for task in range(len(matrix) - 1)]
-    return float(np.mean(drops))
+    last = len(matrix) - 1
+    return [float(np.nanmax(table[task:-1, task]) - table[-1, task]) for task in range(last)]
 
 
 def backward_transfer(matrix: Matrix) -> float | None:

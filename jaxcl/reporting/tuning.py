@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxcl.checkpointing import run_folder
-from jaxcl.reporting import plots
 from jaxcl.reporting.comparison import FIGURES as ALL_FIGURES
 from jaxcl.reporting.comparison import Summary, figures_of
 from jaxcl.reporting.console import first_that_fits
 from jaxcl.reporting.labels import label, value_text
+from jaxcl.reporting.pictures.style import rendered
+from jaxcl.reporting.pictures.sweep import value_curves, value_map
 from jaxcl.reporting.report import mean_text
 
 FIGURES = {n: ALL_FIGURES[n] for n in ("average_accuracy", "learning_accuracy", "forgetting")}
@@ -145,13 +146,13 @@ def write(
         ((name, values),) = varied.items()
         names = "average_accuracy", "learning_accuracy"
         lines = {FIGURES[figure]: [_figure(each, figure) for each in first] for figure in names}
-        picture = plots.value_curves(name, values, lines, title)
+        figure = value_curves(name, values, lines, title)
     elif len(varied) == 2:
         scores = np.array([score(each) for each in first])
-        picture = plots.heat_map(varied, scores.reshape([len(v) for v in varied.values()]), title)
+        figure = value_map(varied, scores.reshape([len(v) for v in varied.values()]), title)
     else:
         return
-    run_folder.write_bytes(folder / PICTURE, picture)
+    run_folder.write_bytes(folder / PICTURE, rendered(figure, "png"))
 
 
 def _figure(each: Tried, name: str) -> tuple[float, float]:

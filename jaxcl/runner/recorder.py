@@ -18,6 +18,8 @@ from jaxcl.learner import snapshot
 from jaxcl.learner.scholar import pictures
 from jaxcl.learner.state import Setup, chance, schedule
 from jaxcl.reporting.console import say
+from jaxcl.reporting.image_grid import image_grid
+from jaxcl.reporting.report import what_text
 from jaxcl.reporting.summary import curves, summarise
 from jaxcl.runner.resume import Progress
 from jaxcl.training.events import GENERATOR, EpochEnded, Event, Learned, SeedEnded, as_line
@@ -145,15 +147,13 @@ def _write_epoch(setup: Setup, out: Path, event: EpochEnded) -> None:
     run_folder.append(out, as_line(event, setup.tasks.names))
     if event.phase != GENERATOR:
         return
-    from jaxcl.reporting import plots  # here, so that training does not wait for Matplotlib
-
     epochs = schedule(setup, event.task_index)[: event.epoch + 1]
     done = sum(epoch.steps for epoch in epochs)
     name = f"seed{event.seed}-{setup.tasks.names[event.task_index]}-{done:06d}.png"
     folder = out / run_folder.SAMPLES
     folder.mkdir(exist_ok=True)
     assert event.learner is not None
-    picture = plots.image_grid(pictures(setup, event.learner, PICTURES))
+    picture = image_grid(pictures(setup, event.learner, PICTURES))
     run_folder.write_bytes(folder / name, picture)
 
 
@@ -164,7 +164,9 @@ def _finish(
     results: Sequence[SeedEnded],
     spent: Sequence[float],
 ) -> dict[str, Any]:
-    from jaxcl.reporting import plots  # here, so that training does not wait for Matplotlib
+    # Here, so that training does not wait for Matplotlib.
+    from jaxcl.reporting.pictures.curves import learning_curves
+    from jaxcl.reporting.pictures.style import rendered
 
     config = setup.config
     seconds, compiling, programs = spent
@@ -176,11 +178,7 @@ def _finish(
         "kind": setup.tasks.kind, "mean": inputs.mean, "deviation": inputs.deviation,
     }  # fmt: skip
     summary |= run_folder.metrics_mark(out)
-    seeds = "1 seed" if len(results) == 1 else f"{len(results)} seeds"
-    what, replay = config.method.name, config.replay_on_top
-    what = what if replay is None else f"{what}, {replay} replay"
-    title = f"{what}, scenario {config.scenario}, {seeds}"
-    picture = plots.accuracy_curves(*curves(epochs, setup.tasks.names), title)
-    run_folder.write_bytes(out / run_folder.PLOT, picture)
+    figure = learning_curves(*curves(epochs, setup.tasks.names), what_text(summary))
+    run_folder.write_bytes(out / run_folder.PLOT, rendered(figure, "png"))
     run_folder.write_bytes(out / run_folder.SUMMARY, json.dumps(summary, indent=1).encode())
     return summary

@@ -36,6 +36,10 @@ def test_methods_side_by_side_and_what_is_done_is_not_done_again(run, tmp_path):
     code, again, err = run("both/finetune", "both/er")  # finished runs, without running anything
     assert (code, err) == (0, "")
     assert again in out
+    code, out, err = run("both/finetune", "both/er", "--pictures", "svg")
+    assert (code, err) == (0, "")
+    assert out.endswith("picture: both/comparison.svg\n")
+    assert "er</text>" in (tmp_path / "both/comparison.svg").read_text()
     code, again, _ = run("both/er", "both/er")
     assert code == 0
     assert again.count("both/er ") == 2

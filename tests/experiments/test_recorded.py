@@ -49,6 +49,20 @@ def test_the_ablations_can_be_made_again():
     assert made["page"](known) == (ROOT / "lwf-select/ablations.md").read_text()
 
 
+def test_the_figure_of_the_readme_is_made_of_what_was_recorded():
+    """Each line ends at the mean over the seeds, and the recorded files say so."""
+    made = runpy.run_path(str(ROOT / "builtin/figure.py"))
+    found = {method: made["summary"](None, method) for method in made["METHODS"]}
+    drawn = made["figure"](found, made["PAGES"]["light"])
+    for axes, task in zip(drawn.axes, found["select"]["tasks"], strict=True):
+        for line, each in zip(axes.lines, found.values(), strict=True):
+            assert line.get_ydata()[-1] == pytest.approx(each["final"][task]["mean"], abs=0.01)
+    for name in made["PAGES"]:
+        kept = (ROOT / f"builtin/figure-{name}.svg").read_text()
+        for axes in drawn.axes:
+            assert all(f">{text.get_text()}</text>" in kept for text in axes.texts)
+
+
 def test_the_page_of_claims_and_the_tables_of_the_readme_can_be_made_again(script, sections):
     assert script["page"](sections) == script["PAGE"].read_text()
     assert script["with_tables"](README.read_text(), sections) == README.read_text()

@@ -1,5 +1,7 @@
 import json
+import shutil
 from functools import partial
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -46,6 +48,18 @@ def test_what_is_missing_is_run_and_the_tables_are_written(run, tmp_path):
         assert err.startswith("error: report: it holds results with other settings (epochs);")
     assert not (tmp_path / "runs/lwf-select/2-small/lwf/seed5").exists()
     assert len(json.loads((tmp_path / "report/results.json").read_text())) == 3
+
+
+def test_tables_are_written_again_from_runs_of_other_settings(call, tmp_path):
+    """Settings of the command are those of runs; without any they have no say."""
+    kept = Path(__file__).parents[2] / "experiments/lwf-select"
+    (tmp_path / "report").mkdir()
+    shutil.copy(kept / "results.json", tmp_path / "report")
+    code, _, err = call(reproduce, "--no-runs", "--report", "report", "--lr", "0.5")
+    assert (code, err) == (0, "")
+    for name in ("results.json", "table4.md", "table5.md"):
+        assert (tmp_path / "report" / name).read_text() == (kept / name).read_text()
+    assert (tmp_path / "report/figure2.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,17 @@ def test_what_a_run_printed_is_shown_again(run, call, tmp_path):
     assert run("one", ".", "--html")[2] == (
         "error: html: several runs; name the file: --html FILE\n"
     )
+    pictures = [f"picture: one/pictures/{n}.png" for n in ("accuracy", "matrix", "forgetting")]
+    assert run("one", "--pictures")[1].splitlines()[-3:] == pictures
+    assert show.read(["--pictures", str(tmp_path / "one")]).pictures == "png"
+    out = run("--pictures", "svg", "one")[1]
+    assert out.endswith("picture: one/pictures/forgetting.svg\n")
+    assert len(list((tmp_path / "one/pictures").iterdir())) == 6
+    assert "invalid choice 'gif'" in run("one", "--pictures", "gif")[2]
+
     (tmp_path / "one/metrics.jsonl").write_text("{}")
     assert "html: one: damaged" in run("one", "--html")[2]
+    assert "pictures: one: damaged" in run("one", "--pictures")[2]
 
     (tmp_path / "one/accuracy.png").unlink()
     assert run("one")[1].endswith("run: one, without a picture\n")

@@ -5,13 +5,11 @@ from concurrent.futures import Executor, Future
 from functools import partial
 from unittest import mock
 
-import numpy as np
 import pytest
 
 from jaxcl.checkpointing import checkpoint
 from jaxcl.experiments import sweep
 from jaxcl.reporting import tuning
-from jaxcl.reporting.plots import heat_map, value_curves
 from jaxcl.runner import halving
 
 QUICK = ["--scenario", "split-digits", "--tasks", "2", "--method", "ewc", "--iterations", "3"]
@@ -222,13 +220,3 @@ def test_points_within_the_error_of_the_best_are_named():
     assert tuning.best_text(differ) == "best: xi=1, average accuracy 90.0 %"
     alone = [tuning.Tried({"strength": 1}, summary(90.0, None))]
     assert tuning.best_text(alone) == "best: strength=1, average accuracy 90.0 %"
-
-
-@pytest.mark.slow
-def test_pictures_of_what_is_missing_and_of_words():
-    missing = (float("nan"), float("nan"))
-    lines = {"average": [(90.0, 1.0), missing], "learned": [(95.0, 0.0), missing]}
-    for values in ([1.0, 100.0], ["copy", "fresh"], [True, False], [0, 1]):
-        assert value_curves("setting", values, lines, "a title").startswith(b"\x89PNG")
-    scores = np.array([[90.0, np.nan], [80.0, 85.0]])
-    assert heat_map({"strength": [1.0, 2.0], "start": ["copy", "fresh"]}, scores, "a title")

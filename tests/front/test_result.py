@@ -49,6 +49,9 @@ def test_a_run_that_is_loaded_or_copied_is_the_same(pair, small, tmp_path):
         x = pair[1].test_inputs
         np.testing.assert_array_equal(again.logits(x, "second"), result.logits(x, "second"))
         assert again.plot().size[0] > 100
+    files = again.pictures(tmp_path / "drawn", "pdf")
+    assert [file.name for file in files] == ["accuracy.pdf", "matrix.pdf", "forgetting.pdf"]
+    assert all(file.read_bytes().startswith(b"%PDF") for file in files)
     with pytest.raises(UsageError, match="holds something already; name another"):
         result.save(tmp_path / "copy")
     with pytest.raises(UsageError, match="is not there; run it first"):

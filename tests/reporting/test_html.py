@@ -7,11 +7,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from jaxcl.reporting import plots
 from jaxcl.reporting.html import RunShown, comparison_page, run_page
 from jaxcl.reporting.html.document import picture
-from jaxcl.reporting.html.heat import colours
-from jaxcl.reporting.html.routes import ACROSS, WIDTH, diagrams
+from jaxcl.reporting.pictures import learning_curves, rendered
+from jaxcl.reporting.pictures.style import cell_colours
 from jaxcl.training.events import EpochEnded
 
 ODD = '<b>&"x'
@@ -147,7 +146,7 @@ def test_a_matrix_by_hand():
         ["", "70.0 ± 0.0", "40.0 ± 0.0"],
         ["", "", "60.0 ± 0.0"],
     ]
-    background, ink = colours(70.0)
+    background, ink = cell_colours(70.0)
     assert f'style="background:{background};color:{ink}">70.0' in table
 
 
@@ -160,45 +159,24 @@ def luminance(colour):
 def test_colours_get_lighter_with_accuracy_and_can_be_read():
     light = []
     for percent in range(101):
-        back, ink = (luminance(colour) for colour in colours(float(percent)))
+        back, ink = (luminance(colour) for colour in cell_colours(float(percent)))
         light.append(back)
         assert (max(back, ink) + 0.05) / (min(back, ink) + 0.05) > 4.5  # WCAG 2, level AA
     assert light == sorted(light)
 
 
-def test_branches_by_hand():
-    found = diagrams(summary())
-    assert found.count("<figure>") == 1  # both seeds have the same
-    assert found.count(">new</text>") == 3
-    boxes = re.findall(r'<rect x="(\d+)" y="(\d+)"[^>]*fill="([^"]*)"[^>]*stroke="([^"]*)"', found)
-    left, top = int(boxes[0][0]), int(boxes[0][1])
-    layers = {int(y) for _, y, _, _ in boxes}
-    blue, orange = "#0072b2", "#e69f00"
-    first = [(fill, stroke) for _, y, fill, stroke in boxes if int(y) == top]
-    second = [(fill, stroke) for _, y, fill, stroke in boxes if int(y) == max(layers)]
-    assert first == [(blue, blue), ("none", blue), ("none", blue)]
-    assert second == [(blue, blue), (orange, orange), ("none", blue)]
-    lines = re.findall(r'<path d="M (\S+) (\S+) C .*? (\S+) (\S+)"', found)
-    first, second, third = (left + ACROSS * column + WIDTH / 2 for column in range(3))
-    assert [tuple(map(float, line)) for line in lines] == [
-        (second, top, first, top),
-        (third, top, first, top),
-        (third, max(layers), first, max(layers)),
-    ]
-
-
 def test_branches_are_shown_where_there_are_some():
+    assert 'aria-label="which layer' in run_page(shown())
     alone = {"conv1": ODD}
-    same = [{ODD: alone, "$y^2$": alone}]
-    assert diagrams(summary(routes=same * 2)) == ""
-    own = [{ODD: alone, "$y^2$": {"conv1": "$y^2$"}}]
-    assert "seeds: 1" in diagrams(summary(routes=[*same, *own]))
+    assert 'aria-label="which layer' not in run_page(
+        shown(routes=[{ODD: alone, "$y^2$": alone}] * 2)
+    )
 
 
 def test_pictures_are_text_and_lines_in_the_ink_of_the_page():
     curves = {name: [[50.0, 60.0], [70.0, 80.0]] for name in TASKS}
-    drawn = plots.accuracy_curves(curves, [1, 1, 2], "$t^2$", "svg")
-    assert drawn == plots.accuracy_curves(curves, [1, 1, 2], "$t^2$", "svg")
+    drawn, again = (rendered(learning_curves(curves, [1, 1, 2], "$t^2$"), "svg") for _ in range(2))
+    assert drawn == again
     one, two = (picture(drawn, name, ODD) for name in ("one", "two"))
     ids = set(re.findall('id="([^"]*)"', one))
     assert not ids & set(re.findall('id="([^"]*)"', two))
@@ -211,8 +189,8 @@ def test_pictures_are_text_and_lines_in_the_ink_of_the_page():
 
 def test_names_that_are_no_formulas_are_drawn():
     title = "$t^$"
-    for form in ("png", "svg"):
-        assert plots.accuracy_curves({"$y^$": [[50.0]]}, [1], title, form)
+    for form in ("png", "svg", "pdf"):
+        assert rendered(learning_curves({"$y^$": [[50.0]]}, [1], title), form)
 
 
 def test_what_a_run_lacks_is_said():

@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from jaxcl.reporting import comparison, plots
+from jaxcl.reporting import comparison
 from jaxcl.reporting.html import document
 from jaxcl.reporting.html.heat import heat_table
 from jaxcl.reporting.html.run import RunShown, all_settings
 from jaxcl.reporting.metrics import average_so_far
+from jaxcl.reporting.pictures.methods import average_curves
+from jaxcl.reporting.pictures.style import rendered
 from jaxcl.reporting.report import what_text, where_text
 
 
@@ -19,7 +21,7 @@ def comparison_page(runs: Sequence[RunShown]) -> str:
     rows = [(label, *comparison.figures(run.summary)) for label, run in named.items()]
     about = "Average and learning accuracy (%), forgetting, backward and forward transfer (points)"
     means = {label: average_so_far(run.summary["accuracy"]) for label, run in named.items()}
-    drawn = plots.average_curves(means, "", "svg")
+    drawn = rendered(average_curves(means), "svg")
     places = dict.fromkeys(where_text(run.summary) for run in runs)
     title = f"{len(runs)} runs on {', '.join(places)}"
     return document.document(
@@ -30,7 +32,6 @@ def comparison_page(runs: Sequence[RunShown]) -> str:
             document.section(
                 "Accuracy so far",
                 document.picture(drawn, "curves", "mean accuracy over the tasks learned so far"),
-                document.remark("Bands are standard errors over seeds."),
             ),
             document.section("What differs", _differences(named)),
             document.section("Accuracy (%)", *(_matrix(*each) for each in named.items())),

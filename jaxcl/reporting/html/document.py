@@ -121,13 +121,14 @@ def remark(text: str) -> str:
     return f'<p class="quiet">{escape(text)}</p>'
 
 
-def picture(svg: bytes, name: str, about: str) -> str:
+def picture(svg: bytes, name: str, about: str, *, whole: bool = False) -> str:
     """Returns a picture of Matplotlib's as a part of a page, with its ink and its letters.
 
     Args:
       svg: as a file.
       name: which no other picture of the page has; its parts are named after it.
       about: for those who do not see it.
+      whole: whether it is moved sideways, not made smaller, where it is too wide.
     """
     root = ElementTree.fromstring(svg)
     for found in [(above, each) for above in root.iter() for each in above if "style" in each.tag]:
@@ -135,7 +136,7 @@ def picture(svg: bytes, name: str, about: str) -> str:
     for each in root.iter():
         each.tag = _plain(each.tag)
         each.attrib = {_plain(key): _own(key, text, name) for key, text in each.attrib.items()}
-    root.attrib |= {"role": "img", "aria-label": about}
+    root.attrib |= {"role": "img", "aria-label": about, **({"class": "whole"} if whole else {})}
     return f"<figure>\n{ElementTree.tostring(root, encoding='unicode')}\n</figure>"
 
 

@@ -3,31 +3,9 @@
 from html import escape
 from typing import Any
 
-from matplotlib import colormaps
-
 from jaxcl.reporting.html.document import frame
+from jaxcl.reporting.pictures.style import cell_colours
 from jaxcl.reporting.report import accuracy_cells, mean_text
-
-MAP = "cividis"
-"""From dark blue to yellow; looks nearly the same to those who tell red and green apart or do not
-(Nuñez, Anderton & Renslow, Optimizing colormaps with consideration for color vision deficiency,
-2018)."""
-
-
-def colours(percent: float) -> tuple[str, str]:
-    """Returns the colour of a cell, and the one of black and white that is easier to read on it.
-
-    >>> colours(0.0), colours(100.0)
-    (('#00224e', '#ffffff'), ('#fee838', '#000000'))
-    """
-    red, green, blue, _ = colormaps[MAP](percent / 100)
-    linear = [
-        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)
-    ]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    # Contrast to black is (luminance + 0.05) / 0.05, to white 1.05 / (luminance + 0.05) (WCAG 2).
-    ink = "#000000" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"
-    return "#" + "".join(f"{round(255 * c):02x}" for c in (red, green, blue)), ink
 
 
 def heat_table(summary: dict[str, Any]) -> str:
@@ -44,11 +22,11 @@ def heat_table(summary: dict[str, Any]) -> str:
 def _cell(mean: dict[str, float | None]) -> str:
     if mean["mean"] is None:
         return "<td></td>"
-    back, ink = colours(mean["mean"])
+    back, ink = cell_colours(mean["mean"])
     return f'<td style="background:{back};color:{ink}">{mean_text(mean)}</td>'
 
 
 def _scale() -> str:
-    stops = ",".join(colours(10.0 * tenth)[0] for tenth in range(11))
+    stops = ",".join(cell_colours(10.0 * tenth)[0] for tenth in range(11))
     bar = f'<i style="background:linear-gradient(90deg,{stops})"></i>'
     return f'<div class="scale quiet">0 % {bar} 100 %</div>'

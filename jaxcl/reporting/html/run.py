@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
-from jaxcl.reporting import plots
 from jaxcl.reporting.html import document
 from jaxcl.reporting.html.heat import heat_table
-from jaxcl.reporting.html.routes import diagrams
 from jaxcl.reporting.pages.caption import machine_text
+from jaxcl.reporting.pictures.curves import learning_curves
+from jaxcl.reporting.pictures.routes import route_diagram, ways
+from jaxcl.reporting.pictures.style import rendered
 from jaxcl.reporting.report import facts, mean_text, what_text
 from jaxcl.reporting.summary import curves
 from jaxcl.training.events import GENERATOR, EpochEnded
@@ -57,7 +58,7 @@ def run_page(run: RunShown) -> str:
                 "Accuracy (%)", document.remark(_measured(summary)), heat_table(summary)
             ),
             document.section("Learning curves", _curves(run)),
-            document.section("Branches", diagrams(summary)),
+            document.section("Branches", _branches(summary)),
             document.section("Facts", document.table((), facts(summary), text="text")),
             document.section("Settings", *_settings(run)),
             document.section("How to make it again", *_again(run)),
@@ -82,8 +83,17 @@ def _measured(summary: dict[str, Any]) -> str:
 def _curves(run: RunShown) -> str:
     if not any(event.phase != GENERATOR for event in run.epochs):
         return document.remark("metrics.jsonl is not there, or cannot be read.")
-    svg = plots.accuracy_curves(*curves(run.epochs, run.summary["tasks"]), "", "svg")
+    svg = rendered(learning_curves(*curves(run.epochs, run.summary["tasks"])), "svg")
     return document.picture(svg, "curves", "test accuracy of every task while training goes on")
+
+
+def _branches(summary: dict[str, Any]) -> str:
+    routes, seeds = summary["routes"], summary["seeds"]
+    if not ways(routes, seeds):
+        return ""
+    svg = rendered(route_diagram(routes, seeds), "svg")
+    about = "which layer of which task is shared with which"
+    return document.picture(svg, "branches", about, whole=True)
 
 
 def _settings(run: RunShown) -> list[str]:
