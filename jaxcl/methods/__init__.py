@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxcl.methods.base import Method, StreamInfo
 
+__docformat__ = "google"
 __all__ = ["METHODS", "Method", "StreamInfo"]
 
 
@@ -28,6 +29,7 @@ METHODS: dict[str, type[Method]] = _found()
 """Every method by its name."""
 
 globals().update({kind.__name__: kind for kind in METHODS.values()})
+__all__ += [kind.__name__ for kind in METHODS.values()]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:  # the classes of the files, such as ``jaxcl.methods.EWC``
 

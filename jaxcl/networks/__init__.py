@@ -13,23 +13,24 @@ if TYPE_CHECKING:
     from jaxcl.networks.adapters.functions import from_functions
     from jaxcl.networks.adapters.linen import from_linen
     from jaxcl.networks.adapters.nnx import from_nnx
-    from jaxcl.networks.base import Net, Pathway, Route, Routes, Variables
+    from jaxcl.networks.base import Net, Pathway, Variables
     from jaxcl.networks.choices import CNN, MLP, EfficientNetLite0, Linear, ResNet18, ResNet32
     from jaxcl.networks.convolutional import cnn
     from jaxcl.networks.dense import mlp
     from jaxcl.networks.named_backbones import pretrained, residual
     from jaxcl.networks.progressive import columns
 
+__docformat__ = "google"
 __all__ = [
-    "CNN", "MLP", "EfficientNetLite0", "Linear", "Net", "Pathway", "ResNet18", "ResNet32", "Route",
-    "Routes", "Variables", "cnn", "columns", "from_equinox", "from_functions", "from_linen",
-    "from_nnx", "mlp", "pretrained", "residual",
+    "CNN", "MLP", "EfficientNetLite0", "Linear", "Net", "Pathway", "ResNet18", "ResNet32",
+    "Variables", "cnn", "columns", "from_equinox", "from_functions", "from_linen", "from_nnx",
+    "mlp", "pretrained", "residual",
 ]  # fmt: skip
 
 __getattr__ = public(
     __name__,
     {
-        **dict.fromkeys(("Net", "Pathway", "Route", "Routes", "Variables"), "base"),
+        **dict.fromkeys(("Net", "Pathway", "Variables"), "base"),
         **dict.fromkeys(
             ("CNN", "EfficientNetLite0", "MLP", "Linear", "ResNet18", "ResNet32"), "choices"
         ),
@@ -43,3 +44,7 @@ __getattr__ = public(
         "mlp": "dense",
     },
 )
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})  # for help() and for completion

@@ -55,9 +55,9 @@ from jaxcl.transforms.between_tasks.nearest_mean import ncm
 from jaxcl.transforms.between_tasks.random_projection import ranpac
 from jaxcl.transforms.between_tasks.shrink_perturb import shrink_perturb
 from jaxcl.transforms.between_tasks.streaming_lda import slda
-from jaxcl.transforms.chain import chain
-from jaxcl.transforms.distill import DistillState, distill
-from jaxcl.transforms.gradients import Gradients, gradients
+from jaxcl.transforms.chaining import chain
+from jaxcl.transforms.differentiation import Gradients, gradients
+from jaxcl.transforms.distillation import DistillState, distill
 from jaxcl.transforms.objectives import OBJECTIVES, Objective, binary, categorical, squared
 from jaxcl.transforms.penalties.ewc import ewc, online_ewc
 from jaxcl.transforms.penalties.importance import diagonal_fisher, output_sensitivity
@@ -78,6 +78,7 @@ from jaxcl.transforms.rehearsal.memory import fraction, generated, noise, per_cl
 from jaxcl.transforms.rehearsal.replay import drawn, replay
 from jaxcl.transforms.wgan_gp import critic_loss, generator_loss, gradient_penalty
 
+__docformat__ = "google"
 __all__ = [
     "OBJECTIVES", "Beside", "Context", "DistillState", "ForwardPass", "Gradients",
     "LossTransform", "Needs", "Objective", "Reset", "Step", "TaskData", "Units", "WithReset",
