@@ -53,6 +53,7 @@ COSINE = "jaxcl/transforms/recency_bias/cosine.py"
 LUCIR = "jaxcl/transforms/recency_bias/lucir.py"
 LINEAR = "jaxcl/transforms/recency_bias/linear_correction.py"
 IMPORTANCE = "jaxcl/transforms/penalties/importance.py"
+PER_EXAMPLE = "jaxcl/transforms/penalties/per_example.py"
 SEPARABLE = "jaxcl/networks/convolutions/separable.py"
 L2 = "jaxcl/transforms/penalties/l2.py"
 L2_INIT = "jaxcl/transforms/plasticity/l2_init.py"
@@ -162,7 +163,7 @@ MUTANTS = [
         "mean_importance(params, task, key, directions, jnp.square, examples)",
         "jax.tree.map(jnp.square, mean_importance(params, task, key, directions, lambda g: g, examples))",
         OF_FISHER),
-    Mutant("fisher-over-n-minus-one", IMPORTANCE, "x / n, total", "x / (n - 1), total",
+    Mutant("fisher-over-n-minus-one", PER_EXAMPLE, "x / n, total", "x / (n - 1), total",
         OF_FISHER),
     Mutant("fisher-of-classes-alike", CATEGORICAL, "jnp.sqrt(p.T)[:, :, None] * each", "each",
         OF_FISHER),
@@ -177,7 +178,7 @@ MUTANTS = [
         "jnp.sqrt(p * jax.nn.sigmoid(-logits))", "jnp.sqrt(p)", OF_OBJECTIVES_FISHER),
     Mutant("fisher-of-numbers-with-their-errors", SQUARED,
         "one_each(jnp.ones_like(found))", "one_each(found)", OF_OBJECTIVES_FISHER),
-    Mutant("fisher-rounded-as-it-adds-up", IMPORTANCE,
+    Mutant("fisher-rounded-as-it-adds-up", PER_EXAMPLE,
         "return jax.tree.map(jnp.add, total, found), None",
         "return jax.tree.map(lambda t, x: (t + x).astype(jnp.bfloat16).astype(t.dtype), total, found), None",
         OF_HALF),
@@ -702,7 +703,7 @@ MUTANTS = [
         "low = j * at.rhs_dilation[axis] -", "low = j -", OF_LOOPS),
     Mutant("rows-of-the-result-left-where-they-are", SEPARABLE,
         "start = i * at.rhs_dilation[0] - at", "start = -at", OF_LOOPS),
-    Mutant("the-last-part-of-the-directions-alone", IMPORTANCE,
+    Mutant("the-last-part-of-the-directions-alone", PER_EXAMPLE,
         "t + f(wide(g)).sum(0)", "f(wide(g)).sum(0)",
         "tests/transforms/penalties/test_importance.py"),
     Mutant("tests-an-epoch-early", "jaxcl/learner/testing.py",

@@ -162,6 +162,10 @@ def load(
 
     Raises:
       UsageError: the folder holds no finished run; a network or a plug-in is missing.
+
+    >>> load("no-such-run")
+    Traceback (most recent call last):
+    jaxcl.core.errors.UsageError: folder: the run in no-such-run is not there; run it first
     """
     folder = Path(folder)
     load_plugins(plugins)

@@ -29,9 +29,9 @@ class StreamInfo(NamedTuple):
     Attributes:
       classes: of all tasks together.
       setting: what must be told apart.
-      objective: what is learned, a value of :mod:`jaxcl.transforms.objectives`; None for classes.
-      units: the network's hidden units, for a method that asks for them; None where no network
-        is made, as for what a finished run predicts.
+      objective: what is learned, a :class:`jaxcl.transforms.Objective`; None for classes.
+      units: the network's hidden units, a :class:`jaxcl.transforms.Units`, for a method that asks
+        for them; None where no network is made, as for what a finished run predicts.
     """
 
     classes: int

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from jaxcl.networks.convolutional import cnn
     from jaxcl.networks.dense import mlp
     from jaxcl.networks.named_backbones import pretrained, residual
+    from jaxcl.networks.network import Network
     from jaxcl.networks.progressive import columns
 
 __docformat__ = "google"
 __all__ = [
-    "CNN", "MLP", "EfficientNetLite0", "Linear", "Net", "Pathway", "ResNet18", "ResNet32",
-    "Variables", "cnn", "columns", "from_equinox", "from_functions", "from_linen", "from_nnx",
-    "mlp", "pretrained", "residual",
+    "CNN", "MLP", "EfficientNetLite0", "Linear", "Net", "Network", "Pathway", "ResNet18",
+    "ResNet32", "Variables", "cnn", "columns", "from_equinox", "from_functions", "from_linen",
+    "from_nnx", "mlp", "pretrained", "residual",
 ]  # fmt: skip
 
 __getattr__ = public(
@@ -39,6 +40,7 @@ __getattr__ = public(
         "from_functions": "adapters.functions",
         "from_linen": "adapters.linen",
         "from_nnx": "adapters.nnx",
+        "Network": "network",
         "cnn": "convolutional",
         "columns": "progressive",
         "mlp": "dense",

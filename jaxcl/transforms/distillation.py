@@ -22,7 +22,7 @@ from jaxcl.transforms.base import Context, LossTransform, TaskData
 from jaxcl.transforms.checks import check_not_negative, check_outputs, check_recorded
 from jaxcl.transforms.objectives import Objective, categorical
 from jaxcl.transforms.old_responses import answers, of_a_draw, recorded, teacher
-from jaxcl.transforms.rehearsal.memory import drawn_images
+from jaxcl.transforms.rehearsal.made_examples import drawn_images
 
 
 class DistillState(NamedTuple):

@@ -11,7 +11,7 @@ from jaxcl.networks import Pathway, cnn, mlp
 from jaxcl.networks.layers import gathering
 from jaxcl.transforms import TaskData, diagonal_fisher, output_sensitivity
 from jaxcl.transforms.penalties import importance
-from jaxcl.transforms.penalties.importance import mean_importance
+from jaxcl.transforms.penalties.per_example import mean_importance
 
 N, INPUTS, CLASSES = 7, 3, 4
 RNG = np.random.default_rng(0)
