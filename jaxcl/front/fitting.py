@@ -80,7 +80,7 @@ def fit(
       NonFiniteLoss: training diverged.
       Interrupted: a signal came; everything is saved, and the same call goes on.
 
-    Two tasks of two classes each, learned by a small network::
+    Two tasks of two classes each, learned by a small network:
 
         x = np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
         y = (x[:, 0] > 0).astype(int)

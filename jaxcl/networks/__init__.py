@@ -1,5 +1,14 @@
 """Networks as pure functions over nested dictionaries of arrays.
 
+`jaxcl.fit` takes
+
+- settings of a network that jaxcl has: `CNN`, `MLP`, `Linear`, `ResNet18`, `ResNet32` and
+  `EfficientNetLite0`;
+- a network of another library: `from_linen`, `from_nnx`, `from_equinox`, `from_functions`.
+
+Either makes a `Net`: pure functions that return features, and grow branches and heads. `cnn`,
+`mlp`, `columns`, `residual` and `pretrained` make one directly, for a loop of one's own.
+
 What is named here is imported when it is asked for: the names of the networks that can be
 chosen are known without JAX.
 """

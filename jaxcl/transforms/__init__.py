@@ -2,7 +2,18 @@
 
 Imports jax, optax, chex and jaxtyping at most, so a transform can be used in any
 training loop, whatever the network library: :func:`gradients` makes the two gradients of
-such a loop.
+such a loop, and :func:`chain` makes one transform out of several.  There are
+
+- penalties on how far weights move: `ewc`, `online_ewc`, `si`, `rwalk`, `mas`, `l2`, `l2_init`,
+  and the importance of weights that they go by: `diagonal_fisher`, `output_sensitivity`;
+- old responses that are held on to: `distill`;
+- rehearsal of earlier examples: `replay`, `er_ace`, `der`, `der_pp`, `agem`, `gdumb`, `icarl`, from
+  memories that are made by `per_class`, `fraction`, `stored`, `noise` and `generated`;
+- corrections where classes compete: `bic`, `lucir`;
+- what is done between tasks, and what predicts: `shrink_perturb`, `ncm`, `slda`, `ranpac`;
+- fresh weights for dormant units: `redo`;
+- the losses of a generator: `critic_loss`, `generator_loss`, `gradient_penalty`;
+- what is learned: `categorical`, `binary`, `squared`.
 
 A transform of one's own is a value of :class:`LossTransform`.  This one pulls every weight
 back to where it was as the task began.  Its state is a copy of the parameters, and it grows

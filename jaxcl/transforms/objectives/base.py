@@ -46,6 +46,10 @@ class Objective(NamedTuple):
     logits: bool = True
     classes: bool = False
 
+    def __repr__(self) -> str:
+        """Returns the name: its functions say nothing to a person."""
+        return self.name
+
 
 def float32(x: Array) -> Array:
     """Returns an array in float32; one that is so already as it is."""
