@@ -5,8 +5,7 @@ from typing import Any
 from jaxcl.growth import parameters
 from jaxcl.learner.settings.config import Config, known_settings
 from jaxcl.learner.settings.configuration import CHOICES, configure
-from jaxcl.networks import Net, Routes
-from jaxcl.networks.base import Variables, run
+from jaxcl.networks.base import Net, Routes, Variables, run
 
 
 def configured(**settings: Any) -> Config:

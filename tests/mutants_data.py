@@ -23,7 +23,7 @@ class Mutant(NamedTuple):
 
 AGEM = "jaxcl/transforms/rehearsal/agem.py"
 ADAPTER = "jaxcl/networks/adapters/backbone.py"
-CHAIN = "jaxcl/transforms/chain.py"
+CHAIN = "jaxcl/transforms/chaining.py"
 BUFFERS = "jaxcl/transforms/rehearsal/buffers.py"
 CHECKPOINT = "jaxcl/checkpointing/checkpoint.py"
 CONSOLE = "jaxcl/reporting/console.py"
@@ -35,7 +35,7 @@ OF_LOOPS = "tests/networks/test_loop_convolution.py"
 OF_WIDTHS = "tests/reporting/test_widths.py"
 DARK = "jaxcl/transforms/rehearsal/der.py"
 DERIVE = "jaxcl/scenarios/derive.py"
-DISTILL = "jaxcl/transforms/distill.py"
+DISTILL = "jaxcl/transforms/distillation.py"
 DRAWINGS = "jaxcl/scenarios/datasets/drawings.py"
 EQUINOX = "jaxcl/networks/adapters/equinox.py"
 EVALUATION = "jaxcl/training/evaluation.py"
@@ -53,13 +53,14 @@ COSINE = "jaxcl/transforms/recency_bias/cosine.py"
 LUCIR = "jaxcl/transforms/recency_bias/lucir.py"
 LINEAR = "jaxcl/transforms/recency_bias/linear_correction.py"
 IMPORTANCE = "jaxcl/transforms/penalties/importance.py"
+PER_EXAMPLE = "jaxcl/transforms/penalties/per_example.py"
 SEPARABLE = "jaxcl/networks/convolutions/separable.py"
 L2 = "jaxcl/transforms/penalties/l2.py"
 L2_INIT = "jaxcl/transforms/plasticity/l2_init.py"
 LEARN = "jaxcl/learner/task_loop.py"
 LEARNER = "jaxcl/learner/state.py"
 LOSSES = "jaxcl/transforms/objectives/losses.py"
-GRADIENTS = "jaxcl/transforms/gradients.py"
+GRADIENTS = "jaxcl/transforms/differentiation.py"
 LINEN = "jaxcl/networks/adapters/linen.py"
 TRAINABLE = "jaxcl/growth/trainable.py"
 METRICS = "jaxcl/reporting/metrics.py"
@@ -82,7 +83,7 @@ NEAREST = "jaxcl/transforms/between_tasks/nearest_mean.py"
 PERTURB = "jaxcl/transforms/between_tasks/shrink_perturb.py"
 RIDGE = "jaxcl/transforms/between_tasks/ridge.py"
 REDO = "jaxcl/transforms/plasticity/redo.py"
-RESULT = "jaxcl/front/results.py"
+RESULT = "jaxcl/front/networks.py"
 ROUTING = "jaxcl/growth/routing.py"
 SCHOLAR = "jaxcl/learner/scholar.py"
 SETTINGS = "jaxcl/growth/heads.py"
@@ -163,7 +164,7 @@ MUTANTS = [
         "mean_importance(params, task, key, directions, jnp.square, examples)",
         "jax.tree.map(jnp.square, mean_importance(params, task, key, directions, lambda g: g, examples))",
         OF_FISHER),
-    Mutant("fisher-over-n-minus-one", IMPORTANCE, "x / n, total", "x / (n - 1), total",
+    Mutant("fisher-over-n-minus-one", PER_EXAMPLE, "x / n, total", "x / (n - 1), total",
         OF_FISHER),
     Mutant("fisher-of-classes-alike", CATEGORICAL, "jnp.sqrt(p.T)[:, :, None] * each", "each",
         OF_FISHER),
@@ -178,7 +179,7 @@ MUTANTS = [
         "jnp.sqrt(p * jax.nn.sigmoid(-logits))", "jnp.sqrt(p)", OF_OBJECTIVES_FISHER),
     Mutant("fisher-of-numbers-with-their-errors", SQUARED,
         "one_each(jnp.ones_like(found))", "one_each(found)", OF_OBJECTIVES_FISHER),
-    Mutant("fisher-rounded-as-it-adds-up", IMPORTANCE,
+    Mutant("fisher-rounded-as-it-adds-up", PER_EXAMPLE,
         "return jax.tree.map(jnp.add, total, found), None",
         "return jax.tree.map(lambda t, x: (t + x).astype(jnp.bfloat16).astype(t.dtype), total, found), None",
         OF_HALF),
@@ -301,7 +302,7 @@ MUTANTS = [
     Mutant("ace-forgets-classes", ACE, "seen[: len(known)] = known", "pass", OF_ACE),
     Mutant("online-draws-before-anything-is-kept", REPLAY,
         "jnp.where(begun, r, 1.0)", "r", OF_ONLINE),
-    Mutant("online-offers-with-the-key-of-the-draw", REPLAY,
+    Mutant("online-offers-with-the-key-of-the-draw", "jaxcl/transforms/rehearsal/memory.py",
         "stream(step.context.key, name, 1)", "stream(step.context.key, name)", OF_ONLINE),
     Mutant("draw-as-large-as-the-batch", REPLAY,
         "examples(context.batch) if chosen.n is None else chosen.n", "examples(context.batch)",
@@ -722,7 +723,7 @@ MUTANTS = [
         "low = j * at.rhs_dilation[axis] -", "low = j -", OF_LOOPS),
     Mutant("rows-of-the-result-left-where-they-are", SEPARABLE,
         "start = i * at.rhs_dilation[0] - at", "start = -at", OF_LOOPS),
-    Mutant("the-last-part-of-the-directions-alone", IMPORTANCE,
+    Mutant("the-last-part-of-the-directions-alone", PER_EXAMPLE,
         "t + f(wide(g)).sum(0)", "f(wide(g)).sum(0)",
         "tests/transforms/penalties/test_importance.py"),
     Mutant("tests-an-epoch-early", "jaxcl/learner/testing.py",

@@ -22,9 +22,9 @@ from jaxcl.core.pytree import copy
 from jaxcl.core.types import Array, PRNGKey, PyTree
 from jaxcl.growth.heads import SETTINGS, View
 from jaxcl.growth.parameters import leaf_mask
-from jaxcl.networks import Net, Pathway, Routes, cnn, mlp
+from jaxcl.networks import Net, Pathway, cnn, mlp
 from jaxcl.networks.backbones.resnet import ResNet
-from jaxcl.networks.base import Variables
+from jaxcl.networks.base import Routes, Variables
 from jaxcl.networks.convolutions.loop_convolution import conv_general_dilated
 from jaxcl.training.program import Program, adam, sgd, start_phase
 from jaxcl.training.train_step import no_totals, run_steps

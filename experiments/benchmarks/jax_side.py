@@ -16,8 +16,8 @@ from jaxcl.core.random import stream
 from jaxcl.core.types import Batch
 from jaxcl.growth.heads import SETTINGS, View, forward, gathered_forward, own_logits
 from jaxcl.growth.parameters import leaf_mask, on_route
-from jaxcl.networks import Net, Pathway, Routes, cnn, mlp
-from jaxcl.networks.base import Variables
+from jaxcl.networks import Net, Pathway, cnn, mlp
+from jaxcl.networks.base import Routes, Variables
 from jaxcl.networks.gan import codes, mlp_gan
 from jaxcl.scenarios.images import to_float
 from jaxcl.training.generative import generator

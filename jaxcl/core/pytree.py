@@ -52,6 +52,9 @@ def zeros_like(params: PyTree) -> PyTree:
 def copy(params: PyTree) -> PyTree:
     """Returns a copy in memory of its own: the original may be donated to a train step.
 
+    Args:
+      params: a tree of arrays.
+
     >>> import jax.numpy as jnp
     >>> params = {"w": jnp.ones(2)}
     >>> kept = copy(params)
@@ -86,7 +89,14 @@ class WithReset(NamedTuple):
 
 
 def state_and_reset(found: PyTree | WithReset) -> tuple[PyTree, Reset | None]:
-    """Returns what ``update`` gave, with None for what is reset where it gave a state alone."""
+    """Returns what ``update`` gave, with None for what is reset where it gave a state alone.
+
+    Args:
+      found: a state, or a :class:`WithReset`.
+
+    >>> state_and_reset({"steps": 3})
+    ({'steps': 3}, None)
+    """
     return (found.state, found.reset) if isinstance(found, WithReset) else (found, None)
 
 
@@ -137,6 +147,10 @@ def reset_moments(opt: PyTree, params: PyTree, reset: Reset) -> PyTree:
       opt: any tree, such as the state of an optax transformation.
       params: those that train, None for the others: what the state was made for.
       reset: of all parameters.
+
+    >>> whole = Reset({"w": jnp.array([True, False])}, {"w": jnp.zeros(2)})
+    >>> reset_moments((3, {"w": jnp.ones(2)}), {"w": jnp.ones(2)}, whole)  # a count, a moment
+    (3, {'w': Array([0., 1.], dtype=float32)})
     """
     zero = reset._replace(to=jax.tree.map(jnp.zeros_like, reset.to))
 

@@ -28,6 +28,9 @@ class ForwardPass(NamedTuple):
       outputs: logits, an array or a dict of them.
       features: what the heads are given, ``[b, ...]``; None where nobody asks for them.
       aux: what passes through, such as new statistics; not differentiated.
+
+    >>> ForwardPass.alone(ForwardPass("logits", features="f")), ForwardPass.alone("logits")
+    ('logits', 'logits')
     """
 
     outputs: Outputs

@@ -79,6 +79,15 @@ def fit(
       DataError: tasks that cannot be trained on.
       NonFiniteLoss: training diverged.
       Interrupted: a signal came; everything is saved, and the same call goes on.
+
+    Two tasks of two classes each, learned by a small network:
+
+        x = np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
+        y = (x[:, 0] > 0).astype(int)
+        tasks = [jaxcl.Task("first", x, y, x, y), jaxcl.Task("second", -x, y, -x, y)]
+        network = jaxcl.networks.MLP((16,))
+        result = jaxcl.fit(tasks, method="ewc", network=network, epochs=2, out="runs/small")
+        result.accuracy.shape  # (1, 2, 2): seed, after task, task
     """
     load_plugins(plugins)
     names = {"setting": setting, "plugins": kept(plugins) or None, "seeds": tuple(seeds)}

@@ -46,6 +46,10 @@ def from_huggingface(
 def split_classes(task: Task, classes: int) -> list[Task]:
     """Returns tasks of so many classes each, in the order of the labels, which begin at 0.
 
+    Args:
+      task: all classes.
+      classes: of each task.
+
     Raises:
       DataError: the classes cannot be dealt out evenly.
 

@@ -56,10 +56,16 @@ def register_network(make: Any) -> Any:
     Args:
       make: returns a network (``jaxcl.from_linen(...)`` and the like); its keyword arguments
         with defaults and types become options. Or a subclass of
-        :class:`jaxcl.networks.choices.Network`.
+        :class:`jaxcl.networks.Network`.
 
     Raises:
       UsageError: an argument without a type or a default, or a name that is taken.
+
+    >>> @register_network
+    ... def my_net(width: int = 64) -> Network:
+    ...     ...
+    >>> NETWORKS.pop("my_net")(width=8)
+    MyNet(width=8)
     """
     if isinstance(make, type) and issubclass(make, Network):
         name = _small(make.__name__)
@@ -114,6 +120,13 @@ def register_scenario(
 
     Raises:
       UsageError: a name that is taken.
+
+    >>> @register_scenario
+    ... def my_tasks() -> list[Task]:
+    ...     "Two tasks of mine."
+    ...     ...
+    >>> SCENARIOS.pop("my-tasks").summary
+    'Two tasks of mine.'
     """
     name = make.__name__.replace("_", "-")
     lines = (summary or inspect.getdoc(make) or name).splitlines()
@@ -128,8 +141,17 @@ def register_dataset(read: Callable[[], Task]) -> Callable[[], Task]:
 
     ``--data NAME --split-classes 2`` then makes tasks of it.
 
+    Args:
+      read: returns the data set, a :class:`Task` of all classes.
+
     Raises:
       UsageError: a name that is taken.
+
+    >>> @register_dataset
+    ... def my_digits() -> Task:
+    ...     ...
+    >>> REGISTERED.pop("my_digits") is my_digits
+    True
     """
     name = read.__name__
     _check_new("data set", name, REGISTERED, read)
@@ -141,7 +163,7 @@ def register_logger(kind: Kind) -> Kind:
     """Makes a logger known by its name, that of its class in small letters: ``--log NAME``.
 
     Args:
-      kind: a subclass of :class:`jaxcl.reporting.loggers.Logger`.
+      kind: a subclass of ``jaxcl.reporting.loggers.Logger``.
 
     Raises:
       UsageError: no such class, or a name that is taken, by a file of a run's folder too.

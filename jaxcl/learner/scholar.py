@@ -2,7 +2,7 @@
 
 As a task comes, the generator of the tasks before draws images.  The new generator
 learns from them and from the task's own images; the new solver from what the loss
-transforms make of them (:func:`jaxcl.transforms.rehearsal.memory.generated`).
+transforms make of them (:func:`jaxcl.transforms.generated`).
 
 References:
   Shin, Lee, Kim & Kim, Continual learning with deep generative replay, 2017

@@ -25,6 +25,8 @@ class AGEM(Kept, Method):
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
         """Returns the projection of the gradient.
 
+        It is :func:`jaxcl.transforms.agem`.
+
         Raises:
           UsageError: images are kept by class, where labels are none.
         """

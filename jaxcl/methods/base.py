@@ -7,7 +7,7 @@ imported when it is asked for.
 import dataclasses
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import check_ranges
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from jaxcl.growth.routing import Rule
     from jaxcl.growth.trainable import Trains
     from jaxcl.transforms import LossTransform, Objective, Units
+else:  # the types of a record's fields are evaluated, and these would need JAX
+    Objective = Units = Any
 
 SettingName = Literal["task", "domain", "class"]
 
@@ -27,15 +29,15 @@ class StreamInfo(NamedTuple):
     Attributes:
       classes: of all tasks together.
       setting: what must be told apart.
-      objective: what is learned, a value of :mod:`jaxcl.transforms.objectives`; None for classes.
-      units: the network's hidden units, for a method that asks for them; None where no network
-        is made, as for what a finished run predicts.
+      objective: what is learned, a :class:`jaxcl.transforms.Objective`; None for classes.
+      units: the network's hidden units, a :class:`jaxcl.transforms.Units`, for a method that asks
+        for them; None where no network is made, as for what a finished run predicts.
     """
 
     classes: int
     setting: SettingName
-    objective: "Objective | None" = None
-    units: "Units | None" = None
+    objective: Objective | None = None
+    units: Units | None = None
 
 
 def check_classes(stream: StreamInfo, name: str) -> None:

@@ -41,6 +41,8 @@ class BiC(Room, Method):
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
         """Returns the replay with distillation, in place of the plain loss, and what predicts.
 
+        It is :func:`jaxcl.transforms.bic`.
+
         Raises:
           UsageError: marks or numbers are learned, or there is room for fewer than two images
             of a class.

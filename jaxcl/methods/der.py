@@ -25,6 +25,8 @@ class DER(Room, Method):
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
         """Returns the loss of remembered images.
 
+        It is :func:`jaxcl.transforms.der`.
+
         Raises:
           UsageError: so many for each class, where numbers are learned.
         """

@@ -27,6 +27,8 @@ class DERPP(Room, Method):
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
         """Returns the two losses of remembered images.
 
+        It is :func:`jaxcl.transforms.der_pp`.
+
         Raises:
           UsageError: so many for each class, where numbers are learned.
         """

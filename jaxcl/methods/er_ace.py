@@ -34,6 +34,8 @@ class ERACE(Replayed, Method):
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
         """Returns the two losses, in place of the plain one.
 
+        It is :func:`jaxcl.transforms.er_ace`.
+
         Raises:
           UsageError: marks or numbers are learned, which have no classes.
         """

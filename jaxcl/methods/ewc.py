@@ -27,8 +27,9 @@ class EWC(Penalty):
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
         """Returns the penalty.
 
-        The Fisher is computed as a task ends (:func:`jaxcl.learner.task_loop.end`), by
-        :func:`jaxcl.transforms.penalties.importance.diagonal_fisher`.
+        It is :func:`jaxcl.transforms.ewc`.
+
+        The Fisher is computed as a task ends, by :func:`jaxcl.transforms.diagonal_fisher`.
         """
         from jaxcl.transforms import categorical, ewc
 

@@ -29,6 +29,8 @@ class GDumb(Room, Method):
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
         """Returns what fills the buffer; where tasks share labels, it is balanced by task too.
 
+        It is :func:`jaxcl.transforms.gdumb`.
+
         Raises:
           UsageError: marks or numbers are learned, which have no classes.
         """

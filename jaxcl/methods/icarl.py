@@ -27,6 +27,8 @@ class ICaRL(Room, Method):
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
         """Returns the binary cross-entropies, in place of the plain loss, and what predicts.
 
+        It is :func:`jaxcl.transforms.icarl`.
+
         Raises:
           UsageError: marks or numbers are learned, or there are fewer images than classes.
         """

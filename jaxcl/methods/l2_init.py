@@ -22,7 +22,10 @@ class L2Init(Finetune):
     paper = "Kumar, Marklund & Van Roy 2024"
 
     def losses(self, stream: StreamInfo) -> dict:
-        """Returns the pull to the initial weights."""
+        """Returns the pull to the initial weights.
+
+        It is :func:`jaxcl.transforms.l2_init`.
+        """
         from jaxcl.transforms import l2_init
 
         del stream

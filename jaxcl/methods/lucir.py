@@ -37,6 +37,8 @@ class LUCIR(Room, Method):
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
         """Returns the losses of a cosine classifier, in place of the plain loss; it predicts.
 
+        It is :func:`jaxcl.transforms.lucir`.
+
         Raises:
           UsageError: marks or numbers are learned, or there are fewer images than classes.
         """

@@ -42,7 +42,10 @@ class LwF(Method):
     on_generated: ClassVar[bool] = False
 
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
-        """Returns the distillation."""
+        """Returns the distillation.
+
+        It is :func:`jaxcl.transforms.distill`.
+        """
         from jaxcl.transforms import categorical, distill
 
         return {

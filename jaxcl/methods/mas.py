@@ -23,7 +23,10 @@ class MAS(Penalty):
     paper = "Aljundi et al. 2018"
 
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
-        """Returns the penalty; the sensitivity is computed as a task ends."""
+        """Returns the penalty; the sensitivity is computed as a task ends.
+
+        It is :func:`jaxcl.transforms.mas`.
+        """
         from jaxcl.transforms import mas
 
         del stream

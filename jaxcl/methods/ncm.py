@@ -26,6 +26,8 @@ class NCM(Method):
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
         """Returns what predicts; where each task has a head, its means are its own.
 
+        It is :func:`jaxcl.transforms.ncm`.
+
         Raises:
           UsageError: marks or numbers are learned, which have no classes.
         """

@@ -22,7 +22,10 @@ class OnlineEWC(EWC):
     paper = "Schwarz et al. 2018"
 
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
-        """Returns the penalty; the Fisher is computed as a task ends."""
+        """Returns the penalty; the Fisher is computed as a task ends.
+
+        It is :func:`jaxcl.transforms.online_ewc`.
+        """
         from jaxcl.transforms import categorical, online_ewc
 
         learned, n = stream.objective or categorical, self.fisher_examples

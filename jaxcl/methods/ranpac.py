@@ -25,7 +25,10 @@ class RanPAC(FeatureExtraction):
     fails = Method.fails
 
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
-        """Returns what predicts; where each task has a head, its classes are its own."""
+        """Returns what predicts; where each task has a head, its classes are its own.
+
+        It is :func:`jaxcl.transforms.ranpac`.
+        """
         from jaxcl.transforms import ranpac
 
         check_classes(stream, "ranpac")

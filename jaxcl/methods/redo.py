@@ -25,7 +25,10 @@ class Redo(Finetune):
     resets_units = True
 
     def losses(self, stream: StreamInfo) -> dict:
-        """Returns what resets the units; without a network there are none, and nothing does."""
+        """Returns what resets the units; without a network there are none, and nothing does.
+
+        It is :func:`jaxcl.transforms.redo`.
+        """
         from jaxcl.transforms import redo
 
         if stream.units is None:

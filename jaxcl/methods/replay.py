@@ -181,7 +181,7 @@ class NoiseReplay(Replay):
 
     def memory(self, classes: int) -> "Memory":
         """Returns a memory that keeps nothing and draws noise."""
-        from jaxcl.transforms.rehearsal.memory import noise
+        from jaxcl.transforms.rehearsal.made_examples import noise
 
         del classes
         return noise()
@@ -203,7 +203,7 @@ class GenerativeReplay(Replay):
 
     def memory(self, classes: int) -> "Memory":
         """Returns a memory of generated images."""
-        from jaxcl.transforms.rehearsal.memory import generated
+        from jaxcl.transforms.rehearsal.made_examples import generated
 
         del classes
         return generated(soft=self.labels == "soft")

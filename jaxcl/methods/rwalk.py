@@ -27,7 +27,10 @@ class RWalk(Penalty):
     paper = "Chaudhry et al. 2018"
 
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
-        """Returns the penalty; Fisher and score are found in every step."""
+        """Returns the penalty; Fisher and score are found in every step.
+
+        It is :func:`jaxcl.transforms.rwalk`.
+        """
         from jaxcl.transforms import rwalk
 
         del stream

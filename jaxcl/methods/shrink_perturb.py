@@ -24,7 +24,10 @@ class ShrinkPerturb(Finetune):
     paper = "Ash & Adams 2020"
 
     def losses(self, stream: StreamInfo) -> dict:
-        """Returns what is done to the weights as a task ends."""
+        """Returns what is done to the weights as a task ends.
+
+        It is :func:`jaxcl.transforms.shrink_perturb`.
+        """
         from jaxcl.transforms import shrink_perturb
         from jaxcl.transforms.between_tasks.shrink_perturb import all_but_heads, everything
 

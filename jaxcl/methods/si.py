@@ -23,7 +23,10 @@ class SI(Penalty):
     paper = "Zenke, Poole & Ganguli 2017"
 
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
-        """Returns the penalty; the path integral is summed in every step."""
+        """Returns the penalty; the path integral is summed in every step.
+
+        It is :func:`jaxcl.transforms.si`.
+        """
         from jaxcl.transforms import si
 
         del stream

@@ -30,7 +30,10 @@ class SLDA(FeatureExtraction):
             raise UsageError("shrinkage: 0 is not positive; give a number above 0")
 
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
-        """Returns what predicts; where each task has a head, its classes are its own."""
+        """Returns what predicts; where each task has a head, its classes are its own.
+
+        It is :func:`jaxcl.transforms.slda`.
+        """
         from jaxcl.transforms import slda
 
         check_classes(stream, "slda")

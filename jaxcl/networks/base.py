@@ -15,7 +15,16 @@ Route = tuple[str, ...]
 
 
 class Pathway(NamedTuple):
-    """How a task runs through a network: names of its branches and of its head."""
+    """How a task runs through a network: names of its branches and of its head.
+
+    Attributes:
+      task: name of the task.
+      route: the branch of each layer that can branch, from the input on.
+      head: name of the head.
+
+    >>> Pathway("t01", ("t00", "t01"), "t01").route  # the first layer is shared
+    ('t00', 't01')
+    """
 
     task: str
     route: Route

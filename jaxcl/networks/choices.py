@@ -32,7 +32,13 @@ SMALLEST = 6  # images that two convolutions and a pooling leave something of
 
 @dataclasses.dataclass(frozen=True)
 class CNN(Network):
-    """The convolutional network of the LwF path-selection paper."""
+    """The convolutional network of the LwF path-selection paper: :func:`cnn`, or columns of it.
+
+    It takes square images of at least 6 pixels a side.
+
+    >>> CNN().name, CNN().has_branches
+    ('cnn', True)
+    """
 
     summary = "two convolution layers, a dense layer"
     takes_rgb = True
@@ -67,7 +73,11 @@ def _dense(inputs: Spec, hidden: tuple[int, ...], initial: Initial, columns: boo
 
 @dataclasses.dataclass(frozen=True)
 class MLP(Network):
-    """Dense layers."""
+    """Dense layers with ReLU for inputs of any shape: :func:`mlp`, or :func:`columns` of it.
+
+    >>> MLP((100,)).name, MLP((100,)).has_branches
+    ('mlp', False)
+    """
 
     hidden: tuple[int, ...] = (400, 400)
     """Units of each hidden layer."""
@@ -88,7 +98,11 @@ class MLP(Network):
 
 @dataclasses.dataclass(frozen=True)
 class Linear(Network):
-    """One linear layer."""
+    """One linear layer, which is a head on the inputs themselves.
+
+    >>> Linear().name
+    'linear'
+    """
 
     initial: Initial = "he"
     """First weights: he, or uniform in 1/sqrt(inputs)."""
@@ -129,14 +143,25 @@ class _ResNet(Network):
 
 @dataclasses.dataclass(frozen=True)
 class ResNet18(_ResNet):
-    """The ResNet-18 for images of 32x32 pixels; reduced with ``width=20``."""
+    """The ResNet-18 for images of 32x32 pixels; reduced with ``width=20``.
+
+    Every block can branch.
+
+    References:
+      He, Zhang, Ren & Sun, Deep residual learning for image recognition, 2016 (arXiv 1512.03385).
+    """
 
     summary = "residual, 18 layers"
 
 
 @dataclasses.dataclass(frozen=True)
 class ResNet32(_ResNet):
-    """The ResNet-32 for CIFAR."""
+    """The ResNet-32 for CIFAR; every block can branch.
+
+    References:
+      He, Zhang, Ren & Sun, Deep residual learning for image recognition, 2016 (arXiv 1512.03385),
+      section 4.2.
+    """
 
     width: Positive[int] = 16
     """Channels of the first stage."""

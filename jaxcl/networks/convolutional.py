@@ -47,8 +47,15 @@ def cnn(
       formulation: of the convolution; by default what suits the platform.
 
     Returns:
-      A :class:`~jaxcl.networks.Net` whose branching layers are the convolutions
-      ``conv1, conv2, ...``.
+      A :class:`Net` whose branching layers are the convolutions
+      ``conv1, conv2, ...``, on images ``[b, size, size, channels]``.
+
+    References:
+      The network of the LwF path-selection paper.
+
+    >>> net = cnn(size=8, filters=(2,), hidden=3)
+    >>> net.layers, net.init(jax.random.key(0)).params["fc1"]["w"].shape  # 3 * 3 * 2 values
+    (('conv1',), (18, 3))
     """
     names = tuple(f"conv{i + 1}" for i in range(len(filters)))
     side = (size - 2 * len(filters)) // 2

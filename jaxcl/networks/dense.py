@@ -26,6 +26,13 @@ def mlp(
       hidden: units of each hidden layer; ``()`` for a linear classifier.
       initial: first weights, normal with variance ``2 / inputs`` and biases 0, or all
         even on ``+-1 / sqrt(inputs)``.
+
+    Returns:
+      A :class:`Net` without branching layers, on inputs ``[b, ...]`` of floats.
+
+    >>> variables = mlp(2, (3,)).init(jax.random.key(0))
+    >>> variables.params["fc1"]["w"].shape, variables.stats
+    ((2, 3), {})
     """
     weights = INITIAL[initial]
     sizes = (inputs, *hidden)

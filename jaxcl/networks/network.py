@@ -46,6 +46,8 @@ class Network:
     Attributes:
       summary: one line for a person.
       takes_rgb: whether images become 32x32x3 for it, unless they are kept as they come.
+
+    :func:`jaxcl.register_network` gives a subclass of one's own a name.
     """
 
     summary: ClassVar[str] = ""

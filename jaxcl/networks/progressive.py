@@ -51,8 +51,8 @@ def columns(
 
     where ``h_before`` are those of all columns before, side by side; V is a 1x1
     convolution where h are images.  The first column has no adapters and is the
-    network of :func:`~jaxcl.networks.cnn`, or without filters that of
-    :func:`~jaxcl.networks.mlp`.
+    network of :func:`cnn`, or without filters that of
+    :func:`mlp`.
 
     Args:
       size: height and width of the images.
@@ -61,8 +61,14 @@ def columns(
       hidden: units of each dense layer.
       formulation: of the convolutions; by default what suits the platform.
 
+    Returns:
+      A :class:`Net` whose one branching layer is ``column``.
+
     References:
       Rusu et al., Progressive neural networks, 2016 (arXiv 1606.04671), eq. 2.
+
+    >>> columns(size=1, channels=2, filters=(), hidden=(3,)).layers
+    ('column',)
     """
     side = (size - 2 * len(filters)) // 2 if filters else size
     widths = (channels, *filters)

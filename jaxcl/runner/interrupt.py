@@ -22,7 +22,10 @@ STOPPING = (
 
 
 class Interrupted(Exception):
-    """The run was asked to stop and has saved what it did."""
+    """The run was asked to stop and has saved what it did.
+
+    :func:`jaxcl.fit` raises it after SIGTERM or SIGINT (Ctrl-C); the same call goes on.
+    """
 
 
 @contextlib.contextmanager

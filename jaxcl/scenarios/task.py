@@ -31,6 +31,11 @@ class Task(NamedTuple):
         the width of labels ``[n, outputs]``.
       groups: names of groups of classes, such as alphabets, and of how many classes each is, in
         the order of the labels; empty where there are none.
+
+    >>> x, y = np.zeros((4, 28, 28, 1), np.uint8), np.array([0, 1, 0, 1])
+    >>> task = Task("digits", x, y, test_inputs=x[:2], test_labels=y[:2])
+    >>> task.train_inputs.shape, task.classes  # they are counted as the task is learned
+    ((4, 28, 28, 1), 0)
     """
 
     name: str

@@ -22,7 +22,13 @@ from jaxcl.core.fields import (
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """Steps, optimiser and L2 term of a task."""
+    """Steps, optimiser and L2 term of a task.
+
+    A number out of its range is told as :func:`jaxcl.fit` begins.
+
+    >>> Training(epochs=5, lr=3e-4).batch_size
+    100
+    """
 
     epochs: Annotated[PositiveEpochs[int] | None, shown("by --iterations", "INT")] = 10
     """Epochs a task."""

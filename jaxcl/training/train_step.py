@@ -13,7 +13,7 @@ from jaxcl.training.loop import OneStep, Totals, run_loop, zero_totals
 from jaxcl.training.program import Program, TrainState
 from jaxcl.training.step import make_step
 from jaxcl.training.vectorized import run_stacked, run_together
-from jaxcl.transforms.penalties.importance import compiled_mean
+from jaxcl.transforms.penalties.per_example import compiled_mean
 
 
 def epoch_order(key: PRNGKey, n: int, batch_size: int) -> Int[Array, "steps batch"]:

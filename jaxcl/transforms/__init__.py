@@ -2,7 +2,18 @@
 
 Imports jax, optax, chex and jaxtyping at most, so a transform can be used in any
 training loop, whatever the network library: :func:`gradients` makes the two gradients of
-such a loop.
+such a loop, and :func:`chain` makes one transform out of several.  There are
+
+- penalties on how far weights move: `ewc`, `online_ewc`, `si`, `rwalk`, `mas`, `l2`, `l2_init`,
+  and the importance of weights that they go by: `diagonal_fisher`, `output_sensitivity`;
+- old responses that are held on to: `distill`;
+- rehearsal of earlier examples: `replay`, `er_ace`, `der`, `der_pp`, `agem`, `gdumb`, `icarl`, from
+  memories that are made by `per_class`, `fraction`, `stored`, `noise` and `generated`;
+- corrections where classes compete: `bic`, `lucir`;
+- what is done between tasks, and what predicts: `shrink_perturb`, `ncm`, `slda`, `ranpac`;
+- fresh weights for dormant units: `redo`;
+- the losses of a generator: `critic_loss`, `generator_loss`, `gradient_penalty`;
+- what is learned: `categorical`, `binary`, `squared`.
 
 A transform of one's own is a value of :class:`LossTransform`.  This one pulls every weight
 back to where it was as the task began.  Its state is a copy of the parameters, and it grows
@@ -32,6 +43,8 @@ with them, so a weight that is new as a task begins starts at its own place:
 9.0 [3. 1.]
 """
 
+from collections.abc import Mapping
+
 from jaxcl.core.pytree import (
     Reset,
     WithReset,
@@ -42,6 +55,7 @@ from jaxcl.core.pytree import (
     state_and_reset,
 )
 from jaxcl.core.types import ForwardPass
+from jaxcl.transforms import objectives
 from jaxcl.transforms.base import (
     Beside,
     Context,
@@ -55,9 +69,9 @@ from jaxcl.transforms.between_tasks.nearest_mean import ncm
 from jaxcl.transforms.between_tasks.random_projection import ranpac
 from jaxcl.transforms.between_tasks.shrink_perturb import shrink_perturb
 from jaxcl.transforms.between_tasks.streaming_lda import slda
-from jaxcl.transforms.chain import chain
-from jaxcl.transforms.distill import DistillState, distill
-from jaxcl.transforms.gradients import Gradients, gradients
+from jaxcl.transforms.chaining import chain
+from jaxcl.transforms.differentiation import Gradients, gradients
+from jaxcl.transforms.distillation import DistillState, distill
 from jaxcl.transforms.objectives import OBJECTIVES, Objective, binary, categorical, squared
 from jaxcl.transforms.penalties.ewc import ewc, online_ewc
 from jaxcl.transforms.penalties.importance import diagonal_fisher, output_sensitivity
@@ -70,21 +84,46 @@ from jaxcl.transforms.plasticity.redo import Units, redo
 from jaxcl.transforms.recency_bias.bic import bic
 from jaxcl.transforms.recency_bias.lucir import lucir
 from jaxcl.transforms.rehearsal.agem import agem
+from jaxcl.transforms.rehearsal.buffers import class_balanced, greedy, reservoir, ring
 from jaxcl.transforms.rehearsal.der import der, der_pp
 from jaxcl.transforms.rehearsal.er_ace import er_ace
 from jaxcl.transforms.rehearsal.gdumb import gdumb
 from jaxcl.transforms.rehearsal.icarl import icarl
-from jaxcl.transforms.rehearsal.memory import fraction, generated, noise, per_class, stored
-from jaxcl.transforms.rehearsal.replay import drawn, replay
+from jaxcl.transforms.rehearsal.made_examples import generated, noise
+from jaxcl.transforms.rehearsal.memory import drawn, fraction, per_class, stored
+from jaxcl.transforms.rehearsal.replay import replay
 from jaxcl.transforms.wgan_gp import critic_loss, generator_loss, gradient_penalty
 
+OBJECTIVES: Mapping[str, Objective]
+"""Every objective by its name: ``categorical``, ``binary`` and ``squared``."""
+categorical: Objective
+"""One class of several: logits ``[b, classes]``, labels ``[b]``; or one for each position.
+
+The loss is cross-entropy in nats, the score 1 where the largest logit is that of the label, and the
+distance the cross-entropy of softened responses.  All of it stands in
+`jaxcl.transforms.objectives.categorical`.
+"""
+binary: Objective
+"""Marks, of which any number may be set: logits ``[b, k]``, labels 0 or 1 ``[b, k]``.
+
+The loss is binary cross-entropy in nats, summed over the marks, the score the fraction of the marks
+that is right.  All of it stands in `jaxcl.transforms.objectives.binary`.
+"""
+squared: Objective
+"""Numbers: outputs ``[b, k]``, labels ``[b, k]``, floating-point.
+
+The loss is the mean over k of the squared error, and the score minus the loss.  All of it stands in
+`jaxcl.transforms.objectives.squared`.
+"""
+
+__docformat__ = "google"
 __all__ = [
-    "OBJECTIVES", "Beside", "Context", "DistillState", "ForwardPass", "Gradients",
-    "LossTransform", "Needs", "Objective", "Reset", "Step", "TaskData", "Units", "WithReset",
-    "agem", "bic", "binary", "categorical", "chain", "copy", "critic_loss", "der", "der_pp",
+    "OBJECTIVES", "Beside", "Context", "DistillState", "ForwardPass", "Gradients", "LossTransform",
+    "Needs", "Objective", "Reset", "Step", "TaskData", "Units", "WithReset", "agem", "bic",
+    "binary", "categorical", "chain", "class_balanced", "copy", "critic_loss", "der", "der_pp",
     "diagonal_fisher", "distill", "drawn", "er_ace", "ewc", "fraction", "gdumb", "generated",
-    "generator_loss", "gradient_penalty", "gradients", "icarl", "l2", "l2_init", "lucir", "mas",
-    "ncm", "noise", "online_ewc", "output_sensitivity", "per_class", "ranpac", "redo", "regrow",
-    "replay", "required", "reset_moments", "reset_values", "rwalk", "shrink_perturb", "si",
-    "slda", "squared", "state_and_reset", "stored",
+    "generator_loss", "gradient_penalty", "gradients", "greedy", "icarl", "l2", "l2_init", "lucir",
+    "mas", "ncm", "noise", "objectives", "online_ewc", "output_sensitivity", "per_class", "ranpac",
+    "redo", "regrow", "replay", "required", "reservoir", "reset_moments", "reset_values", "ring",
+    "rwalk", "shrink_perturb", "si", "slda", "squared", "state_and_reset", "stored",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 A :class:`LossTransform` is to a loss what ``optax.GradientTransformation`` is to a gradient: a
 NamedTuple of pure functions over pytree state.  Everything that fights forgetting is a value of
-this type, and :func:`~jaxcl.transforms.chain` makes one out of several.
+this type, and :func:`chain` makes one out of several.
 """
 
 from collections.abc import Callable
@@ -93,7 +93,7 @@ class TaskData(NamedTuple):
         judged by; by default the outputs themselves.
       gathered: for networks whose layers are known, a fast way to gradients example by example:
         ``gathered(f)`` is a ``forward`` whose gradient with respect to the parameters is
-        ``sum_n f(g_n)`` (:mod:`jaxcl.networks.layers`); None for any other network.
+        ``sum_n f(g_n)`` (``jaxcl.networks.layers`` has it); None for any other network.
       generated: inputs like those of earlier tasks, made by a generator, for
         ``begin_task``; None where there is none.
       features: ``(params, batch) -> [b, ...]``: what the heads are given; None where nobody
@@ -138,6 +138,12 @@ class Step(NamedTuple):
 def required(context: Context) -> tuple[PRNGKey, Callable]:
     """Returns the key of a context, and its forward function, which gives outputs alone.
 
+    Args:
+      context: of a step.
+
+    Raises:
+      ValueError: one of the two is missing.
+
     >>> required(Context(params={}, outputs={}, batch={}))
     Traceback (most recent call last):
     ValueError: context: this transform needs key and forward; give both to Context
@@ -170,7 +176,7 @@ class LossTransform(NamedTuple):
       begin_task: ``(state, params, task, key) -> state``, before training: the place to record
         responses or to snapshot a teacher.
       update: ``(state, step) -> state`` after each optimiser step, inside the compiled loop; keeps
-        structure and shapes.  To reset weights, :class:`~jaxcl.core.pytree.WithReset`.
+        structure and shapes.  To reset weights, :class:`WithReset`.
       end_task: ``(state, params, task, key) -> (state, params)``, after training.
       gradient: ``(gradient, state, context) -> gradient``: changes the gradient that the
         optimiser is given, where frozen leaves are None; None where nothing is changed.
@@ -182,9 +188,9 @@ class LossTransform(NamedTuple):
 
     - It is an argument of the compiled step, and never something the step closes over:
       what is captured at the first trace would silently stay as it was in later tasks.
-    - What it keeps of the parameters is a copy (:func:`~jaxcl.core.pytree.copy`), since a step
+    - What it keeps of the parameters is a copy (:func:`copy`), since a step
       may be given parameters and state for good (donated).
-    - What has the shape of the parameters grows with them (:func:`~jaxcl.core.pytree.regrow`).
+    - What has the shape of the parameters grows with them (:func:`regrow`).
     """
 
     init: Callable[[Params], PyTree]

@@ -29,7 +29,17 @@ def critic_loss(real: Float[Array, "n"], fake: Float[Array, "m"]) -> Scalar:
 
 
 def generator_loss(fake: Float[Array, "m"]) -> Scalar:
-    """Returns ``-mean D(fake)``, with the scores D of generated examples."""
+    """Returns ``-mean D(fake)``: what the generator makes small.
+
+    Args:
+      fake: scores D of generated examples.
+
+    References:
+      Arjovsky, Chintala & Bottou, Wasserstein GAN, 2017 (arXiv 1701.07875).
+
+    >>> float(generator_loss(jnp.array([1.0, 2.0])))
+    -1.5
+    """
     return -wide(fake).mean()
 
 

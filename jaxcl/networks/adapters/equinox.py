@@ -32,8 +32,16 @@ def from_equinox(make: Callable[..., eqx.Module], *, branches: Sequence[str] = (
         running statistics, which Equinox keeps apart, stay shared.  What a part returns with
         three axes or more counts as an image, ``[channels, height, width]``.
 
+    Returns:
+      What :func:`jaxcl.fit` takes as its network.
+
     Raises:
       UsageError: a module that is made already.
+
+    >>> def small(key):
+    ...     return eqx.nn.Linear(2, 3, key=key)
+    >>> from_equinox(small).description
+    'small (Equinox)'
     """
     if isinstance(make, eqx.Module):
         raise UsageError(

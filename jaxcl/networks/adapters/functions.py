@@ -30,6 +30,16 @@ def from_functions(
       branches: paths of parts of the parameters that can branch, such as ``"conv1"``.
       activations: ``(params, stats, inputs) -> {path of a branch: activations}``, in evaluation
         mode; ``split`` and ``select`` compare tasks by them.
+
+    Returns:
+      What :func:`jaxcl.fit` takes as its network.
+
+    >>> import jax, jax.numpy as jnp
+    >>> init = lambda key, inputs: ({"w": jnp.ones((2, 3))}, ())
+    >>> apply = lambda params, stats, x, train, key: (x @ params["w"], stats)
+    >>> net = from_functions(init, apply).make(jax.ShapeDtypeStruct((2,), jnp.float32))
+    >>> sum(leaf.size for leaf in jax.tree.leaves(net.init(jax.random.key(0)).params))
+    6
     """
     import jax
 

@@ -30,8 +30,14 @@ def from_linen(module: Any, *, branches: Sequence[str] = ()) -> Foreign:
         other streams have keys too.
       branches: paths of submodules that can branch, such as ``"conv1"`` or ``"blocks_0/conv"``.
 
+    Returns:
+      What :func:`jaxcl.fit` takes as its network.
+
     Raises:
       UsageError: a class in place of a module.
+
+    >>> from_linen(linen.Dense(3)).description
+    'Dense (Linen)'
     """
     if not isinstance(module, linen.Module):
         name = getattr(module, "__name__", type(module).__name__)

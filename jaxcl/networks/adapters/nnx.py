@@ -32,8 +32,16 @@ def from_nnx(make: Callable[..., nnx.Module], *, branches: Sequence[str] = ()) -
         that are no ``nnx.Param``, such as those of ``BatchNorm``, are its statistics.
       branches: paths of submodules that can branch, such as ``"conv1"`` or ``"blocks/0"``.
 
+    Returns:
+      What :func:`jaxcl.fit` takes as its network.
+
     Raises:
       UsageError: a module that is made already.
+
+    >>> def small(rngs):
+    ...     return nnx.Linear(2, 3, rngs=rngs)
+    >>> from_nnx(small).description
+    'small (NNX)'
     """
     if isinstance(make, nnx.Module):
         raise UsageError(

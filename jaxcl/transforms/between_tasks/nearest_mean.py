@@ -76,6 +76,14 @@ def ncm(
       Mensink, Verbeek, Perronnin & Csurka, Distance-based image classification: generalizing to
       new classes at near-zero cost, 2013; normalised: Rebuffi, Kolesnikov, Sperl & Lampert,
       iCaRL, 2017 (arXiv 1611.07725), eq. 2 and section 2.1, without exemplars.
+
+    >>> data = {"x": jnp.array([[0.0], [4.0]]), "label": jnp.arange(2)}
+    >>> task = TaskData(data, lambda w, b: jnp.zeros((2, 2)), features=lambda w, b: b["x"])
+    >>> transform = ncm()
+    >>> state, _ = transform.end_task(transform.init({}), {}, task, jax.random.key(0))
+    >>> context = Context({}, jnp.zeros((1, 2)), {}, features=jnp.array([[1.0]]))
+    >>> print(transform.predict(state, context))  # -(1 - 0)^2, -(1 - 4)^2
+    [[-1. -9.]]
     """
     chosen = _NCM(Where(by_task, label, task), normalise)
     return LossTransform(

@@ -84,6 +84,11 @@ def shrink_perturb(
     References:
       Ash & Adams, On warm-starting neural network training, 2020 (arXiv 1910.08475), section 4.
       Their network has one output, and all of it is changed.
+
+    >>> transform, task = shrink_perturb(0.5, noise=0.0), TaskData({}, lambda w, batch: {})
+    >>> w = jnp.array([2.0, -4.0])
+    >>> print(transform.end_task(transform.init(w), w, task, jax.random.key(0))[1])
+    [ 1. -2.]
     """
     if not 0 <= shrink <= 1:
         raise ValueError(f"shrink: {shrink} is outside [0, 1]; give 0.6, say")

@@ -109,6 +109,14 @@ def slda(
     References:
       Hayes & Kanan, Lifelong machine learning with deep streaming linear discriminant analysis,
       2020 (arXiv 1909.01520), section 3; epsilon 1e-4 is theirs.
+
+    >>> data = {"x": jnp.array([[0.0], [4.0]]), "label": jnp.arange(2)}
+    >>> task = TaskData(data, lambda w, b: jnp.zeros((2, 2)), features=lambda w, b: b["x"])
+    >>> transform = slda(shrinkage=1.0)  # A is 1
+    >>> state, _ = transform.end_task(transform.init({}), {}, task, jax.random.key(0))
+    >>> context = Context({}, jnp.zeros((1, 2)), {}, features=jnp.array([[1.0]]))
+    >>> print(transform.predict(state, context))  # 0; 4 * 1 - 4 * 4 / 2
+    [[ 0. -4.]]
     """
     if not 0 < shrinkage <= 1:
         raise ValueError(f"shrinkage: {shrinkage} is outside (0, 1]; give 1e-4, say")

@@ -10,4 +10,5 @@ from jaxcl.transforms.objectives.squared import squared
 OBJECTIVES: Mapping[str, Objective] = {each.name: each for each in (categorical, binary, squared)}
 """Every objective by its name."""
 
+__docformat__ = "google"
 __all__ = ["OBJECTIVES", "Objective", "binary", "categorical", "squared"]

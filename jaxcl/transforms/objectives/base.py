@@ -32,6 +32,10 @@ class Objective(NamedTuple):
       logits: whether outputs are logits: these are softened by a temperature, and an output
         that came since had probability 0 before.
       classes: whether a label names one class, the output that ought to be the largest.
+
+    >>> from jaxcl.transforms import categorical
+    >>> print(categorical.loss(jnp.zeros((1, 4)), jnp.array([1])))  # log 4, in nats
+    [1.3862944]
     """
 
     name: str
@@ -41,6 +45,10 @@ class Objective(NamedTuple):
     directions: Callable[[Labels, str], Directions]
     logits: bool = True
     classes: bool = False
+
+    def __repr__(self) -> str:
+        """Returns the name: its functions say nothing to a person."""
+        return self.name
 
 
 def float32(x: Array) -> Array:

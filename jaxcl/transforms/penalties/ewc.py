@@ -12,11 +12,12 @@ from jaxcl.transforms.base import Context, LossTransform, TaskData
 from jaxcl.transforms.checks import check_grown, check_label, check_not_negative, check_params
 from jaxcl.transforms.objectives import Objective, categorical
 from jaxcl.transforms.objectives.base import Labels, wide
-from jaxcl.transforms.penalties.importance import diagonal_fisher, wide_zeros
+from jaxcl.transforms.penalties.importance import diagonal_fisher
+from jaxcl.transforms.penalties.per_example import wide_zeros
 
 
 class QuadraticState(NamedTuple):
-    """State of :func:`ewc`, :func:`online_ewc` and :func:`~jaxcl.transforms.penalties.mas.mas`.
+    """State of :func:`ewc`, :func:`online_ewc` and :func:`mas`.
 
     Both trees are float32 where the parameters are narrower, since a mean of anchors, and
     importance that adds up, would be lost to rounding in bfloat16.
@@ -86,14 +87,14 @@ def ewc(
     Args:
       strength: lambda, at least 0.
       fisher: ``"exact"``, ``"sampled"`` or ``"empirical"``; see
-        :func:`~jaxcl.transforms.penalties.importance.diagonal_fisher`.  The scales differ.
+        :func:`diagonal_fisher`.  The scales differ.
       n: examples the Fisher is taken over; all of the task by default.
       label: name of the labels in the data, for the empirical Fisher and for the masks of
         sequences.
       objective: what is learned, and so of what the Fisher information is.
 
     Returns:
-      A transform that reports ``{"penalty": ...}``, the sum above without lambda.
+      A transform that reports ``{"penalty": ...}``, half of the sum above, without lambda.
 
     Raises:
       ValueError: a negative strength; from ``init``, parameters that are not all trained;
@@ -160,11 +161,22 @@ def online_ewc(
       label: as in :func:`ewc`.
       objective: as in :func:`ewc`.
 
+    Returns:
+      A transform that reports ``{"penalty": ...}``, half of the sum above, without lambda.
+
     Raises:
-      ValueError: a negative strength, or a decay outside [0, 1].
+      ValueError: as :func:`ewc` does, or a decay outside [0, 1].
 
     References:
-      Schwarz et al., Progress & compress, 2018 (arXiv 1805.06370).
+      Schwarz et al., Progress & compress: a scalable framework for continual learning, 2018
+      (arXiv 1805.06370), section 4.
+
+    >>> w, task = jnp.zeros((2, 2)), TaskData({"x": jnp.eye(2)}, lambda w, batch: batch["x"] @ w)
+    >>> penalty, key = online_ewc(2.0, decay=0.5), jax.random.key(0)
+    >>> state, w = penalty.end_task(penalty.init(w), w, task, key)
+    >>> state, w = penalty.end_task(state, w, task, key)
+    >>> print(state.importance[0].round(4))  # 0.5 * 0.125 + 0.125
+    [0.1875 0.1875]
     """
     check_not_negative("strength", strength)
     fisher_of = partial(

@@ -22,11 +22,21 @@ def mas(strength: float, *, n: int | None = None) -> LossTransform:
       strength: lambda, at least 0.
       n: examples the importance is taken over; all of the task by default.
 
+    Returns:
+      A transform that reports ``{"penalty": ...}``, the sum above without lambda.
+
     Raises:
       ValueError: a negative strength.
 
     References:
-      Aljundi et al., Memory aware synapses, 2018 (arXiv 1711.09601).
+      Aljundi et al., Memory aware synapses: learning what (not) to forget, 2018
+      (arXiv 1711.09601), section 4.
+
+    >>> w, task = jnp.array([[3.0]]), TaskData({"x": jnp.array([[2.0]])}, lambda w, b: b["x"] @ w)
+    >>> transform = mas(1.0)
+    >>> state, _ = transform.end_task(transform.init(w), w, task, jax.random.key(0))
+    >>> print(state.importance)  # d (w x)^2 / d w = 2 w x^2
+    [[24.]]
     """
     check_not_negative("strength", strength)
 

@@ -13,7 +13,7 @@ from jaxcl.transforms.base import Context, LossTransform, Step, TaskData
 from jaxcl.transforms.checks import check_not_negative, check_params, check_updated
 from jaxcl.transforms.objectives.base import wide
 from jaxcl.transforms.penalties.ewc import distance, wide_copy
-from jaxcl.transforms.penalties.importance import wide_zeros
+from jaxcl.transforms.penalties.per_example import wide_zeros
 
 
 class Walk(NamedTuple):

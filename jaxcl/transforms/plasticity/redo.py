@@ -83,7 +83,7 @@ def redo(
 
     Returns:
       A transform that reports nothing; ``tau`` is a leaf of its state.  Its ``update`` needs
-      ``Step.context`` with a key, and returns :class:`~jaxcl.core.pytree.WithReset`.
+      ``Step.context`` with a key, and returns :class:`WithReset`.
 
     Raises:
       ValueError: a number out of its range; from ``update``, a step without a context or a key, and
@@ -94,6 +94,14 @@ def redo(
       learning, 2023 (arXiv 2302.12902), section 4.  Zero wins where a weight is incoming and
       outgoing, and the count of steps goes on, as in the authors' code (google/dopamine), where
       biases become 0.  The usual values here are recalled from the paper, not read in it.
+
+    >>> w = {"fc1": {"w": jnp.ones((1, 2)), "b": jnp.ones(2)},
+    ...      "heads": {"t00": {"w": jnp.ones((2, 1)), "b": jnp.ones(1)}}}
+    >>> units = Units(lambda w, batch: {"fc1": jnp.array([[1.0, 0.0]])}, lambda w, key: w)
+    >>> transform, context = redo(units, period=1), Context(w, None, {}, jax.random.key(0))
+    >>> found = transform.update(transform.init(w), Step(w, w, w, context=context))
+    >>> print(found.reset.where["fc1"]["b"])  # the second unit is dormant
+    [False  True]
     """
     if period < 1:
         raise ValueError(f"period: {period} steps; give 1 or more")

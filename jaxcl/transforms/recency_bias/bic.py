@@ -21,8 +21,7 @@ from jaxcl.transforms.recency_bias.exemplars import (
     rows_of,
 )
 from jaxcl.transforms.recency_bias.linear_correction import Correction, corrected, fitted, widened
-from jaxcl.transforms.rehearsal.memory import recorded
-from jaxcl.transforms.rehearsal.replay import check_drawn, drawn
+from jaxcl.transforms.rehearsal.memory import check_drawn, drawn, recorded
 
 RESPONSES = "bic_responses"  # name of the old logits of an exemplar
 
@@ -77,14 +76,14 @@ def bic(
     p being ``softmax(old q / T)`` of the network, with its corrections, as it stood before the
     task.  A step weighs the mean over its batch by N / (N + P) and that over a draw from the
     exemplars by P / (N + P), with N new examples that are trained on and P exemplars.  As in
-    :func:`~jaxcl.transforms.er_ace`, the given loss is corrected: less the mean cross-entropy of
+    :func:`er_ace`, the given loss is corrected: less the mean cross-entropy of
     the batch, which must be in it with weight 1, plus this one.
 
     As a task ends, alpha and beta of its new classes are those with which the mean
     cross-entropy of ``q_c = alpha z_c + beta`` is the smallest over the validation examples of
-    all classes, as many of each (:func:`~jaxcl.transforms.recency_bias.linear_correction.fitted`).
+    all classes, as many of each.
     They stay as they are, and examples are classified by q.  Exemplars are kept as by
-    :func:`~jaxcl.transforms.icarl`, those for validation in the order in which they were drawn.
+    :func:`icarl`, those for validation in the order in which they were drawn.
 
     The authors' program applies the latest correction alone, and leaves it to the distillation
     to put the earlier ones into the logits; here these stay, so that a task begins with the

@@ -30,7 +30,7 @@ from jaxcl.transforms.objectives.base import float32
 from jaxcl.transforms.recency_bias.cosine import cosine_logits, directions, unit
 from jaxcl.transforms.recency_bias.exemplars import renewed
 from jaxcl.transforms.rehearsal.herding import unit_features
-from jaxcl.transforms.rehearsal.replay import check_drawn, drawn
+from jaxcl.transforms.rehearsal.memory import check_drawn, drawn
 
 FEATURES = "lucir_features"  # name of the old features of an exemplar
 
@@ -84,10 +84,10 @@ def lucir(
 
     A step weighs the mean over its batch by N / (N + P) and that over a draw from the exemplars by
     P / (N + P), with N new examples and P exemplars; the margin is that of the draw.  In the first
-    task there is cross-entropy alone.  As in :func:`~jaxcl.transforms.er_ace`, the given loss is
+    task there is cross-entropy alone.  As in :func:`er_ace`, the given loss is
     corrected: less the mean cross-entropy of the batch, which must be in it with weight 1, plus
     this one.  As a task ends, every class so far keeps ``capacity // classes`` exemplars, chosen
-    as by :func:`~jaxcl.transforms.icarl`.
+    as by :func:`icarl`.
 
     The authors have a scale that is a parameter of its own, set new weights to mean features
     as a task begins, and let features be negative; here features and first weights are the

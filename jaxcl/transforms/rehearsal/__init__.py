@@ -6,7 +6,8 @@ from jaxcl.transforms.rehearsal.der import der, der_pp
 from jaxcl.transforms.rehearsal.er_ace import er_ace
 from jaxcl.transforms.rehearsal.gdumb import gdumb
 from jaxcl.transforms.rehearsal.icarl import icarl
-from jaxcl.transforms.rehearsal.memory import fraction, generated, noise, per_class, stored
+from jaxcl.transforms.rehearsal.made_examples import generated, noise
+from jaxcl.transforms.rehearsal.memory import fraction, per_class, stored
 from jaxcl.transforms.rehearsal.replay import replay
 
 __all__ = [

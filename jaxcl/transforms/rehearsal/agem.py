@@ -14,8 +14,7 @@ from jaxcl.transforms.checks import check_classes, check_label, check_logits
 from jaxcl.transforms.objectives import Objective, categorical
 from jaxcl.transforms.objectives.base import wide
 from jaxcl.transforms.rehearsal.buffers import Buffer
-from jaxcl.transforms.rehearsal.memory import Memory
-from jaxcl.transforms.rehearsal.replay import check_drawn, drawn, held
+from jaxcl.transforms.rehearsal.memory import Memory, check_drawn, drawn, held
 
 
 class AGEMState(NamedTuple):
@@ -75,6 +74,15 @@ def agem(
     References:
       Chaudhry, Ranzato, Rohrbach & Elhoseiny, Efficient lifelong learning with A-GEM, 2019
       (arXiv 1812.00420), eq. 10-11; the memory of all tasks together, its section 4.
+
+    >>> from jaxcl.transforms import fraction, squared
+    >>> forward, key = lambda w, batch: batch["x"] @ w, jax.random.key(0)
+    >>> w, data = jnp.zeros((1, 1)), {"x": jnp.ones((1, 1)), "label": jnp.ones((1, 1))}
+    >>> transform = agem(fraction(1.0), objective=squared)
+    >>> state, w = transform.end_task(transform.init(w), w, TaskData(data, forward), key)
+    >>> context = Context(w, None, data, key, forward)
+    >>> print(transform.gradient(jnp.ones((1, 1)), state, context))  # -2 is remembered
+    [[0.]]
     """
     check_drawn(n)
     if not memory.own_labels:

@@ -101,6 +101,12 @@ def _storage(
 def reservoir(capacity: int) -> Storage:
     """Keeps an even sample of all examples offered: each with probability M / n.
 
+    Args:
+      capacity: M, at least 1.
+
+    Raises:
+      ValueError: no room.
+
     References:
       Vitter, Random sampling with a reservoir, 1985 (Algorithm R).
 
@@ -121,6 +127,12 @@ def reservoir(capacity: int) -> Storage:
 
 def ring(capacity: int) -> Storage:
     """Keeps the latest M examples: each new one takes the place of the oldest.
+
+    Args:
+      capacity: M, at least 1.
+
+    Raises:
+      ValueError: no room.
 
     >>> import jax, jax.numpy as jnp
     >>> storage, batch = ring(2), {"x": jnp.arange(5.0)}
@@ -144,12 +156,20 @@ def class_balanced(capacity: int, classes: int, label: str = "label") -> Storage
     a slot, and a class that lost its slot does not come back.
 
     Args:
-      capacity: M.
+      capacity: M, at least 1.
       classes: labels are 0 to ``classes - 1``.
-      label: name of the labels in the data.
+      label: name of the labels in the data, classes ``[N]``.
+
+    Raises:
+      ValueError: no room.
 
     References:
       Chrysakis & Moens, Online continual learning from imbalanced data, 2020.
+
+    >>> storage, batch = class_balanced(2, 2), {"label": jnp.array([0, 0, 0, 1])}
+    >>> buffer = storage.add(storage.init(batch), batch, jax.random.key(0))
+    >>> print(jnp.sort(buffer.data["label"]))  # one of each
+    [0 1]
     """
 
     def place(buffer: Buffer, example: Batch, key: PRNGKey) -> Array:
@@ -182,13 +202,21 @@ def greedy(capacity: int, classes: int, label: str = "label") -> Storage:
     that it has most of; of several such classes any row may go.
 
     Args:
-      capacity: M.
+      capacity: M, at least 1.
       classes: labels are 0 to ``classes - 1``.
-      label: name of the labels in the data.
+      label: name of the labels in the data, classes ``[N]``.
+
+    Raises:
+      ValueError: no room.
 
     References:
       Prabhu, Torr & Dokania, GDumb, 2020, algorithm 1; there a class has no more than its share
       even while there is room, so that how full the buffer is hangs on the order.
+
+    >>> storage, batch = greedy(2, 2), {"label": jnp.array([0, 0, 0, 1])}
+    >>> buffer = storage.add(storage.init(batch), batch, jax.random.key(0))
+    >>> print(jnp.sort(buffer.data["label"]))  # one of each
+    [0 1]
     """
 
     def place(buffer: Buffer, example: Batch, key: PRNGKey) -> Array:

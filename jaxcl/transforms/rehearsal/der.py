@@ -78,6 +78,14 @@ def der(
     References:
       Buzzega et al., Dark experience for general continual learning, 2020
       (arXiv 2004.07211), eq. 5.
+
+    >>> forward, key = lambda w, batch: batch["x"] @ w, jax.random.key(0)
+    >>> w, data = jnp.zeros((2, 2)), {"x": jnp.eye(2), "label": jnp.arange(2)}
+    >>> transform, context = der(2, 2), Context(w, forward(w, data), data, key, forward)
+    >>> state = transform.begin_task(transform.init(w), w, TaskData(data, forward), key)
+    >>> state = transform.update(state, Step(w, w, w, context=context))  # logits 0 are remembered
+    >>> print(transform.apply(jnp.float32(0), state, context._replace(params=w + 2))[0])  # 4 / 2
+    2.0
     """
     return _made(_DER(reservoir(capacity), classes, alpha, None, name, label, objective))
 

@@ -15,8 +15,8 @@ from jaxcl.transforms.checks import check_classes, check_label, check_logits
 from jaxcl.transforms.objectives import Objective, categorical
 from jaxcl.transforms.objectives.base import float32
 from jaxcl.transforms.rehearsal.buffers import Buffer
-from jaxcl.transforms.rehearsal.memory import Memory
-from jaxcl.transforms.rehearsal.replay import any_filled, check_drawn, drawn, held, offered
+from jaxcl.transforms.rehearsal.memory import Memory, check_drawn, drawn, held, offered
+from jaxcl.transforms.rehearsal.replay import any_filled
 
 
 class ACEState(NamedTuple):
@@ -84,6 +84,14 @@ def er_ace(
     References:
       Caccia, Aljundi, Asadi, Tuytelaars, Pineau & Belilovsky, New insights on reducing abrupt
       representation change in online continual learning, 2022 (arXiv 2104.05025), section 4.
+
+    >>> from jaxcl.transforms import fraction
+    >>> forward, key = lambda w, batch: batch["x"] @ w, jax.random.key(0)
+    >>> w, data = jnp.zeros((2, 3)), {"x": jnp.eye(2), "label": jnp.arange(2)}
+    >>> transform, context = er_ace(fraction(1.0)), Context(w, w, data, key, forward)
+    >>> state = transform.begin_task(transform.init(w), w, TaskData(data, forward), key)
+    >>> print(f"{transform.apply(jnp.log(3.0), state, context)[0]:.4f}")  # log 2: two rivals
+    0.6931
     """
     check_drawn(n)
     if not objective.classes:

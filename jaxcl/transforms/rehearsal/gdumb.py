@@ -43,8 +43,8 @@ def gdumb(
     """Makes GDumb's memory: it is filled, and leaves loss and weights as they are.
 
     As a task begins, its examples are offered one by one, in a random order, to a greedy
-    balanced buffer (:func:`~jaxcl.transforms.rehearsal.buffers.greedy`).  What is then trained is
-    the business of the loop: a network with fresh weights, on :func:`content` of the state's
+    balanced buffer (:func:`greedy`).  What is then trained is
+    the business of the loop: a network with fresh weights, on ``content`` of the state's
     memory alone, before it is tested.  Rows in use are kept in an order that follows from their
     content (all arrays but the indices of tasks, byte by byte), so training is the same in
     whichever order the same examples came.

@@ -22,8 +22,7 @@ from jaxcl.transforms.rehearsal.herding import (
     unit_features,
     unit_rows,
 )
-from jaxcl.transforms.rehearsal.memory import recorded
-from jaxcl.transforms.rehearsal.replay import check_drawn, drawn
+from jaxcl.transforms.rehearsal.memory import check_drawn, drawn, recorded
 
 RESPONSES = "icarl_responses"  # name of the old logits of an exemplar
 
@@ -70,12 +69,12 @@ def icarl(
 
     averaged over new examples and exemplars: a step weighs the mean over its batch by
     N / (N + P) and that over a draw from the exemplars by P / (N + P), with N new examples and P
-    exemplars.  The first task has no exemplars.  As in :func:`~jaxcl.transforms.er_ace`, the given
+    exemplars.  The first task has no exemplars.  As in :func:`er_ace`, the given
     loss is corrected: less the mean cross-entropy of the batch, which must be in it with weight 1,
     plus this one.
 
     As a task ends, every class seen so far keeps ``m = capacity // classes`` exemplars: old
-    ones the first m of those it had, those of the task m by :func:`herding` on features of length 1
+    ones the first m of those it had, those of the task m by herding on features of length 1
     (among its new examples and its exemplars, where it had any).  Then an example belongs
     to the class whose mean of exemplars is nearest,
 

@@ -1,4 +1,4 @@
-"""What is replayed: kept examples, all of them, noise, or what a generator makes."""
+"""What is replayed: kept examples, or all of them."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,11 +16,12 @@ from jaxcl.core.batching import (
     resident,
     take,
 )
+from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Data, Params, PRNGKey
-from jaxcl.transforms.base import TaskData, keep
+from jaxcl.transforms.base import Step, TaskData, keep
 from jaxcl.transforms.checks import check_logits, check_updated
 from jaxcl.transforms.objectives.base import float32
-from jaxcl.transforms.rehearsal.buffers import Buffer, Storage
+from jaxcl.transforms.rehearsal.buffers import Buffer, Storage, sample
 
 LABEL_BATCH = 500
 LOGITS = "logits"  # name of remembered responses in the data
@@ -51,8 +52,20 @@ class Memory(NamedTuple):
 
 
 def per_class(n: int, label: str = "label") -> Memory:
-    """Keeps ``n`` random examples of every class of every task (all, where there are fewer)."""
-    _positive("n", n)
+    """Keeps ``n`` random examples of every class of every task (all, where there are fewer).
+
+    Args:
+      n: examples of each class, at least 1.
+      label: name of the labels in the data, classes ``[N]``.
+
+    Raises:
+      ValueError: ``n`` not positive.
+
+    >>> memory, task = per_class(1), TaskData({"label": jnp.array([0, 0, 0, 1])}, lambda w, b: {})
+    >>> print(memory.remember(memory.nothing(), task, jax.random.key(0))["label"])
+    [0 1]
+    """
+    check_positive("n", n)
 
     def remember(memory, task: TaskData, key: PRNGKey) -> Batch:
         labels = np.asarray(task.data[label])
@@ -64,7 +77,18 @@ def per_class(n: int, label: str = "label") -> Memory:
 
 
 def fraction(ratio: float) -> Memory:
-    """Keeps a random part of every task; with ``ratio=1`` all earlier data (exact replay)."""
+    """Keeps a random part of every task; with ``ratio=1`` all earlier data (exact replay).
+
+    Args:
+      ratio: the part, a fraction in (0, 1]; at least one example is kept.
+
+    Raises:
+      ValueError: a part that is nothing, or more than all.
+
+    >>> memory, task = fraction(0.5), TaskData({"x": jnp.arange(4)}, lambda w, b: {})
+    >>> memory.remember(memory.nothing(), task, jax.random.key(0))["x"].shape
+    (2,)
+    """
     if not 0 < ratio <= 1:
         raise ValueError(f"ratio: {ratio} is outside (0, 1]; give 0.1, say")
 
@@ -82,9 +106,16 @@ def stored(storage: Storage, *, online: bool = False) -> Memory:
     """Keeps a buffer of fixed size for all tasks together, such as a reservoir.
 
     Args:
-      storage: which examples stay.
+      storage: which examples stay: :func:`reservoir`, :func:`ring`, :func:`class_balanced` or
+        :func:`greedy`.
       online: offer every example of every step as it is trained on, again in each epoch, so that
         examples of the present task are replayed as well; by default each once, as its task ends.
+
+    >>> from jaxcl.transforms import ring
+    >>> memory, task = stored(ring(2)), TaskData({"x": jnp.arange(4)}, lambda w, b: {})
+    >>> found = memory.remember(memory.nothing(), task, jax.random.key(0))
+    >>> found.data["x"].shape, int(found.seen[0])  # two stay of four
+    ((2,), 4)
     """
     if online:
         return _filled_by_steps(storage)
@@ -124,66 +155,49 @@ def _filled_by_steps(storage: Storage) -> Memory:
     return Memory(storage.nothing, remember, recall, **how)
 
 
-def noise(n: int = 10_000, inputs: str = "input", label: str = "label") -> Memory:
-    """Remembers nothing: Gaussian noise, labelled by the network before the task.
-
-    The control of Shin et al. (2017): it holds the old network's responses where no
-    data lies.  Pixels have mean 0.5 and standard deviation 0.25, cut to [0, 1];
-    images of bytes are rounded.  ``batch["task"]``, where there is one, is an earlier
-    task drawn evenly.
-
-    Args:
-      n: how many images are drawn as a task begins.
-      inputs: name of the inputs in the data.
-      label: name of the labels that are made.
-    """
-    _positive("n", n)
-
-    def recall(memory, params: Params, task: TaskData, tasks: int, key: PRNGKey) -> Batch:
-        like = task.data[inputs]
-        if not hasattr(like, "shape"):
-            raise ValueError(f"noise: {inputs!r} is a tree; it is drawn for one array of images")
-        if tasks == 0:
-            return memory
-        pixels, which = jax.random.split(key)
-        made = jnp.clip(0.5 + 0.25 * jax.random.normal(pixels, (n, *like.shape[1:])), 0, 1)
-        bytes_ = jnp.issubdtype(like.dtype, jnp.integer)
-        images = (jnp.round(255 * made) if bytes_ else made).astype(like.dtype)
-        batch, logits = _judged(images, inputs, params, task, tasks, which)
-        return {**batch, label: jnp.argmax(logits, -1).astype(jnp.int32)}
-
-    return Memory(recall=recall, made_labels=True)
+def held(memory: Batch | Buffer) -> Batch:
+    """Returns the arrays of a memory: none before there is anything to remember."""
+    return memory.data if isinstance(memory, Buffer) else memory
 
 
-def generated(*, soft: bool = True, inputs: str = "input", label: str = "label") -> Memory:
-    """Remembers nothing: images of a generator, with responses of the network before.
-
-    The scholar of Shin et al. (2017).  ``batch["task"]``, where there is one, is an
-    earlier task drawn evenly, whose head then responds.
+def drawn(memory: Batch | Buffer, key: PRNGKey, n: int) -> Batch:
+    """Returns ``n`` examples drawn evenly, with replacement.
 
     Args:
-      soft: remember the old network's logits, as in distillation; otherwise the
-        class that it finds most probable.
-      inputs: name of the inputs in the data.
-      label: name of the labels that are made.
+      memory: arrays under names with the same leading axis, or a buffer.
+      key: for the draw; within a step, one of the transform's own, made of ``context.key``.
+      n: how many, whatever the memory holds.
 
-    Raises:
-      ValueError: in the second task or later, without generated images.
-
-    References:
-      Shin, Lee, Kim & Kim, Continual learning with deep generative replay, 2017
-      (arXiv 1705.08690); soft: van de Ven & Tolias, 2018 (arXiv 1809.10635).
+    >>> batch = drawn({"x": jnp.arange(3), "y": -jnp.arange(3)}, jax.random.key(0), 5)
+    >>> batch["x"].shape, bool((batch["x"] == -batch["y"]).all())  # rows stay together
+    ((5,), True)
     """
+    if isinstance(memory, Buffer):
+        return sample(memory, key, n)
+    rows = jax.random.randint(key, (n,), 0, examples(memory))
+    return take(memory, rows)
 
-    def recall(memory, params: Params, task: TaskData, tasks: int, key: PRNGKey) -> Batch:
-        if tasks == 0:
-            return memory
-        batch, logits = _judged(drawn_images(task), inputs, params, task, tasks, key)
-        if soft:
-            return {**batch, LOGITS: logits}
-        return {**batch, label: jnp.argmax(logits, -1).astype(jnp.int32)}
 
-    return Memory(recall=recall, made_labels=not soft)
+def check_drawn(n: int | None) -> None:
+    """Raises a ValueError for a number of examples to draw that is not positive."""
+    if n is not None and n < 1:
+        raise ValueError(f"n: {n} is not positive; give at least 1, or None for as many as a batch")
+
+
+def offered(memory: Memory, kept: Batch | Buffer, step: Step, name: str) -> Batch | Buffer:
+    """Returns what is kept after a step, of a memory that is filled in every step.
+
+    Args:
+      memory: the rule.
+      kept: what it has kept so far.
+      step: with its context, key included.
+      name: of the stream of random numbers.
+    """
+    if memory.offer is None:
+        return kept
+    if step.context is None or step.context.key is None:
+        raise ValueError("context: missing; give Step the context of the step")
+    return memory.offer(kept, step.context.batch, stream(step.context.key, name, 1))
 
 
 def recorded(task: TaskData, params: Params, data: Data) -> Array:
@@ -201,38 +215,8 @@ def recorded(task: TaskData, params: Params, data: Data) -> Array:
     return in_portions(lambda batch: found(params, batch), data)
 
 
-def drawn_images(task: TaskData) -> Array:
-    """Returns the images of a generator that a task was given, in memory of their own.
-
-    A train step may be given the state for good, and two transforms may keep them.
-
-    Raises:
-      ValueError: there are none.
-    """
-    if task.generated is None:
-        raise ValueError("task: no generated images; give TaskData(generated=...)")
-    return jnp.copy(task.generated)
-
-
-def _judged(
-    images: Array, inputs: str, params: Params, task: TaskData, tasks: int, key: PRNGKey
-) -> tuple[Batch, Array]:
-    """Made images with the task they are taken for, and the old network's logits."""
-    batch: dict[str, Array] = {inputs: images}
-    if "task" in task.data:
-        batch["task"] = jax.random.randint(key, (len(images),), 0, tasks)
-
-    @jax.jit
-    def logits(params: Params, batch: Batch) -> Array:
-        def one(batch: Batch) -> Array:
-            return task.logits(task.forward(params, batch), batch)
-
-        return map_batches(one, batch, LABEL_BATCH)
-
-    return batch, logits(params, batch)
-
-
-def _positive(name: str, n: int) -> None:
+def check_positive(name: str, n: int) -> None:
+    """Raises a ValueError for a number that is not positive."""
     if n < 1:
         raise ValueError(f"{name}: {n} is not positive; give at least 1")
 

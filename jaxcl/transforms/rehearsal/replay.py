@@ -12,31 +12,8 @@ from jaxcl.core.types import Array, Batch, Bool, Int, Metrics, Params, PRNGKey, 
 from jaxcl.transforms.base import Beside, Context, LossTransform, Needs, Step, TaskData, required
 from jaxcl.transforms.checks import check_classes, check_label, check_logits
 from jaxcl.transforms.objectives import Objective, categorical
-from jaxcl.transforms.rehearsal.buffers import Buffer, sample
-from jaxcl.transforms.rehearsal.memory import LOGITS, Memory
-
-
-def held(memory: Batch | Buffer) -> Batch:
-    """Returns the arrays of a memory: none before there is anything to remember."""
-    return memory.data if isinstance(memory, Buffer) else memory
-
-
-def drawn(memory: Batch | Buffer, key: PRNGKey, n: int) -> Batch:
-    """Returns ``n`` examples drawn evenly, with replacement.
-
-    Args:
-      memory: arrays under names with the same leading axis, or a buffer.
-      key: for the draw; within a step, one of the transform's own, made of ``context.key``.
-      n: how many, whatever the memory holds.
-
-    >>> batch = drawn({"x": jnp.arange(3), "y": -jnp.arange(3)}, jax.random.key(0), 5)
-    >>> batch["x"].shape, bool((batch["x"] == -batch["y"]).all())  # rows stay together
-    ((5,), True)
-    """
-    if isinstance(memory, Buffer):
-        return sample(memory, key, n)
-    rows = jax.random.randint(key, (n,), 0, examples(memory))
-    return take(memory, rows)
+from jaxcl.transforms.rehearsal.buffers import Buffer
+from jaxcl.transforms.rehearsal.memory import LOGITS, Memory, check_drawn, drawn, held, offered
 
 
 class ReplayState(NamedTuple):
@@ -77,7 +54,8 @@ def replay(
     in every step and ``weight`` as given, only until there is anything to draw.
 
     Args:
-      memory: one of those in :mod:`jaxcl.transforms.rehearsal.memory`.
+      memory: as :func:`per_class`, :func:`fraction`, :func:`stored`, :func:`noise` and
+        :func:`generated` make it.
       weight: r in [0, 1]; 1/k by default.
       n: examples drawn in a step, with replacement; by default as many as a batch has.
       joined: whether new and drawn examples pass the network as one batch: where batch
@@ -97,12 +75,21 @@ def replay(
         needs classes where the objective has none; from ``begin_task``, data without labels
         of that name where these are to be kept, or with none that are classes of examples
         where the memory looks at them; from ``apply``, ``joined`` in a loop that has no
-        examples pass beside the batch (:func:`~jaxcl.transforms.gradients` has); from ``update``,
+        examples pass beside the batch (:func:`gradients` has); from ``update``,
         a step without its context, and from ``end_task``, a memory that no step has filled.
 
     References:
       Rolnick et al., Experience replay for continual learning, 2019; Shin et al.,
       Continual learning with deep generative replay, 2017, on r.
+
+    >>> from jaxcl.transforms import fraction
+    >>> forward, key = lambda w, batch: batch["x"] @ w, jax.random.key(0)
+    >>> w, data = jnp.zeros((2, 4)), {"x": jnp.eye(2), "label": jnp.arange(2)}
+    >>> transform = replay(fraction(1.0))
+    >>> state, w = transform.end_task(transform.init(w), w, TaskData(data, forward), key)
+    >>> loss, found = transform.apply(jnp.float32(1), state, Context(w, None, data, key, forward))
+    >>> print(f"{found['replayed']:.4f} {loss:.4f}")  # log 4; 1/2 + log 4 / 2
+    1.3863 1.1931
     """
     if weight is not None and not 0 <= weight <= 1:
         raise ValueError(f"weight: {weight} is outside [0, 1]")
@@ -125,28 +112,6 @@ def replay(
         partial(_update, chosen), partial(_end, chosen),
         needs=Needs(beside=partial(_beside, chosen) if joined else None),
     )  # fmt: skip
-
-
-def check_drawn(n: int | None) -> None:
-    """Raises a ValueError for a number of examples to draw that is not positive."""
-    if n is not None and n < 1:
-        raise ValueError(f"n: {n} is not positive; give at least 1, or None for as many as a batch")
-
-
-def offered(memory: Memory, kept: Batch | Buffer, step: Step, name: str) -> Batch | Buffer:
-    """Returns what is kept after a step, of a memory that is filled in every step.
-
-    Args:
-      memory: the rule.
-      kept: what it has kept so far.
-      step: with its context, key included.
-      name: of the stream of random numbers.
-    """
-    if memory.offer is None:
-        return kept
-    if step.context is None or step.context.key is None:
-        raise ValueError("context: missing; give Step the context of the step")
-    return memory.offer(kept, step.context.batch, stream(step.context.key, name, 1))
 
 
 def any_filled(memory: Batch | Buffer) -> Bool[Array, ""]:

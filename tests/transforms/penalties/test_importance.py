@@ -10,8 +10,8 @@ from jaxcl.growth.heads import SETTINGS, View, forward, own_logits
 from jaxcl.networks import Pathway, cnn, mlp
 from jaxcl.networks.layers import gathering
 from jaxcl.transforms import TaskData, diagonal_fisher, output_sensitivity
-from jaxcl.transforms.penalties import importance
-from jaxcl.transforms.penalties.importance import mean_importance
+from jaxcl.transforms.penalties import per_example
+from jaxcl.transforms.penalties.per_example import mean_importance
 
 N, INPUTS, CLASSES = 7, 3, 4
 RNG = np.random.default_rng(0)
@@ -74,8 +74,8 @@ def test_the_fisher_of_softmax_regression_has_a_closed_form(key):
 @pytest.mark.parametrize("together", [1, 3, 4])
 @pytest.mark.parametrize("entries", [1, 2**26])
 def test_directions_may_be_pulled_back_in_any_parts(key, monkeypatch, together, entries):
-    monkeypatch.setattr(importance, "TOGETHER", together)
-    monkeypatch.setattr(importance, "ENTRIES", entries)
+    monkeypatch.setattr(per_example, "TOGETHER", together)
+    monkeypatch.setattr(per_example, "ENTRIES", entries)
     expected = (X**2).T @ (P * (1 - P)) / N
     np.testing.assert_allclose(diagonal_fisher(WEIGHTS, regression(), key), expected, rtol=1e-5)
 

@@ -24,7 +24,8 @@ from jaxcl.transforms import (
 )
 from jaxcl.transforms.rehearsal.agem import projected
 from jaxcl.transforms.rehearsal.buffers import class_balanced, reservoir, ring
-from jaxcl.transforms.rehearsal.memory import fraction, generated, noise, per_class, stored
+from jaxcl.transforms.rehearsal.made_examples import generated, noise
+from jaxcl.transforms.rehearsal.memory import fraction, per_class, stored
 
 RNG = np.random.default_rng(0)
 CLASSES, INPUTS = 3, 4

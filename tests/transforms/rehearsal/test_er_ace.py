@@ -21,7 +21,8 @@ from jaxcl.transforms import (
     squared,
 )
 from jaxcl.transforms.rehearsal.buffers import class_balanced, reservoir, ring
-from jaxcl.transforms.rehearsal.memory import fraction, noise, per_class, stored
+from jaxcl.transforms.rehearsal.made_examples import noise
+from jaxcl.transforms.rehearsal.memory import fraction, per_class, stored
 
 RNG = np.random.default_rng(0)
 CLASSES, INPUTS = 6, 4

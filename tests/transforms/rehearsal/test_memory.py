@@ -6,7 +6,8 @@ import pytest
 from scipy.special import log_softmax, softmax
 
 from jaxcl.transforms import Context, TaskData, chain, distill, ewc, replay
-from jaxcl.transforms.rehearsal.memory import LOGITS, drawn_images, fraction, generated
+from jaxcl.transforms.rehearsal.made_examples import drawn_images, generated
+from jaxcl.transforms.rehearsal.memory import LOGITS, fraction
 
 RNG = np.random.default_rng(0)
 OLD, NEW = RNG.normal(size=(4, 3)), RNG.normal(size=(4, 5))  # two classes more

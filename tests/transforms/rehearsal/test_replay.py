@@ -7,7 +7,8 @@ from scipy.special import log_softmax
 
 from jaxcl.transforms import Context, TaskData, chain, replay
 from jaxcl.transforms.rehearsal.buffers import class_balanced, reservoir
-from jaxcl.transforms.rehearsal.memory import fraction, noise, per_class, stored
+from jaxcl.transforms.rehearsal.made_examples import noise
+from jaxcl.transforms.rehearsal.memory import fraction, per_class, stored
 
 RNG = np.random.default_rng(0)
 W = jnp.asarray(RNG.normal(size=(3, 4)), jnp.float32)

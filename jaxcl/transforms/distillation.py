@@ -7,13 +7,9 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxcl.core.batching import examples, in_portions, map_batches, take
-from jaxcl.core.pytree import copy
-from jaxcl.core.random import stream
 from jaxcl.core.types import (
     Array,
     Batch,
-    Data,
     Int,
     Metrics,
     Outputs,
@@ -22,10 +18,11 @@ from jaxcl.core.types import (
     PyTree,
     Scalar,
 )
-from jaxcl.transforms.base import Context, LossTransform, TaskData, required
-from jaxcl.transforms.checks import check_not_negative, check_outputs, check_recorded, explained
+from jaxcl.transforms.base import Context, LossTransform, TaskData
+from jaxcl.transforms.checks import check_not_negative, check_outputs, check_recorded
 from jaxcl.transforms.objectives import Objective, categorical
-from jaxcl.transforms.rehearsal.memory import drawn_images
+from jaxcl.transforms.old_responses import answers, of_a_draw, recorded, teacher
+from jaxcl.transforms.rehearsal.made_examples import drawn_images
 
 
 class DistillState(NamedTuple):
@@ -49,13 +46,6 @@ class DistillState(NamedTuple):
     responses: Outputs
     inputs: Batch
     teacher: dict[str, PyTree]
-
-
-def _select(outputs: Outputs, like: Outputs) -> Outputs:
-    """The outputs that were recorded; heads made since then have no response."""
-    if isinstance(like, Mapping):
-        return {name: outputs[name] for name in like}
-    return outputs
 
 
 def distill(
@@ -167,34 +157,20 @@ def _begin(
     chosen: _Distill, state: DistillState, params: Params, task: TaskData, key: PRNGKey
 ) -> DistillState:
     del key
-
-    def outputs(params: Params, batch: Batch) -> Outputs:
-        with explained():
-            found = task.forward(params, batch)
-        check_outputs(found)
-        return found
-
-    @jax.jit
-    def responses(params: Params, data: Batch) -> Outputs:
-        return map_batches(partial(outputs, params), data, chosen.record_batch)
-
-    def record(params: Params, data: Data) -> Outputs:
-        return in_portions(partial(responses, params), data)
-
     if chosen.generated and task.augmented:
         raise ValueError(
             "generated: what is recorded does not hold for inputs that are augmented; leave the"
             " augmentation out"
         )
     if task.augmented:
-        kept = {"params": copy(params), "stats": copy(task.stats)} if int(state.tasks) else {}
-        return state._replace(teacher=kept)
+        return state._replace(teacher=teacher(params, task) if int(state.tasks) else {})
     if not chosen.generated:
-        return state._replace(responses=record(params, task.data))
+        return state._replace(responses=recorded(params, task, task.data, chosen.record_batch))
     if int(state.tasks) == 0:
         return state
     inputs = {chosen.generated: drawn_images(task)}
-    return state._replace(responses=record(params, inputs), inputs=inputs)
+    responses = recorded(params, task, inputs, chosen.record_batch)
+    return state._replace(responses=responses, inputs=inputs)
 
 
 def _apply(
@@ -204,10 +180,10 @@ def _apply(
     if chosen.generated:
         if not state.inputs:  # no earlier task
             return loss, {"kd": jnp.zeros((), jnp.float32)}
-        rows, outputs = _drawn(state, context)
+        rows, outputs = of_a_draw(state.inputs, context)
     responses = state.responses
     if state.teacher:
-        responses, rows = _answers(state, context), slice(None)
+        responses, rows = answers(state.teacher, context), slice(None)
     if rows is None:
         raise KeyError('batch["index"] is missing; give the rows of the task\'s data')
     check_recorded(outputs, responses)
@@ -226,22 +202,11 @@ def _apply(
     return loss + weight * kd, {"kd": kd}
 
 
-def _answers(state: DistillState, context: Context) -> Outputs:
-    """What the network before says of the inputs as they are augmented in this step."""
-    # A network without statistics has none to restore, where a run went on.
-    params, stats = state.teacher["params"], state.teacher.get("stats", {})
-    if context.teacher is not None:
-        return context.teacher(params, stats, context.batch)
-    _, forward = required(context)
-    return forward(params, context.batch)
-
-
-def _drawn(state: DistillState, context: Context) -> tuple[Int[Array, "batch"], Outputs]:
-    """Rows of the generated inputs, as many as the batch has examples, and the outputs there."""
-    key, forward = required(context)
-    n = examples(context.batch)
-    rows = jax.random.randint(stream(key, "distill"), (n,), 0, examples(state.inputs))
-    return rows, forward(context.params, take(state.inputs, rows))
+def _select(outputs: Outputs, like: Outputs) -> Outputs:
+    """The outputs that were recorded; heads made since then have no response."""
+    if isinstance(like, Mapping):
+        return {name: outputs[name] for name in like}
+    return outputs
 
 
 def _end(

@@ -14,6 +14,9 @@ def chain(**transforms: LossTransform) -> LossTransform:
     parameters that are changed as a task ends are so for those after it.  State and metrics, where
     there are any, are dicts under the given names.  ``chain()`` is the identity.
 
+    Args:
+      transforms: under names of one's own.
+
     Raises:
       ValueError: two transforms that predict, or two with examples beside the batch; from
         ``init``, ``begin_task`` and ``end_task``, where the state of a transform holds the
