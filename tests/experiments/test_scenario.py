@@ -11,6 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 import chex
+import jax
 import numpy as np
 import pytest
 from given import configured
@@ -415,3 +416,16 @@ def test_as_a_module_in_a_process_of_its_own(tmp_path):
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_where_nothing_grows_more_tasks_are_not_more_programs(run, tmp_path):
+    """The third task has all programs but what the end of a run needs; later ones add none."""
+    given = ["--scenario", "permuted-digits", "--setting", "domain", "--method", "ewc"]
+    given += ["--limit", "60", "--epochs", "1", "--batch-size", "20", "--hidden", "8"]
+    found = {}
+    for tasks in ("3", "8"):
+        jax.clear_caches()
+        assert run(*given, "--tasks", tasks, "--out", tasks)[0] == 0
+        found[tasks] = json.loads((tmp_path / tasks / "summary.json").read_text())["compilations"]
+    assert 10 < found["3"] == found["8"]
