@@ -77,7 +77,7 @@ figure, panels = plt.subplots(2, 6, figsize=(7, 2.8), layout="constrained")
 for axes, image, said, true in zip(
     panels.flat, test.test_inputs, predicted, test.test_labels, strict=False
 ):
-    axes.imshow(image)
+    axes.imshow(image, cmap="gray")
     axes.set_title(f"{said}" if said == true else f"{said}, is {true}", fontsize="medium")
     axes.axis("off")
 plt.show()

@@ -94,6 +94,6 @@ results = {"without": train(chain()), "with replay": train(replay(per_class(10))
 for name, table in results.items():
     plt.plot(["after task 1", "after task 2"], table[:, 0], marker="o", label=name)
     print(f"{name:11}: first task {table[1, 0]:.1f} %, second task {table[1, 1]:.1f} %")
-plt.ylabel("test accuracy of task 1 (%)")
+plt.gca().set(ylabel="test accuracy of task 1 (%)", ylim=(0, 103))
 plt.legend(frameon=False)
 plt.show()

@@ -8,6 +8,7 @@
 import jax
 import matplotlib.pyplot as plt
 import numpy as np
+from rich.console import Console
 from sklearn.datasets import load_digits, load_wine
 
 import jaxcl
@@ -30,12 +31,14 @@ tasks = [
 ]
 
 # %% [markdown]
-# The first run only fine-tunes; the second one adds elastic weight consolidation (EWC).
+# The first run only fine-tunes; the second one adds elastic weight consolidation (EWC). A quiet
+# console leaves out the lines of progress.
 
 # %%
-settings = {"setting": "domain", "epochs": 20, "batch_size": 20}
+quiet = Console(quiet=True)
+settings = {"setting": "domain", "epochs": 20, "batch_size": 20, "console": quiet}
 plain = jaxcl.fit(tasks, "finetune", **settings)
-held = jaxcl.fit(tasks, jaxcl.methods.EWC(300.0), **settings)
+held = jaxcl.fit(tasks, jaxcl.methods.EWC(1e4), **settings)
 print("fine-tuning", plain.accuracy[0, -1].round(1))
 print("EWC        ", held.accuracy[0, -1].round(1))
 
@@ -74,7 +77,7 @@ def noisy(key, inputs):
     return inputs + 0.05 * jax.random.normal(key, inputs.shape)
 
 
-result = jaxcl.fit(tasks, "er", setting="class", augment=noisy, epochs=15)
+result = jaxcl.fit(tasks, "er", setting="class", augment=noisy, epochs=15, console=quiet)
 print("average accuracy", result.accuracy[0, -1].mean().round(1))
 print("predicted", result.predict(x[test][:8]), "true", y[test][:8])
 result.plot()

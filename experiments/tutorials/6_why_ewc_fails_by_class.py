@@ -75,8 +75,8 @@ print(f"no mask: {(said == labels).mean():.1%}; with the mask: {(masked == label
 # %%
 figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained", sharey=True)
 for axes, name in zip(panels, ("EWC, by class", "replay, by class"), strict=True):
-    given = runs[name].logits(test.test_inputs)
-    mean = np.array([given[labels == digit].mean(0) for digit in range(10)])
+    found = runs[name].logits(test.test_inputs)
+    mean = np.array([found[labels == digit].mean(0) for digit in range(10)])
     mean -= mean.max(1, keepdims=True)  # softmax sees differences alone
     drawn = axes.imshow(mean, cmap="cividis", vmin=-60, vmax=0)
     axes.set(title=name, xlabel="logit of digit", xticks=range(10), yticks=range(10))

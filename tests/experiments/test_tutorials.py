@@ -30,7 +30,8 @@ def executed(name: str, folder: Path):
     notebook = jupytext.read(TUTORIALS / f"{name}.py")
     env = {key: value for key, value in os.environ.items() if key not in ("MPLBACKEND", "DISPLAY")}
     env["PYTHONPATH"] = f"{TUTORIALS.parents[1]}{os.pathsep}{env.get('PYTHONPATH', '')}"
-    client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}})
+    where = {"metadata": {"path": str(folder)}}
+    client = NotebookClient(notebook, timeout=600, resources=where, coalesce_streams=True)
     return client.execute(env=env)  # an error in a cell is raised here
 
 
