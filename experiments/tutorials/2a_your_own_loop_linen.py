@@ -1,13 +1,14 @@
 # %% [markdown]
 # # 2a. Your own loop: Flax Linen
 #
-# `jaxcl.transforms` needs nothing else of jaxcl: one transform goes into a training loop that you
-# already have, as an optax transformation does. Here it is elastic weight consolidation (EWC,
-# Kirkpatrick et al. 2017): a penalty that holds the weights that mattered for an earlier task.
+# One transform goes into a training loop that you already have, as an optax transformation does.
+# Here it is elastic weight consolidation (EWC, Kirkpatrick et al. 2017): a penalty that holds the
+# weights that mattered for an earlier task.
 
 # %%
+from typing import Any
+
 import jax
-import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import optax
@@ -17,15 +18,14 @@ from sklearn.datasets import load_digits
 from jaxcl.transforms import Context, TaskData, ewc
 
 # %% [markdown]
-# Two tasks: handwritten digits of 8 x 8 pixels, then the same with the pixels in another order.
-# A task is a dictionary of arrays.
+# Two tasks, dictionaries of arrays: digits of 8 x 8 pixels, and the pixels in another order.
 
 # %%
 x, y = load_digits(return_X_y=True)
-x, y = jnp.asarray(x / 16, jnp.float32), jnp.asarray(y, jnp.int32)
+x, y = (x / 16).astype(np.float32), y.astype(np.int32)
 order = np.random.default_rng(0).permutation(64)
 tasks = [{"x": x[:1200], "label": y[:1200]}, {"x": x[:1200, order], "label": y[:1200]}]
-tests = [(x[1200:], y[1200:]), (x[1200:, order], y[1200:])]
+tests = [x[1200:], x[1200:, order]]
 
 
 class Net(linen.Module):
@@ -40,7 +40,7 @@ class Net(linen.Module):
 net, optimizer = Net(), optax.adam(1e-3)
 
 
-def forward(params, batch):
+def forward(params, batch) -> Any:
     """Returns the logits of a batch."""
     return net.apply({"params": params}, batch["x"])
 
@@ -77,8 +77,8 @@ def train(transform):
             batch = {"x": task["x"][rows], "label": task["label"][rows], "index": rows}
             params, opt, _ = step(params, opt, state, batch)
             if i % 20 == 19:
-                right = [(forward(params, {"x": a}).argmax(-1) == b).mean() for a, b in tests]
-                history.append([100 * float(each) for each in right])
+                said = [forward(params, {"x": x}).argmax(-1) for x in tests]
+                history.append([100 * float((each == y[1200:]).mean()) for each in said])
         state, params = transform.end_task(state, params, TaskData(task, forward), key)
     return np.array(history)
 

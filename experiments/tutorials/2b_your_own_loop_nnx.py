@@ -1,13 +1,14 @@
 # %% [markdown]
 # # 2b. Your own loop: Flax NNX with batch normalisation
 #
-# Batch normalisation has running statistics. They are no parameters: they travel beside them.
-# The transform here is *experience replay*: it keeps ten images of each class, and weighs the
-# loss of the new task with the loss on these. The two tasks are those of 2a.
+# Batch normalisation has running statistics, which travel beside the parameters. The transform is
+# *experience replay*: it keeps ten images of each class, and trains on them, too. The two tasks
+# are those of 2a.
 
 # %%
+from typing import Any
+
 import jax
-import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import optax
@@ -17,7 +18,7 @@ from sklearn.datasets import load_digits
 from jaxcl.transforms import Context, ForwardPass, TaskData, chain, gradients, per_class, replay
 
 x, y = load_digits(return_X_y=True)
-x, y = jnp.asarray(x / 16, jnp.float32), jnp.asarray(y, jnp.int32)
+x, y = (x / 16).astype(np.float32), y.astype(np.int32)
 inputs = [x, x[:, np.random.default_rng(0).permutation(64)]]  # as they are; in another order
 
 
@@ -42,7 +43,7 @@ class Net(nnx.Module):
 graph, first, rest = nnx.split(Net(nnx.Rngs(0)), nnx.Param, ...)
 
 
-def forward_with(rest, train=False):
+def forward_with(rest, train=False) -> Any:
     """Returns ``(params, batch) -> logits [b, 10]``; in training a pass with new statistics."""
 
     def forward(params, batch):
@@ -55,7 +56,7 @@ def forward_with(rest, train=False):
 
 
 # %% [markdown]
-# **The loop.** Replay draws images, so a step has a key. `gradients` hands the statistics on.
+# Replay draws images, so a step of the loop has a key. `gradients` hands the statistics on.
 
 
 # %%
@@ -82,16 +83,16 @@ def train(transform):
             rows = rng.integers(1200, size=50)
             batch = {"x": task["x"][rows], "label": task["label"][rows], "index": rows}
             params, stats, opt = step(params, stats, opt, state, batch, next(keys))
-        told = TaskData(task, forward_with(stats))
-        state, params = transform.end_task(state, params, told, next(keys))
-        said = [forward_with(stats)(params, {"x": x[1200:]}).argmax(-1) for x in inputs]
+        forward = forward_with(stats)
+        state, params = transform.end_task(state, params, TaskData(task, forward), next(keys))
+        said = [forward(params, {"x": x[1200:]}).argmax(-1) for x in inputs]
         table.append([100 * float((each == y[1200:]).mean()) for each in said])
     return np.array(table)
 
 
 # %%
-results = {"without": train(chain()), "with replay": train(replay(per_class(10)))}
-for name, table in results.items():
+for name, made in {"without": chain(), "with replay": replay(per_class(10))}.items():
+    table = train(made)
     plt.plot(["after task 1", "after task 2"], table[:, 0], marker="o", label=name)
     print(f"{name:11}: first task {table[1, 0]:.1f} %, second task {table[1, 1]:.1f} %")
 plt.gca().set(ylabel="test accuracy of task 1 (%)", ylim=(0, 103))

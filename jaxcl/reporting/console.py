@@ -41,9 +41,9 @@ def make_console(**options: Any) -> "Console":
 
     # Names of folders are no markup.
     quiet = not processes.is_primary()
-    notebook = {"force_jupyter": False, "force_terminal": False} if Console().is_jupyter else {}
-    given = {"soft_wrap": True, "markup": False, "emoji": False, "quiet": quiet}
-    return Plain(**given | notebook | options)
+    if Console().is_jupyter:
+        options = {"force_jupyter": False, "force_terminal": False, **options}
+    return Plain(soft_wrap=True, markup=False, emoji=False, quiet=quiet, **options)
 
 
 def register_stand_ins() -> None:
