@@ -55,10 +55,6 @@ def forward_with(rest, train=False) -> Any:
     return forward
 
 
-# %% [markdown]
-# Replay draws images, so a step of the loop has a key. `gradients` hands the statistics on.
-
-
 # %%
 def train(transform):
     """Learns both tasks; returns the test accuracies (%) after each, ``[after, task]``."""
@@ -69,6 +65,7 @@ def train(transform):
 
     @jax.jit
     def step(params, stats, opt, state, batch, key):
+        # Replay draws images with the key; `gradients` hands the new statistics on as `aux`.
         context = Context(params, None, batch, key, forward_with(stats))
         found = gradients(transform, state, loss_of, context, forward_with(stats, train=True))
         change, opt = optimizer.update(found.gradient, opt, params)

@@ -36,7 +36,7 @@ for axes, (name, result) in zip(panels, runs.items(), strict=True):
         label = result.tasks[task].replace("digits-", "digits ")
         axes.plot(result.accuracy[0, :, task], marker=marker, label=label)
     axes.set_xticks(range(3), ["first", "second", "third"])
-    axes.set(title=name, xlabel="after task", ylim=(-3, 103))
+    axes.set(title=name, xlabel="after task", xlim=(-0.3, 2.3), ylim=(-3, 103))
 panels[0].set_ylabel("test accuracy (%)")
 panels[1].legend(frameon=False, loc="lower left")
 plt.show()
@@ -51,7 +51,11 @@ plt.show()
 # %%
 figure, panels = plt.subplots(1, 3, figsize=(9.6, 3.6), layout="constrained")
 for axes, name in zip(panels, replay.tasks, strict=True):
-    axes.imshow(Image.open(f"runs/dreams/samples/seed0-{name}-000500.png"), interpolation="nearest")
+    axes.imshow(
+        Image.open(f"runs/dreams/samples/seed0-{name}-000500.png"),
+        cmap="gray",
+        interpolation="nearest",
+    )
     axes.set_title(f"after {name.replace('digits-', 'digits ')}")
     axes.axis("off")
 plt.show()
