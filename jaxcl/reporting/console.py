@@ -21,7 +21,8 @@ WIDE = 100_000  # columns, more than anything needs
 def make_console(**options: Any) -> "Console":
     """Returns where a command speaks, if this is the process that does.
 
-    Colours and progress bars are for terminals alone. Signs that the output's encoding lacks get
+    Colours and progress bars are for terminals alone; a notebook gets plain text, of
+    which rich would make an output for each line. Signs that the output's encoding lacks get
     their stand-ins before a table is laid out, so that its columns stay in line.
 
     Args:
@@ -40,6 +41,8 @@ def make_console(**options: Any) -> "Console":
 
     # Names of folders are no markup.
     quiet = not processes.is_primary()
+    if Console().is_jupyter:
+        options = {"force_jupyter": False, "force_terminal": False, **options}
     return Plain(soft_wrap=True, markup=False, emoji=False, quiet=quiet, **options)
 
 

@@ -3,6 +3,7 @@
 import json
 import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,7 @@ def corners():
     """four corners"""
     return task("corners")
 '''
+TUTORIALS = Path(__file__).parents[2] / "experiments" / "tutorials"
 QUICK = ["--iterations", "2", "--batch-size", "8"]
 OWN = ["--plugin", "mine.py", "--scenario", "two-tasks", "--net", "tiny", *QUICK]
 
@@ -102,6 +104,18 @@ def test_what_is_registered_is_listed_and_has_options(run):
     assert code == 0
     assert "How much it does nothing. (default: 3.0)" in out
     assert "--units" in out
+
+
+def test_the_tutorials_of_a_method_and_of_a_network_are_plug_ins(run, tmp_path):
+    """They only register: what a tutorial runs is for ``__main__``."""
+    files = [
+        f"--plugin={TUTORIALS / name}.py" for name in ("4_your_own_network", "5_your_own_method")
+    ]
+    code, out, _ = run(*files, "--list")
+    assert code == 0
+    assert "  pull_back           pull every weight back to where the task before left it\n" in out
+    assert "  small_net           A small network with batch normalisation\n" in out
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.slow

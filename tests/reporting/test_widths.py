@@ -260,3 +260,13 @@ def test_runs_that_measured_other_things_are_not_compared():
         comparison.check_alike([one, summary_of(["a", "c"])], ["x", "y"])
     with pytest.raises(UsageError, match=r"validation of x is 0.0, of y 0.1;"):
         comparison.check_alike([one, one | {"validation": 0.1}], ["x", "y"])
+
+
+def test_a_notebook_gets_plain_text(monkeypatch):
+    """Its kernel asks for colours (FORCE_COLOR), and rich would show each line as an output."""
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    console = make_console()
+    assert not console.is_jupyter
+    assert not console.is_terminal
+    assert console.color_system is None
