@@ -15,6 +15,7 @@ def run(call):
     return partial(call, compare)
 
 
+@pytest.mark.slow
 def test_methods_side_by_side_and_what_is_done_is_not_done_again(run, tmp_path):
     code, out, err = run(*QUICK, "--methods", "finetune", "er", "--out", "both")
     assert (code, err) == (0, "")

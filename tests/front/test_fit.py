@@ -17,6 +17,7 @@ from jaxcl.runner.commands import How
 from jaxcl.training.settings import Training
 
 
+@pytest.mark.slow
 def test_a_fit_is_the_run_of_its_configuration(pair, small):
     one_device = How(mesh="data=1")
     result = jaxcl.fit(pair, jaxcl.methods.EWC(7.0), seeds=(0, 3), how=one_device, **small)

@@ -48,6 +48,7 @@ def test_numbers_are_judged_by_the_variance_that_they_explain(tmp_path):
     assert result.accuracy[0, 0, 0] > 50
 
 
+@pytest.mark.slow
 def test_marks_are_judged_one_by_one(tmp_path):
     tasks = linear_tasks(lambda y: (y > 0).astype(np.int64))
     result = fitted(tasks, tmp_path, "binary", method="er", buffer=20, storage="reservoir")

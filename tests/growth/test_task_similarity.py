@@ -50,6 +50,7 @@ def test_each_similarity_decides_what_is_shared(name, tasks):
         assert routes[1.0][layer] == "sides"
 
 
+@pytest.mark.slow
 def test_moments_of_the_same_images_are_fully_alike(tasks):
     for name in ("frechet", "bures", "cosine"):
         again = tasks[0]._replace(name="again")

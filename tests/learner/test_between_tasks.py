@@ -105,6 +105,7 @@ def test_until_a_task_ends_its_classes_are_unknown(tasks):
     assert last.accuracy["bars0"] > 50
 
 
+@pytest.mark.slow
 def test_features_stay_or_train_as_is_said(tasks):
     alone = result(tasks[:1], "ncm").params
     fixed, trained = (result(tasks[:2], "ncm", fixed=fixed).params for fixed in (True, False))

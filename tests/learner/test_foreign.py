@@ -85,6 +85,7 @@ def test_three_steps_of_linen_by_hand():
     assert ended.metrics["loss"] == pytest.approx(np.mean(losses), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_three_steps_of_nnx_by_hand():
     setup, before, ended = first_task(from_nnx(nets.NNX), lr=0.1, optimizer="sgd")
     module, head = nets.NNX(nnx.Rngs(0)), before.params["heads"]["t00"]
@@ -166,6 +167,7 @@ def head_of(params, task, features):
     return features @ head["w"] + head["b"]
 
 
+@pytest.mark.slow
 def test_the_old_network_is_asked_about_the_inputs_as_they_are_augmented():
     setup, learner, old = begun("lwf")
     state, _, metrics, batch = one_step(setup, learner)
@@ -181,6 +183,7 @@ def test_the_old_network_is_asked_about_the_inputs_as_they_are_augmented():
     assert float(jnp.abs(other - answers).max()) > 1e-3
 
 
+@pytest.mark.slow
 def test_replayed_examples_are_augmented_anew_and_follow_in_the_statistics():
     setup, learner, _ = begun("er")
     state, after, metrics, batch = one_step(setup, learner)

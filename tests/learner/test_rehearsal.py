@@ -105,6 +105,7 @@ def in_another_order(task, seed):
     return task._replace(train_inputs=task.train_inputs[rows], train_labels=task.train_labels[rows])
 
 
+@pytest.mark.slow
 def test_fresh_weights_know_the_buffer_alone(tasks):
     """Tasks and images in another order, a network that learned more before: the same bits."""
     given = {"buffer": 1000, "per_class": None}

@@ -231,6 +231,7 @@ def test_joint_trains_on_all_tasks(pair):
 
 
 @pytest.mark.usefixtures("small_cnn")
+@pytest.mark.slow
 def test_select_at_the_ends_of_the_threshold(pair):
     shared = result(pair, method="select", threshold=0.0)
     assert shared.growth.weights["added"] == 0

@@ -119,6 +119,7 @@ def weights(monkeypatch):
     return made
 
 
+@pytest.mark.slow
 def test_a_frozen_backbone_has_statistics_and_no_parameters(weights):
     net = EfficientNetLite0(32).make(IMAGE)
     assert net.layers == ()
@@ -136,6 +137,7 @@ def test_a_frozen_backbone_has_statistics_and_no_parameters(weights):
     assert count(state) == 2 * count(variables.params) + 1  # moments of heads alone, and a count
 
 
+@pytest.mark.slow
 def test_heads_of_a_frozen_backbone_learn(weights):
     config = configure("ewc", "own", net="efficientnet_lite0", size=32, epochs=2, batch_size=20)
     setup = set_up(check_config(config), nets.tasks())

@@ -108,6 +108,7 @@ def test_anchored_weights_stay_nearer_to_their_places():
     two_tasks.check_anchor(train, traces=2)
 
 
+@pytest.mark.slow
 def test_distillation_ewc_and_replay_together():
     two_tasks.check_all_three(train)
 

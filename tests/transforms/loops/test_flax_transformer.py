@@ -103,6 +103,7 @@ def test_distillation_ewc_and_replay_together():
     two_tasks.check_all_three(train, make_tasks())
 
 
+@pytest.mark.slow
 def test_a_memory_keeps_the_mask_of_each_sequence():
     memory = two_tasks.ran(train, two_tasks.all_three, 1.0).states[1]["replay"].memory
     every = make_tasks()[0]
