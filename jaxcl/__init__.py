@@ -33,8 +33,8 @@ registers (`jaxcl.register_method`, `jaxcl.register_network`, `jaxcl.register_sc
 given ``--plugin FILE``.
 
 The third is a training loop of one's own: `jaxcl.transforms.chain` puts transforms together, and
-`jaxcl.transforms.gradients` returns the gradient of the loss that they make. This needs JAX and
-optax alone, whatever the network library:
+`jaxcl.transforms.gradients` returns the gradient of the loss that they make. This needs no
+more than the core that ``pip install jaxcl`` brings, whatever the network library:
 
     transform = chain(ewc=ewc(1e4), l2=l2(1e-4))
     state = transform.init(params)

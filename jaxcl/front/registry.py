@@ -21,7 +21,7 @@ Kind = TypeVar("Kind", bound=type)
 
 
 def register_method(kind: Kind) -> Kind:
-    """Makes a method known by its name: that of its class, in small letters.
+    """Makes a method known by its name: that of its class, with ``DecayingEWC`` as ``decaying_ewc``.
 
     Args:
       kind: a frozen dataclass, a subclass of :class:`jaxcl.methods.Method` with a ``summary``.
@@ -51,7 +51,7 @@ def register_method(kind: Kind) -> Kind:
 
 
 def register_network(make: Any) -> Any:
-    """Makes a network known by its name: that of a function, or of a class in small letters.
+    """Makes a network known by its name: that of a function, or of a class in ``snake_case``.
 
     Args:
       make: returns a network (``jaxcl.from_linen(...)`` and the like); its keyword arguments
@@ -160,7 +160,7 @@ def register_dataset(read: Callable[[], Task]) -> Callable[[], Task]:
 
 
 def register_logger(kind: Kind) -> Kind:
-    """Makes a logger known by its name, that of its class in small letters: ``--log NAME``.
+    """Makes a logger known by its name, that of its class in ``snake_case``: ``--log NAME``.
 
     Args:
       kind: a subclass of ``jaxcl.reporting.loggers.Logger``.

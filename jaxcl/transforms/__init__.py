@@ -1,6 +1,6 @@
 """Composable loss transforms: one loss in, another out.
 
-Imports jax, optax, chex and jaxtyping at most, so a transform can be used in any
+Imports jax, optax, chex, jaxtyping, numpy and scipy at most, so a transform can be used in any
 training loop, whatever the network library: :func:`gradients` makes the two gradients of
 such a loop, and :func:`chain` makes one transform out of several.  There are
 
