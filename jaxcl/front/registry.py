@@ -21,7 +21,7 @@ Kind = TypeVar("Kind", bound=type)
 
 
 def register_method(kind: Kind) -> Kind:
-    """Makes a method known by its name: that of its class, with ``DecayingEWC`` as ``decaying_ewc``.
+    """Makes a method known by the name of its class: ``DecayingEWC`` is ``decaying_ewc``.
 
     Args:
       kind: a frozen dataclass, a subclass of :class:`jaxcl.methods.Method` with a ``summary``.
