@@ -54,7 +54,7 @@ def test_the_loop_of_the_readme_gives_what_it_says(capsys):
     exec(code.replace("strength=20.0", "strength=0.0"), {})
     kept, plain = map(percents, capsys.readouterr().out.splitlines())
     said = re.search(
-        r"^prints `(.*?)`; with `strength=0.0` it is `(.*?)`", README.read_text(), re.M
+        r"^This prints `(.*?)`; with `strength=0.0` it is `(.*?)`", README.read_text(), re.M
     )
     assert said is not None
     for found, stated in ((kept, percents(said[1])), (plain, percents(said[2]))):
