@@ -20,6 +20,13 @@ def read_data(path: Path | str) -> Task:
 
     Raises:
       DataError: there is no such file, or it holds no data set.
+
+    >>> import tempfile, numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/mine.npz", x=np.zeros((10, 4), np.float32), y=np.arange(10) % 2)
+    ...     task = read_data(f"{folder}/mine.npz")
+    >>> task.name, task.classes, len(task.train_labels), len(task.test_labels)
+    ('mine', 2, 8, 2)
     """
     found = files.read(Path(path).expanduser())
     return Task(Path(path).stem, *found[:4], len(found.classes))

@@ -131,6 +131,14 @@ def ranpac(
       McDonnell, Gong, Parvaneh, Abbasnejad & van den Hengel, RanPAC: random projections and
       pre-trained models for continual learning, 2023 (arXiv 2307.02251), section 4 and
       algorithm 1, without its first phase, which adapts the backbone.
+
+    >>> data = {"x": jnp.array([[1.0, 0.0], [0.0, 1.0]]), "label": jnp.arange(2)}
+    >>> task = TaskData(data, lambda w, b: jnp.zeros((2, 2)), features=lambda w, b: b["x"])
+    >>> transform = ranpac(64, ridge=1e-2)
+    >>> state, _ = transform.end_task(transform.init({}), {}, task, jax.random.key(0))
+    >>> context = Context({}, jnp.zeros((2, 2)), {}, features=data["x"])
+    >>> print(transform.predict(state, context).argmax(-1))
+    [0 1]
     """
     if not units > 0:
         raise ValueError(f"units: {units} is not positive; give 2000, say")

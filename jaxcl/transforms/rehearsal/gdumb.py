@@ -68,6 +68,12 @@ def gdumb(
     References:
       Prabhu, Torr & Dokania, GDumb: a simple approach that questions our progress in continual
       learning, 2020.  Their training (a cosine schedule, CutMix) is left to the loop.
+
+    >>> data = {"x": jnp.arange(6.0), "label": jnp.array([0, 0, 0, 0, 0, 1])}
+    >>> transform, task = gdumb(4, 2), TaskData(data, lambda w, b: {})
+    >>> state = transform.begin_task(transform.init({}), {}, task, jax.random.key(0))
+    >>> print(sorted(state.memory.data["label"].tolist()))  # as balanced as the data allow
+    [0, 0, 0, 1]
     """
     storage = greedy(capacity, classes, CLASS)
     chosen = _GDumb(storage, stored(storage), classes, by_task, name, label, task)

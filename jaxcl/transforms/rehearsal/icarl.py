@@ -105,6 +105,15 @@ def icarl(
     References:
       Rebuffi, Kolesnikov, Sperl & Lampert, iCaRL: incremental classifier and representation
       learning, 2017 (arXiv 1611.07725), algorithms 1-5.
+
+    >>> data = {"x": jnp.array([[1.0, 0.0], [0.0, 2.0]]), "label": jnp.arange(2)}
+    >>> task = TaskData(data, lambda w, b: b["x"] @ w, features=lambda w, b: b["x"])
+    >>> transform, key = icarl(2), jax.random.key(0)
+    >>> state = transform.begin_task(transform.init(jnp.eye(2)), jnp.eye(2), task, key)
+    >>> state, _ = transform.end_task(state, jnp.eye(2), task, key)
+    >>> context = Context({}, jnp.zeros((1, 2)), {}, features=jnp.array([[3.0, 4.0]]))
+    >>> print(transform.predict(state, context).round(2))  # of (0.6, 0.8), to (1, 0) and (0, 1)
+    [[-0.8 -0.4]]
     """
     check_drawn(n)
     if capacity < 1:
