@@ -112,8 +112,8 @@ def icarl(
     >>> state = transform.begin_task(transform.init(jnp.eye(2)), jnp.eye(2), task, key)
     >>> state, _ = transform.end_task(state, jnp.eye(2), task, key)
     >>> context = Context({}, jnp.zeros((1, 2)), {}, features=jnp.array([[3.0, 4.0]]))
-    >>> print(transform.predict(state, context).round(2))  # of (0.6, 0.8), to (1, 0) and (0, 1)
-    [[-0.8 -0.4]]
+    >>> print((10 * transform.predict(state, context)).round())  # (0.6, 0.8) to (1, 0), (0, 1)
+    [[-8. -4.]]
     """
     check_drawn(n)
     if capacity < 1:
