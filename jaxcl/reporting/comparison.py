@@ -104,10 +104,14 @@ def _plain(value: Any) -> Any:
 
 
 def expectations(summaries: Sequence[Summary]) -> list[str]:
-    """Returns one line for each method that cannot be expected to do well here, and why."""
+    """Returns one line for each method that cannot be expected to do well here, and why.
+
+    Of a plug-in's method that is not loaded nothing is known.
+    """
     lines = []
     for summary in summaries:
-        why = METHODS[summary["method"]].fails.get(summary["setting"])
+        kind = METHODS.get(summary["method"])
+        why = None if kind is None else kind.fails.get(summary["setting"])
         if why is not None and summary.get("replay") in (None, "noise"):
             lines.append(f"{summary['method']} is expected to fail here: {why}.")
     return lines
