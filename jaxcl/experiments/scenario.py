@@ -75,7 +75,7 @@ def _check_registered(saved: Config, folder: Path, given: Sequence[str]) -> None
 
             check_data(saved.data)
     except UsageError as error:
-        raise run_folder.unusable(folder, error, given) from error
+        raise run_folder.unusable(folder, error, given) from None
 
 
 def _value(args: Sequence[str], name: str) -> str | None:
