@@ -13,6 +13,7 @@ from jaxcl.checkpointing.config_file import from_toml, to_toml
 from jaxcl.core import processes
 from jaxcl.core.errors import UsageError
 from jaxcl.core.sharding import on_mesh
+from jaxcl.front.arguments import check_arguments, seeds_of
 from jaxcl.front.plugins import kept, load_plugins
 from jaxcl.front.results import Result, load
 from jaxcl.learner.settings.config import Config
@@ -89,8 +90,9 @@ def fit(
         result = jaxcl.fit(tasks, method="ewc", network=network, epochs=2, out="runs/small")
         result.accuracy.shape  # (1, 2, 2): seed, after task, task
     """
+    check_arguments(tasks, method, network)
     load_plugins(plugins)
-    names = {"setting": setting, "plugins": kept(plugins) or None, "seeds": tuple(seeds)}
+    names = {"setting": setting, "plugins": kept(plugins) or None, "seeds": seeds_of(seeds)}
     names |= {"replay": replay if isinstance(replay, str) else None}
     config = _configured(tasks, method, network, **names, **settings)
     if training is not None:
