@@ -120,6 +120,21 @@ def test_a_whole_configuration_can_be_checked_again(scenario):
         assert check_config(whole) == whole
 
 
+@pytest.mark.parametrize(
+    ("settings", "method"),
+    [
+        ({}, "select"),
+        ({"scenario": "split-mnist"}, "finetune"),
+        ({"scenario": "split-mnist", "net": "cnn"}, "select"),
+        ({"net": "mlp"}, "finetune"),
+        ({"setting": "domain"}, "finetune"),
+        ({"scenario": "data"}, "finetune"),
+    ],
+)
+def test_the_usual_method_branches_where_that_can_be(settings, method):
+    assert configure(**settings).method.name == method
+
+
 def test_replay_on_top_brings_its_settings():
     buffer = configure("ewc", "split-digits", replay="buffer", per_class=5)
     assert (buffer.replay.per_class, buffer.replay.ratio, buffer.generator) == (5, None, None)
@@ -153,7 +168,7 @@ def test_branches_of_a_task_that_is_unknown_are_refused(method):
 
 def test_a_method_that_cannot_run_here_names_those_that_can():
     with pytest.raises(UsageError, match=r"a --method that runs here: .*ewc, .*finetune"):
-        check_config(configure(scenario="split-mnist"))
+        check_config(configure("select", scenario="split-mnist"))
 
 
 def test_what_is_given_is_kept():
