@@ -21,6 +21,8 @@ FILES = (
     "samples", "params", "stats", "generator", "predictor", "checkpoints", "csv", "tensorboard",
     "wandb",
 )  # fmt: skip
+COMPARISON, SWEEP = "comparison.json", "sweep.json"
+"""Tables of several runs, in the folder that holds theirs."""
 
 
 def holds_run(folder: Path) -> bool:

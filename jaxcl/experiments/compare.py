@@ -79,7 +79,7 @@ def main(comparison: Comparison | show.Command) -> None:
     from jaxcl.runner import several
 
     console, (configs, options) = make_console(), comparison
-    scenario = next(iter(configs.values())).scenario
+    scenario = next(iter(configs.values())).title
     out = options.out or several.new_folder("compare", scenario)
     said = options.out is not None
     several.run_each(options, configs, out, console, cli.program("compare"), said=said)

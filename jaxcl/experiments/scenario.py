@@ -23,7 +23,10 @@ from jaxcl.scenarios.settings import FileSettings
 
 @dataclasses.dataclass(frozen=True)
 class Options(How):
-    """Learn a scenario's tasks one after the other and report what was kept."""
+    """Learn a scenario's tasks one after the other and report what was kept.
+
+    A data set of your own has options of its own: see --data FILE --help.
+    """
 
     out: Annotated[Path | None, shown("runs/...", "PATH")] = None
     """Output folder."""
