@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+from rich.console import Console
+
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import shown
 from jaxcl.experiments.command_line import cli, early
@@ -119,6 +121,8 @@ def main(parsed: Parsed[Options]) -> None:
 
     place = Place(options.out, options.resume, options.overwrite, options.explain, noted=True)
     command = RunCommand(config, options, place)
+    if isinstance(config.data, FileSettings) and not {"batch_size", "resume"} & parsed.said:
+        command = _with_whole_batches(command, console)
     if options.dry_run:
         from jaxcl.experiments.command_line import inspect
 
@@ -128,6 +132,17 @@ def main(parsed: Parsed[Options]) -> None:
     except Interrupted as stopped:
         again = " ".join([cli.go_on(Path(str(stopped)), config.plugins), *_how(options)])
         sys.exit(fail(f"interrupted and saved; go on with: {again}", 75))
+
+
+def _with_whole_batches(command: RunCommand, console: Console) -> RunCommand:
+    """The command with batches that a data set of one's own fills; nobody said how large."""
+    from jaxcl.learner.tasks import with_whole_batches
+    from jaxcl.runner import execute
+
+    config, _ = execute.settled(command)
+    tasks = execute.read_tasks(config.changed(batch_size=1), console)
+    size = with_whole_batches(config, tasks).training.batch_size
+    return dataclasses.replace(command, config=command.config.changed(batch_size=size))
 
 
 def _how(options: Options) -> list[str]:

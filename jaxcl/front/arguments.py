@@ -24,6 +24,11 @@ def check_arguments(tasks: Any, method: Any, network: Any) -> None:
         raise UsageError("tasks: a single Task is given; give a list, [task]")
     if not isinstance(tasks, Iterable):
         raise UsageError(f"tasks: {tasks!r} is no list; give one of jaxcl.Task, or a scenario")
+    if isinstance(tasks, list | tuple):
+        for each in tasks:
+            if not isinstance(each, Task):
+                kind = type(each).__name__
+                raise UsageError(f"tasks: {kind} is among them; give jaxcl.Task(name, x, y, x, y)")
     _check_kind("method", method, Method, METHODS)
     if network is not None:
         _check_kind("network", network, Network, NETWORKS)

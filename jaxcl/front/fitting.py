@@ -19,6 +19,7 @@ from jaxcl.front.results import Result, load
 from jaxcl.learner.settings.config import Config
 from jaxcl.learner.settings.configuration import configure
 from jaxcl.learner.settings.protocols import OWN
+from jaxcl.learner.tasks import with_whole_batches
 from jaxcl.methods.base import Method
 from jaxcl.methods.replay import Replay
 from jaxcl.networks.choices import Network
@@ -63,7 +64,8 @@ def fit(
       setting: ``"task"`` (the task is known when it is tested: a head for each), ``"domain"``
         (the same classes in every task, one head) or ``"class"`` (all classes told apart);
         by default that of the scenario, and ``"task"`` for tasks that are given.
-      training: epochs, batches, optimiser; single ones can be given as settings instead.
+      training: epochs, batches, optimiser; single ones can be given as settings instead.  The
+        usual batch is no larger than the smallest task that is given.
       replay: what is replayed on top of the method, such as ``"buffer"``.
       augment: a function ``(key, inputs) -> inputs`` on a batch as float32, done in training
         alone, or names: ``crop``, ``flip``, ``cutout``.
@@ -103,8 +105,10 @@ def fit(
     place = Place(None if out is None else Path(out), overwrite=overwrite)
     if place.out is not None and not overwrite and run_folder.holds_run(place.out):
         place = dataclasses.replace(place, resume=place.out)
-    command = RunCommand(config, how or How(), place)
     given = None if isinstance(tasks, str) else list(tasks)
+    if given is not None and training is None and "batch_size" not in settings:
+        config = with_whole_batches(config, given)
+    command = RunCommand(config, how or How(), place)
     return run(command, console or make_console(), given)
 
 

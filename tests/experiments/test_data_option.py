@@ -65,6 +65,18 @@ def test_tasks_of_some_classes_each(run, tmp_path, data, kind):
     assert f'data = "{data if data == "mine_by_name" else tmp_path / data}"' in saved
 
 
+def test_the_usual_batch_is_no_larger_than_the_smallest_task(run):
+    """Of 40 images 32 are trained on, 16 of two classes; a batch has 100 of them usually."""
+    args = ["--method", "finetune", "--data=mine.npz", "--dry-run"]
+    for more, size in (([], 32), (["--split-classes=2"], 16), (["--batch-size=8"], 8)):
+        code, out, err = run(*args, *more)
+        assert (code, err) == (0, "")
+        assert f"batch_size = {size}\n" in out
+    code, _, err = run(*args, "--batch-size=33")
+    assert code == 2
+    assert "batch_size: 33 is more than the 32 training inputs" in err
+
+
 def test_all_classes_at_once_unless_told(run, tmp_path):
     assert run(*QUICK, "--data=mine.npz", "--out", "one")[0] == 0
     assert summary(tmp_path)["tasks"] == ["mine"]

@@ -95,6 +95,15 @@ def test_the_same_call_goes_on_where_it_was_cut_off_to_the_bit(pair, small, tmp_
     np.testing.assert_array_equal(whole.accuracy, resumed.accuracy)
 
 
+def test_the_usual_batch_is_no_larger_than_the_smallest_task(pair, small):
+    few = pair[1]._replace(train_inputs=pair[1].train_inputs[:7], train_labels=np.arange(7) % 2)
+    del small["batch_size"]
+    result = jaxcl.fit([pair[0], few], "finetune", **{**small, "epochs": 1})
+    assert result.config.training.batch_size == 7
+    with pytest.raises(DataError, match="batch_size: 8 is more than the 7 training inputs"):
+        jaxcl.fit([pair[0], few], **{**small, "out": small["out"] / "other"}, batch_size=8)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -105,6 +114,7 @@ def test_the_same_call_goes_on_where_it_was_cut_off_to_the_bit(pair, small, tmp_
         ({"seeds": 2}, "seeds: 2 is no list; give range(2) for 2 of them, or [2]"),
         ({"seeds": "01"}, "seeds: '01' is no list of whole numbers; give [0], say"),
         ({"seeds": (0, 0.5)}, "seeds: 0.5 is no whole number; give [0], say"),
+        ({"tasks": [1]}, "tasks: int is among them; give jaxcl.Task("),
         ({"tasks": 0}, "tasks: 0 is no list; give one of jaxcl.Task, or a scenario"),
         ({"tasks": jaxcl.Task("t", 0, 0, 0, 0)}, "tasks: a single Task is given; give a list"),
     ],
