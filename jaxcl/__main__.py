@@ -7,6 +7,7 @@ import importlib
 import sys
 from pathlib import Path
 
+from jaxcl import __version__
 from jaxcl.core.errors import UsageError, check_name
 from jaxcl.extras import MissingExtra
 
@@ -22,12 +23,18 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Runs the command that is named first; without a name, lists the commands."""
+    """Runs the command that is named first; without a name, lists the commands.
+
+    ``--version`` alone prints the version.
+    """
     as_module = Path(sys.argv[0]).name == "__main__.py"
     program = "python -m jaxcl" if as_module else "jaxcl"
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in ("-h", "--help"):
         print(_listing(program))
+        return
+    if name == "--version":
+        print(f"jaxcl {__version__}")
         return
     try:
         check_name("command", name, COMMANDS)
@@ -43,7 +50,8 @@ def main() -> None:
 def _listing(program: str) -> str:
     lines = [f"usage: {program} COMMAND [OPTIONS]", "", "Continual learning in JAX.", ""]
     lines += [f"  {name:<10} {text}" for name, text in COMMANDS.items()]
-    return "\n".join([*lines, "", f"{program} COMMAND --help shows the options of a command."])
+    lines += ["", f"{program} COMMAND --help shows the options of a command."]
+    return "\n".join([*lines, f"{program} --version prints the version."])
 
 
 if __name__ == "__main__":

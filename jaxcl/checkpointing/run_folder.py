@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 import tomllib
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ FILES = (
     "samples", "params", "stats", "generator", "predictor", "checkpoints", "csv", "tensorboard",
     "wandb",
 )  # fmt: skip
+COMPARISON, SWEEP = "comparison.json", "sweep.json"
+"""Tables of several runs, in the folder that holds theirs."""
 
 
 def holds_run(folder: Path) -> bool:
@@ -65,13 +67,37 @@ def create(folder: Path, config: Any) -> None:
         raise OutputError(f"out: {folder} {reason}") from error
 
 
-def saved_config(kind: type[Settings], folder: Path, plugins: Collection[str] = ()) -> Settings:
+def by_option(plugins: Sequence[str]) -> str:
+    """Returns how plug-ins are given to a command.
+
+    >>> by_option(["my.module"])
+    '--plugin my.module'
+    """
+    return " ".join(f"--plugin {shlex.quote(name)}" for name in plugins)
+
+
+def by_argument(plugins: Sequence[str]) -> str:
+    """Returns how plug-ins are given in a program.
+
+    >>> by_argument(["my.module"])
+    'plugins=["my.module"]'
+    """
+    return f"plugins={json.dumps(list(plugins))}"
+
+
+def saved_config(
+    kind: type[Settings],
+    folder: Path,
+    plugins: Collection[str] = (),
+    remedy: Callable[[Sequence[str]], str] = by_option,
+) -> Settings:
     """Reads the settings of the run in a folder.
 
     Args:
       kind: the dataclass that they are settings of.
       folder: of the run.
       plugins: that are given: others may be what is missing.
+      remedy: how those that are missing are given.
 
     Raises:
       UsageError: there is none, or it cannot be used.
@@ -83,7 +109,7 @@ def saved_config(kind: type[Settings], folder: Path, plugins: Collection[str] = 
     try:
         return from_toml(kind, text)
     except UsageError as error:
-        raise unusable(folder, error, plugins) from error
+        raise unusable(folder, error, plugins, remedy) from None
 
 
 def plugins(folder: Path) -> tuple[str, ...]:
@@ -95,7 +121,12 @@ def plugins(folder: Path) -> tuple[str, ...]:
     return tuple(map(str, named)) if isinstance(named, list) else ()
 
 
-def unusable(folder: Path, error: UsageError, given: Collection[str] = ()) -> UsageError:
+def unusable(
+    folder: Path,
+    error: UsageError,
+    given: Collection[str] = (),
+    remedy: Callable[[Sequence[str]], str] = by_option,
+) -> UsageError:
     """Returns what to do about settings that cannot be used.
 
     A folder never has a plug-in imported by itself: where a name is unknown, those of the run
@@ -105,12 +136,12 @@ def unusable(folder: Path, error: UsageError, given: Collection[str] = ()) -> Us
       folder: of the run.
       error: what is wrong with them.
       given: plug-ins that are.
+      remedy: how those that are missing are given.
     """
     missing = [name for name in plugins(folder) if name not in given]
     text = str(error)
     if missing and " is unknown" in text:
-        options = " ".join(f"--plugin {shlex.quote(name)}" for name in missing)
-        text = f"{text.partition(';')[0]}; give {options}"
+        text = f"{text.partition(';')[0]}; give {remedy(missing)}"
     return UsageError(f"resume: {folder / CONFIG}: {text}")
 
 

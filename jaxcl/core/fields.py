@@ -6,6 +6,7 @@ Light to import (no JAX), so that the command line answers at once.
 import dataclasses
 import functools
 import math
+import numbers
 import types
 import typing
 from collections.abc import Mapping
@@ -135,8 +136,10 @@ def check_ranges(settings: Any) -> None:
                 _check_range(name, value, mark)
 
 
-def _check_range(name: str, value: float | int, allowed: Range) -> None:
+def _check_range(name: str, value: Any, allowed: Range) -> None:
     low, high, is_open, most = allowed
+    if not issubclass(type(value), numbers.Real):
+        raise UsageError(f"{name}: {value!r} is no number; give one")
     if value != value:
         raise UsageError(f"{name}: {value} is no number; give one")
     if high < math.inf and not low <= value <= high:

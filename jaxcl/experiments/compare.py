@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
+from jaxcl.checkpointing import run_folder
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import shown
 from jaxcl.experiments import show
 from jaxcl.experiments.command_line import cli, early
 from jaxcl.experiments.command_line.options import for_methods
-from jaxcl.experiments.command_line.words import words_of
+from jaxcl.experiments.command_line.words import groups, words_of
 from jaxcl.learner.settings.config import Config
 from jaxcl.reporting.console import make_console
 from jaxcl.runner.commands import How
@@ -48,7 +49,7 @@ class Comparison(NamedTuple):
 
 def read(args: Sequence[str]) -> Comparison | show.Command:
     """Reads the command line, plug-ins first; folders of runs are read as ``show`` does."""
-    if args and not args[0].startswith("-"):
+    if _names_runs(args):
         return show.read(args, cli.program("compare"))
     args = early.prepared(args)
     methods = words_of(args, "methods", USUAL)
@@ -60,17 +61,25 @@ def read(args: Sequence[str]) -> Comparison | show.Command:
     return Comparison(configs, options)
 
 
+def _names_runs(args: Sequence[str]) -> bool:
+    """Whether folders of runs are given, first or after options that finished runs have too."""
+    if args and not args[0].startswith("-"):
+        return True
+    ours = {field.name for field in dataclasses.fields(show.Command)}
+    after = (word for name, words in groups(args) if name in ours for word in words[1:])
+    return any(run_folder.holds_run(Path(word)) for word in after)
+
+
 def main(comparison: Comparison | show.Command) -> None:
     """Runs what is missing, then prints and writes the comparison; of finished runs, prints it."""
     if isinstance(comparison, show.Command):
         return _finished(comparison)
-    from jaxcl.checkpointing import run_folder
     from jaxcl.core import processes
     from jaxcl.reporting import comparison as report
     from jaxcl.runner import several
 
     console, (configs, options) = make_console(), comparison
-    scenario = next(iter(configs.values())).scenario
+    scenario = next(iter(configs.values())).title
     out = options.out or several.new_folder("compare", scenario)
     said = options.out is not None
     several.run_each(options, configs, out, console, cli.program("compare"), said=said)

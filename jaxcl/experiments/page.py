@@ -1,6 +1,6 @@
 """Finished runs as a page: what their folders say of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ from jaxcl.checkpointing import run_folder
 from jaxcl.checkpointing.config_file import from_toml
 from jaxcl.core.errors import UsageError
 from jaxcl.experiments.command_line import again
+from jaxcl.experiments.command_line.words import groups
 from jaxcl.experiments.pictures import epochs
 from jaxcl.learner.settings.config import Config
 from jaxcl.learner.settings.configuration import differing
@@ -37,11 +38,21 @@ def write(summaries: Mapping[Path, dict[str, Any]], file: Path) -> None:
     run_folder.write_bytes(file, text.encode())
 
 
+def _said(name: str, config: Config, summary: Mapping[str, Any]) -> bool:
+    """Whether a setting is anybody's choice: how many are trained at once may be the machine's."""
+    settled = config.together in (1, len(config.seeds))
+    return name != "together" or not settled or "together" in _options(summary.get("argv", ()))
+
+
+def _options(argv: Sequence[str]) -> set[str]:
+    return {name for name, _ in groups(argv)}
+
+
 def _shown(folder: Path, summary: dict[str, Any]) -> RunShown:
     changed, command = None, None
     try:
         config = from_toml(Config, summary["config"])
-        found = differing(config)
+        found = {n: each for n, each in differing(config).items() if _said(n, config, summary)}
     except UsageError:  # of a plug-in that is not given, of a program, of an earlier version
         pass
     else:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+from rich.console import Console
+
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import shown
 from jaxcl.experiments.command_line import cli, early
@@ -23,7 +25,10 @@ from jaxcl.scenarios.settings import FileSettings
 
 @dataclasses.dataclass(frozen=True)
 class Options(How):
-    """Learn a scenario's tasks one after the other and report what was kept."""
+    """Learn a scenario's tasks one after the other and report what was kept.
+
+    A data set of your own has options of its own: see --data FILE --help.
+    """
 
     out: Annotated[Path | None, shown("runs/...", "PATH")] = None
     """Output folder."""
@@ -75,7 +80,7 @@ def _check_registered(saved: Config, folder: Path, given: Sequence[str]) -> None
 
             check_data(saved.data)
     except UsageError as error:
-        raise run_folder.unusable(folder, error, given) from error
+        raise run_folder.unusable(folder, error, given) from None
 
 
 def _value(args: Sequence[str], name: str) -> str | None:
@@ -116,6 +121,8 @@ def main(parsed: Parsed[Options]) -> None:
 
     place = Place(options.out, options.resume, options.overwrite, options.explain, noted=True)
     command = RunCommand(config, options, place)
+    if isinstance(config.data, FileSettings) and not {"batch_size", "resume"} & parsed.said:
+        command = _with_whole_batches(command, console)
     if options.dry_run:
         from jaxcl.experiments.command_line import inspect
 
@@ -125,6 +132,17 @@ def main(parsed: Parsed[Options]) -> None:
     except Interrupted as stopped:
         again = " ".join([cli.go_on(Path(str(stopped)), config.plugins), *_how(options)])
         sys.exit(fail(f"interrupted and saved; go on with: {again}", 75))
+
+
+def _with_whole_batches(command: RunCommand, console: Console) -> RunCommand:
+    """The command with batches that a data set of one's own fills; nobody said how large."""
+    from jaxcl.learner.tasks import with_whole_batches
+    from jaxcl.runner import execute
+
+    config, _ = execute.settled(command)
+    tasks = execute.read_tasks(config.changed(batch_size=1), console)
+    size = with_whole_batches(config, tasks).training.batch_size
+    return dataclasses.replace(command, config=command.config.changed(batch_size=size))
 
 
 def _how(options: Options) -> list[str]:

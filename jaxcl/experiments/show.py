@@ -26,7 +26,10 @@ PLUGIN = tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: none)")
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """Print the tables of finished runs, and where their pictures are."""
+    """Print the tables of finished runs, and where their pictures are.
+
+    Of a folder that compare or sweep wrote, its table.
+    """
 
     runs: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Folders of runs, such as runs/builtin/ewc/20261121-191612."""
@@ -74,6 +77,8 @@ def _with_form(args: Sequence[str]) -> list[str]:
 
 def main(command: Command) -> None:
     """Prints all runs, if all are finished, and writes a page of them."""
+    if _is_table(command):
+        return _show_several(command.runs[0], make_console())
     summaries, console = found(command), make_console()
     for folder, summary in zip(command.runs, summaries, strict=True):
         _show(folder, summary, console)
@@ -90,6 +95,34 @@ def main(command: Command) -> None:
 
         page.write(dict(zip(command.runs, summaries, strict=True)), command.html)
         console.print(f"page: {command.html}", highlight=False)
+
+
+def _is_table(command: Command) -> bool:
+    """Whether one folder is named, of several runs with their table, and nothing is to be drawn."""
+    plain = command.html is None and command.pictures is None
+    return plain and len(command.runs) == 1 and _tabled(command.runs[0]) is not None
+
+
+def _tabled(folder: Path) -> Path | None:
+    """The file that holds the table of the runs in a folder, if there is one."""
+    files = [folder / name for name in (run_folder.COMPARISON, run_folder.SWEEP)]
+    return next((file for file in files if file.exists()), None)
+
+
+def _show_several(folder: Path, console: Console) -> None:
+    """Prints the table of what compare or sweep ran in a folder."""
+    from jaxcl.reporting import comparison, tuning
+
+    file = _tabled(folder)
+    assert file is not None
+    try:
+        found = json.loads(file.read_text())
+        if file.name == run_folder.SWEEP:
+            tuning.show(tuning.tried_of(found), console)
+        else:
+            comparison.show(found, [row["method"] for row in found], console)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"run: {file} is damaged; name the folders of the runs within") from error
 
 
 def found(command: Command) -> list[Any]:
@@ -109,7 +142,9 @@ def _summary(folder: Path) -> Any:
     """What a finished run found; a UsageError says how to get there."""
     if not run_folder.holds_run(folder):
         what = "holds no run" if folder.is_dir() else "is not there"
-        raise UsageError(f"run: {folder} {what}; name the folder that a run wrote")
+        within = sorted(str(file.parent) for file in folder.glob(f"*/{run_folder.SUMMARY}"))
+        named = f"the runs within, {' '.join(within)}" if within else "the folder that a run wrote"
+        raise UsageError(f"run: {folder} {what}; name {named}")
     if not run_folder.finished(folder):
         again = cli.go_on(folder, run_folder.plugins(folder))
         raise UsageError(f"run: {folder} is not finished; go on with: {again}")

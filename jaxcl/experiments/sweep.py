@@ -56,7 +56,7 @@ def main(parsed: Parsed[Options]) -> None:
         if name in parsed.said:
             raise UsageError(f"{name}: given, and in the grid as well; give one of the two")
     points = grid.points(varied)
-    out = options.out or several.new_folder("sweep", config.scenario, config.method.name)
+    out = options.out or several.new_folder("sweep", config.title, config.method.name)
     tried, first = _run(parsed, points, out, console)
     processes.on_primary(lambda: tuning.write(tried, first, varied, out))
     tuning.show(tried, console)

@@ -13,11 +13,13 @@ from jaxcl.checkpointing.config_file import from_toml, to_toml
 from jaxcl.core import processes
 from jaxcl.core.errors import UsageError
 from jaxcl.core.sharding import on_mesh
+from jaxcl.front.arguments import check_arguments, seeds_of
 from jaxcl.front.plugins import kept, load_plugins
 from jaxcl.front.results import Result, load
 from jaxcl.learner.settings.config import Config
 from jaxcl.learner.settings.configuration import configure
 from jaxcl.learner.settings.protocols import OWN
+from jaxcl.learner.tasks import with_whole_batches
 from jaxcl.methods.base import Method
 from jaxcl.methods.replay import Replay
 from jaxcl.networks.choices import Network
@@ -62,7 +64,8 @@ def fit(
       setting: ``"task"`` (the task is known when it is tested: a head for each), ``"domain"``
         (the same classes in every task, one head) or ``"class"`` (all classes told apart);
         by default that of the scenario, and ``"task"`` for tasks that are given.
-      training: epochs, batches, optimiser; single ones can be given as settings instead.
+      training: epochs, batches, optimiser; single ones can be given as settings instead.  The
+        usual batch is no larger than the smallest task that is given.
       replay: what is replayed on top of the method, such as ``"buffer"``.
       augment: a function ``(key, inputs) -> inputs`` on a batch as float32, done in training
         alone, or names: ``crop``, ``flip``, ``cutout``.
@@ -89,8 +92,9 @@ def fit(
         result = jaxcl.fit(tasks, method="ewc", network=network, epochs=2, out="runs/small")
         result.accuracy.shape  # (1, 2, 2): seed, after task, task
     """
+    check_arguments(tasks, method, network)
     load_plugins(plugins)
-    names = {"setting": setting, "plugins": kept(plugins) or None, "seeds": tuple(seeds)}
+    names = {"setting": setting, "plugins": kept(plugins) or None, "seeds": seeds_of(seeds)}
     names |= {"replay": replay if isinstance(replay, str) else None}
     config = _configured(tasks, method, network, **names, **settings)
     if training is not None:
@@ -101,8 +105,10 @@ def fit(
     place = Place(None if out is None else Path(out), overwrite=overwrite)
     if place.out is not None and not overwrite and run_folder.holds_run(place.out):
         place = dataclasses.replace(place, resume=place.out)
-    command = RunCommand(config, how or How(), place)
     given = None if isinstance(tasks, str) else list(tasks)
+    if given is not None and training is None and "batch_size" not in settings:
+        config = with_whole_batches(config, given)
+    command = RunCommand(config, how or How(), place)
     return run(command, console or make_console(), given)
 
 

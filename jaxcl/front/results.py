@@ -184,7 +184,7 @@ def load(
     if not run_folder.finished(folder):
         what = "is not finished" if run_folder.holds_run(folder) else "is not there"
         raise UsageError(f"folder: the run in {folder} {what}; run it first")
-    config = run_folder.saved_config(Config, folder, kept(plugins))
+    config = run_folder.saved_config(Config, folder, kept(plugins), run_folder.by_argument)
     if network is not None:
         config = dataclasses.replace(config, network=network)
     file = folder / run_folder.SUMMARY

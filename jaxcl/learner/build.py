@@ -23,7 +23,7 @@ from jaxcl.methods.base import StreamInfo
 from jaxcl.methods.replay import ExactReplay, GenerativeReplay
 from jaxcl.methods.split import TRAINED
 from jaxcl.networks.gan import conv_gan, mlp_gan
-from jaxcl.scenarios.inputs import ready, spec_of
+from jaxcl.scenarios.inputs import check_augment, ready, spec_of
 from jaxcl.scenarios.task import Task, as_batch, checksum, size_text
 from jaxcl.training.generative.generator import GanProgram
 from jaxcl.training.program import OPTIMIZERS
@@ -67,7 +67,8 @@ def check_config(config: Config) -> Config:
 
 
 def _check_augmentation(config: Config) -> None:
-    """Raises a UsageError where old responses to inputs would not hold for augmented ones."""
+    """Raises a UsageError for an unknown one, and where old responses would not hold for it."""
+    check_augment(config.data)
     soft = isinstance(config.replay, GenerativeReplay) and config.replay.labels == "soft"
     if config.data.augment and (soft or config.method.generates):
         raise UsageError(

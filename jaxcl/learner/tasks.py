@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -92,6 +93,25 @@ def of_file(settings: FileSettings, progress: Callable[[str], None]) -> list[Tas
             " give a number from 2 on that divides them"
         )
     return split(whole, whole.classes // each)
+
+
+def with_whole_batches(config: Config, tasks: Sequence[Task]) -> Config:
+    """Returns the configuration with batches that the smallest task fills.
+
+    It is for a batch size that nobody gave: one that was given is refused where it is too large.
+
+    Args:
+      config: of the run.
+      tasks: given by a program, or of a data set of one's own; not checked yet.
+    """
+    least = min((_length(task.train_labels) for task in tasks), default=0)
+    fits = not 0 < least < config.training.batch_size
+    return config if fits else config.changed(batch_size=least)
+
+
+def _length(labels: Any) -> int:
+    """How many there are; 0 of what is no array, which is refused as tasks are checked."""
+    return len(labels) if getattr(labels, "ndim", 0) else 0
 
 
 def check_data(settings: FileSettings) -> None:

@@ -30,7 +30,8 @@ FIGURES = {
     "forward_transfer": "forward",
 }
 CAPTION = "average, learned: %; forgotten, backward, forward: points; time: of one seed"
-JSON, PICTURE = "comparison.json", "comparison"
+PICTURE = "comparison"
+NEW = "replay", "data"  # older summaries have no such names
 
 
 def show(summaries: Sequence[Summary], names: Sequence[str], console: Console) -> None:
@@ -65,7 +66,7 @@ def _table(
     many = " to ".join(map(str, counts[:1] + counts[1:][-1:]))
     seeds = f"mean{' ± standard error' if errors else ''} of {many} seeds"
     seeds = "1 seed" if counts == [1] else seeds
-    title = f"scenario {first['scenario']} ({first['setting']}), {seeds}"
+    title = f"{where_text(first)}, {seeds}"
     made = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, space))
     made.add_column("method" if names[0] == first["method"] else "run", no_wrap=True)
     for name in (*FIGURES.values(), "time"):
@@ -104,10 +105,14 @@ def _plain(value: Any) -> Any:
 
 
 def expectations(summaries: Sequence[Summary]) -> list[str]:
-    """Returns one line for each method that cannot be expected to do well here, and why."""
+    """Returns one line for each method that cannot be expected to do well here, and why.
+
+    Of a plug-in's method that is not loaded nothing is known.
+    """
     lines = []
     for summary in summaries:
-        why = METHODS[summary["method"]].fails.get(summary["setting"])
+        kind = METHODS.get(summary["method"])
+        why = None if kind is None else kind.fails.get(summary["setting"])
         if why is not None and summary.get("replay") in (None, "noise"):
             lines.append(f"{summary['method']} is expected to fail here: {why}.")
     return lines
@@ -116,8 +121,10 @@ def expectations(summaries: Sequence[Summary]) -> list[str]:
 def write(summaries: Sequence[Summary], folder: Path) -> None:
     """Writes ``comparison.json`` and ``comparison.png``."""
     kept = ("method", "scenario", "setting", "seeds", *FIGURES, "final", "weights", "task_seconds")
-    rows = [{name: summary[name] for name in kept} for summary in summaries]
-    run_folder.write_bytes(folder / JSON, json.dumps(rows, indent=1).encode())
+    rows = [
+        {n: summary[n] for n in kept} | {n: summary.get(n) for n in NEW} for summary in summaries
+    ]
+    run_folder.write_bytes(folder / run_folder.COMPARISON, json.dumps(rows, indent=1).encode())
     write_picture(summaries, [summary["method"] for summary in summaries], folder)
 
 

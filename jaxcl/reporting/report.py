@@ -31,8 +31,10 @@ def what_text(summary: dict[str, Any]) -> str:
 
 
 def where_text(summary: dict[str, Any]) -> str:
-    """Returns what a run learned."""
-    return f"scenario {summary['scenario']} ({summary['setting']})"
+    """Returns what a run learned: a scenario, or a data set of one's own."""
+    data = summary.get("data")
+    name = f"data {data}" if data else f"scenario {summary['scenario']}"
+    return f"{name} ({summary['setting']})"
 
 
 Mean = dict[str, float | None]

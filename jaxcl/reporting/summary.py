@@ -43,7 +43,7 @@ def summarise(
       compilations: programs that were compiled, or read compiled from the cache.
 
     Returns:
-      ``method, replay, scenario, setting, validation, seeds, tasks``; ``accuracy``
+      ``method, replay, scenario, data, setting, validation, seeds, tasks``; ``accuracy``
       [seed][trained up to task][task] in percent, None before a task is seen; ``final`` (task ->
       mean and sem), ``average_accuracy, anytime_accuracy, within_task_accuracy, forgetting,
       backward_transfer, forward_transfer, learning_accuracy`` (mean and sem over the seeds, percent
@@ -57,6 +57,7 @@ def summarise(
         "method": config.method.name,
         "replay": config.replay_on_top,
         "scenario": config.scenario,
+        "data": config.data.title,
         "setting": config.data.setting,
         "validation": config.data.validation,
         "seeds": [result.seed for result in results],

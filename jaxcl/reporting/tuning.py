@@ -17,10 +17,10 @@ from jaxcl.reporting.console import first_that_fits
 from jaxcl.reporting.labels import label, value_text
 from jaxcl.reporting.pictures.style import rendered
 from jaxcl.reporting.pictures.sweep import value_curves, value_map
-from jaxcl.reporting.report import mean_text
+from jaxcl.reporting.report import mean_text, where_text
 
 FIGURES = {n: ALL_FIGURES[n] for n in ("average_accuracy", "learning_accuracy", "forgetting")}
-JSON, PICTURE = "sweep.json", "sweep.png"
+PICTURE = "sweep.png"
 
 
 class Tried(NamedTuple):
@@ -36,6 +36,16 @@ class Tried(NamedTuple):
     point: dict[str, Any]
     summary: Summary | None
     part: int = 1
+
+
+def tried_of(saved: dict[str, Any]) -> list[Tried]:
+    """Returns the points that ``sweep.json`` holds."""
+    common = {name: saved[name] for name in ("method", "scenario", "setting")}
+    common["data"] = saved.get("data")
+    return [
+        Tried(row["point"], common | row if "average_accuracy" in row else None, row["part"])
+        for row in saved["points"]
+    ]
 
 
 def best(tried: Sequence[Tried]) -> Tried:
@@ -72,7 +82,7 @@ def _table(tried: Sequence[Tried], errors: bool, space: int) -> Table:
     n = len(first["seeds"])
     seeds = "1 seed" if n == 1 else f"mean{' ± standard error' if errors else ''} of {n} seeds"
     made = Table(
-        title=f"{first['method']} on scenario {first['scenario']} ({first['setting']}), {seeds}",
+        title=f"{first['method']} on {where_text(first)}, {seeds}",
         box=box.SIMPLE_HEAD,
         padding=(0, space),
     )
@@ -132,23 +142,25 @@ def write(
     ]
     best_ = best(tried).summary
     assert best_ is not None
-    names = "method", "scenario", "setting", "config", "versions", "machine", "git"
+    names = "method", "scenario", "data", "setting", "config", "versions", "machine", "git"
     result = {
         **{name: best_.get(name) for name in names},  # older runs do not know their machine
         "grid": varied,
         "points": rows,
         "best": best(tried).point,
     }
-    run_folder.write_bytes(folder / JSON, json.dumps(result, indent=1).encode())
-    title = f"{best_['method']} on scenario {best_['scenario']} ({best_['setting']})"
+    run_folder.write_bytes(folder / run_folder.SWEEP, json.dumps(result, indent=1).encode())
+    title = f"{best_['method']} on {where_text(best_)}"
     title += f", after 1/{first[0].part} of the training" if first[0].part > 1 else ""
+    n = len(best_["seeds"])  # as many as of every point
     if len(varied) == 1:
         ((name, values),) = varied.items()
         names = "average_accuracy", "learning_accuracy"
         lines = {FIGURES[figure]: [_figure(each, figure) for each in first] for figure in names}
-        figure = value_curves(name, values, lines, title)
+        figure = value_curves(name, values, lines, title, seeds=[n])
     elif len(varied) == 2:
         scores = np.array([score(each) for each in first])
+        title += ", 1 seed" if n == 1 else f", mean of {n} seeds"
         figure = value_map(varied, scores.reshape([len(v) for v in varied.values()]), title)
     else:
         return

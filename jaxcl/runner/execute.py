@@ -49,7 +49,7 @@ def settled(command: RunCommand) -> tuple[Config, Path]:
     if place.out == Path() or place.resume == Path():
         raise UsageError("out: empty; name a folder of its own")
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    usual = Path("runs", config.scenario, config.method.name, stamp)
+    usual = Path("runs", config.title, config.method.name, stamp)
     return config, place.resume or place.out or usual
 
 

@@ -77,6 +77,15 @@ def spec_of(how: Inputs, inputs: PyTree) -> PyTree:
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), seen)
 
 
+def check_augment(settings: DataSettings) -> None:
+    """Raises a UsageError for an augmentation that there is not."""
+    for name in settings.augment:
+        if name != OWN:  # no name to give: it stands for a program's function
+            check_name("augment", name, NAMES)
+    if (OWN in settings.augment) != (settings.augmentation is not None):
+        raise UsageError("augment: a function was given by a program; give it again")
+
+
 def ready(settings: DataSettings, first: Task) -> Inputs:
     """Returns how the inputs of all tasks are made ready.
 
@@ -88,11 +97,8 @@ def ready(settings: DataSettings, first: Task) -> Inputs:
     Raises:
       UsageError: an augmentation that there is not, or of inputs that are no images.
     """
-    for name in settings.augment:
-        check_name("augment", name, (*NAMES, OWN))
+    check_augment(settings)
     own = [settings.augmentation] if settings.augmentation is not None else []
-    if (OWN in settings.augment) != bool(own):
-        raise UsageError("augment: a function was given by a program; give it again")
     made = [NAMES[name]() for name in settings.augment if name != OWN] + own
     augment = compose(*made) if len(made) > 1 else made[0] if made else None
     how = Inputs(augment, *(_moments(first.train_inputs) if settings.normalise else ()))

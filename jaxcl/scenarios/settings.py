@@ -4,6 +4,7 @@ Light to import (no JAX), so that the command line answers at once.
 """
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -71,6 +72,11 @@ class DataSettings:
         """Returns the name of the kind."""
         return next(name for name, kind in self.kinds().items() if kind is type(self))
 
+    @property
+    def title(self) -> str | None:
+        """Returns the name of a data set of one's own; None where the scenario says it."""
+        return None
+
     def check(self) -> None:
         """Raises a UsageError for a setting that it cannot have."""
         check_ranges(self)
@@ -112,6 +118,11 @@ class FileSettings(DataSettings):
     """Classes of a task."""
     order: int = 0
     """Another number deals the classes out anew."""
+
+    @property
+    def title(self) -> str | None:
+        """Returns the name of the file without its ending, or of the folder or the data set."""
+        return Path(os.path.abspath(Path(self.data).expanduser())).stem if self.data else None
 
     def check(self) -> None:
         """Raises a UsageError for a setting that it cannot have."""

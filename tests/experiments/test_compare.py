@@ -4,6 +4,7 @@ from functools import partial
 import pytest
 
 from jaxcl.experiments import compare
+from jaxcl.reporting.comparison import FIGURES
 from jaxcl.reporting.metrics import average_so_far
 
 QUICK = ["--scenario", "split-digits", "--tasks", "2", "--setting", "class", "--iterations", "3"]
@@ -68,3 +69,34 @@ def test_all_methods_are_checked_before_the_first_one_runs(run, tmp_path, args, 
 def test_the_average_so_far_is_over_the_tasks_that_were_learned():
     matrix = [[90.0, None, None], [80.0, 70.0, None], [10.0, 20.0, 60.0]]
     assert average_so_far([matrix]).tolist() == [[90, 75, 30]]
+
+
+FIGURE = {"mean": 50.0, "sem": None}
+FOUND = {
+    "scenario": "split-digits",
+    "setting": "class",
+    "tasks": ["0-1", "2-3"],
+    "seeds": [0],
+    "task_seconds": [{"0-1": 1.0, "2-3": 1.0}],
+    **dict.fromkeys(FIGURES, FIGURE),
+}
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["one", "two"],
+        ["one", "two", "--plugin", "mine.py"],
+        ["--plugin", "mine.py", "one", "two"],
+        ["--plugin=mine.py", "one", "two"],
+    ],
+)
+def test_finished_runs_need_no_plug_in_and_follow_one(run, tmp_path, args):
+    (tmp_path / "mine.py").write_text("")
+    for name, method in (("one", "finetune"), ("two", "nobody_knows")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "summary.json").write_text(json.dumps({**FOUND, "method": method}))
+    code, out, err = run(*args)
+    assert (code, err) == (0, "")
+    assert "nobody_knows" in out
+    assert "finetune is expected to fail here: nothing is done against forgetting." in out

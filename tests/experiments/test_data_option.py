@@ -60,9 +60,21 @@ def test_tasks_of_some_classes_each(run, tmp_path, data, kind):
     name = data.partition(".")[0].removesuffix("_by_name")
     assert summary(tmp_path)["tasks"] == [f"{name}-0-1", f"{name}-2-3"]
     assert summary(tmp_path)["inputs"]["kind"] == kind
-    assert "on scenario data (task)" in out
+    assert f"finetune on data {data.partition('.')[0]} (task)" in out
     saved = (tmp_path / "one/config.toml").read_text()
     assert f'data = "{data if data == "mine_by_name" else tmp_path / data}"' in saved
+
+
+def test_the_usual_batch_is_no_larger_than_the_smallest_task(run):
+    """Of 40 images 32 are trained on, 16 of two classes; a batch has 100 of them usually."""
+    args = ["--method", "finetune", "--data=mine.npz", "--dry-run"]
+    for more, size in (([], 32), (["--split-classes=2"], 16), (["--batch-size=8"], 8)):
+        code, out, err = run(*args, *more)
+        assert (code, err) == (0, "")
+        assert f"batch_size = {size}\n" in out
+    code, _, err = run(*args, "--batch-size=33")
+    assert code == 2
+    assert "batch_size: 33 is more than the 32 training inputs" in err
 
 
 def test_all_classes_at_once_unless_told(run, tmp_path):
@@ -74,7 +86,7 @@ def test_a_run_goes_on_from_another_folder(run, tmp_path):
     args = [*QUICK, "--data=mine.npz", "--split-classes=2", "--order", "1"]
     code, _, _ = run(*args)
     assert code == 0
-    (folder,) = (tmp_path / "runs/data/finetune").iterdir()
+    (folder,) = (tmp_path / "runs/mine/finetune").iterdir()
     (folder / "summary.json").unlink()
     (tmp_path / "mine.csv").rename(tmp_path / "runs/mine.npz")  # another of this name
     code, _, err = run(f"--resume={folder}", "--data", "runs/../mine.npz")
@@ -115,6 +127,7 @@ def test_help_shows_what_applies(run, monkeypatch):
     out = run("--help")[1]
     assert "--split-classes" not in out
     assert "or give --data" in out
+    assert "options of its own: see --data FILE --help." in out
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import jaxcl
 from jaxcl import __main__ as front
 from jaxcl.experiments import compare, reproduce, scenario, sweep
 from jaxcl.experiments.command_line import cli
@@ -31,6 +32,10 @@ def test_without_a_command_all_are_listed_in_a_line_each(run, args):
     for name, text in front.COMMANDS.items():
         assert f"\n  {name:<10} {text}\n" in out
     assert all(len(line) <= 90 for line in out.splitlines())
+
+
+def test_the_version_is_told(run):
+    assert run("--version") == (0, f"jaxcl {jaxcl.__version__}\n", "")
 
 
 def test_a_mistyped_command_names_the_nearest(run):

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
+import jaxcl
+from jaxcl.checkpointing import run_folder
+from jaxcl.core.errors import UsageError
 from jaxcl.experiments import compare, scenario, sweep
+from jaxcl.front.plugins import load_plugins
+from jaxcl.learner.build import check_config
+from jaxcl.learner.settings.configuration import configure
 from jaxcl.learner.settings.protocols import SCENARIOS
 from jaxcl.methods import METHODS
 from jaxcl.networks.choices import NETWORKS
@@ -165,6 +171,19 @@ def test_a_run_that_cannot_go_on_without_one_names_the_option(
     code, _, err = run("--resume", "one")
     assert code == 2
     assert err == f"error: resume: one/config.toml: {what} is unknown; give --plugin {mine}\n"
+
+
+def test_a_program_that_loads_without_one_is_told_its_argument(forget, mine, tmp_path):
+    load_plugins([str(mine)])
+    config = configure("nudge", "split-digits", plugins=(str(mine),))
+    run_folder.create(tmp_path / "one", check_config(config))
+    (tmp_path / "one/summary.json").write_text("{}")
+    forget()
+    with pytest.raises(UsageError) as error:
+        jaxcl.load(tmp_path / "one")
+    assert str(error.value).endswith(f"name: 'nudge' is unknown; give plugins=[\"{mine}\"]")
+    assert error.value.__cause__ is None
+    assert error.value.__suppress_context__
 
 
 @pytest.mark.slow

@@ -20,8 +20,11 @@ from jaxcl.checkpointing import unfinished
 from jaxcl.checkpointing.checkpoint import load_params
 from jaxcl.checkpointing.config_file import from_toml, to_toml
 from jaxcl.experiments import scenario
+from jaxcl.experiments.command_line.inspect import classes_of
 from jaxcl.learner.settings.config import Config
+from jaxcl.learner.settings.configuration import configure
 from jaxcl.learner.settings.protocols import SCENARIOS
+from jaxcl.learner.tasks import load_tasks
 from jaxcl.methods import METHODS
 from jaxcl.networks.choices import NETWORKS
 from jaxcl.scenarios.datasets import sources
@@ -408,6 +411,41 @@ def test_dry_run_shows_settings_parameters_and_data_and_writes_nothing(run, tmp_
     for part in ("strength = 3", "18,496", "1,605,760", "mnist: missing", "prepare emnist/byclass"):
         assert part in out
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("args", "outputs"),
+    [
+        (["--setting", "class", "--method", "ewc"], 2),
+        (["--setting", "class", "--method", "ewc", "--heads", "full"], 10),
+        (["--setting", "task", "--tasks", "2"], 5),
+        (["--setting", "domain"], 2),
+    ],
+)
+def test_a_dry_run_says_the_size_of_the_first_head(run, args, outputs):
+    """Of 8 hidden units a head has 9 weights an output."""
+    code, out, _ = run("--dry-run", "--scenario", "split-digits", "--hidden", "8", *args)
+    assert code == 0
+    (line,) = [line for line in out.splitlines() if "the first head" in line]
+    assert f"the first head, of {outputs} outputs" in line
+    assert line.split()[-2] == str(9 * outputs)
+
+
+@pytest.mark.parametrize("scenario", ["builtin", "split-digits", "permuted-digits", "digits-chain"])
+def test_a_dry_run_knows_the_classes_that_the_data_have(scenario):
+    config = configure("finetune", scenario)
+    assert classes_of(config) == [task.classes for task in load_tasks(config)]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["--data", "nope.npz"], ["--data", "nope.npz", "--dry-run"]],
+)
+def test_without_a_method_a_missing_file_is_told(run, args):
+    code, _, err = run(*args)
+    assert code == 2
+    assert "nope.npz" in err
+    assert "select" not in err
 
 
 def test_as_a_module_in_a_process_of_its_own(tmp_path):

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from jaxcl.experiments import scenario, show
+from jaxcl.reporting.comparison import FIGURES
 
 QUICK = ["--method", "finetune", "--scenario", "split-digits", "--tasks", "2", "--iterations", "2"]
 QUICK += ["--limit", "40", "--batch-size", "10", "--hidden", "8"]
@@ -33,6 +34,8 @@ def test_what_a_run_printed_is_shown_again(run, call, tmp_path):
     page = (tmp_path / "one/report.html").read_text()
     assert "<title>finetune on scenario split-digits (task)</title>" in page
     assert "<pre>jaxcl scenario --method finetune --scenario split-digits --seeds 0 1" in page
+    assert "together 1" not in page
+    assert "--together" not in page  # nobody gave it
     assert page.count("<svg") == 1
     assert run("--html", "one")[1] == out
     assert run("one", "one", "--html", "both.html")[1].endswith("page: both.html\n")
@@ -85,6 +88,36 @@ def test_what_is_wrong_is_said_in_a_line(run, tmp_path, args, message):
     assert (code, out) == (2, "")
     assert message in err
     assert err.count("\n") == 1
+
+
+FIGURE = {"mean": 50.0, "sem": None}
+ROW = {"seeds": [0], "task_seconds": [{"a": 2.0}], **dict.fromkeys(FIGURES, FIGURE)}
+
+
+def test_the_table_of_several_runs_is_shown_again(run, tmp_path):
+    on = {"scenario": "split-digits", "setting": "class"}
+    rows = [{"method": name, **on, **ROW} for name in ("finetune", "ewc")]
+    points = [{"point": {"lr": lr}, "part": 1, **ROW} for lr in (0.1, 0.2)]
+    points.append({"point": {"lr": 9.0}, "part": 1})  # its loss was not finite
+    swept = {"method": "ewc", **on, "points": points}
+    for name, file, found in (("both", "comparison", rows), ("grid", "sweep", swept)):
+        (tmp_path / name / "ewc").mkdir(parents=True)
+        (tmp_path / name / f"{file}.json").write_text(json.dumps(found))
+    code, out, err = run("both")
+    assert (code, err) == (0, "")
+    assert "scenario split-digits (class), 1 seed" in out
+    assert [line.split()[0] for line in out.splitlines() if "50.0" in line] == ["finetune", "ewc"]
+    assert "finetune is expected to fail here" in out
+    code, out, err = run("grid")
+    assert (code, err) == (0, "")
+    assert "ewc on scenario split-digits (class), 1 seed" in out
+    assert "diverged" in out
+    (tmp_path / "both/ewc/summary.json").write_text("{}")
+    assert run("both", "--html")[2] == (
+        "error: run: both holds no run; name the runs within, both/ewc\n"
+    )
+    (tmp_path / "both/comparison.json").write_text("[{}]")
+    assert run("both")[2].startswith("error: run: both/comparison.json is damaged; name")
 
 
 def test_a_plug_in_that_a_run_needs_is_named(run, tmp_path):

@@ -1,4 +1,5 @@
 import dataclasses
+import inspect
 import os
 import signal
 
@@ -92,6 +93,49 @@ def test_the_same_call_goes_on_where_it_was_cut_off_to_the_bit(pair, small, tmp_
     resumed = jaxcl.fit(pair, "ewc", **small)
     chex.assert_trees_all_equal(whole.params, resumed.params)
     np.testing.assert_array_equal(whole.accuracy, resumed.accuracy)
+
+
+def test_the_usual_batch_is_no_larger_than_the_smallest_task(pair, small):
+    few = pair[1]._replace(train_inputs=pair[1].train_inputs[:7], train_labels=np.arange(7) % 2)
+    del small["batch_size"]
+    result = jaxcl.fit([pair[0], few], "finetune", **{**small, "epochs": 1})
+    assert result.config.training.batch_size == 7
+    with pytest.raises(DataError, match="batch_size: 8 is more than the 7 training inputs"):
+        jaxcl.fit([pair[0], few], **{**small, "out": small["out"] / "other"}, batch_size=8)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"method": jaxcl.methods.EWC}, "method: EWC is a class; give a method of it, EWC()"),
+        ({"method": 3}, "method: int is none; give a name, or a method such as"),
+        ({"network": jaxcl.networks.MLP}, "network: MLP is a class; give a network of it, MLP()"),
+        ({"network": object()}, "network: object is none; give a name, jaxcl.networks.MLP(), or"),
+        ({"seeds": 2}, "seeds: 2 is no list; give range(2) for 2 of them, or [2]"),
+        ({"seeds": "01"}, "seeds: '01' is no list of whole numbers; give [0], say"),
+        ({"seeds": (0, 0.5)}, "seeds: 0.5 is no whole number; give [0], say"),
+        ({"tasks": [1]}, "tasks: int is among them; give jaxcl.Task("),
+        ({"tasks": 0}, "tasks: 0 is no list; give one of jaxcl.Task, or a scenario"),
+        ({"tasks": jaxcl.Task("t", 0, 0, 0, 0)}, "tasks: a single Task is given; give a list"),
+    ],
+)
+def test_likely_slips_are_one_line(pair, small, given, message):
+    fit = inspect.unwrap(jaxcl.fit)  # as a user has it, without checks of types
+    tasks = given.pop("tasks", pair)
+    with pytest.raises(UsageError) as error:
+        fit(tasks, **{**small, **given})
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+    assert not small["out"].exists()
+
+
+@pytest.mark.parametrize("value", ["1", [1.0]])
+def test_a_text_for_a_number_is_one_line(pair, small, value):
+    method = jaxcl.methods.EWC()
+    object.__setattr__(method, "strength", value)  # as a user has it, without checks of types
+    with pytest.raises(UsageError) as error:
+        jaxcl.fit(pair, method, **small)
+    assert str(error.value) == f"strength: {value!r} is no number; give one"
 
 
 def test_tasks_that_cannot_be_learned_are_refused_before_a_folder_is_made(pair, small):

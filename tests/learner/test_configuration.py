@@ -102,6 +102,8 @@ def test_a_setting_that_nothing_here_has_is_refused(settings, message):
         ({"method": "ewc", "validation": 1.0}, "validation: 1 leaves nothing to train on"),
         ({"method": "ewc", "seeds": (1, 1)}, "seeds: .* has one twice"),
         ({"method": "ewc", "epochs": 10**6}, "epochs: more than 100000"),
+        ({"method": "ewc", "augment": ("foo",)}, "'foo' is unknown; Known: crop, flip, cutout$"),
+        ({"method": "ewc", "augment": ("own",)}, "a function was given by a program"),
     ],
 )
 def test_what_does_not_go_together_is_refused(settings, message):
@@ -116,6 +118,21 @@ def test_a_whole_configuration_can_be_checked_again(scenario):
         setting = "task" if kind.columns or kind.branches else "class" if kind.refuses else None
         whole = check_config(configure(method, scenario, net=net, setting=setting))
         assert check_config(whole) == whole
+
+
+@pytest.mark.parametrize(
+    ("settings", "method"),
+    [
+        ({}, "select"),
+        ({"scenario": "split-mnist"}, "finetune"),
+        ({"scenario": "split-mnist", "net": "cnn"}, "select"),
+        ({"net": "mlp"}, "finetune"),
+        ({"setting": "domain"}, "finetune"),
+        ({"scenario": "data"}, "finetune"),
+    ],
+)
+def test_the_usual_method_branches_where_that_can_be(settings, method):
+    assert configure(**settings).method.name == method
 
 
 def test_replay_on_top_brings_its_settings():
@@ -151,7 +168,7 @@ def test_branches_of_a_task_that_is_unknown_are_refused(method):
 
 def test_a_method_that_cannot_run_here_names_those_that_can():
     with pytest.raises(UsageError, match=r"a --method that runs here: .*ewc, .*finetune"):
-        check_config(configure(scenario="split-mnist"))
+        check_config(configure("select", scenario="split-mnist"))
 
 
 def test_what_is_given_is_kept():

@@ -68,7 +68,12 @@ def test_learning_curves_are_means_and_bands_from_lowest_to_highest():
     assert band(axes) == {1: (50, 70), 2: (60, 70), 3: (70, 90)}
     assert legend_text(figure) == ("mean of 2 seeds,\nband: lowest to highest", ["a", "b"])
     assert legend_is_outside(figure)
+    (said,) = axes.texts  # beside the names, so that it is no task's
+    assert said.get_text() == "learning:"
+    figure.draw_without_rendering()
+    assert said.get_window_extent().x1 < axes.bbox.x0
     alone = learning_curves({"a": CURVES["a"][:1]}, [3])
+    assert not alone.axes[0].texts
     assert legend_text(alone)[0] == "1 seed"
     assert not alone.axes[0].collections
 
@@ -114,7 +119,7 @@ def test_average_curves_have_bands_of_standard_errors():
     assert len(axes.collections) == 1
     title, names = legend_text(figure)
     assert title == "mean of 1 to 2 seeds,\nband: ± standard error"
-    assert names == ["joint", "er"]  # as they end
+    assert names == ["er", "joint"]  # as given
     assert legend_is_outside(figure)
 
 
@@ -147,7 +152,8 @@ def test_forgetting_of_each_task():
 
 def test_a_sweep_is_logarithmic_and_within_0_and_100():
     lines = {"average": [(90.0, 15.0), (5.0, 8.0), (NAN, NAN)], "learned": [(99.0, 0.0)] * 3}
-    figure = value_curves("strength", [1.0, 100.0, 1e4], lines)
+    figure = value_curves("strength", [1.0, 100.0, 1e4], lines, seeds=[3])
+    assert legend_text(figure)[0] == "mean of 3 seeds,\nbars: ± standard error"
     axes = figure.axes[0]
     assert axes.get_xscale() == "log"
     assert axes.get_ylim() == (0, 100)
@@ -163,6 +169,14 @@ def test_a_sweep_is_logarithmic_and_within_0_and_100():
     assert value_curves("s", [1, 2, 3], lines).axes[0].get_xscale() == "linear"
     words = value_curves("start", ["copy", "fresh", "old"], lines).axes[0]
     assert [label.get_text() for label in words.get_xticklabels()] == ["copy", "fresh", "old"]
+
+
+def test_a_sweep_of_one_seed_has_no_error_bars():
+    figure = value_curves("strength", [1.0, 2.0], {"average": [(90.0, 0.0), (80.0, 0.0)]})
+    assert legend_text(figure)[0] == "1 seed"
+    (container,) = figure.axes[0].containers
+    assert not container.has_yerr
+    assert data(container.lines[0]) == ([1, 2], [90, 80])
 
 
 def test_a_map_of_two_settings():

@@ -1,6 +1,6 @@
 """What can be run, and what a run would do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,16 @@ from rich.table import Table
 
 from jaxcl.checkpointing.config_file import to_toml
 from jaxcl.core.types import PRNGKey
+from jaxcl.growth.heads import head_classes, setting
 from jaxcl.growth.parameters import count
 from jaxcl.learner.settings.config import Config
 from jaxcl.learner.settings.protocols import OWN, scenario_of
 from jaxcl.learner.tasks import alike, load_tasks
 from jaxcl.scenarios.datasets import sources, tfds
-from jaxcl.scenarios.datasets.catalog import FROZEN
+from jaxcl.scenarios.datasets.catalog import FROZEN, SOURCES
 from jaxcl.scenarios.images import SIDE
 from jaxcl.scenarios.inputs import ready, spec_of
+from jaxcl.scenarios.settings import MadeSettings
 from jaxcl.scenarios.task import Task, size_text
 
 RGB = (32, 32, 3)
@@ -27,6 +29,9 @@ IMAGES = {
     "digits": (8, 8, 1), "digits_m": (8, 8, 3), "usps": (16, 16, 1), "omniglot": (28, 28, 1),
 }  # fmt: skip
 """Data sets of which a scenario is made, and that have images of another shape."""
+CLASSES = {name: each.classes for name, each in SOURCES.items()} | {"letters": 26}
+CLASSES |= {name: CLASSES[each.images] for name, each in FROZEN.items()}
+TEN = 10  # of all other data sets
 
 
 def dry_run(console: Console, config: Config, out: Path) -> None:
@@ -46,21 +51,21 @@ def dry_run(console: Console, config: Config, out: Path) -> None:
     scenario = scenario_of(config.scenario)
     if scenario.tasks:
         spec = jax.ShapeDtypeStruct(image_shape(config), jnp.float32)
-        lines = _whether_there(config)
+        lines, classes = _whether_there(config), classes_of(config)
     else:
         tasks = load_tasks(config, lambda text: console.print(text, style="dim"))
-        lines = [_size(task) for task in tasks]
+        lines, classes = [_size(task) for task in tasks], [task.classes for task in tasks]
         tasks = alike(config, tasks)
         spec = spec_of(ready(config.data, tasks[0]), tasks[0].train_inputs)
-    console.print(_parameters(config, spec))
+    console.print(_parameters(config, spec, classes))
     console.print("data", style="bold")
     console.print("  images: bytes are divided by 255, floats are taken as they are")
     for line in lines:
         console.print(f"  {line}", highlight=False)
 
 
-def _parameters(config: Config, spec: Any) -> Table:
-    """The sizes of the first task's network for inputs of some shapes."""
+def _parameters(config: Config, spec: Any, classes: Sequence[int]) -> Table:
+    """The sizes of the first task's network for inputs of some shapes, and of its head."""
     table = Table(title="parameters of the first task's network")
     table.add_column("part")
     table.add_column("weights", justify="right")
@@ -69,7 +74,11 @@ def _parameters(config: Config, spec: Any) -> Table:
         layer: _shapes(net.new_branch, key, layer, ()).params for layer in net.layers
     }
     shapes |= {name: tree for name, tree in _shapes(net.init, key).params.items() if tree}
-    shapes |= {"a head of 10 classes": _shapes(net.new_head, key, 10, ())}
+    if classes:
+        outputs = head_classes(setting(config.data.setting, config.data.heads), classes, 0)
+        shapes |= {f"the first head, of {outputs} outputs": _shapes(net.new_head, key, outputs, ())}
+    else:
+        shapes |= {"each output of a head": _shapes(net.new_head, key, 1, ())}
     for part, tree in shapes.items():
         table.add_row(part, f"{count(tree):,}")
     return table
@@ -110,6 +119,18 @@ def image_shape(config: Config) -> tuple[int, ...]:
         shapes = {(SIDE, SIDE, channels) for _, _, channels in shapes}
     as_they_come = not config.network.takes_rgb or config.data.resize == "keep"
     return shapes.pop() if as_they_come and len(shapes) == 1 else RGB
+
+
+def classes_of(config: Config) -> list[int]:
+    """Returns the classes of each task of a named scenario; none where only the data say so."""
+    scenario, data = scenario_of(config.scenario), config.data
+    found = [CLASSES.get(name, TEN) for name in scenario.tasks]
+    if scenario.made == "groups":
+        return []
+    if not isinstance(data, MadeSettings):
+        return found
+    each = found[0] // data.tasks if scenario.made == "split" else found[0]
+    return [each] * data.tasks
 
 
 def _shapes(make: Callable[..., Any], key: PRNGKey, *args: Any) -> Any:

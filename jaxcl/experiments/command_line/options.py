@@ -167,7 +167,7 @@ def _is_setting(name: str, also: Collection[str] = ()) -> bool:
 def _command(extra: type, usual: Config, without: Collection[str]) -> Any:
     """A dataclass of all options, at their usual values."""
     fields = [
-        ("method", _told(str, "See --list."), usual.method.name),
+        ("method", _told(str, METHOD), usual.method.name),
         ("scenario", _told(str, "See --list, or give --data."), usual.scenario),
         ("net", _told(Literal[tuple(NETWORKS)], "See --list.", "STR"), usual.network.name),
         ("seeds", _told(tuple[int, ...], "Such as 0 1 2, or 0..2.", "INT"), usual.seeds),
@@ -186,6 +186,7 @@ def _command(extra: type, usual: Config, without: Collection[str]) -> Any:
     return dataclasses.make_dataclass("Command", made, frozen=True)
 
 
+METHOD = "See --list; usually select, or finetune where nothing can branch."
 PLUGIN = "plugin"
 MORE = Annotated[
     tuple[str, ...],

@@ -58,6 +58,11 @@ class Config:
             return None
         return self.replay.name
 
+    @property
+    def title(self) -> str:
+        """Returns what is learned, as a folder is named after it."""
+        return self.data.title or self.scenario
+
     def parts(self) -> Iterator[tuple[str, Any]]:
         """Yields the parts that are there, by name."""
         for name in PARTS:

@@ -16,10 +16,11 @@ from jaxcl.scenarios.settings import DataSettings
 
 CHOICES = ("method", "scenario", "setting", "net", "replay")
 """What other settings hang on: which there are, and their usual values."""
+BRANCHING, PLAIN = "select", "finetune"
 
 
 def configure(
-    method: str = "select",
+    method: str | None = None,
     scenario: str = "builtin",
     *,
     setting: str | None = None,
@@ -30,7 +31,7 @@ def configure(
     """Puts a configuration together; what is not given is the scenario's protocol's.
 
     Args:
-      method: name of a method.
+      method: name of a method; None: ``select`` where it can run, ``finetune`` elsewhere.
       scenario: name of a scenario.
       setting: task, domain or class; None: the scenario's.
       net: name of a network; None: the scenario's.
@@ -40,11 +41,13 @@ def configure(
     Raises:
       UsageError: an unknown name, or a setting that nothing here has.
     """
-    check_name("method", method, METHODS)
+    if method is not None:
+        check_name("method", method, METHODS)
     entry = scenario_of(scenario)
     protocol = entry.protocol
     setting = setting or protocol.data.setting
     check_name("setting", setting, typing.get_args(plain(hints(DataSettings)["setting"])))
+    method = method or _usual_method(net, protocol, setting)
     chosen = protocol.method(method, setting)
     kind = _replay_kind(chosen, replay)
     generates = chosen.generates or kind is GenerativeReplay
@@ -120,6 +123,12 @@ def _replay(kind: type[Replay], protocol: Protocol) -> Replay:
     if kind is BufferReplay:
         return protocol.replay
     return kind(replay_weight=protocol.replay.replay_weight)
+
+
+def _usual_method(net: str | None, protocol: Protocol, setting: str) -> str:
+    """The method where none is named: one that branches, where branches can be chosen."""
+    network = _network(net, protocol, METHODS[PLAIN]())
+    return BRANCHING if network.has_branches and setting != "domain" else PLAIN
 
 
 def _network(name: str | None, protocol: Protocol, method: Method) -> Network:

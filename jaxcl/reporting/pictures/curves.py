@@ -95,7 +95,9 @@ def _show_tasks(
     top.set_xticks(middles, texts)
     top.tick_params(length=0, labelsize=SMALL)
     top.spines["top"].set_visible(False)
-    top.set_xlabel("task that is being learned", fontsize=SMALL)
+    # Beside the axes: above a task's name it would read as one more name of it.
+    beside = {"xycoords": top.transAxes, "textcoords": "offset points", "fontsize": SMALL}
+    axes.annotate("learning:", (0, 1), (-4, 5.5), ha="right", va="baseline", **beside)
 
 
 def _in_short(curves: Curves, boundaries: Sequence[int]) -> Curves:

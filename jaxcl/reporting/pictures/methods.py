@@ -19,7 +19,7 @@ def average_curves(methods: Mapping[str, np.ndarray], title: str = "") -> Figure
     """Draws the mean accuracy (%) over the tasks so far, a line a method.
 
     Lines are means over seeds, bands one standard error to both sides.  The legend has the methods
-    in the order of their last values.
+    in the order in which they are given, as a table beside it has.
 
     Args:
       methods: method -> ``[seed, tasks learned]``, percent; not a number where there is none.
@@ -27,15 +27,13 @@ def average_curves(methods: Mapping[str, np.ndarray], title: str = "") -> Figure
     """
     figure = Figure(figsize=(WIDTH, max(3.2, 0.9 + 0.175 * len(methods))), layout="constrained")
     axes = figure.subplots()
-    ends = []
     for (method, values), look in zip(methods.items(), looks(len(methods)), strict=True):
         tasks, mean = np.arange(1, values.shape[1] + 1), values.mean(0)
-        (line,) = axes.plot(tasks, mean, label=shortened(method, LONGEST), **look._asdict())
+        axes.plot(tasks, mean, label=shortened(method, LONGEST), **look._asdict())
         if len(values) > 1:
             error = values.std(0, ddof=1) / np.sqrt(len(values))
             band = {"color": look.color, "alpha": 0.18, "linewidth": 0}
             axes.fill_between(tasks, mean - error, mean + error, **band)
-        ends.append((-np.nan_to_num(mean[-1]), line))
     lowest = np.nanmin([np.nanmin(values) for values in methods.values()])
     bottom = HIGH if lowest > HIGH else 0
     axes.set(xlabel="tasks learned", ylabel="average accuracy so far (%)")
@@ -44,6 +42,5 @@ def average_curves(methods: Mapping[str, np.ndarray], title: str = "") -> Figure
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(title)
     note = seeds_text([len(values) for values in methods.values()], BAND)
-    handles = [line for _, line in sorted(ends, key=lambda end: end[0])]
-    figure.legend(handles=handles, loc="outside right upper", alignment="left", title=note)
+    figure.legend(loc="outside right upper", alignment="left", title=note)
     return figure

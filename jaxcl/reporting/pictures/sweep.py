@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from jaxcl.reporting.labels import value_text
-from jaxcl.reporting.pictures.style import ORDERED, SMALL, WIDTH, looks, styled
+from jaxcl.reporting.pictures.style import ORDERED, SMALL, WIDTH, looks, seeds_text, styled
 
 SPAN = 20  # largest value over smallest, from which on the axis is logarithmic
 LEAST = 10.0  # percentage points that the axis shows, at least
@@ -21,8 +21,10 @@ def value_curves(
     values: Sequence[Any],
     lines: Mapping[str, Sequence[tuple[float, float]]],
     title: str = "",
+    *,
+    seeds: Sequence[int] = (1,),
 ) -> Figure:
-    """Draws accuracies (%) against the values of a setting, with standard errors.
+    """Draws accuracies (%) against the values of a setting, of several seeds with standard errors.
 
     The axis is logarithmic for numbers above 0 that span a factor of 20, and near 0 linear where 0
     is one of them. Error bars end at 0 and at 100 %.
@@ -33,18 +35,18 @@ def value_curves(
       lines: name of a figure -> (mean, standard error) for each value, percent; not a number where
         training diverged.
       title: above the picture.
+      seeds: how many there are, of each value.
     """
     figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
     axes = figure.subplots()
     numbers = all(type(value) in (int, float) for value in values)
     order = np.argsort(values) if numbers else np.arange(len(values))
     places = np.array(values)[order] if numbers else order
-    diverged, errors = np.zeros(len(values), bool), False
+    diverged, several = np.zeros(len(values), bool), max(seeds) > 1
     for (label, points), look in zip(lines.items(), looks(len(lines)), strict=True):
         mean, error = np.array(points, float)[order].T
-        errors |= bool(np.nan_to_num(error).any())
         bars = np.nan_to_num([np.minimum(error, mean), np.minimum(error, 100 - mean)])
-        axes.errorbar(places, mean, bars, label=label, **look._asdict())
+        axes.errorbar(places, mean, bars if several else None, label=label, **look._asdict())
         diverged |= np.isnan(mean)
     _limits(axes, lines)
     if diverged.any():
@@ -55,7 +57,7 @@ def value_curves(
         axes.set_xticks(places, [value_text(value) for value in values])
     axes.set(xlabel=name, ylabel="accuracy (%)")
     axes.set_title(title)
-    _name_lines(figure, "mean over seeds,\nbars: ± standard error" if errors else None)
+    _name_lines(figure, seeds_text(seeds, "bars: ± standard error"))
     return figure
 
 
@@ -65,7 +67,7 @@ def _mark_diverged(axes: Axes, places: np.ndarray) -> None:
     axes.plot(places, np.zeros(len(places)), "kx", label="diverged", **bottom)
 
 
-def _name_lines(figure: Figure, note: str | None) -> None:
+def _name_lines(figure: Figure, note: str) -> None:
     """A legend beside the axes, what diverged at its end."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     order = np.argsort([label == "diverged" for label in labels], kind="stable")

@@ -10,11 +10,11 @@ from jaxcl.core.batching import examples
 from jaxcl.core.random import stream
 from jaxcl.core.types import Batch, Metrics, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Context, LossTransform, TaskData, required
-from jaxcl.transforms.checks import check_classes, check_label, check_logits
+from jaxcl.transforms.checks import check_logits
 from jaxcl.transforms.objectives import Objective, categorical
 from jaxcl.transforms.objectives.base import wide
 from jaxcl.transforms.rehearsal.buffers import Buffer
-from jaxcl.transforms.rehearsal.memory import Memory, check_drawn, drawn, held
+from jaxcl.transforms.rehearsal.memory import Memory, check_drawn, check_kept, drawn, held
 
 
 class AGEMState(NamedTuple):
@@ -92,7 +92,7 @@ def agem(
         )
     if memory.offer is not None:
         raise ValueError("agem: the memory is filled in every step; give stored(storage) alone")
-    if memory.by_class and not objective.classes:
+    if memory.label is not None and not objective.classes:
         raise ValueError(
             f"agem: the memory goes by classes, and {objective.name} labels are none; keep a"
             " fraction, or a reservoir"
@@ -128,9 +128,7 @@ def _begin(
     chosen: _AGEM, state: AGEMState, params: Params, task: TaskData, key: PRNGKey
 ) -> AGEMState:
     del params, key
-    check_label(task.data, chosen.label)
-    if chosen.memory.by_class:
-        check_classes(task.data[chosen.label])
+    check_kept(chosen.memory, task.data, chosen.label)
     return state
 
 

@@ -38,14 +38,14 @@ class Storage(NamedTuple):
       add: ``(buffer, batch, key) -> Buffer``: offers the examples one by one.
       add_each: ``(buffer, batch, keys [b]) -> Buffer``: the same with a key for each example,
         so that examples may be offered in parts of any size.
-      by_class: whether the rule looks at the class of an example.
+      label: name of the labels by whose class the rule keeps; None where it looks at none.
     """
 
     nothing: Callable[[], Buffer]
     init: Callable[[Batch], Buffer]
     add: Callable[[Buffer, Batch, PRNGKey], Buffer]
     add_each: Callable[[Buffer, Batch, Array], Buffer]
-    by_class: bool = False
+    label: str | None = None
 
 
 def sample(buffer: Buffer, key: PRNGKey, n: int) -> Batch:
@@ -191,7 +191,7 @@ def class_balanced(capacity: int, classes: int, label: str = "label") -> Storage
         return jnp.where((full | crowded) & ~keep, capacity, row)
 
     made = _storage(capacity, place, classes, lambda example: example[label])
-    return made._replace(by_class=True)
+    return made._replace(label=label)
 
 
 def greedy(capacity: int, classes: int, label: str = "label") -> Storage:
@@ -228,4 +228,4 @@ def greedy(capacity: int, classes: int, label: str = "label") -> Storage:
         return jnp.where(fewer, row, capacity)
 
     made = _storage(capacity, place, classes, lambda example: example[label])
-    return made._replace(by_class=True)
+    return made._replace(label=label)

@@ -11,11 +11,11 @@ from jaxcl.core.batching import examples
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Bool, Metrics, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData, required
-from jaxcl.transforms.checks import check_classes, check_label, check_logits
+from jaxcl.transforms.checks import check_logits
 from jaxcl.transforms.objectives import Objective, categorical
 from jaxcl.transforms.objectives.base import float32
 from jaxcl.transforms.rehearsal.buffers import Buffer
-from jaxcl.transforms.rehearsal.memory import Memory, check_drawn, drawn, held, offered
+from jaxcl.transforms.rehearsal.memory import Memory, check_drawn, check_kept, drawn, held, offered
 from jaxcl.transforms.rehearsal.replay import any_filled
 
 
@@ -123,10 +123,8 @@ def _init_of(chosen: _ACE):
 
 
 def _begin(chosen: _ACE, state: ACEState, params: Params, task: TaskData, key: PRNGKey) -> ACEState:
-    check_label(task.data, chosen.label)
+    check_kept(chosen.memory, task.data, chosen.label)
     labels = task.data[chosen.label]
-    if chosen.memory.by_class:
-        check_classes(labels)
     classes = np.unique(np.asarray(labels))
     known = np.zeros(0, bool) if state.seen is None else np.asarray(state.seen)
     seen = np.zeros(max(len(known), int(classes.max()) + 1), bool)

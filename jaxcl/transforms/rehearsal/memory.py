@@ -19,7 +19,7 @@ from jaxcl.core.batching import (
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Data, Params, PRNGKey
 from jaxcl.transforms.base import Step, TaskData, keep
-from jaxcl.transforms.checks import check_logits, check_updated
+from jaxcl.transforms.checks import check_classes, check_label, check_logits, check_updated
 from jaxcl.transforms.objectives.base import float32
 from jaxcl.transforms.rehearsal.buffers import Buffer, Storage, sample
 
@@ -36,7 +36,7 @@ class Memory(NamedTuple):
         the network as it stood and the number of tasks before.
       remember: ``(memory, task, key) -> memory`` as a task ends.
       own_labels: whether examples keep the labels that the task's data has.
-      by_class: whether it looks at the class of an example.
+      label: name of the labels by whose class it keeps; None where it looks at none.
       made_labels: whether a label is the class that a network finds most probable.
       offer: ``(memory, batch, key) -> memory`` after each step, inside the compiled loop;
         None where nothing is kept before a task ends.
@@ -46,7 +46,7 @@ class Memory(NamedTuple):
     remember: Callable[[Batch | Buffer, TaskData, PRNGKey], Batch | Buffer] = keep
     recall: Callable[[Batch | Buffer, Params, TaskData, int, PRNGKey], Batch | Buffer] = keep
     own_labels: bool = False
-    by_class: bool = False
+    label: str | None = None
     made_labels: bool = False
     offer: Callable[[Batch | Buffer, Batch, PRNGKey], Batch | Buffer] | None = None
 
@@ -73,7 +73,7 @@ def per_class(n: int, label: str = "label") -> Memory:
         rows = [shuffled[labels[shuffled] == c][:n] for c in np.unique(labels)]
         return _appended(memory, task.data, np.concatenate(rows))
 
-    return Memory(remember=remember, own_labels=True, by_class=True)
+    return Memory(remember=remember, own_labels=True, label=label)
 
 
 def fraction(ratio: float) -> Memory:
@@ -136,7 +136,7 @@ def stored(storage: Storage, *, online: bool = False) -> Memory:
             done += part
         return memory
 
-    return Memory(storage.nothing, remember, own_labels=True, by_class=storage.by_class)
+    return Memory(storage.nothing, remember, own_labels=True, label=storage.label)
 
 
 def _filled_by_steps(storage: Storage) -> Memory:
@@ -151,7 +151,7 @@ def _filled_by_steps(storage: Storage) -> Memory:
         check_updated("memory", memory.filled)
         return memory
 
-    how = {"own_labels": True, "by_class": storage.by_class, "offer": storage.add}
+    how = {"own_labels": True, "label": storage.label, "offer": storage.add}
     return Memory(storage.nothing, remember, recall, **how)
 
 
@@ -213,6 +213,25 @@ def recorded(task: TaskData, params: Params, data: Data) -> Array:
         return map_batches(one, batch, LABEL_BATCH)
 
     return in_portions(lambda batch: found(params, batch), data)
+
+
+def check_kept(memory: Memory, data: Data, label: str) -> None:
+    """Raises a ValueError where a memory cannot keep a task's examples.
+
+    >>> check_kept(per_class(40), {"x": jnp.zeros(1), "y": jnp.zeros(1, int)}, "y")
+    Traceback (most recent call last):
+    ValueError: label: the memory keeps by 'label', the task's data has x, y; make it with label='y'
+    """
+    if memory.own_labels:
+        check_label(data, label)
+    if memory.label is None:
+        return
+    if memory.label not in data:
+        raise ValueError(
+            f"label: the memory keeps by {memory.label!r}, the task's data has {', '.join(data)};"
+            f" make it with label={label!r}"
+        )
+    check_classes(data[memory.label])
 
 
 def check_positive(name: str, n: int) -> None:

@@ -10,10 +10,18 @@ from jaxcl.core.batching import examples, take
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Bool, Int, Metrics, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Beside, Context, LossTransform, Needs, Step, TaskData, required
-from jaxcl.transforms.checks import check_classes, check_label, check_logits
+from jaxcl.transforms.checks import check_logits
 from jaxcl.transforms.objectives import Objective, categorical
 from jaxcl.transforms.rehearsal.buffers import Buffer
-from jaxcl.transforms.rehearsal.memory import LOGITS, Memory, check_drawn, drawn, held, offered
+from jaxcl.transforms.rehearsal.memory import (
+    LOGITS,
+    Memory,
+    check_drawn,
+    check_kept,
+    drawn,
+    held,
+    offered,
+)
 
 
 class ReplayState(NamedTuple):
@@ -96,7 +104,7 @@ def replay(
     if not temperature > 0:
         raise ValueError(f"temperature: {temperature} is not positive; pass 2, say")
     check_drawn(n)
-    if not objective.classes and memory.by_class:
+    if not objective.classes and memory.label is not None:
         raise ValueError(
             f"replay: the memory goes by classes, and {objective.name} labels are none; keep a"
             " fraction, or a reservoir"
@@ -142,10 +150,7 @@ def _init(chosen: _Replay, params: Params) -> ReplayState:
 def _begin(
     chosen: _Replay, state: ReplayState, params: Params, task: TaskData, key: PRNGKey
 ) -> ReplayState:
-    if chosen.memory.own_labels:
-        check_label(task.data, chosen.label)
-    if chosen.memory.by_class:
-        check_classes(task.data[chosen.label])
+    check_kept(chosen.memory, task.data, chosen.label)
     tasks, own = int(state.tasks), stream(key, chosen.name)
     memory = chosen.memory.recall(state.memory, params, task, tasks, own)
     if task.augmented and LOGITS in held(memory):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from jaxcl.transforms import Context, TaskData, chain, replay
-from jaxcl.transforms.rehearsal.buffers import class_balanced, reservoir
+from jaxcl.transforms import Context, TaskData, agem, chain, er_ace, replay
+from jaxcl.transforms.rehearsal.buffers import class_balanced, greedy, reservoir
 from jaxcl.transforms.rehearsal.made_examples import noise
 from jaxcl.transforms.rehearsal.memory import fraction, per_class, stored
 
@@ -146,6 +146,22 @@ def test_exact_replay_keeps_all_data_in_order(key):
     tasks = [examples(4, seed=1), examples(3, seed=2)]
     memory = after(replay(fraction(1.0)), tasks, key).memory
     chex.assert_trees_all_equal(memory, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), *tasks))
+
+
+@pytest.mark.parametrize(
+    ("make", "memory"),
+    [
+        (replay, per_class(2)),
+        (replay, stored(class_balanced(2, 2))),
+        (er_ace, stored(class_balanced(2, 2), online=True)),
+        (agem, stored(greedy(2, 2))),
+    ],
+)
+def test_a_memory_that_keeps_by_other_labels_is_refused_as_a_task_begins(make, memory, key):
+    task = TaskData({"x": jnp.eye(2), "y": jnp.arange(2)}, lambda w, batch: batch["x"] @ w)
+    transform, w = make(memory, label="y"), jnp.zeros((2, 2))
+    with pytest.raises(ValueError, match=r"keeps by 'label', .* has x, y; make it with label='y'"):
+        transform.begin_task(transform.init(w), w, task, key)
 
 
 @pytest.mark.parametrize("storage", [reservoir(6), class_balanced(6, 4)])

@@ -1,0 +1,66 @@
+"""What :func:`jaxcl.fit` is given, looked at before anything is done with it."""
+
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+from jaxcl.core.errors import UsageError
+from jaxcl.methods.base import Method
+from jaxcl.networks.choices import Network
+from jaxcl.scenarios.task import Task
+
+METHODS = "a name, or a method such as jaxcl.methods.EWC()"
+NETWORKS = "a name, jaxcl.networks.MLP(), or a network of your own by jaxcl.from_linen, say"
+
+
+def check_arguments(tasks: Any, method: Any, network: Any) -> None:
+    """Raises a UsageError for arguments of another kind than :func:`jaxcl.fit` takes.
+
+    >>> check_arguments("split-digits", Method, None)
+    Traceback (most recent call last):
+    jaxcl.core.errors.UsageError: method: Method is a class; give a method of it, Method()
+    """
+    if isinstance(tasks, Task):
+        raise UsageError("tasks: a single Task is given; give a list, [task]")
+    if not isinstance(tasks, Iterable):
+        raise UsageError(f"tasks: {tasks!r} is no list; give one of jaxcl.Task, or a scenario")
+    if isinstance(tasks, list | tuple):
+        for each in tasks:
+            if not isinstance(each, Task):
+                kind = type(each).__name__
+                raise UsageError(f"tasks: {kind} is among them; give jaxcl.Task(name, x, y, x, y)")
+    _check_kind("method", method, Method, METHODS)
+    if network is not None:
+        _check_kind("network", network, Network, NETWORKS)
+
+
+def _check_kind(name: str, value: Any, kind: type, remedy: str) -> None:
+    if isinstance(value, type) and issubclass(value, kind):
+        made = value.__name__
+        raise UsageError(f"{name}: {made} is a class; give a {name} of it, {made}()")
+    if not isinstance(value, str | kind):
+        raise UsageError(f"{name}: {type(value).__name__} is none; give {remedy}")
+
+
+def seeds_of(seeds: Any) -> tuple[int, ...]:
+    """Returns seeds as a tuple.
+
+    Raises:
+      UsageError: a single number, or what is no whole number.
+
+    >>> seeds_of(range(2))
+    (0, 1)
+    >>> seeds_of(2)
+    Traceback (most recent call last):
+    jaxcl.core.errors.UsageError: seeds: 2 is no list; give range(2) for 2 of them, or [2]
+    """
+    if isinstance(seeds, numbers.Integral):
+        remedy = f"give range({seeds}) for {seeds} of them, or [{seeds}]"
+        raise UsageError(f"seeds: {seeds} is no list; {remedy}")
+    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
+        raise UsageError(f"seeds: {seeds!r} is no list of whole numbers; give [0], say")
+    found = tuple(seeds)
+    for seed in found:
+        if not isinstance(seed, numbers.Integral):
+            raise UsageError(f"seeds: {seed!r} is no whole number; give [0], say")
+    return found
