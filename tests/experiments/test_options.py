@@ -10,6 +10,7 @@ import pytest
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import hints
 from jaxcl.experiments import compare, reproduce, scenario, sweep
+from jaxcl.experiments.command_line.cli import ranges
 from jaxcl.learner.settings.configuration import configure, takes_replay
 from jaxcl.methods import METHODS
 from jaxcl.methods.replay import REPLAYS
@@ -104,4 +105,4 @@ def test_commands_beside_results_can_be_read(script, tmp_path):
     assert lines
     for _, module, *args in (line[line.index("-m") :] for line in lines):
         command = MODULES[module.removeprefix("jaxcl.experiments.")]
-        command.read([arg.replace("\\", "") for arg in args])
+        command.read(ranges([arg.replace("\\", "") for arg in args]))
