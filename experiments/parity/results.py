@@ -81,17 +81,20 @@ def mammoth(runs: Path) -> dict[str, Any]:
 
 def table(runs: Path, peer: dict[str, Any]) -> list[str]:
     """Each method in both, and whether they agree."""
-    lines = [line(["method", "jaxcl", "Mammoth", "difference", "verdict"]), line(["---"] * 5)]
+    head = ["method", "jaxcl", "Mammoth", "seeds", "difference", "verdict"]
+    lines = [line(head), line(["---"] * len(head))]
     for method, other in METHODS.items():
         ours = summary(runs, method)
-        theirs = mean_sem(list(peer["accuracy"].get(other, {}).values()))
+        found = list(peer["accuracy"].get(other, {}).values())
+        theirs = mean_sem(found)
         cells = ["not run" if ours is None else mean_text(ours["average_accuracy"], 2)]
         cells.append("not run" if theirs["mean"] is None else mean_text(theirs, 2))
+        cells.append(f"{0 if ours is None else len(ours['seeds'])} / {len(found)}")
         if ours is not None and theirs["mean"] is not None and theirs["sem"] is not None:
             mean = ours["average_accuracy"]
             cells.append(f"{mean['mean'] - theirs['mean']:+.2f}")
             cells.append(verdict(mean, (theirs["mean"], theirs["sem"])))
-        lines.append(line([method, *cells, *[""] * (4 - len(cells))]))
+        lines.append(line([method, *cells, *[""] * (5 - len(cells))]))
     return lines
 
 
