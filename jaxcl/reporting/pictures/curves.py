@@ -95,9 +95,10 @@ def _show_tasks(
     top.set_xticks(middles, texts)
     top.tick_params(length=0, labelsize=SMALL)
     top.spines["top"].set_visible(False)
-    # Beside the axes: above a task's name it would read as one more name of it.
-    beside = {"xycoords": top.transAxes, "textcoords": "offset points", "fontsize": SMALL}
-    axes.annotate("learning:", (0, 1), (-4, 5.5), ha="right", va="baseline", **beside)
+    # Beside the axes: above a task's name it would read as one more name of it. From the figure's
+    # left edge on, as a page may draw it with wider letters.
+    beside = {"xycoords": ("figure fraction", top.transAxes), "textcoords": "offset points"}
+    axes.annotate("learning:", (0.004, 1), (0, 5.5), va="baseline", fontsize=SMALL, **beside)
 
 
 def _in_short(curves: Curves, boundaries: Sequence[int]) -> Curves:
