@@ -20,12 +20,14 @@ from typing import Any
 
 import jax
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 from report import machine
 
 from jaxcl.core.runtime import compile_clock
 from jaxcl.learner import snapshot
 from jaxcl.learner.seed_loop import run
 from jaxcl.learner.settings.configuration import configure
+from jaxcl.reporting.pictures.style import looks, rendered, styled
 from jaxcl.training.events import EpochEnded, StepsDone, TaskBegan
 
 HERE = Path(__file__).parent
@@ -114,16 +116,19 @@ def page(results: dict[str, Any]) -> str:
 
 def picture(results: dict[str, Any]) -> Figure:
     """Time of a step and size of a checkpoint, by the number of tasks."""
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
-    for axes, name in zip(figure.subplots(1, 2), ("step", "checkpoint"), strict=True):
-        title, by = COLUMNS[name]
-        marks = "os^vDPX*<>hp"
-        for mark, (method, found) in zip(marks, results["methods"].items(), strict=False):
-            costs = [cost[name] * by for cost in found.values()]
-            axes.plot(list(map(int, found)), costs, label=method, marker=mark)
-        axes.set(xscale="log", yscale="log", xlabel="tasks learned", ylabel=title)
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper")
+    with styled():
+        figure = Figure(figsize=(9, 3.8), layout="constrained")
+        for axes, name in zip(figure.subplots(1, 2), ("step", "checkpoint"), strict=True):
+            title, by = COLUMNS[name]
+            drawn = zip(looks(len(results["methods"])), results["methods"].items(), strict=True)
+            for look, (method, found) in drawn:
+                costs = [cost[name] * by for cost in found.values()]
+                axes.plot(list(map(int, found)), costs, label=method, **look._asdict())
+            axes.set(xscale="log", yscale="log", xlabel="tasks learned", ylabel=title)
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right upper")
     return figure
 
 
@@ -131,7 +136,7 @@ def write(results: dict[str, Any]) -> None:
     """Writes the three files."""
     FILE.write_text(json.dumps(results, indent=1) + "\n")
     FILE.with_suffix(".md").write_text(page(results))
-    picture(results).savefig(FILE.with_suffix(".png"), dpi=150)
+    FILE.with_suffix(".png").write_bytes(rendered(picture(results), "png"))
 
 
 def main() -> None:
