@@ -67,21 +67,7 @@ class Networks:
     def logits(
         self, inputs: PyTree, task: str | None = None, *, seed: int | None = None
     ) -> ndarray:
-        """Returns the logits of each example, float32 ``[n, classes]``.
-
-        Where the method predicts by something else (``ncm``), these are its scores: those that
-        the run was tested by, ``-inf`` for a class that it never predicts.
-
-        Args:
-          inputs: as those of the tasks, ``[n, ...]``.
-          task: its name, where each has a head of its own.
-          seed: of the network; by default the first one.
-
-        Raises:
-          UsageError: inputs of another shape or type than those that were learned, a task that
-            is missing, unknown or not to be told, a seed that was not run, or another network
-            than that of the run.
-        """
+        """Returns what :meth:`jaxcl.Result.logits` does, and raises what it does."""
         seeds = self.summary["seeds"]
         if seed is not None and seed not in seeds:
             raise UsageError(f"seed: {seed} was not run; choose from {', '.join(map(str, seeds))}")
