@@ -27,6 +27,7 @@ def table(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_logs_what_a_whole_one_does(run, tmp_path, monkeypatch):
     assert run(*QUICK, "--out", "whole", "--log", "csv")[0] == 0
 

@@ -79,6 +79,7 @@ def test_the_state_that_predicts_lies_in_a_folder_of_its_own(tasks, tmp_path):
     assert np.any(found.logits(tasks[0].test_inputs, seed=0) != one)
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_where_the_logits_predict(tasks, tmp_path):
     found = fitted(tasks[:1], tmp_path / "run", "task", method="finetune")
     assert not (tmp_path / "run" / run_folder.PREDICTOR).exists()
@@ -91,6 +92,7 @@ def test_nothing_is_kept_where_the_logits_predict(tasks, tmp_path):
     np.testing.assert_array_equal(again, found.logits(tasks[0].test_inputs, "bars0"))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_replaced_leaves_no_state_behind(tasks, tmp_path):
     fitted(tasks[:1], tmp_path / "run", "task")
     fitted(tasks[:1], tmp_path / "run", "task", method="finetune", overwrite=True)

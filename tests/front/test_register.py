@@ -22,6 +22,7 @@ def _as_before():
         known.update(before)
 
 
+@pytest.mark.slow
 def test_a_registered_method_runs_by_its_name_and_as_a_value(pair, small):
     @jaxcl.register_method
     @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,7 @@ def test_a_registered_network_has_its_arguments_as_settings(pair, small):
     )
 
 
+@pytest.mark.slow
 def test_registered_tasks_are_scenarios_and_data_sets(pair, small):
     @jaxcl.register_scenario
     def two_of_points():

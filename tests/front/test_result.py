@@ -75,6 +75,7 @@ def test_what_cannot_be_predicted_is_one_line(pair, small):
     assert result.predict(x.astype(np.float64), "first").shape == (60,)  # as it was for training
 
 
+@pytest.mark.slow
 def test_images_are_made_ready_as_those_that_were_learned(make_task, small, small_cnn):
     """The convolutional network takes 32x32x3, and channels are normalised."""
     tasks = [

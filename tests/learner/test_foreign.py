@@ -205,6 +205,7 @@ def test_replayed_examples_are_augmented_anew_and_follow_in_the_statistics():
     chex.assert_trees_all_close(after.stats["shared"], stats, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_kept_examples_that_are_joined_pass_in_one_batch_with_the_new_ones():
     setup, learner, _ = begun("er", joined=True)
     state, after, metrics, batch = one_step(setup, learner)
@@ -223,6 +224,7 @@ def test_kept_examples_that_are_joined_pass_in_one_batch_with_the_new_ones():
     chex.assert_trees_all_close(after.stats["shared"], stats, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_dark_replay_keeps_inputs_as_they_come():
     config = nets.settings("der", augment=("crop", "flip"), buffer=30)
     setup = set_up(check_config(config), nets.tasks()[:1])
@@ -233,6 +235,7 @@ def test_dark_replay_keeps_inputs_as_they_come():
     assert {image.tobytes() for image in kept} <= raw
 
 
+@pytest.mark.slow
 def test_the_fisher_of_ewc_is_that_of_the_network_as_it_is_tested():
     """By hand, one class of one example after the other: running means, and nothing dropped."""
     setup = set_up(check_config(nets.settings("ewc")), nets.tasks())

@@ -123,6 +123,7 @@ def test_fresh_weights_know_the_buffer_alone(tasks):
     assert np.any(kept[0] != kept[1])
 
 
+@pytest.mark.slow
 def test_a_buffer_with_room_for_all_is_joint_training_from_scratch(tasks):
     """But for the order of the rows: as many steps, and nearly the same accuracies."""
     given = {"setting": "class", "epochs": 20, "lr": 1e-2}

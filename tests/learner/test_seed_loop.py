@@ -175,6 +175,7 @@ def test_nothing_old_moves_in_a_warm_up(pair):
 
 
 @pytest.mark.usefixtures("small_cnn")
+@pytest.mark.slow
 def test_warm_up_trains_what_is_new_alone(pair):
     events = run(
         configured(**SETTINGS | {"method": "split", "warmup_epochs": 1, "epochs": 1}), pair

@@ -113,6 +113,7 @@ def test_distillation_ewc_and_replay_together():
     two_tasks.check_all_three(train)
 
 
+@pytest.mark.slow
 def test_new_rows_of_a_grown_head_are_free_and_statistics_are_not_held():
     run = two_tasks.ran(train, two_tasks.anchored, 0.0)
     before, after = (state["ewc"] for state in run.states)
