@@ -45,7 +45,7 @@ from jaxcl.training.learner_state import Learner
 from jaxcl.training.loop import means
 from jaxcl.training.program import Program, TrainState, at_rate, start_phase
 from jaxcl.training.stream import window_steps, windows
-from jaxcl.training.train_step import alike, epoch_order, no_totals, run_steps
+from jaxcl.training.train_step import epoch_order, no_totals, of_common_length, run_steps
 from jaxcl.training.vectorized import StepRequest
 from jaxcl.transforms import TaskData
 
@@ -132,7 +132,8 @@ def plan_epoch(
         streamed, rows, most = windows(data, order), None, window_steps(data, order)
     else:
         longest = max(map(examples, setup.tasks.train))
-        held, rows = alike(data, order, longest, longest // size * len(shuffles))
+        steps = longest // size * len(shuffles)
+        held, rows = of_common_length(data, order, longest, steps)
         streamed, most = (lambda step: held), None
     if learner.phase.totals is None:
         totals = no_totals(program, learner.phase.train, streamed(learner.at.step), rows)

@@ -66,8 +66,8 @@ def evaluate(
     n, spread = examples(data), None
     if not view.objective.logits:
         spread = jnp.asarray(data["label"]).var(0).mean()
-    if not on_host(data):
-        data = filled(data, _rounded_up(n))
+    if not on_host(data) and (padded := _rounded_up(n)) > n:
+        data = filled(data, padded)
     scores, losses = in_portions(partial(judged, view, predict, state, variables), data)
     return _summed(scores, losses, jnp.int32(n), spread)
 
@@ -95,7 +95,7 @@ def as_tested(view: View, task_index: int, variables: Variables) -> tuple[View, 
 
 @jax.jit
 def _summed(scores: Array, losses: Array, n: Array, spread: Array | None) -> Evaluation:
-    """What the first ``n`` examples make; the others fill up."""
+    """Returns the evaluation of the first ``n`` examples; those after them are padding."""
     counted = jnp.arange(len(scores)) < n
     some = (jnp.where(counted, each, 0).astype(losses.dtype).sum() for each in (scores, losses))
     right, loss = (each / n.astype(losses.dtype) for each in some)

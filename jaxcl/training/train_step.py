@@ -23,7 +23,7 @@ def epoch_order(key: PRNGKey, n: int, batch_size: int) -> Int[Array, "steps batc
     return rows.reshape(steps, batch_size).astype(jnp.int32)
 
 
-def alike(data: Batch, order: Array, longest: int, steps: int) -> tuple[Batch, Array]:
+def of_common_length(data: Batch, order: Array, longest: int, steps: int) -> tuple[Batch, Array]:
     """Returns a task and its rows as long as those of the longest task, for one compiled program.
 
     What is filled up is never trained on. A task of less than half as many examples stays as it is,

@@ -110,7 +110,9 @@ def test_tasks_of_different_sizes_share_their_programs(make_task, monkeypatch):
     judged.clear_cache()
     found = finish(some, batch_size=7)[-1]
     assert run_steps._cache_size() == judged._cache_size() == 1
-    monkeypatch.setattr(task_loop, "alike", lambda data, order, longest, steps: (data, order))
+    monkeypatch.setattr(
+        task_loop, "of_common_length", lambda data, order, longest, steps: (data, order)
+    )
     monkeypatch.setattr(evaluation, "FEW", 1)
     apart = finish(some, batch_size=7)[-1]
     assert (run_steps._cache_size(), judged._cache_size()) == (1 + 2, 1 + 3)  # 64 tests before
