@@ -33,6 +33,7 @@ UNFINISHED = "jaxcl/checkpointing/unfinished.py"
 OF_BESIDE = "tests/transforms/rehearsal/test_beside.py"
 OF_LOOPS = "tests/networks/test_loop_convolution.py"
 OF_WIDTHS = "tests/reporting/test_widths.py"
+OF_WINOGRAD_ROWS = "tests/networks/test_winograd_rows.py"
 DARK = "jaxcl/transforms/rehearsal/der.py"
 DERIVE = "jaxcl/scenarios/derive.py"
 DISTILL = "jaxcl/transforms/distillation.py"
@@ -97,6 +98,7 @@ STEP = "jaxcl/training/step.py"
 TREES = "jaxcl/core/pytree.py"
 USPS = "jaxcl/scenarios/datasets/usps.py"
 WGAN = "jaxcl/transforms/wgan_gp.py"
+WINOGRAD_ROWS = "jaxcl/networks/convolutions/winograd_rows.py"
 
 OF_ACE = "tests/transforms/rehearsal/test_er_ace.py"
 OF_AGEM = "tests/transforms/rehearsal/test_agem.py"
@@ -723,6 +725,10 @@ MUTANTS = [
         "low = j * at.rhs_dilation[axis] -", "low = j -", OF_LOOPS),
     Mutant("rows-of-the-result-left-where-they-are", SEPARABLE,
         "start = i * at.rhs_dilation[0] - at", "start = -at", OF_LOOPS),
+    Mutant("rows-of-a-tile-that-the-next-one-misses", WINOGRAD_ROWS,
+        "meets = range(first, TILE, ROWS)", "meets = [first]", OF_WINOGRAD_ROWS),
+    Mutant("weights-of-the-last-chunk-alone", WINOGRAD_ROWS,
+        "return total + of_weights,", "return of_weights,", OF_WINOGRAD_ROWS),
     Mutant("the-last-part-of-the-directions-alone", PER_EXAMPLE,
         "t + f(wide(g)).sum(0)", "f(wide(g)).sum(0)",
         "tests/transforms/penalties/test_importance.py"),

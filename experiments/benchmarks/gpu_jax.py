@@ -1,6 +1,5 @@
 """jaxcl's side of ``gpu.py``: networks in the loops that the commands compile."""
 
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -35,7 +34,6 @@ from jaxcl.transforms.penalties.ewc import quadratic_penalty
 
 CHECKED = jax_side.CHECKED
 THREADS = 4  # programs that are traced at a time; they are compiled one after the other
-FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 OPTIONS: dict[str, dict[str, Any]] = {  # of XLA, by form
     "nhwc": {"xla_gpu_force_conv_nhwc": True},
     "nchw": {"xla_gpu_force_conv_nchw": True},
@@ -54,7 +52,6 @@ class Lanes:
         self.zero = no_totals(program, states[0], data, orders[0])
         self.apart = len(states) == 1 or form == "after"
         self.restart()
-        self.step = self._compiled(form)
 
     def restart(self) -> None:
         """Goes back to the first weights."""
@@ -62,7 +59,8 @@ class Lanes:
         self.totals = tuple(copy(self.zero) for _ in self.first)
         self.done = 0
 
-    def _compiled(self, form: str) -> Callable[..., Any]:
+    def compile(self, form: str, folder: Path) -> dict[str, float]:
+        """Compiles the loop; how long tracing and compiling took."""
         bounds = np.int32(0), np.int32(0)
         start = time.perf_counter()
         if self.apart:
@@ -75,11 +73,10 @@ class Lanes:
             given = run_steps, self.program, tree, shared, self.states, self.totals, self.leaves
             lowered = run_together.lower(*given, *bounds)
         traced = time.perf_counter() - start
-        with tuning(FOLDER):
+        with tuning(folder):
             start = time.perf_counter()
-            made = lowered.compile(OPTIONS.get(form))
-        self.seconds = {"trace": traced, "compile": time.perf_counter() - start}
-        return made
+            self.step: Callable[..., Any] = lowered.compile(OPTIONS.get(form))
+        return {"trace": traced, "compile": time.perf_counter() - start}
 
     def _stretch(self, first: int, last: int) -> None:
         bounds = np.int32(first), np.int32(last)
@@ -204,8 +201,9 @@ def made(key: str, folder: Path) -> tuple[Case, dict[str, float]]:
             case.run(gpu_cases.units(run) or run.lanes)
         return case, {"all": time.perf_counter() - start}
     lanes = {"resnet": resnet, "sweep": sweep}[run.kind](run)
+    parts = lanes.compile(run.form, folder)
     found = lanes.losses()
-    seconds = {"all": time.perf_counter() - start, **lanes.seconds}
+    seconds = {"all": time.perf_counter() - start, **parts}
     return Case(partial(list, found), lanes.run), seconds
 
 

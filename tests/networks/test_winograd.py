@@ -10,7 +10,8 @@ from given import first_params, logits
 from jaxcl.networks import cnn
 from jaxcl.networks.base import Pathway
 from jaxcl.networks.convolutions.conv import conv2d, in_chunks, max_pool, save_for_backward
-from jaxcl.networks.convolutions.winograd import FILTERS, INPUTS, OUTPUTS, conv_pool
+from jaxcl.networks.convolutions.minimal_filtering import FILTERS, INPUTS, OUTPUTS
+from jaxcl.networks.convolutions.winograd import conv_pool
 
 
 def normal(seed, *shape):

@@ -7,7 +7,8 @@ permutes instead of transposing) or an image with its channels first takes 10 to
 long.  So here every operand is in that order:
 
 - where training needs gradients of a dense kernel that takes every row, value and gradients are
-  one matrix product each (:mod:`jaxcl.networks.convolutions.separable`);
+  one matrix product each (:mod:`jaxcl.networks.convolutions.separable`), or six with half the
+  multiplications (:mod:`jaxcl.networks.convolutions.winograd_rows`);
 - otherwise the gradient with respect to the weights is a matrix product for each position in the
   kernel, and that with respect to the images a convolution with the reversed weights;
 - numbers of channels that XLA's convolution reads one by one are filled up with zeros;
@@ -25,6 +26,7 @@ have the products one after another (XLA drops them).
 
 import math
 from functools import partial
+from types import ModuleType
 from typing import cast
 
 import jax
@@ -32,7 +34,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxcl.core.types import Array
-from jaxcl.networks.convolutions import separable
+from jaxcl.networks.convolutions import separable, winograd_rows
 from jaxcl.networks.convolutions.geometry import (
     Geometry,
     Images,
@@ -69,22 +71,25 @@ def _convolve(x: Images, w: Kernel, at: Geometry) -> Maps:
 
 
 def _forward(x: Images, w: Kernel, at: Geometry) -> tuple[Maps, tuple[Images, Kernel]]:
-    made = separable.convolution if _is_separable(w, at) else convolve
-    return made(x, w, at), (x, w)
+    as_products = _as_products(x, w, at)
+    return (as_products.convolution if as_products else convolve)(x, w, at), (x, w)
 
 
 def _backward(at: Geometry, kept: tuple[Images, Kernel], g: Maps) -> tuple[Images, Kernel]:
     x, w = kept
-    if _is_separable(w, at):
-        return separable.gradients(x, w, at, g)
+    if as_products := _as_products(x, w, at):
+        return as_products.gradients(x, w, at, g)
     return input_gradient(x, w, at, g), weight_gradient(x, w, at, g)
 
 
 _convolve.defvjp(_forward, _backward)
 
 
-def _is_separable(w: Kernel, at: Geometry) -> bool:
-    return math.prod(w.shape[:-2]) <= MANY and separable.is_separable(w, at)
+def _as_products(x: Images, w: Kernel, at: Geometry) -> ModuleType | None:
+    """Returns the module that has value and gradients as large products, if one is of use."""
+    if math.prod(w.shape[:-2]) > MANY or not separable.is_separable(w, at):
+        return None
+    return winograd_rows if winograd_rows.is_quicker(x, w, at) else separable
 
 
 def is_depthwise(x: Images, w: Kernel, at: Geometry) -> bool:

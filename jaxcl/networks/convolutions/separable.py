@@ -47,13 +47,13 @@ def convolution(x: Images, w: Kernel, at: Geometry) -> Maps:
       ``[n, *positions, features]``, summed in float32 at least and then of the images' dtype.
     """
     features = w.shape[-1]
-    z = _product(_moved_across(x, w, at), _rows_by_features(w), at)
+    z = _product(moved_across(x, w, at), _rows_by_features(w), at)
     end = positions(x.shape[1], w.shape[0], 1, at.padding[0], 1, at.rhs_dilation[0])
     parts = []
     for i in range(w.shape[0]):
         start = i * at.rhs_dilation[0] - at.padding[0][0]
         part = z[..., i * features : (i + 1) * features]
-        parts.append(_window(part, 1, start, end))
+        parts.append(window(part, 1, start, end))
     return sum(parts[1:], parts[0]).astype(x.dtype)
 
 
@@ -69,35 +69,48 @@ def gradients(x: Images, w: Kernel, at: Geometry, g: Maps) -> tuple[Images, Kern
     moved = []
     for i in range(w.shape[0]):
         start = at.padding[0][0] - i * at.rhs_dilation[0]
-        moved.append(_window(g, 1, start, x.shape[1]))
+        moved.append(window(g, 1, start, x.shape[1]))
     up = jnp.concatenate(moved, -1)
     return _input_gradient(x, w, at, up), _weight_gradient(x, w, at, up)
 
 
 def _weight_gradient(x: Images, w: Kernel, at: Geometry, up: Wide) -> Kernel:
     down, *across, channels, features = w.shape
-    left, right = (y.reshape(-1, y.shape[-1]) for y in (_moved_across(x, w, at), up))
+    left, right = (y.reshape(-1, y.shape[-1]) for y in (moved_across(x, w, at), up))
     found = jnp.matmul(left.T, right, precision=at.precision)
     return jnp.moveaxis(found.reshape(*across, channels, down, features), -2, 0).astype(w.dtype)
 
 
 def _input_gradient(x: Images, w: Kernel, at: Geometry, up: Wide) -> Images:
-    channels = x.shape[-1]
-    back = _product(up, _rows_by_features(w).T, at)
-    total = jnp.zeros((), back.dtype)
+    return moved_back(_product(up, _rows_by_features(w).T, at), x.shape[2:-1], w, at).astype(
+        x.dtype
+    )
+
+
+def moved_back(moved: Wide, across: tuple[int, ...], w: Kernel, at: Geometry) -> Images:
+    """Returns the gradient of images of which :func:`moved_across` has the gradient ``moved``.
+
+    Args:
+      moved: ``[n, height, *positions, columns of the kernel * channels]``.
+      across: pixels of the images along each axis but the first.
+      w: weights, of which the shape matters.
+      at: strides, padding and dilations.
+    """
+    channels = w.shape[-2]
+    total = jnp.zeros((), moved.dtype)
     for k, place in enumerate(_places(w)):
-        part = back[..., k * channels : (k + 1) * channels]
-        edges = [(0, 0, 0)] * x.ndim
+        part = moved[..., k * channels : (k + 1) * channels]
+        edges = [(0, 0, 0)] * moved.ndim
         for axis, j in enumerate(place, 1):
             step = at.strides[axis]
             low = j * at.rhs_dilation[axis] - at.padding[axis][0]
             reach = (part.shape[axis + 1] - 1) * step + 1
-            edges[axis + 1] = (low, x.shape[axis + 1] - reach - low, step - 1)
+            edges[axis + 1] = (low, across[axis - 1] - reach - low, step - 1)
         total = total + lax.pad(part, jnp.zeros((), part.dtype), edges)
-    return total.astype(x.dtype)
+    return total
 
 
-def _moved_across(x: Images, w: Kernel, at: Geometry) -> Wide:
+def moved_across(x: Images, w: Kernel, at: Geometry) -> Wide:
     """Returns what each column of a kernel meets, side by side, in every row of the images."""
     found = []
     for place in _places(w):
@@ -106,7 +119,7 @@ def _moved_across(x: Images, w: Kernel, at: Geometry) -> Wide:
             pad, apart = at.padding[axis], at.rhs_dilation[axis]
             n = positions(x.shape[axis + 1], w.shape[axis], at.strides[axis], pad, 1, apart)
             reach = (n - 1) * at.strides[axis] + 1
-            part = _window(part, axis + 1, j * apart - pad[0], reach)
+            part = window(part, axis + 1, j * apart - pad[0], reach)
             part = lax.slice_in_dim(part, 0, reach, at.strides[axis], axis + 1)
         found.append(part)
     return jnp.concatenate(found, -1)
@@ -131,7 +144,7 @@ def _product(
     return y.reshape(*x.shape[:-1], w.shape[-1])
 
 
-def _window(x: Array, axis: int, start: int, length: int) -> Array:
+def window(x: Array, axis: int, start: int, length: int) -> Array:
     """Returns ``length`` places along an axis from ``start`` on, zeros beyond the edges.
 
     A pad of its own for each place, as XLA computes a pad that is used once where it is used.

@@ -12,38 +12,17 @@ to those of the plain formulation as these are to exact ones.
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxcl.core.types import Array, Float
 from jaxcl.networks.convolutions.conv import save_for_backward
-
-ROWS = 4  # of outputs in a tile
-TILE = ROWS + 2  # rows of inputs that it depends on
-POINTS = np.array([0, 5 / 8, -5 / 8, 5 / 4, -5 / 4])  # and infinity
-
-
-def _matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The algorithm of Cook and Toom: of inputs ``[6, 6]``, filters ``[6, 3]``, outputs ``[4, 6]``.
-
-    ``outputs @ ((filters @ g) * (inputs @ d))`` are the four correlations of g with d.
-    """
-    others = [np.delete(POINTS, i) for i in range(len(POINTS))]
-    inputs = np.zeros((TILE, TILE))
-    inputs[:-1, :-1] = [np.poly(other)[::-1] for other in others]
-    inputs[-1] = np.poly(POINTS)[::-1]
-    scale = [np.prod(p - other) for p, other in zip(POINTS, others, strict=True)]
-    filters = np.vstack([np.vander(POINTS, 3, True) / np.array(scale)[:, None], [0, 0, 1]])
-    infinity = np.eye(ROWS)[:, -1:]
-    return inputs, filters, np.hstack([np.vander(POINTS, ROWS, True).T, infinity])
-
-
-INPUTS, FILTERS, OUTPUTS = _matrices()
-
-
-def _combined(matrix: np.ndarray, parts: list[Array]) -> list[Array]:
-    """``matrix @ parts``, leaving zeros out."""
-    rows = ([(float(c), x) for c, x in zip(row, parts, strict=True) if c] for row in matrix)
-    return [sum(c * x for c, x in row[1:]) + row[0][0] * row[0][1] for row in rows]
+from jaxcl.networks.convolutions.minimal_filtering import (
+    FILTERS,
+    INPUTS,
+    OUTPUTS,
+    ROWS,
+    TILE,
+    combined,
+)
 
 
 def conv_pool(
@@ -70,14 +49,14 @@ def _tiles(x: Array) -> Array:
     """``[6, n * tiles * columns, 3 * channels]``."""
     tiles, width = (x.shape[1] - 2) // ROWS, x.shape[2] - 2
     rows = [x[:, i : i + ROWS * (tiles - 1) + 1 : ROWS] for i in range(TILE)]
-    made = jnp.stack(_combined(INPUTS, rows))
+    made = jnp.stack(combined(INPUTS, rows))
     seen = jnp.concatenate([made[:, :, :, j : j + width] for j in range(3)], -1)
     return seen.reshape(TILE, -1, 3 * x.shape[3])
 
 
 def _filters(weights: Array) -> Array:
     """``[6, 3 * channels, features]``."""
-    rows = jnp.stack(_combined(FILTERS, list(weights)))
+    rows = jnp.stack(combined(FILTERS, list(weights)))
     return rows.reshape(TILE, -1, weights.shape[-1])
 
 
@@ -86,7 +65,7 @@ def _forward(x: Array, weights: Array):
     tiles, columns, features = (height - 2) // ROWS, (width - 2) // 2, weights.shape[-1]
     made = jnp.einsum("tpi,tio->tpo", _tiles(x), _filters(weights))
     made = made.reshape(TILE, n, tiles, columns, 2, features)
-    rows = _combined(OUTPUTS, list(made))
+    rows = combined(OUTPUTS, list(made))
     largest, places = [], []
     for upper, lower in zip(rows[::2], rows[1::2], strict=True):
         window = [row[..., j, :] for row in (upper, lower) for j in (0, 1)]
@@ -116,11 +95,11 @@ def _backward(kept, slope: Array):
         for i in range(ROWS // 2)
         for j in (0, 1)
     ]
-    spread = jnp.stack(_combined(OUTPUTS.T, rows)).reshape(TILE, -1, features)
+    spread = jnp.stack(combined(OUTPUTS.T, rows)).reshape(TILE, -1, features)
     of_filters = jnp.einsum("tpo,tpi->tio", spread, _tiles(x))
     of_tiles = jnp.einsum("tpo,tio->tpi", spread, _filters(weights))
     shaped = of_filters.reshape(TILE, 3, channels, features)
-    of_weights = jnp.stack(_combined(FILTERS.T, list(shaped)))
+    of_weights = jnp.stack(combined(FILTERS.T, list(shaped)))
     return _untiled(of_tiles.reshape(TILE, n, tiles, columns, 3, channels)), of_weights
 
 
@@ -132,7 +111,7 @@ def _untiled(of_tiles: Array) -> Array:
         return jnp.pad(x, [(before, after) if a == axis else (0, 0) for a in range(x.ndim)])
 
     left, middle, right = (padded(of_tiles[..., j, :], 3, j, 2 - j) for j in range(3))
-    rows = _combined(INPUTS.T, list(left + middle + right))
+    rows = combined(INPUTS.T, list(left + middle + right))
     shape = n, tiles * ROWS, columns + 2, channels
     own = jnp.stack(rows[:ROWS], 2).reshape(shape)
     shared = [*rows[ROWS:], *(jnp.zeros_like(rows[0]),) * (ROWS - 2)]
