@@ -57,12 +57,12 @@ def page(found: list[Section]) -> str:
     return "\n\n".join([INTRODUCTION, counts(found), *map(text, found)]) + "\n"
 
 
-def speed() -> str:
-    """The table of timings beside PyTorch."""
+def speed(script: str) -> str:
+    """The table of timings that a script of the benchmarks has for the README."""
     folder = str(HERE / "benchmarks")
     sys.path.insert(0, folder)  # its files import one another by their names
     try:
-        return runpy.run_path(f"{folder}/report.py")["short_table"]()
+        return runpy.run_path(f"{folder}/{script}")["short_table"]()
     finally:
         sys.path.remove(folder)
 
@@ -84,7 +84,8 @@ def with_table(whole: str, name: str, table: str) -> str:
 def with_tables(whole: str, found: list[Section]) -> str:
     """README.md with its tables made again."""
     whole = with_table(whole, "results", short_table(found, HERE.name))
-    return with_table(whole, "speed", speed())
+    whole = with_table(whole, "speed", speed("report.py"))
+    return with_table(whole, "programs", speed("references.py"))
 
 
 def main() -> None:

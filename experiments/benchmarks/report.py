@@ -65,8 +65,6 @@ SHORT = (
     "replay",
     "gan",
     "fisher-cnn",
-    "end-er",
-    "end-ewc",
 )
 """Cases of the README: some that are faster, and the one that is slowest."""
 HEADER = ["case", "jaxcl", "PyTorch", "PyTorch / jaxcl", "CPU seconds", "peak memory"]

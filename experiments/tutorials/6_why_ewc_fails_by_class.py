@@ -15,7 +15,7 @@ from rich.console import Console
 import jaxcl
 from jaxcl.scenarios.datasets.builtin import digits
 
-given = {"iterations": 300, "console": Console(quiet=True)}
+given = {"iterations": 200, "console": Console(quiet=True)}
 by_task = jaxcl.fit("split-digits", "ewc", setting="task", **given)
 by_class = jaxcl.fit("split-digits", "ewc", setting="class", **given)
 replay = jaxcl.fit("split-digits", "er", setting="class", **given)
@@ -85,7 +85,7 @@ figure.colorbar(drawn, ax=panels, label="mean logit, below the row's largest")
 plt.show()
 
 # %%
-for strength in (1e3, 1e6, 1e12):
+for strength in (1e3, 1e12):
     method = jaxcl.methods.EWC(strength)
     result = jaxcl.fit("split-digits", method, setting="class", **given)
     print(f"strength {strength:.0e}: average accuracy {result.accuracy[0, -1].mean():.1f} %")

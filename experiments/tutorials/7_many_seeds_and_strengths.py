@@ -22,7 +22,7 @@ from jaxcl.experiments import sweep
 # the same up to rounding; the seconds are not.
 
 # %%
-given = {"tasks": 3, "iterations": 200, "seeds": range(16), "console": Console(quiet=True)}
+given = {"tasks": 3, "iterations": 100, "seeds": range(16), "console": Console(quiet=True)}
 ewc, small = jaxcl.methods.EWC(100.0), jaxcl.networks.MLP((100,))
 for together in (1, 16):
     began = time.perf_counter()
@@ -52,7 +52,7 @@ plt.show()
 # A sweep judges by images held out from training, so that the test set stays untouched.
 
 # %%
-words = "--scenario permuted-digits --method ewc --net mlp --hidden 100 --tasks 3 --iterations 200"
+words = "--scenario permuted-digits --method ewc --net mlp --hidden 100 --tasks 3 --iterations 100"
 words += " --together 80 --grid strength=1:10000:5 --out runs/strengths --seeds"
 sweep.main(sweep.read([*words.split(), *map(str, range(16))]))
 

@@ -15,7 +15,7 @@ from jaxcl.core.batching import examples, on_host
 from jaxcl.core.errors import NonFiniteLoss
 from jaxcl.core.random import stream
 from jaxcl.core.sharding import split_large
-from jaxcl.core.types import Array, Data, Params
+from jaxcl.core.types import Array, Data
 from jaxcl.growth.heads import (
     features,
     forward,
@@ -174,7 +174,9 @@ def _take(learner: Learner, state: TrainState) -> Learner:
 def _finish_epoch(setup: Setup, epoch: Epoch, learner: Learner) -> tuple[Learner, dict[str, float]]:
     """The learner after the epoch, and the means of its metrics."""
     assert learner.phase.totals is not None
-    if not _finite(learner.model.params):
+    # Leaf by leaf: leaves that a task brings are of shapes that were compiled before.
+    leaves = [_finite(leaf) for leaf in jax.tree.leaves(learner.model.params)]
+    if not all(jax.device_get(leaves)):
         task = setup.tasks.names[learner.at.task_index]
         raise NonFiniteLoss(
             f"parameters: not finite after epoch {learner.at.epoch + 1} of task {task!r}; try a"
@@ -196,8 +198,8 @@ def _rate(setup: Setup, learner: Learner, epoch: Epoch) -> float:
 
 
 @jax.jit
-def _finite(params: Params) -> Array:
-    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()
+def _finite(leaf: Array) -> Array:
+    return jnp.isfinite(leaf).all()
 
 
 def _measured(setup: Setup, learner: Learner, data: Data) -> list[dict[str, float | None]]:

@@ -7,6 +7,7 @@ from functools import cache
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcl.core.batching import examples
 from jaxcl.core.types import Array, PyTree
 from jaxcl.growth.heads import first_label
 from jaxcl.learner.state import Setup, new_task_weight, view_so_far
@@ -74,12 +75,15 @@ def within_tasks(setup: Setup, learner: Learner) -> list[float] | None:
         return None
     view, variables, tasks = view_so_far(setup, learner), learner.model.variables, setup.tasks
     predict, found = _among_own(setup.compiled[0].predict), []
+    longest = max(map(examples, tasks.test))
     for task_index, data in enumerate(tasks.test):
         first = first_label(setup.setting, tasks.classes, task_index)
         own = jnp.arange(sum(tasks.classes))
         own = (first <= own) & (own < first + tasks.classes[task_index])
         predictor = Predictor(predict, (own, learner.transform_state))
-        found.append(float(evaluate(view, task_index, variables, data, predictor).accuracy))
+        found.append(
+            float(evaluate(view, task_index, variables, data, predictor, longest).accuracy)
+        )
     return found
 
 
@@ -103,4 +107,5 @@ def _evaluations(setup: Setup, learner: Learner, task_indices: Iterable[int]) ->
     predict, predictor = setup.compiled[0].predict, None
     if predict is not None:
         predictor = Predictor(predict, learner.transform_state)
-    return [evaluate(view, p, variables, setup.tasks.test[p], predictor) for p in task_indices]
+    tests, longest = setup.tasks.test, max(map(examples, setup.tasks.test))
+    return [evaluate(view, p, variables, tests[p], predictor, longest) for p in task_indices]

@@ -49,10 +49,12 @@ def evaluate(
     variables: Variables,
     data: Data,
     predictor: Predictor | None = None,
+    longest: int = 0,
 ) -> Evaluation:
     """Measures accuracy and loss of one task.
 
-    Tasks that differ in the name of their head alone share a compiled program.
+    Tasks that differ in the name of their head alone share a compiled program, also where their
+    test sets are of about the same length.
 
     Args:
       view: the network and the pathways of the tasks so far.
@@ -60,22 +62,24 @@ def evaluate(
       variables: of the network.
       data: ``input``, ``label`` and ``task``.
       predictor: classifies in place of the logits.
+      longest: examples of the longest test set of the run.
     """
     view, variables = as_tested(view, task_index, variables)
     predict, state = (None, ()) if predictor is None else predictor
     n, spread = examples(data), None
     if not view.objective.logits:
         spread = jnp.asarray(data["label"]).var(0).mean()
-    if not on_host(data) and (padded := _rounded_up(n)) > n:
+    if not on_host(data) and (padded := _common_length(n, longest)) > n:
         data = filled(data, padded)
     scores, losses = in_portions(partial(judged, view, predict, state, variables), data)
     return _summed(scores, losses, jnp.int32(n), spread)
 
 
-def _rounded_up(n: int) -> int:
-    """A length that test sets of about as many examples share, at no more batches."""
-    unit = EVALUATION_BATCH if n > EVALUATION_BATCH else FEW
-    return -(-n // unit) * unit
+def _common_length(n: int, longest: int) -> int:
+    """A length that test sets of about as many examples share, whole batches long."""
+    most = max(n, longest) if 2 * n >= longest else n
+    unit = EVALUATION_BATCH if most > EVALUATION_BATCH else FEW
+    return -(-most // unit) * unit
 
 
 def as_tested(view: View, task_index: int, variables: Variables) -> tuple[View, Variables]:

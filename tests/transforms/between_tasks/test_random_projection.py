@@ -135,12 +135,12 @@ def test_tasks_in_any_order_end_the_same(by_task, ridge, key):
 
 @pytest.mark.slow
 def test_the_projection_is_standard_normal_and_stays(key):
-    transform = ranpac(4000, 1.0)
+    transform = ranpac(400, 1.0)
     one, three = (through(transform, tasks, key).projection for tasks in ([A], [A, B, C]))
     np.testing.assert_array_equal(one, three)
-    assert one.shape == (WIDTH, 4000)
-    np.testing.assert_allclose([one.mean(), one.std()], [0, 1], atol=0.03)
-    other = through(ranpac(4000, 1.0), [A], jax.random.key(1)).projection
+    assert one.shape == (WIDTH, 400)
+    np.testing.assert_allclose([one.mean(), one.std()], [0, 1], atol=0.1)
+    other = through(ranpac(400, 1.0), [A], jax.random.key(1)).projection
     assert np.all(other != one)
 
 
