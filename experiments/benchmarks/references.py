@@ -113,7 +113,7 @@ def command_of(reference: Reference, options: argparse.Namespace, folder: Path) 
         places = [f"--{kind}-dir={folder / kind}" for kind in ("model", "plot", "results")]
         return [*start, *reference.theirs, f"--data-dir={folder}", *places]
     if reference.program == "avalanche":
-        return [*start, str(HERE / "avalanche_split.py"), *reference.theirs, str(folder / "MNIST")]
+        return [*start, str(HERE / "torch_avalanche.py"), *reference.theirs, str(folder / "MNIST")]
     return [*start, *reference.theirs, f"--base_path={options.mammoth_data}/"]
 
 

@@ -1,6 +1,6 @@
 """Split MNIST in the class setting by Avalanche, for ``references.py``.
 
-    python experiments/benchmarks/avalanche_split.py er|ewc FOLDER
+    python experiments/benchmarks/torch_avalanche.py er|ewc FOLDER
 
 FOLDER holds ``MNIST/raw``, as torchvision reads it.  Two digits a task, 784-400-400-10, Adam,
 128 images a step, 21 epochs; 1,000 images kept, or EWC.  Prints the accuracy as a fraction.
