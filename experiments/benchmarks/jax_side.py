@@ -141,7 +141,7 @@ def replay_case(folder: Path) -> Case:
     """The second task, with 100 examples of each class of the first."""
     transform = chain(replay=replay(per_class(100)))
     training = Training(mlp(784), SECOND, transform, problems.mlp(), "domain")
-    memory = training.transform_state["replay"].memory
+    memory = training.transform_state["replay"].memory.data
     n, kept = training.order.shape[1], len(memory["label"])
 
     def rows(step: int):

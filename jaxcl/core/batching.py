@@ -11,7 +11,7 @@ import numpy as np
 from numpy import ndarray
 
 from jaxcl.core.sharding import along_all, replicated
-from jaxcl.core.types import Batch, Data, PyTree
+from jaxcl.core.types import Array, Batch, Data, PyTree
 
 
 def examples(data: PyTree) -> int:
@@ -97,6 +97,13 @@ def filled(data: PyTree, n: int) -> Any:
         return jnp.concatenate([x, rest])
 
     return jax.tree.map(longer, data)
+
+
+@jax.jit
+def written(data: PyTree, others: PyTree, first: Array) -> Any:
+    """Returns examples with others in their rows from ``first`` on."""
+    put = jax.lax.dynamic_update_slice_in_dim
+    return jax.tree.map(lambda x, y: put(x, y, first, 0), data, others)
 
 
 def ordinals(kinds: ndarray, before: ndarray) -> ndarray:

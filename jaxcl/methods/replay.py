@@ -90,7 +90,7 @@ class Kept:
         from jaxcl.transforms.rehearsal.memory import fraction, per_class, stored
 
         if self.per_class is not None:
-            return per_class(self.per_class)
+            return per_class(self.per_class, room=self.per_class * classes)
         if self.buffer is None:
             assert self.ratio is not None
             return fraction(self.ratio)

@@ -20,6 +20,12 @@ def check_not_negative(name: str, value: float) -> None:
         raise ValueError(f"{name}: {value} is negative; pass 0 or more")
 
 
+def check_positive(name: str, n: int) -> None:
+    """Raises a ValueError for a number that is not positive."""
+    if n < 1:
+        raise ValueError(f"{name}: {n} is not positive; give at least 1")
+
+
 def check_params(params: Params) -> None:
     """Raises a ValueError if a tree holds more than what an optimiser trains.
 

@@ -457,9 +457,10 @@ def test_as_a_module_in_a_process_of_its_own(tmp_path):
 
 
 @pytest.mark.slow
-def test_where_nothing_grows_more_tasks_are_not_more_programs(run, tmp_path):
+@pytest.mark.parametrize("method", ["ewc", "er"])
+def test_where_nothing_grows_more_tasks_are_not_more_programs(method, run, tmp_path):
     """The third task has all programs but what the end of a run needs; later ones add none."""
-    given = ["--scenario", "permuted-digits", "--setting", "domain", "--method", "ewc"]
+    given = ["--scenario", "permuted-digits", "--setting", "domain", "--method", method]
     given += ["--limit", "60", "--epochs", "1", "--batch-size", "20", "--hidden", "8"]
     found = {}
     for tasks in ("3", "8"):

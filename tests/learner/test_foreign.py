@@ -189,9 +189,8 @@ def test_replayed_examples_are_augmented_anew_and_follow_in_the_statistics():
     state, after, metrics, batch = one_step(setup, learner)
     replay = state.transform_state["replay"]
     key = stream(stream(state.key, "step", state.step), "replay")
-    memory = getattr(replay.memory, "data", replay.memory)
-    n = getattr(replay.memory, "filled", len(memory["label"]))
-    rows = jax.random.randint(key, (20,), 0, n)
+    memory = replay.memory.data
+    rows = jax.random.randint(key, (20,), 0, replay.memory.filled)
     params = merge(state.params, state.frozen)
     _, stats = pass_by_hand(setup, state, batch["input"], 0, train=True)
     variables = params, {"shared": stats}

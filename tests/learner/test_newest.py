@@ -113,7 +113,7 @@ def test_tasks_of_different_sizes_share_their_programs(make_task, monkeypatch):
     monkeypatch.setattr(
         task_loop, "of_common_length", lambda data, order, longest, steps: (data, order)
     )
-    monkeypatch.setattr(evaluation, "FEW", 1)
+    monkeypatch.setattr(evaluation, "_common_length", lambda n, longest: n)
     apart = finish(some, batch_size=7)[-1]
     assert (run_steps._cache_size(), judged._cache_size()) == (1 + 2, 1 + 3)  # 64 tests before
     chex.assert_trees_all_equal(found.params, apart.params)

@@ -4,6 +4,7 @@ All three can be jitted; a buffer has the same shapes from the beginning to the 
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -18,7 +19,7 @@ class Buffer(NamedTuple):
 
     Attributes:
       data: arrays with leading axis M, or trees of them, under names; rows that are not
-        filled are zeros.
+        filled mean nothing.
       filled: rows in use, from the first on, int32 scalar.
       seen: examples of each kind that were offered so far, int32 ``[kinds]``.
     """
@@ -63,14 +64,18 @@ def _all_alike(example: Batch) -> Array:
     return jnp.zeros((), jnp.int32)
 
 
+def without_rows(kinds: int = 1) -> Buffer:
+    """Returns a new buffer before it is known what examples look like."""
+    return Buffer({}, jnp.zeros((), jnp.int32), jnp.zeros(kinds, jnp.int32))
+
+
 def _storage(
     capacity: int, place: Place, kinds: int = 1, kind: Callable[[Batch], Array] = _all_alike
 ) -> Storage:
     if capacity < 1:
         raise ValueError(f"capacity: {capacity} is not positive; give room for an example")
 
-    def nothing() -> Buffer:
-        return Buffer({}, jnp.zeros((), jnp.int32), jnp.zeros(kinds, jnp.int32))
+    nothing = partial(without_rows, kinds)
 
     def init(batch: Batch) -> Buffer:
         def empty(leaf: Array) -> Array:

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jaxcl.core.batching import map_batches
 from jaxcl.core.types import Array, Batch, Params, PRNGKey
 from jaxcl.transforms.base import TaskData
-from jaxcl.transforms.rehearsal.memory import LABEL_BATCH, LOGITS, Memory, check_positive
+from jaxcl.transforms.checks import check_positive
+from jaxcl.transforms.rehearsal.memory import LABEL_BATCH, LOGITS, Memory
 
 
 def noise(n: int = 10_000, inputs: str = "input", label: str = "label") -> Memory:

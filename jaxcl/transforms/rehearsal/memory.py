@@ -9,19 +9,27 @@ import numpy as np
 
 from jaxcl.core.batching import (
     examples,
+    filled,
     in_portions,
     map_batches,
     on_host,
     portions,
     resident,
     take,
+    written,
 )
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Data, Params, PRNGKey
 from jaxcl.transforms.base import Step, TaskData, keep
-from jaxcl.transforms.checks import check_classes, check_label, check_logits, check_updated
+from jaxcl.transforms.checks import (
+    check_classes,
+    check_label,
+    check_logits,
+    check_positive,
+    check_updated,
+)
 from jaxcl.transforms.objectives.base import float32
-from jaxcl.transforms.rehearsal.buffers import Buffer, Storage, sample
+from jaxcl.transforms.rehearsal.buffers import Buffer, Storage, sample, without_rows
 
 LABEL_BATCH = 500
 LOGITS = "logits"  # name of remembered responses in the data
@@ -51,29 +59,31 @@ class Memory(NamedTuple):
     offer: Callable[[Batch | Buffer, Batch, PRNGKey], Batch | Buffer] | None = None
 
 
-def per_class(n: int, label: str = "label") -> Memory:
+def per_class(n: int, label: str = "label", *, room: int = 0) -> Memory:
     """Keeps ``n`` random examples of every class of every task (all, where there are fewer).
 
     Args:
       n: examples of each class, at least 1.
       label: name of the labels in the data, classes ``[N]``.
+      room: for so many examples there is room from the first task on, so that shapes stay and a
+        compiled step serves every task; more are kept all the same.
 
     Raises:
       ValueError: ``n`` not positive.
 
     >>> memory, task = per_class(1), TaskData({"label": jnp.array([0, 0, 0, 1])}, lambda w, b: {})
-    >>> print(memory.remember(memory.nothing(), task, jax.random.key(0))["label"])
+    >>> print(memory.remember(memory.nothing(), task, jax.random.key(0)).data["label"])
     [0 1]
     """
     check_positive("n", n)
 
-    def remember(memory, task: TaskData, key: PRNGKey) -> Batch:
+    def remember(memory, task: TaskData, key: PRNGKey) -> Buffer:
         labels = np.asarray(task.data[label])
         shuffled = np.asarray(jax.random.permutation(key, len(labels)))
         rows = [shuffled[labels[shuffled] == c][:n] for c in np.unique(labels)]
-        return _appended(memory, task.data, np.concatenate(rows))
+        return _appended(memory, task.data, np.concatenate(rows), room)
 
-    return Memory(remember=remember, own_labels=True, label=label)
+    return Memory(without_rows, remember, own_labels=True, label=label)
 
 
 def fraction(ratio: float) -> Memory:
@@ -86,20 +96,18 @@ def fraction(ratio: float) -> Memory:
       ValueError: a part that is nothing, or more than all.
 
     >>> memory, task = fraction(0.5), TaskData({"x": jnp.arange(4)}, lambda w, b: {})
-    >>> memory.remember(memory.nothing(), task, jax.random.key(0))["x"].shape
+    >>> memory.remember(memory.nothing(), task, jax.random.key(0)).data["x"].shape
     (2,)
     """
     if not 0 < ratio <= 1:
         raise ValueError(f"ratio: {ratio} is outside (0, 1]; give 0.1, say")
 
-    def remember(memory, task: TaskData, key: PRNGKey) -> Batch:
+    def remember(memory, task: TaskData, key: PRNGKey) -> Buffer:
         n = examples(task.data)
-        if ratio == 1:
-            return _appended(memory, task.data, np.arange(n))
-        rows = jax.random.permutation(key, n)[: max(1, round(ratio * n))]
-        return _appended(memory, task.data, np.asarray(rows))
+        rows = np.arange(n) if ratio == 1 else np.asarray(jax.random.permutation(key, n))
+        return _appended(memory, task.data, rows[: max(1, round(ratio * n))])
 
-    return Memory(remember=remember, own_labels=True)
+    return Memory(without_rows, remember, own_labels=True)
 
 
 def stored(storage: Storage, *, online: bool = False) -> Memory:
@@ -234,14 +242,9 @@ def check_kept(memory: Memory, data: Data, label: str) -> None:
     check_classes(data[memory.label])
 
 
-def check_positive(name: str, n: int) -> None:
-    """Raises a ValueError for a number that is not positive."""
-    if n < 1:
-        raise ValueError(f"{name}: {n} is not positive; give at least 1")
-
-
-def _appended(memory, data: Data, rows: np.ndarray) -> Batch:
+def _appended(memory: Buffer, data: Data, rows: np.ndarray, room: int = 0) -> Buffer:
+    """Returns a memory with some rows of the data too, and room for at least so many in all."""
     more = jax.tree.map(jnp.asarray, take(dict(data), rows))
-    if not memory:
-        return more
-    return jax.tree.map(lambda old, new: jnp.concatenate([old, new]), memory, more)
+    total = int(memory.filled) + len(rows)
+    there = filled(there := memory.data or more, max(room, total, examples(there)))
+    return Buffer(written(there, more, memory.filled), jnp.int32(total), memory.seen + len(rows))

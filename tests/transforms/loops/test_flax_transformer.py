@@ -105,7 +105,7 @@ def test_distillation_ewc_and_replay_together():
 
 @pytest.mark.slow
 def test_a_memory_keeps_the_mask_of_each_sequence():
-    memory = two_tasks.ran(train, two_tasks.all_three, 1.0).states[1]["replay"].memory
+    memory = two_tasks.ran(train, two_tasks.all_three, 1.0).states[1]["replay"].memory.data
     every = make_tasks()[0]
     rows = {bytes(np.asarray(row)): mask for row, mask in zip(*inputs_of(every), strict=True)}
     for row, mask in zip(*inputs_of(memory), strict=True):

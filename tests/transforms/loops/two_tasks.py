@@ -129,6 +129,6 @@ def check_all_three(train, tasks=TASKS) -> None:
     """Together they hold what was learned; the step is traced again as the memory comes."""
     held = ran(train, all_three, 1.0)
     assert held.traces == 2
-    assert len(held.states[1]["replay"].memory["label"]) == 32
+    assert len(held.states[1]["replay"].memory.data["label"]) == 32
     assert min(learned(held, tasks)) >= 0.9
     assert drift(held) < 0.5 * drift(ran(train, distilling, 0.0))

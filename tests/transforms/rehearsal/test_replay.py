@@ -97,7 +97,7 @@ def test_as_many_are_replayed_as_are_new_and_evenly(name, key):
     data = {**examples(4), "x": jnp.eye(4, 3), "label": jnp.arange(4)}
     transform = replay(MEMORIES[name])
     state = after(transform, [data], key)
-    kept = state.memory.data if name == "stored" else state.memory
+    kept = state.memory.data
     seen = []
 
     def counting(w, batch):
@@ -120,31 +120,52 @@ def test_so_many_of_each_class_of_each_task_are_kept(key):
     labels = np.repeat([0, 1, 3], [6, 1, 4])
     data = {"x": jnp.ones((11, 3)), "label": jnp.asarray(labels), "number": jnp.arange(11)}
     transform = replay(per_class(3))
-    memory = after(transform, [data], key).memory
+    memory = after(transform, [data], key).memory.data
     numbers = np.asarray(memory["number"])
     assert len(set(numbers)) == len(numbers) == 7
     np.testing.assert_array_equal(np.bincount(memory["label"]), [3, 1, 0, 3])
     np.testing.assert_array_equal(memory["label"], labels[numbers])
-    twice = after(transform, [data, data], key).memory
+    twice = after(transform, [data, data], key).memory.data
     np.testing.assert_array_equal(np.bincount(twice["label"]), [6, 2, 0, 6])
-    other = after(transform, [data], jax.random.key(1)).memory["number"]
+    other = after(transform, [data], jax.random.key(1)).memory.data["number"]
     assert set(other.tolist()) != set(numbers.tolist())
+
+
+def test_with_room_from_the_start_shapes_stay_and_the_same_is_kept_and_drawn(key):
+    plain, roomy = (replay(per_class(2, room=room), name="r") for room in (0, 10))
+    sizes, states = [], []
+    for transform in (plain, roomy):
+        after_each = [after(transform, n * [examples(8)], key) for n in (1, 2, 3)]
+        sizes.append([len(state.memory.data["label"]) for state in after_each])
+        states.append(after_each[1])
+    each = int(states[0].memory.filled) // 2
+    assert sizes == [[each, 2 * each, 3 * each], [10, 10, 3 * each]]
+    assert each == 5
+    found, other = (state.memory.data["number"][: 2 * each] for state in states)
+    np.testing.assert_array_equal(found, other)
+    one, two = (
+        transform.apply(jnp.float32(0), state, context(W, key))[0]
+        for transform, state in zip((plain, roomy), states, strict=True)
+    )
+    assert float(one) == float(two)
 
 
 @pytest.mark.parametrize(("ratio", "kept"), [(0.25, 2), (0.5, 4), (0.01, 1)])
 def test_a_part_of_each_task_is_kept(ratio, kept, key):
     transform = replay(fraction(ratio))
-    numbers = after(transform, 2 * [examples(8)], key).memory["number"]
+    numbers = after(transform, 2 * [examples(8)], key).memory.data["number"]
     assert len(numbers) == 2 * kept
     for part in (numbers[:kept], numbers[kept:]):
         assert len(set(part.tolist())) == kept
-    drawn = [after(transform, [examples(8)], jax.random.key(i)).memory["number"] for i in range(9)]
+    drawn = [
+        after(transform, [examples(8)], jax.random.key(i)).memory.data["number"] for i in range(9)
+    ]
     assert len(set(np.concatenate(drawn).tolist())) > kept
 
 
 def test_exact_replay_keeps_all_data_in_order(key):
     tasks = [examples(4, seed=1), examples(3, seed=2)]
-    memory = after(replay(fraction(1.0)), tasks, key).memory
+    memory = after(replay(fraction(1.0)), tasks, key).memory.data
     chex.assert_trees_all_equal(memory, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), *tasks))
 
 
@@ -256,7 +277,7 @@ def test_two_replays_with_two_names_draw_other_rows(key):
     a, b, c = (float(metrics[name]["replayed"]) for name in "abc")
     assert a == c != b
     kept = [
-        after(replay(per_class(1), name=name), [data], key).memory["number"].tolist()
+        after(replay(per_class(1), name=name), [data], key).memory.data["number"].tolist()
         for name in "ab"
     ]
     assert kept[0] != kept[1]
