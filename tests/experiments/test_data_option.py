@@ -45,6 +45,7 @@ def summary(tmp_path, name="one"):
     return json.loads((tmp_path / name / "summary.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "kind"),
     [
@@ -82,6 +83,7 @@ def test_all_classes_at_once_unless_told(run, tmp_path):
     assert summary(tmp_path)["tasks"] == ["mine"]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_another_folder(run, tmp_path):
     args = [*QUICK, "--data=mine.npz", "--split-classes=2", "--order", "1"]
     code, _, _ = run(*args)

@@ -252,6 +252,7 @@ def test_several_in_one_option_or_in_many(tmp_path):
         assert scenario.read([*args, "--method", "nudge"]).config.plugins == tuple(files)
 
 
+@pytest.mark.slow
 def test_what_is_installed_is_there_without_being_named(run, tmp_path, monkeypatch):
     folder = tmp_path / "installed"
     (folder / "mine-1.0.dist-info").mkdir(parents=True)

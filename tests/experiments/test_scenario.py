@@ -58,6 +58,7 @@ def run(monkeypatch, capsys, tmp_path):
     return lambda *args: command(monkeypatch, capsys, *args)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_cnn")
 def test_a_run_writes_its_folder(run, tmp_path):
     code, out, err = run(*SELECT, "--seeds", "0", "1", "--out", "here")
@@ -86,6 +87,7 @@ def test_a_run_writes_its_folder(run, tmp_path):
     assert params["fc1"]["w"].shape == (14 * 14 * 6, 16)
 
 
+@pytest.mark.slow
 def test_a_folder_that_holds_a_run_is_kept_unless_told(run, tmp_path):
     held = tmp_path / "here"
     held.mkdir()

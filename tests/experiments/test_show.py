@@ -20,6 +20,7 @@ def run(call, monkeypatch):
     return partial(call, show)
 
 
+@pytest.mark.slow
 def test_what_a_run_printed_is_shown_again(run, call, tmp_path):
     code, printed, _ = call(scenario, *QUICK, "--seeds", "0", "1", "--out", "one")
     assert code == 0

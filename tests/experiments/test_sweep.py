@@ -22,6 +22,7 @@ def run(call):
     return partial(call, sweep)
 
 
+@pytest.mark.slow
 def test_a_grid_is_run_and_the_best_point_named(run, tmp_path):
     args = [*QUICK, *SMALL, "--grid", "strength=1,100", "lr=1e-4,1e30", "--out", "here"]
     code, out, err = run(*args)

@@ -20,6 +20,7 @@ def accuracies(result, tasks, setting, *, seed=None):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("setting", "more"), SETTINGS)
 def test_predictions_are_those_that_were_tested(setting, more, pair, small):
     result = jaxcl.fit(pair, "finetune", setting=setting, seeds=(1, 2), **small, **more)

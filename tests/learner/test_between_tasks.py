@@ -170,6 +170,7 @@ def test_a_projected_gradient_leaves_the_first_task_as_it_is(setting, tasks):
     assert np.any(two[0]["fc1"]["w"] != two[1]["fc1"]["w"])
 
 
+@pytest.mark.slow
 def test_a_projected_gradient_forgets_less(tasks):
     given = {"epochs": 12, "lr": 0.05, "optimizer": "sgd", "seeds": (0, 1)}
 

@@ -187,6 +187,7 @@ def test_exemplars_of_all_classes_and_the_nearest_mean_of_them(setting, tasks):
     np.testing.assert_allclose(ended.matrix[-1], expected, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "setting"),
     [

@@ -105,6 +105,7 @@ def test_fresh_weights_are_fresh(tasks):
     assert np.abs(fresh["fc1"]["w"] - first["fc1"]["w"]).max() > 1e-2
 
 
+@pytest.mark.slow
 def test_the_generator_learns_before_the_solver_and_is_looked_at(tasks):
     events = list(run(configured(method="dgr", **SETTINGS), tasks[:2]))
     began = [event for event in events if isinstance(event, TaskBegan)]

@@ -91,6 +91,7 @@ def test_every_method_learns_what_can_be_learned(method, net, pair, make_task):
     assert bool(generator) == (configured(method=method).generator is not None)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_cnn")
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(pair):
     a, b = (result(pair, method="select") for _ in range(2))

@@ -38,6 +38,7 @@ def test_other_classes_are_left_out(heads, tasks):
     assert sum(by_hand.values()) > sum(of_all)  # it is another figure
 
 
+@pytest.mark.slow
 def test_what_predicts_is_asked_too(tasks):
     ended = finish(tasks, "ncm", setting="class")
     assert all(

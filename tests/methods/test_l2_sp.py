@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from given import configured
 
 from jaxcl.learner.seed_loop import run
@@ -29,6 +30,7 @@ def test_the_pull_by_hand_and_new_weights_are_free(key):
     np.testing.assert_array_equal(slope["new"], [0.0])
 
 
+@pytest.mark.slow
 def test_a_strong_pull_keeps_shared_weights_where_they_were(make_task):
     tasks = [make_task("bars", n=60), make_task("sides", classes=4, seed=1, upright=False)]
     settings = {"method": "l2_sp", "net": "mlp", "hidden": (8,), "epochs": 8, "batch_size": 20}
