@@ -77,9 +77,8 @@ def run_tests(copy: Path, tests: Iterable[str]) -> tuple[int, str]:
     for marked, part in zip((["-m", "not slow"], []), parts, strict=True):
         if part:
             command = [*PYTEST, *marked, *part]
-            done = subprocess.run(
-                command, cwd=copy, env=environment, capture_output=True, text=True
-            )
+            how = {"cwd": copy, "env": environment, "capture_output": True, "text": True}
+            done = subprocess.run(command, **how)
             output += done.stdout + done.stderr
             if done.returncode:
                 return done.returncode, output
