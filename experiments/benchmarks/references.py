@@ -3,8 +3,8 @@
     python experiments/benchmarks/references.py --data-dir DIR \\
         --van-de-ven "PYTHON FOLDER/main.py" --mammoth "PYTHON FOLDER/main.py" --avalanche PYTHON
 
-Each program is fetched and installed by you, and run unmodified: van de Ven's continual-learning
-and Mammoth by the commands that start them, Avalanche by a Python that has ``avalanche-lib``.  What
+Each program is fetched and installed by you: van de Ven's continual-learning and Mammoth are run
+by the commands that start them, Avalanche by a Python that has ``avalanche-lib``.  What
 is not given is left out and keeps its figures.  MNIST is written where torchvision looks for it;
 Mammoth finds CIFAR-10 at ``--mammoth-data``.  Every case begins with a run of jaxcl without
 compiled programs, its first start; then the programs take turns.  Accuracies are of the
@@ -150,7 +150,7 @@ HEADER = [
     *("case", "jaxcl", "first start", "reference", "reference / jaxcl", "of the first start"),
     *("CPU seconds", "accuracy, jaxcl", "reference", "options of jaxcl"),
 ]
-SHORT = (0, 1, 3, 4, 7, 8)
+SHORT = (0, 1, 3, 4, 7, 8, 9)
 """Columns of the README."""
 
 
