@@ -41,10 +41,17 @@ class Options(How):
 
 
 class Comparison(NamedTuple):
-    """What is compared: the settings of each method, and the command's own options."""
+    """What is compared: the settings of each method, and the command's own options.
+
+    Attributes:
+      configs: method -> settings of its run.
+      options: of the command.
+      usual_batches: whether nobody said how large a batch is.
+    """
 
     configs: Mapping[str, Config]
     options: Options
+    usual_batches: bool
 
 
 def read(args: Sequence[str]) -> Comparison | show.Command:
@@ -58,7 +65,8 @@ def read(args: Sequence[str]) -> Comparison | show.Command:
     if len(set(methods)) < len(methods):
         raise UsageError(f"methods: {' '.join(methods)}; give each method once")
     configs, options = for_methods(cli.program("compare"), Options, args, methods)
-    return Comparison(configs, options)
+    said = {name for name, _ in groups(args)}
+    return Comparison(configs, options, "batch_size" not in said)
 
 
 def _names_runs(args: Sequence[str]) -> bool:
@@ -78,11 +86,12 @@ def main(comparison: Comparison | show.Command) -> None:
     from jaxcl.reporting import comparison as report
     from jaxcl.runner import several
 
-    console, (configs, options) = make_console(), comparison
+    console, (configs, options, usual_batches) = make_console(), comparison
     scenario = next(iter(configs.values())).title
     out = options.out or several.new_folder("compare", scenario)
     said = options.out is not None
-    several.run_each(options, configs, out, console, cli.program("compare"), said=said)
+    prog = cli.program("compare")
+    several.run_each(options, configs, out, console, prog, said=said, usual_batches=usual_batches)
     files = [out / method / run_folder.SUMMARY for method in configs]
     summaries = processes.on_primary(lambda: [json.loads(file.read_text()) for file in files])
     processes.on_primary(lambda: report.write(summaries, out))

@@ -81,9 +81,11 @@ def _run(parsed: Parsed[Options], points: list[dict[str, Any]], out: Path, conso
         if part > 1:
             console.print(f"1/{part} of the training", highlight=False)
             configs = {n: halving.shortened(config, part) for n, config in configs.items()}
-        said = options.out is not None
-        prog = cli.program("sweep")
-        several.run_each(options, configs, out, console, prog, go_on=True, said=said)
+        prog, said = cli.program("sweep"), options.out is not None
+        usual = "batch_size" not in {*parsed.said, *points[0]}
+        several.run_each(
+            options, configs, out, console, prog, go_on=True, said=said, usual_batches=usual
+        )
         files = [out / name / run_folder.SUMMARY for name in names]
         found = processes.on_primary(
             lambda files=files: [json.loads(f.read_text()) if f.exists() else None for f in files]

@@ -14,11 +14,12 @@ from jaxcl.core.errors import UsageError
 from jaxcl.core.sharding import on_mesh
 from jaxcl.learner.build import check_config
 from jaxcl.learner.settings.config import Config
-from jaxcl.learner.tasks import check_tasks
+from jaxcl.learner.tasks import check_tasks, with_whole_batches
 from jaxcl.reporting.console import fail
 from jaxcl.runner import execute, grouping
 from jaxcl.runner.commands import How, Place, RunCommand
 from jaxcl.runner.interrupt import Interrupted
+from jaxcl.scenarios.settings import FileSettings
 from jaxcl.scenarios.task import Task
 
 
@@ -36,6 +37,7 @@ def run_each(
     *,
     go_on: bool = False,
     said: bool = True,
+    usual_batches: bool = False,
 ) -> None:
     """Runs what is missing; exits with 75 if it is interrupted, when everything is saved.
 
@@ -47,6 +49,8 @@ def run_each(
       prog: name of the program, to say how to go on.
       go_on: whether to go on with the others where a loss is not finite.
       said: whether the command line names the folder.
+      usual_batches: whether nobody said how large a batch is, so that a data set of one's own
+        may be smaller than the usual one.
 
     Raises:
       UsageError: a setting that cannot be used, or data that is missing.
@@ -57,7 +61,9 @@ def run_each(
     try:
         with on_mesh(how.mesh, grouping.at_once(configs)):
             parts = [_checked(how, group, out) for group in grouping.groups(configs)]
-            tasks = _tasks(list(configs.values()), console)
+            tasks, fitting = _tasks(configs, console, usual_batches=usual_batches)
+            if fitting != configs:
+                parts = [_checked(how, group, out) for group in grouping.groups(fitting)]
             many = "1 run" if len(configs) == 1 else f"{len(configs)} runs"
             console.print(f"{many} in {out}", highlight=False)
             begun = 0
@@ -99,9 +105,16 @@ def _checked(how: How, configs: Mapping[str, Config], out: Path) -> dict[str, Ru
     }
 
 
-def _tasks(configs: Sequence[Config], console: Console) -> list[Task]:
-    """The tasks, which are those of all runs, if each can be run on them."""
-    tasks = execute.read_tasks(configs[0], console)
-    for config in configs:
+def _tasks(
+    configs: Mapping[str, Config], console: Console, *, usual_batches: bool
+) -> tuple[list[Task], Mapping[str, Config]]:
+    """The tasks, which are those of all runs, and the configurations, if they fit."""
+    first = next(iter(configs.values()))
+    if usual_batches and isinstance(first.data, FileSettings):
+        tasks = execute.read_tasks(first.changed(batch_size=1), console)
+        configs = {name: with_whole_batches(each, tasks) for name, each in configs.items()}
+    else:
+        tasks = execute.read_tasks(first, console)
+    for config in configs.values():
         check_tasks(check_config(config), tasks)
-    return tasks
+    return tasks, configs

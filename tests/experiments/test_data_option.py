@@ -101,13 +101,20 @@ def test_a_run_goes_on_from_another_folder(run, tmp_path):
 
 @pytest.mark.slow
 def test_others_compare_and_search(call, tmp_path):
-    data = [*QUICK[2:], "--data=mine.csv", "--split-classes=2"]
-    code, _, err = call(compare, *data, "--methods", "finetune", "er", "--out", "both")
-    assert (code, err) == (0, "")
-    code, _, err = call(sweep, *data, "--method=finetune", "--grid", "lr=1e-3,1e-2", "--out=grid")
-    assert (code, err) == (0, "")
-    for name in ("both/er", "grid/lr=0.01"):
+    """Of two classes 16 images are trained on, 14 where some are held out."""
+    data = ["--iterations=2", "--hidden=8", "--data=mine.csv", "--split-classes=2"]
+    both = [*data, "--methods", "finetune", "er", "--out", "both"]
+    one = [*data, "--method=finetune", "--out=grid", "--grid"]
+    for command, args in ((compare, both), (compare, both), (sweep, [*one, "lr=1e-3,1e-2"])):
+        code, _, err = call(command, *args)
+        assert (code, err) == (0, "")
+    for name, size in (("both/er", 16), ("grid/lr=0.01", 14)):
         assert summary(tmp_path, name)["tasks"] == ["mine-0-1", "mine-2-3"]
+        assert f"batch_size = {size}\n" in (tmp_path / name / "config.toml").read_text()
+    for command, args in ((compare, [*both, "--batch-size=33"]), (sweep, [*one, "batch_size=33"])):
+        code, _, err = call(command, *args)
+        assert code == 2
+        assert "batch_size: 33 is more than the 1" in err
 
 
 def test_a_dry_run_says_what_the_tasks_are(run):
