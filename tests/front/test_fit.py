@@ -2,6 +2,7 @@ import dataclasses
 import inspect
 import os
 import signal
+import textwrap
 
 import chex
 import numpy as np
@@ -154,3 +155,13 @@ def test_tasks_that_cannot_be_learned_are_refused_before_a_folder_is_made(pair, 
     ):
         jaxcl.fit([pair[0], other], "finetune", setting="domain", **small)
     assert not small["out"].exists()
+
+
+def test_the_example_of_its_docstring(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    example = inspect.getdoc(jaxcl.fit).rpartition("small network:\n\n")[2]
+    *_, last = lines = textwrap.dedent(example).splitlines()
+    names = {"jaxcl": jaxcl, "np": np}
+    exec("\n".join(lines), names)
+    assert eval(last, names) == (1, 2, 2)
+    assert (tmp_path / "runs/small/summary.json").exists()
