@@ -146,6 +146,13 @@ def take(
     return {**about, **found}
 
 
+def added(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """The turns of both, of which those of another machine or with other options are dropped."""
+    if any(before[name] != now[name] for name in ("machine", "options")):
+        return now
+    return {**now, **{side: before[side] + now[side] for side in SIDES}}
+
+
 HEADER = [
     *("case", "jaxcl", "first start", "reference", "reference / jaxcl", "of the first start"),
     *("CPU seconds", "accuracy, jaxcl", "reference", "options of jaxcl"),
@@ -208,6 +215,7 @@ def main() -> None:
     parser.add_argument("--mammoth-data", type=Path, help="folder that holds CIFAR10/")
     parser.add_argument("--avalanche", help="a Python that has avalanche-lib")
     parser.add_argument("--rounds", type=int, default=1, help="turns that count")
+    parser.add_argument("--add", action="store_true", help="keep the turns that are recorded")
     options = parser.parse_args()
     if unknown := set(options.cases) - set(CASES):
         parser.error(f"CASE: {', '.join(sorted(unknown))}; choose from {', '.join(CASES)}")
@@ -218,6 +226,8 @@ def main() -> None:
         with console.status(name) as status:
             taken = take(CASES[name], options, lambda t, n=name: status.update(f"{n}: {t}"))
         results = json.loads(FILE.read_text()) if FILE.exists() else {}
+        if options.add and name in results:
+            taken = added(results[name], taken)
         FILE.write_text(json.dumps({**results, name: taken}, indent=1) + "\n")
         (HERE / "references.md").write_text(page({**results, name: taken}))
         console.print(name, taken, highlight=False)

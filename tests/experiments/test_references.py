@@ -65,3 +65,14 @@ def test_both_programs_take_turns_and_the_table_says_what_each_reached(
     assert cells[-3:-1] == ["60.0 %", "50.0 %"]
     assert "--method=er`" in cells[-1]
     assert sum("not measured" in line for line in lines) == len(script.CASES) - 1
+
+
+def test_turns_are_added_to_those_of_the_same_machine_and_options(script):
+    def turns(machine, wall):
+        return {"machine": machine, "options": [], "date": machine} | {
+            side: [{"wall": wall}] for side in script.SIDES
+        }
+
+    both = script.added(turns("here", 1.0), turns("here", 2.0))
+    assert all(both[side] == [{"wall": 1.0}, {"wall": 2.0}] for side in script.SIDES)
+    assert script.added(turns("there", 1.0), turns("here", 2.0)) == turns("here", 2.0)
