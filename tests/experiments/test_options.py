@@ -43,7 +43,7 @@ def test_no_method_has_a_setting_twice():
 
 
 def test_replay_is_given_to_the_methods_that_can_have_it():
-    configs, _ = compare.read(["--methods", "er", "ewc", "--replay", "noise"])
+    configs, *_ = compare.read(["--methods", "er", "ewc", "--replay", "noise"])
     assert configs["ewc"].replay_on_top == "noise"
     assert configs["er"].replay_on_top is None
     with pytest.raises(UsageError, match="replay: er has its own"):

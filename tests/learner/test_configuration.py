@@ -150,7 +150,7 @@ def test_replay_on_top_brings_its_settings():
 
 def test_methods_that_are_compared_each_take_what_they_have():
     args = ["--scenario", "split-digits", "--strength", "5", "--xi", "0.3", "--methods"]
-    configs, _ = read([*args, "si", "lwf", "finetune"])
+    configs, *_ = read([*args, "si", "lwf", "finetune"])
     assert (configs["si"].method.strength, configs["si"].method.xi) == (5.0, 0.3)
     assert configs["lwf"].method.strength == 5.0
     with pytest.raises(UsageError, match="xi: ewc has no --xi"):
