@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxcl.core.types import Array, PyTree
 
 
-def regrow(old: PyTree, like: PyTree) -> PyTree:
+def regrow(old: PyTree, like: PyTree, before: PyTree | None = None) -> PyTree:
     """Returns the tree ``like`` with the values of ``old`` wherever there are any.
 
     Leaves are matched by the path of their keys.  A leaf that has become larger
@@ -19,6 +19,8 @@ def regrow(old: PyTree, like: PyTree) -> PyTree:
     Args:
       old: a tree of arrays.
       like: the larger tree; supplies the values that are new.
+      before: ``like`` without what is new, where this has had its place from the start
+        (``TaskData.before``): entries that differ from it are new.
 
     Raises:
       ValueError: a leaf has become smaller or has another rank; names its path.
@@ -41,7 +43,10 @@ def regrow(old: PyTree, like: PyTree) -> PyTree:
             raise ValueError(f"{name}: {leaf.shape} does not fit into {new.shape}")
         return new.at[tuple(slice(0, n) for n in leaf.shape)].set(leaf)
 
-    return jax.tree.map_with_path(value, like)
+    kept = jax.tree.map_with_path(value, like)
+    if before is None:
+        return kept
+    return jax.tree.map(lambda k, x, b: jnp.where(x == b, k, x), kept, like, before)
 
 
 def zeros_like(params: PyTree) -> PyTree:

@@ -125,7 +125,7 @@ class Networks:
             made = config.network.make(spec, columns=config.method.columns)
             self._nets[kind] = made
         net = self._nets[kind]
-        chosen = setting(config.data.setting, config.data.heads)
+        chosen = setting(config.data.setting, config.data.heads, one_head=config.one_head)
         routes = []
         for i, name in enumerate(names):
             own, route = task_name(i), self.summary["routes"][place][name]

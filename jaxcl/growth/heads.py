@@ -17,7 +17,8 @@ from jaxcl.scenarios.inputs import AS_THEY_COME, Inputs, prepared
 from jaxcl.transforms.objectives import Objective, categorical
 
 ALL = "all"
-NEVER = -1e9  # the logit of a class that another task's head does not have
+NEVER = -1e9
+"""The logit of a class that another task's head does not have, or that is still to come."""
 
 
 class Setting(NamedTuple):
@@ -27,11 +28,15 @@ class Setting(NamedTuple):
       summary: one line for a person.
       shared_head: all tasks use the first task's head.
       joined: the logits of all tasks so far are one output, and so compete.
+      hidden: the head has room for all classes from the start, so that what is compiled for one
+        task serves the others, and hides those that are still to come: their weights are 0 and
+        their biases :data:`NEVER`, which makes their probability and its gradient exactly 0.
     """
 
     summary: str
     shared_head: bool
     joined: bool
+    hidden: bool = False
 
 
 SETTINGS = {
@@ -40,12 +45,24 @@ SETTINGS = {
     "class": Setting("all classes so far must be told apart: one growing head", False, True),
 }
 FULL_HEAD = Setting("all classes must be told apart: one head from the start", True, True)
+ONE_GROWING_HEAD = SETTINGS["class"]._replace(shared_head=True, hidden=True)
 
 
-def setting(name: str | None, heads: str | None) -> Setting:
-    """Returns the setting of a name; ``heads="full"`` has all classes from the start."""
+def setting(name: str | None, heads: str | None, *, one_head: bool) -> Setting:
+    """Returns the setting of a name.
+
+    Args:
+      name: task, domain or class.
+      heads: of the class setting: ``"full"`` has all classes from the start.
+      one_head: whether a head that grows may be one array with room for all classes; else each
+        task has an array of its own.
+    """
     assert name is not None
-    return FULL_HEAD if name == "class" and heads == "full" else SETTINGS[name]
+    if name != "class":
+        return SETTINGS[name]
+    if heads == "full":
+        return FULL_HEAD
+    return ONE_GROWING_HEAD if one_head else SETTINGS[name]
 
 
 def head_classes(setting: Setting, classes: Sequence[int], task_index: int) -> int | None:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxcl.core.pytree import copy
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Params, PRNGKey, PyTree
+from jaxcl.growth.heads import NEVER
 from jaxcl.networks.base import Net, Route, Variables
 
 Path = tuple[str, ...]
@@ -80,6 +81,35 @@ def add_head(net: Net, variables: Variables, task: str, classes: int, key: PRNGK
         raise ValueError(f"classes: {classes}; a head needs at least 1")
     head = net.new_head(key, classes, sorted(variables.params["heads"]))
     return _insert(variables, "heads", task, Variables(head, {}))
+
+
+def with_hidden_classes(
+    net: Net, params: Params, head: str, first: int, classes: int, key: PRNGKey
+) -> tuple[Params, Params]:
+    """Returns parameters without and with the classes that a task brings.
+
+    Args:
+      net: the network that they belong to.
+      params: with a linear head that has room for all classes.
+      head: its name.
+      first: where the task's classes begin among its outputs; all from here on are hidden.
+      classes: how many the task brings.
+      key: for their initial weights, the same as those of a head of their own.
+    """
+    own, heads = net.new_head(key, classes, ()), params["heads"]
+    before, after = _hidden_and_shown(heads[head], own, jnp.int32(first))
+    hidden, shown = {**heads, head: before}, {**heads, head: after}
+    return {**params, "heads": hidden}, {**params, "heads": shown}
+
+
+@jax.jit
+def _hidden_and_shown(head: Params, own: Params, first: Array) -> tuple[Params, Params]:
+    """A head without its classes from one on, and with those of another head in their place."""
+    come = jnp.arange(len(head["b"])) >= first
+    hidden = {"w": jnp.where(come, 0, head["w"]), "b": jnp.where(come, NEVER, head["b"])}
+    at = {"w": (jnp.int32(0), first), "b": (first,)}
+    shown = {n: jax.lax.dynamic_update_slice(hidden[n], own[n], at[n]) for n in own}
+    return hidden, shown
 
 
 def add_branch(

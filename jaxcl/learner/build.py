@@ -97,7 +97,7 @@ def set_up(config: Config, tasks: Sequence[Task], *, stream: bool = False) -> Se
     if stream:
         check_stream(config)
     tasks = check_tasks(config, tasks)
-    chosen = setting(config.data.setting, config.data.heads)
+    chosen = setting(config.data.setting, config.data.heads, one_head=config.one_head)
     tasks = alike(config, tasks)
     inputs = ready(config.data, tasks[0])
     classes = [task.classes for task in tasks]

@@ -240,6 +240,7 @@ def chance(setup: Setup) -> list[float]:
     """Returns the accuracy that can be expected of a random network as each task comes, percent."""
     if not setup.tasks.objective.classes:
         return [50.0 if setup.tasks.objective.logits else 0.0] * len(setup.tasks.names)
-    classes, (_, shared, joined) = setup.tasks.classes, setup.setting
+    classes, (_, shared, joined, hidden) = setup.tasks.classes, setup.setting
     so_far = [sum(classes[: i + 1]) for i in range(len(classes))] if joined else classes
-    return [100 / (sum(classes) if joined and shared else n) for n in so_far]
+    full = joined and shared and not hidden
+    return [100 / (sum(classes) if full else n) for n in so_far]

@@ -15,16 +15,17 @@ from jaxcl.core.batching import examples, on_host
 from jaxcl.core.errors import NonFiniteLoss
 from jaxcl.core.random import stream
 from jaxcl.core.sharding import split_large
-from jaxcl.core.types import Array, Data
+from jaxcl.core.types import Array, Data, Params, PRNGKey
 from jaxcl.growth.heads import (
     features,
+    first_label,
     forward,
     gathered_forward,
     head_classes,
     own_logits,
     place_in,
 )
-from jaxcl.growth.parameters import merge, restarted, task_name
+from jaxcl.growth.parameters import merge, restarted, task_name, with_hidden_classes
 from jaxcl.growth.plasticity import measured
 from jaxcl.growth.routing import grow
 from jaxcl.learner.state import (
@@ -74,9 +75,12 @@ def begin(setup: Setup, learner: Learner, data: Data, generated: Array | None = 
         key=stream(key, "grow"),
     )
     pathway = Pathway(task, growth.route, task_name(0) if setup.setting.shared_head else task)
-    before = whole_task(setup, learner, data)._replace(generated=generated)
-    begun = stream(key, "begin")
     params, stats = growth.variables
+    old = None
+    if setup.setting.hidden:
+        old, params = _with_hidden_classes(setup, learner, params, stream(key, "grow"))
+    before = whole_task(setup, learner, data)._replace(generated=generated, before=old)
+    begun = stream(key, "begin")
     transform_state = setup.transform.begin_task(learner.transform_state, params, before, begun)
     return learner.changed(
         params=params,
@@ -86,6 +90,15 @@ def begin(setup: Setup, learner: Learner, data: Data, generated: Array | None = 
         similarity=[*learner.history.similarity, growth.similarity],
         seconds=[*learner.history.seconds, time.perf_counter() - began],
     )
+
+
+def _with_hidden_classes(
+    setup: Setup, learner: Learner, params: Params, key: PRNGKey
+) -> tuple[Params, Params]:
+    """Parameters without and with the classes of the task."""
+    classes, index = setup.tasks.classes, learner.at.task_index
+    first, own = first_label(setup.setting, classes, index), stream(key, "head")
+    return with_hidden_classes(setup.net, params, task_name(0), first, classes[index], own)
 
 
 def whole_task(setup: Setup, learner: Learner, data: Data) -> TaskData:

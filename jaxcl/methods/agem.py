@@ -19,6 +19,7 @@ class AGEM(Kept, Method):
     drawn: Annotated[Positive[int] | None, shown("as many as a batch", "INT")] = None
     """Kept images that a step looks at."""
 
+    one_head = True
     summary = "A-GEM: no step may make the loss on kept images of earlier tasks larger"
     paper = "Chaudhry et al. 2019"
 

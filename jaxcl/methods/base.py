@@ -70,6 +70,9 @@ class Method:
       branches: whether its rule can make new branches of a layer; such a method is a kind of
         ``Split``, whose settings say how tasks are compared.
       columns: whether the network is one of columns.
+      one_head: whether its losses know of classes that are hidden until they come
+        (``TaskData.before``); then the growing head of the class setting is one array from the
+        start, and what is compiled for a task serves the next.
       resets_units: whether it asks for the network's hidden units, those of dense layers.
       fails: setting -> why the method cannot be expected to work there.
       refuses: setting -> why it cannot be used there.
@@ -86,6 +89,7 @@ class Method:
     from_scratch: ClassVar[bool] = False
     branches: ClassVar[bool] = False
     columns: ClassVar[bool] = False
+    one_head: ClassVar[bool] = False
     resets_units: ClassVar[bool] = False
     fails: ClassVar[Mapping[str, str]] = MappingProxyType({})
     refuses: ClassVar[Mapping[str, str]] = MappingProxyType({})

@@ -26,6 +26,7 @@ class BiC(Room, Method):
     drawn: Annotated[Positive[int] | None, shown("as many as a batch", "INT")] = None
     """Exemplars in a step."""
 
+    one_head = True
     summary = "bias correction: exemplars, old responses; new classes' logits are corrected"
     paper = "Wu et al. 2019"
     own_images = True

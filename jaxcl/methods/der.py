@@ -19,6 +19,7 @@ class DER(Room, Method):
     alpha: Traced[NonNegative[float]] = 0.5
     """Weight of the remembered logits."""
 
+    one_head = True
     summary = "dark experience replay: kept images with the logits they had"
     paper = "Buzzega et al. 2020"
 

@@ -21,6 +21,7 @@ class DERPP(Room, Method):
     beta: Traced[NonNegative[float]] = 0.5
     """Weight of the remembered labels."""
 
+    one_head = True
     summary = "dark experience replay ++: kept images with the logits they had, and their labels"
     paper = "Buzzega et al. 2020"
 

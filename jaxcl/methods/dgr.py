@@ -10,6 +10,7 @@ from jaxcl.methods.replay import GenerativeReplay
 class DGR(Method):
     """Replays images of a generator with the old responses."""
 
+    one_head = True
     summary = "deep generative replay: images of a generator with the old responses"
     paper = "Shin et al. 2017"
     replay = GenerativeReplay

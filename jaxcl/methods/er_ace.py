@@ -27,6 +27,7 @@ class ERACE(Replayed, Method):
     fill: OneOf[Literal["end", "online"]] = "online"
     """Kept at a task's end, or online: in its steps."""
 
+    one_head = True
     summary = "ER-ACE: replay, and new images do not push down the logits of old classes"
     paper = "Caccia et al. 2022"
     own_images = True

@@ -21,6 +21,7 @@ class EWC(Penalty):
     fisher_examples: Annotated[Traced[Positive[int] | None], shown("all", "INT")] = None
     """Examples it is taken from."""
 
+    one_head = True
     summary = "elastic weight consolidation: a Fisher penalty for each task before"
     paper = "Kirkpatrick et al. 2017"
 

@@ -10,5 +10,6 @@ from jaxcl.methods.replay import ExactReplay as Everything
 class ExactReplay(Method):
     """Replays all earlier data."""
 
+    one_head = True
     summary = "replay of all earlier data, as if nothing had to be given up"
     replay = Everything

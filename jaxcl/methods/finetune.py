@@ -16,6 +16,7 @@ NOTHING = "nothing is done against forgetting"
 class Finetune(Method):
     """Fine-tuning: the lower bound."""
 
+    one_head = True
     summary = "train the shared layers and a new head; nothing is done against forgetting"
     fails = MappingProxyType({"domain": NOTHING, "class": NOTHING})
 

@@ -19,6 +19,7 @@ class ICaRL(Room, Method):
     drawn: Annotated[Positive[int] | None, shown("as many as a batch", "INT")] = None
     """Exemplars in a step."""
 
+    one_head = True
     summary = "iCaRL: exemplars by herding, old responses; the nearest mean of exemplars"
     paper = "Rebuffi et al. 2017"
     own_images = True

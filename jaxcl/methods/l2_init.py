@@ -18,6 +18,7 @@ class L2Init(Finetune):
     strength: Traced[NonNegative[float]] = 1e-3
     """lambda, weight of the squared distance."""
 
+    one_head = True
     summary = "L2 Init: pull every weight to its own initial value"
     paper = "Kumar, Marklund & Van Roy 2024"
 

@@ -31,6 +31,7 @@ class LwF(Method):
     new_classes: OneOf[Literal["zero", "out"]] = "zero"
     """class: zero in old responses, or out."""
 
+    one_head = True
     summary = "Learning without Forgetting: distil the old responses to the new images"
     paper = "Li & Hoiem 2016"
     fails = MappingProxyType(

@@ -11,6 +11,7 @@ from jaxcl.methods.replay import Replay
 class LwFGenerated(LwF):
     """Distils the old responses to images of a generator instead of the new ones."""
 
+    one_head = True
     summary = "lwf with the old responses to images of a generator instead of the new ones"
     paper = "after Li & Hoiem 2016 and Shin et al. 2017"
     replay = Replay

@@ -19,6 +19,7 @@ class MAS(Penalty):
     fisher_examples: Annotated[Traced[Positive[int] | None], shown("all", "INT")] = None
     """Examples it is taken from."""
 
+    one_head = True
     summary = "memory aware synapses: importance from the sensitivity of the outputs"
     paper = "Aljundi et al. 2018"
 

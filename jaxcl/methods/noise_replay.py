@@ -13,6 +13,7 @@ LITTLE = "noise says little about the old images"
 class NoiseReplay(Method):
     """Replays Gaussian noise with the old responses: a control."""
 
+    one_head = True
     summary = "replay of Gaussian noise with the old responses: a control"
     replay = Noise
     fails = MappingProxyType({"domain": LITTLE, "class": LITTLE})

@@ -18,6 +18,7 @@ class OnlineEWC(EWC):
     decay: Traced[Unit[float]] = 0.95
     """What is kept of the earlier Fisher."""
 
+    one_head = True
     summary = "elastic weight consolidation with one running Fisher"
     paper = "Schwarz et al. 2018"
 

@@ -20,6 +20,7 @@ class Redo(Finetune):
     tau: Traced[NonNegative[float]] = 0.025
     """Score up to which a unit is dormant."""
 
+    one_head = True
     summary = "ReDo: give units that are hardly active fresh weights"
     paper = "Sokar, Agarwal, Castro & Evci 2023"
     resets_units = True

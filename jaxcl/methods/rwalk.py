@@ -23,6 +23,7 @@ class RWalk(Penalty):
     segment: Positive[int] = 10
     """Steps between two scores."""
 
+    one_head = True
     summary = "Riemannian walk: a running Fisher, and the loss's fall for each KL divergence"
     paper = "Chaudhry et al. 2018"
 

@@ -19,6 +19,7 @@ class SI(Penalty):
     xi: Traced[Positive[float]] = 0.1
     """Damping."""
 
+    one_head = True
     summary = "synaptic intelligence: importance from the path integral of the loss"
     paper = "Zenke, Poole & Ganguli 2017"
 

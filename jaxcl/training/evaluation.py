@@ -88,8 +88,7 @@ def as_tested(view: View, task_index: int, variables: Variables) -> tuple[View, 
     The only pathway has the name of the first task, whichever it is; ``batch["task"]``
     stays the index of the task among all.
     """
-    _, shared, joined = view.setting
-    if joined and not shared:  # the classes of all heads compete
+    if view.setting.joined and not view.setting.shared_head:  # the classes of all heads compete
         return view, variables
     path = view.routes[place_in(view, task_index)]
     alone = path._replace(task=task_name(0), head=task_name(0))

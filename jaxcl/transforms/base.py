@@ -100,6 +100,9 @@ class TaskData(NamedTuple):
         gives them.
       stats: statistics of the network (those of batch normalisation) that ``forward`` holds
         beside the parameters; what is to ask ``Context.teacher`` later keeps a copy.
+      before: for ``begin_task``, the parameters without what came with the task, where this has
+        had its place in their arrays from the start: classes whose logits are -1e9 until they
+        come.  None: what comes is new leaves, or nothing.
       augmented: whether steps see other inputs than ``data`` has, so that what is recorded
         for an example does not hold for what they see of it.
     """
@@ -112,6 +115,12 @@ class TaskData(NamedTuple):
     features: Callable[[Params, Batch], PyTree] | None = None
     stats: PyTree = ()
     augmented: bool = False
+    before: Params | None = None
+
+
+def as_before(params: Params, task: TaskData) -> Params:
+    """Returns the parameters without what came with a task that begins."""
+    return params if task.before is None else task.before
 
 
 class Step(NamedTuple):

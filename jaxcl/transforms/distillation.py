@@ -21,6 +21,7 @@ from jaxcl.core.types import (
 from jaxcl.transforms.base import Context, LossTransform, TaskData
 from jaxcl.transforms.checks import check_not_negative, check_outputs, check_recorded
 from jaxcl.transforms.objectives import Objective, categorical
+from jaxcl.transforms.objectives.base import NO_OUTPUT
 from jaxcl.transforms.old_responses import answers, of_a_draw, recorded, teacher
 from jaxcl.transforms.rehearsal.made_examples import drawn_images
 
@@ -192,8 +193,12 @@ def _apply(
     pairs = list(zip(jax.tree.leaves(selected), jax.tree.leaves(responses), strict=True))
     kd = jnp.zeros((), jnp.float32)
     for new, old in pairs:
-        compared = new if chosen.padded else new[..., : old.shape[-1]]
-        kd += chosen.objective.distance(compared, old[rows], state.temperature).mean()
+        response = old[rows]
+        if not chosen.padded:
+            new = new[..., : old.shape[-1]]
+            if chosen.objective.logits:  # a class that was still to come is not compared either
+                new = jnp.where(response < NO_OUTPUT, response, new)
+        kd += chosen.objective.distance(new, response, state.temperature).mean()
     if chosen.weighting == "tasks" and pairs:
         kd *= state.tasks.astype(jnp.float32) / len(pairs)
     if chosen.t_squared:

@@ -8,7 +8,7 @@ from jaxcl.core.batching import examples, in_portions, map_batches, take
 from jaxcl.core.pytree import copy
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Data, Int, Outputs, Params, PyTree
-from jaxcl.transforms.base import Context, TaskData, required
+from jaxcl.transforms.base import Context, TaskData, as_before, required
 from jaxcl.transforms.checks import check_outputs, explained
 
 
@@ -35,12 +35,12 @@ def recorded(params: Params, task: TaskData, data: Data, batch: int) -> Outputs:
     def responses(params: Params, data: Batch) -> Outputs:
         return map_batches(partial(outputs, params), data, batch)
 
-    return in_portions(partial(responses, params), data)
+    return in_portions(partial(responses, as_before(params, task)), data)
 
 
 def teacher(params: Params, task: TaskData) -> dict[str, PyTree]:
     """Returns a copy of the network as it stands: its parameters and its statistics."""
-    return {"params": copy(params), "stats": copy(task.stats)}
+    return {"params": copy(as_before(params, task)), "stats": copy(task.stats)}
 
 
 def answers(teacher: dict[str, PyTree], context: Context) -> Outputs:

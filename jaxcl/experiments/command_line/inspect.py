@@ -75,7 +75,9 @@ def _parameters(config: Config, spec: Any, classes: Sequence[int]) -> Table:
     }
     shapes |= {name: tree for name, tree in _shapes(net.init, key).params.items() if tree}
     if classes:
-        outputs = head_classes(setting(config.data.setting, config.data.heads), classes, 0)
+        outputs = head_classes(
+            setting(config.data.setting, config.data.heads, one_head=config.one_head), classes, 0
+        )
         shapes |= {f"the first head, of {outputs} outputs": _shapes(net.new_head, key, outputs, ())}
     else:
         shapes |= {"each output of a head": _shapes(net.new_head, key, 1, ())}

@@ -63,6 +63,13 @@ class Config:
         """Returns what is learned, as a folder is named after it."""
         return self.data.title or self.scenario
 
+    @property
+    def one_head(self) -> bool:
+        """Returns whether a head that grows may be one array with room for all classes."""
+        method, training = self.method, self.training
+        apart = method.branches or method.columns or training.scratch or training.warmup_epochs
+        return method.one_head and not apart
+
     def parts(self) -> Iterator[tuple[str, Any]]:
         """Yields the parts that are there, by name."""
         for name in PARTS:

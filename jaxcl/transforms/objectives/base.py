@@ -8,6 +8,9 @@ import jax.numpy as jnp
 
 from jaxcl.core.types import Array, Batch, PRNGKey, Scalar
 
+NO_OUTPUT = -1e8
+"""A logit below it stands for a class that is not there: another head's, or one still to come."""
+
 Labels = Literal["exact", "sampled", "empirical"]
 """The labels of a Fisher information: all of them by their probabilities, one draw, the true."""
 

@@ -49,11 +49,11 @@ def new_state(strength: float, params: Params) -> QuadraticState:
     return QuadraticState(strength_, wide_zeros(params), wide_copy(params), zero)
 
 
-def grown(state: QuadraticState, params: Params) -> QuadraticState:
+def grown(state: QuadraticState, params: Params, task: TaskData) -> QuadraticState:
     """Returns the state for a tree that may have grown; new weights are free."""
     return state._replace(
         importance=regrow(state.importance, wide_zeros(params)),
-        anchor=regrow(state.anchor, wide_copy(params)),
+        anchor=regrow(state.anchor, wide_copy(params), task.before),
     )
 
 
@@ -222,6 +222,6 @@ def quadratic_penalty(
         del key
         if label is not None:
             check_label(task.data, label)
-        return grown(state, params)
+        return grown(state, params, task)
 
     return LossTransform(init, apply, begin_task, end_task=end_task)

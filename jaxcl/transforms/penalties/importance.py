@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxcl.core.types import Array, Batch, Params, PRNGKey, PyTree
 from jaxcl.transforms.base import TaskData
 from jaxcl.transforms.objectives import Objective, categorical
-from jaxcl.transforms.objectives.base import Labels
+from jaxcl.transforms.objectives.base import NO_OUTPUT, Labels
 from jaxcl.transforms.penalties.per_example import mean_importance
 
 
@@ -95,4 +95,4 @@ def output_sensitivity(
 
 def _of_norm(logits: Array, batch: Batch, key: PRNGKey) -> Array:
     del batch, key
-    return 2 * logits[None]
+    return 2 * jnp.where(logits < NO_OUTPUT, 0, logits)[None]

@@ -3,10 +3,10 @@
 import jax
 import jax.numpy as jnp
 
-from jaxcl.core.types import Metrics, Params, PRNGKey, Scalar
+from jaxcl.core.types import Array, Metrics, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Context, LossTransform, TaskData, keep_both
 from jaxcl.transforms.checks import check_not_negative, check_params
-from jaxcl.transforms.objectives.base import wide
+from jaxcl.transforms.objectives.base import NO_OUTPUT, wide
 
 
 def l2(strength: float, later: float | None = None) -> LossTransform:
@@ -46,7 +46,7 @@ def l2(strength: float, later: float | None = None) -> LossTransform:
         return jnp.asarray(strength, jnp.float32)
 
     def apply(loss: Scalar, state: Scalar, context: Context) -> tuple[Scalar, Metrics]:
-        leaves = [wide(x) for x in jax.tree.leaves(context.params)]
+        leaves = [wide(_without_hidden(x)) for x in jax.tree.leaves(context.params)]
         half = jnp.asarray(sum(jnp.vdot(x, x) for x in leaves) / 2, jnp.float32)
         return loss + state * half, {"l2": half}
 
@@ -57,3 +57,8 @@ def l2(strength: float, later: float | None = None) -> LossTransform:
         return jnp.asarray(later, jnp.float32), params
 
     return LossTransform(init, apply, end_task=keep_both if later is None else end_task)
+
+
+def _without_hidden(x: Array) -> Array:
+    """A leaf, whose biases of classes that are still to come are no weights yet."""
+    return jnp.where(x < NO_OUTPUT, 0, x) if x.ndim == 1 else x

@@ -138,10 +138,10 @@ def _begun(params: Params) -> Walk:
 
 
 def _begin(state: RWalkState, params: Params, task: TaskData, key: PRNGKey) -> RWalkState:
-    del task, key
+    del key
     return state._replace(
         importance=regrow(state.importance, wide_zeros(params)),
-        anchor=regrow(state.anchor, wide_copy(params)),
+        anchor=regrow(state.anchor, wide_copy(params), task.before),
         fisher=regrow(state.fisher, wide_zeros(params)),
         score=regrow(state.score, wide_zeros(params)),
         walk=_begun(params),

@@ -96,10 +96,10 @@ def _init(strength: float, xi: float, params: Params) -> SIState:
 
 
 def _begin(state: SIState, params: Params, task: TaskData, key: PRNGKey) -> SIState:
-    del task, key
+    del key
     return state._replace(
         importance=regrow(state.importance, wide_zeros(params)),
-        anchor=regrow(state.anchor, wide_copy(params)),
+        anchor=regrow(state.anchor, wide_copy(params), task.before),
         path=wide_zeros(params),
         start=wide_copy(params),
     )

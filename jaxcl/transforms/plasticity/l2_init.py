@@ -70,5 +70,5 @@ def _apply(loss: Scalar, state: L2InitState, context: Context) -> tuple[Scalar, 
 
 
 def _begin(state: L2InitState, params: Params, task: TaskData, key: PRNGKey) -> L2InitState:
-    del task, key
-    return state._replace(initial=regrow(state.initial, copy(params)))
+    del key
+    return state._replace(initial=regrow(state.initial, copy(params), task.before))

@@ -12,11 +12,10 @@ from jaxcl.core.types import Array, Batch, Int, Metrics, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData, required
 from jaxcl.transforms.checks import check_label, check_logits, check_not_negative, check_updated
 from jaxcl.transforms.objectives import Objective, categorical
-from jaxcl.transforms.objectives.base import float32
+from jaxcl.transforms.objectives.base import NO_OUTPUT, float32
 from jaxcl.transforms.rehearsal.buffers import Buffer, Storage, reservoir, sample
 
 LOGITS = "der_logits"
-NO_OUTPUT = -1e8  # a logit below stands for a class that the example's head does not have
 
 
 class DarkState(NamedTuple):
@@ -221,7 +220,7 @@ def _drawn(chosen: _DER, state: DarkState, context: Context, turn: int) -> tuple
 def _distance(logits: Array, remembered: Array) -> Scalar:
     """The mean squared distance from remembered logits, of the outputs that there were."""
     width = logits.shape[-1]  # the head may have grown, never shrunk
-    known = ~jnp.isnan(remembered[..., :width])
+    known = ~jnp.isnan(remembered[..., :width]) & (logits > NO_OUTPUT)
     target = jnp.where(known, remembered[..., :width], 0.0)
     square = jnp.where(known, logits - target, 0.0) ** 2
     axes = tuple(range(1, square.ndim))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from jaxcl.core.batching import map_batches
 from jaxcl.core.types import Array, Batch, Params, PRNGKey
-from jaxcl.transforms.base import TaskData
+from jaxcl.transforms.base import TaskData, as_before
 from jaxcl.transforms.checks import check_positive
 from jaxcl.transforms.rehearsal.memory import LABEL_BATCH, LOGITS, Memory
 
@@ -118,4 +118,4 @@ def _judged(
 
         return map_batches(one, batch, LABEL_BATCH)
 
-    return batch, logits(params, batch)
+    return batch, logits(as_before(params, task), batch)

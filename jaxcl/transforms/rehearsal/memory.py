@@ -20,7 +20,7 @@ from jaxcl.core.batching import (
 )
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Data, Params, PRNGKey
-from jaxcl.transforms.base import Step, TaskData, keep
+from jaxcl.transforms.base import Step, TaskData, as_before, keep
 from jaxcl.transforms.checks import (
     check_classes,
     check_label,
@@ -220,7 +220,8 @@ def recorded(task: TaskData, params: Params, data: Data) -> Array:
 
         return map_batches(one, batch, LABEL_BATCH)
 
-    return in_portions(lambda batch: found(params, batch), data)
+    old = as_before(params, task)
+    return in_portions(lambda batch: found(old, batch), data)
 
 
 def check_kept(memory: Memory, data: Data, label: str) -> None:

@@ -1,0 +1,96 @@
+"""The growing head of the class setting: one array from the start, or an array for each task."""
+
+import numpy as np
+import pytest
+from given import configured
+
+from jaxcl.growth.heads import NEVER
+from jaxcl.learner.seed_loop import run
+from jaxcl.learner.testing import evaluate
+from jaxcl.methods import METHODS
+from jaxcl.training.evaluation import judged
+from jaxcl.training.events import EpochEnded, SeedEnded
+from jaxcl.training.train_step import run_steps
+
+PLAIN = {"setting": "class", "net": "mlp", "hidden": (8,), "epochs": 2, "batch_size": 20}
+GENERATOR = {"generator_steps": 3, "generated": 40, "generator_batch": 8}
+ONE = sorted(n for n, method in METHODS.items() if method.one_head and not method.branches)
+# Adam makes a step of any slope, however small, as large as the others.
+OPT = {"bic": {"optimizer": "sgd", "lr": 0.05}}
+CLOSE = {"bic": 1e-3}
+"""A fit by Newton's method ends where rounding hides what a step gains."""
+QUICK = {"ewc", "si", "lwf", "er", "der_pp"}
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+
+@pytest.fixture
+def tasks(make_task):
+    return [make_task(f"bars{i}", n=60, seed=i, upright=i % 2 == 0) for i in range(3)]
+
+
+def finished(tasks, method, **settings) -> list:
+    more = GENERATOR if METHODS[method].generates else {}
+    given = {"lr": 5e-3, "warmup_epochs": 0, **PLAIN, **more, **settings}
+    return list(run(configured(method=method, **given), tasks))
+
+
+def heads(event: SeedEnded) -> list[np.ndarray]:
+    found = event.params["heads"]
+    return [np.concatenate([found[name][part] for name in sorted(found)], -1) for part in "wb"]
+
+
+@pytest.mark.parametrize(
+    "method",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ONE],
+)
+def test_one_array_learns_what_an_array_for_each_task_does(method, tasks, monkeypatch):
+    *_, one = events = finished(tasks, method, l2=1e-3, **OPT.get(method, {}))
+    monkeypatch.setattr(METHODS[method], "one_head", False)
+    *_, several = apart = finished(tasks, method, l2=1e-3, **OPT.get(method, {}))
+    assert list(one.params["heads"]) == ["t00"]
+    assert list(several.params["heads"]) == ["t00", "t01", "t02"]
+    weights = ([*heads(each), each.params["fc1"]["w"]] for each in (one, several))
+    for own, other in zip(*weights, strict=True):
+        np.testing.assert_allclose(own, other, rtol=0, atol=CLOSE.get(method, 1e-5))
+    np.testing.assert_allclose(
+        np.array(one.matrix, float), np.array(several.matrix, float), atol=1e-4
+    )
+    assert one.zero_shot_accuracy == pytest.approx(several.zero_shot_accuracy)
+    metrics = [[e.metrics for e in part if isinstance(e, EpochEnded)] for part in (events, apart)]
+    for own, other in zip(*metrics, strict=True):
+        assert own == pytest.approx(other, rel=CLOSE.get(method, 1e-4), abs=1e-5, nan_ok=True)
+
+
+def test_a_task_compiles_nothing_that_the_first_has_not(tasks):
+    run_steps.clear_cache()
+    judged.clear_cache()
+    finished(tasks, "finetune")
+    # Tests by all classes, and at the end of the run by those of each task alone.
+    assert (run_steps._cache_size(), judged._cache_size()) == (1, 2)
+
+
+def test_classes_that_are_still_to_come_do_not_move_and_are_not_predicted(tasks, monkeypatch):
+    seen = []
+
+    def look(view, task_index, variables, data, *given):
+        head = variables.params["heads"]["t00"]
+        seen.append((task_index, np.asarray(head["w"]), np.asarray(head["b"])))
+        return evaluate(view, task_index, variables, data, *given)
+
+    monkeypatch.setattr("jaxcl.learner.testing.evaluate", look)
+    finished(tasks, "finetune", l2=0.1)
+    classes = len(seen[0][2]) // 3
+    newest = 0
+    for task_index, w, b in seen:
+        newest = max(newest, task_index)
+        first = classes * (newest + 1)
+        assert (w[:, first:] == 0).all()
+        assert (b[first:] == NEVER).all()
+        assert (np.abs(w[:, :first]) > 0).any(0).all()
+        assert (b[:first] > -10).all()
+    assert newest == 2
+
+
+def test_who_wants_an_array_for_each_task_has_it(tasks):
+    assert list(finished(tasks, "finetune", warmup_epochs=1)[-1].params["heads"])[1:]
+    assert list(finished(tasks, "lucir")[-1].params["heads"])[1:]
