@@ -28,6 +28,8 @@ def regrow(old: PyTree, like: PyTree, before: PyTree | None = None) -> PyTree:
     >>> import jax.numpy as jnp
     >>> regrow({"a": jnp.ones(1)}, {"a": jnp.zeros(2), "b": jnp.zeros(1)})
     {'a': Array([1., 0.], dtype=float32), 'b': Array([0.], dtype=float32)}
+    >>> regrow(jnp.zeros(2), jnp.array([1.0, 2.0]), before=jnp.array([1.0, -1e9]))
+    Array([0., 2.], dtype=float32)
     """
     leaves = jax.tree_util.tree_leaves_with_path(old)
     found = {jax.tree_util.keystr(path): leaf for path, leaf in leaves}

@@ -125,7 +125,9 @@ class Networks:
             made = config.network.make(spec, columns=config.method.columns)
             self._nets[kind] = made
         net = self._nets[kind]
-        chosen = setting(config.data.setting, config.data.heads, one_head=config.one_head)
+        # An earlier version had a head for each task.
+        one = config.one_head and len(self.variables[place].params["heads"]) == 1
+        chosen = setting(config.data.setting, config.data.heads, one_head=one)
         routes = []
         for i, name in enumerate(names):
             own, route = task_name(i), self.summary["routes"][place][name]

@@ -48,7 +48,7 @@ FULL_HEAD = Setting("all classes must be told apart: one head from the start", T
 ONE_GROWING_HEAD = SETTINGS["class"]._replace(shared_head=True, hidden=True)
 
 
-def setting(name: str | None, heads: str | None, *, one_head: bool) -> Setting:
+def setting(name: str | None, heads: str | None, *, one_head: bool = False) -> Setting:
     """Returns the setting of a name.
 
     Args:

@@ -15,7 +15,7 @@ from jaxcl.core.batching import examples, on_host
 from jaxcl.core.errors import NonFiniteLoss
 from jaxcl.core.random import stream
 from jaxcl.core.sharding import split_large
-from jaxcl.core.types import Array, Data, Params, PRNGKey
+from jaxcl.core.types import Array, Data
 from jaxcl.growth.heads import (
     features,
     first_label,
@@ -62,23 +62,25 @@ def begin(setup: Setup, learner: Learner, data: Data, generated: Array | None = 
       data: what the method trains on.
       generated: images of earlier tasks that a generator made.
     """
-    began, key, task = time.perf_counter(), task_key(learner), task_name(learner.at.task_index)
-    method = setup.config.method
+    began, key, method = time.perf_counter(), task_key(learner), setup.config.method
+    classes, index = setup.tasks.classes, learner.at.task_index
+    task, old = task_name(index), None
     growth = grow(
         setup.net,
         method.rule(),
         learner.model.variables,
         task=task,
-        classes=head_classes(setup.setting, setup.tasks.classes, learner.at.task_index),
+        classes=head_classes(setup.setting, classes, index),
         similarity=compared(setup, learner),
         start=first_weights(method),
         key=stream(key, "grow"),
     )
     pathway = Pathway(task, growth.route, task_name(0) if setup.setting.shared_head else task)
     params, stats = growth.variables
-    old = None
     if setup.setting.hidden:
-        old, params = _with_hidden_classes(setup, learner, params, stream(key, "grow"))
+        own = first_label(setup.setting, classes, index), classes[index]
+        head = stream(stream(key, "grow"), "head")
+        old, params = with_hidden_classes(setup.net, params, pathway.head, *own, head)
     before = whole_task(setup, learner, data)._replace(generated=generated, before=old)
     begun = stream(key, "begin")
     transform_state = setup.transform.begin_task(learner.transform_state, params, before, begun)
@@ -90,15 +92,6 @@ def begin(setup: Setup, learner: Learner, data: Data, generated: Array | None = 
         similarity=[*learner.history.similarity, growth.similarity],
         seconds=[*learner.history.seconds, time.perf_counter() - began],
     )
-
-
-def _with_hidden_classes(
-    setup: Setup, learner: Learner, params: Params, key: PRNGKey
-) -> tuple[Params, Params]:
-    """Parameters without and with the classes of the task."""
-    classes, index = setup.tasks.classes, learner.at.task_index
-    first, own = first_label(setup.setting, classes, index), stream(key, "head")
-    return with_hidden_classes(setup.net, params, task_name(0), first, classes[index], own)
 
 
 def whole_task(setup: Setup, learner: Learner, data: Data) -> TaskData:
@@ -227,9 +220,8 @@ def _measured(setup: Setup, learner: Learner, data: Data) -> list[dict[str, floa
 
 def end(setup: Setup, learner: Learner, data: Data) -> Learner:
     """Lets the transform and the branches remember the task, and goes to the next."""
-    began = time.perf_counter()
+    began, key = time.perf_counter(), stream(task_key(learner), "end")
     after = whole_task(setup, learner, data)
-    key = stream(task_key(learner), "end")
     later = [None] * (len(setup.tasks.names) - len(learner.history.row))
     trained = learner.model.params
     transform_state, params = setup.transform.end_task(learner.transform_state, trained, after, key)

@@ -158,3 +158,8 @@ def _check_same_network(found: checkpoint.Checkpoint, setup: Setup, out: Path) -
                 f"resume: the network is not the one that the run in {out} began with"
                 f" ({differs}); give that one again, or begin anew with --overwrite"
             )
+        if setup.setting.hidden and len(variables.params["heads"]) > 1:
+            raise UsageError(
+                f"resume: the run in {out} was begun by a version that had a head for each task;"
+                " begin anew with --overwrite"
+            )
