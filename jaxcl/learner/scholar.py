@@ -21,7 +21,7 @@ from jaxcl.core.batching import map_batches, resident
 from jaxcl.core.pytree import copy
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Data, Int, Params, PRNGKey, UInt8
-from jaxcl.growth.heads import View, own_logits, run_view, view_of
+from jaxcl.growth.heads import NEVER, View, first_label, own_logits, run_view, view_of
 from jaxcl.learner.state import Epoch, EpochPlan, Setup, new_task_weight, phase_key, task_key
 from jaxcl.networks.base import Variables
 from jaxcl.training.generative.generator import (
@@ -43,12 +43,15 @@ JUDGED_IMAGES = 5000
 
 
 @partial(jax.jit, static_argnames="view")
-def classify(view: View, variables: Variables, images: UInt8[Array, "n h w c"]) -> Int[Array, "n"]:
-    """Returns the class that the network finds most probable, where all tasks share one output."""
+def classify(
+    view: View, variables: Variables, images: UInt8[Array, "n h w c"], known: Int[Array, ""]
+) -> Int[Array, "n"]:
+    """Returns the most probable of the first ``known`` classes, where tasks share one output."""
     logits_of = own_logits(view, tuple(range(len(view.routes))))
 
     def one(batch: Batch) -> Array:
-        return jnp.argmax(logits_of(run_view(view, variables, batch).outputs, batch), -1)
+        logits = logits_of(run_view(view, variables, batch).outputs, batch)
+        return jnp.argmax(jnp.where(jnp.arange(logits.shape[-1]) < known, logits, NEVER), -1)
 
     return map_batches(one, {"input": images}, LABEL_BATCH)
 
@@ -77,7 +80,10 @@ def imagine(setup: Setup, learner: Learner) -> UInt8[Array, "n h w c"] | None:
         return images
     routes = learner.model.routes[: learner.at.task_index]
     view = view_of(setup.net, routes, setup.setting, setup.tasks.inputs)
-    labels = classify(view, learner.model.variables, images)
+    known = sum(setup.tasks.classes)
+    if setup.setting.hidden:  # the task's own may be there already
+        known = first_label(setup.setting, setup.tasks.classes, learner.at.task_index)
+    labels = classify(view, learner.model.variables, images, jnp.int32(known))
     return images[balanced(stream(key, "balance"), labels, n)]
 
 
