@@ -72,7 +72,7 @@ class Method:
       columns: whether the network is one of columns.
       one_head: whether its losses know of classes that are hidden until they come
         (``TaskData.before``); then the growing head of the class setting is one array from the
-        start, and what is compiled for a task serves the next.
+        start, and what is compiled for a task serves the next.  A subclass says it anew.
       resets_units: whether it asks for the network's hidden units, those of dense layers.
       fails: setting -> why the method cannot be expected to work there.
       refuses: setting -> why it cannot be used there.

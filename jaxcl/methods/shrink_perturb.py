@@ -20,7 +20,6 @@ class ShrinkPerturb(Finetune):
     noise: Traced[NonNegative[float]] = 0.01
     """Standard deviation of what is added to it."""
 
-    one_head = False  # noise is drawn for each array
     summary = "shrink and perturb: start each task from smaller, noisier weights"
     paper = "Ash & Adams 2020"
 

@@ -3,6 +3,7 @@
 import os
 import signal
 
+import jax
 import numpy as np
 import pytest
 from given import configured
@@ -21,7 +22,7 @@ from jaxcl.training.train_step import run_steps
 
 PLAIN = {"setting": "class", "net": "mlp", "hidden": (8,), "epochs": 2, "batch_size": 20}
 GENERATOR = {"generator_steps": 3, "generated": 40, "generator_batch": 8}
-ONE = sorted(n for n, method in METHODS.items() if method.one_head and not method.branches)
+ONE = sorted(name for name, method in METHODS.items() if vars(method).get("one_head"))
 # Adam makes a step of any slope, however small, as large as the others.
 OPT = {"bic": {"optimizer": "sgd", "lr": 0.05}}
 CLOSE = {"bic": 1e-3}
@@ -99,6 +100,7 @@ def test_classes_that_are_still_to_come_do_not_move_and_are_not_predicted(tasks,
 
 
 def test_who_wants_an_array_for_each_task_has_it(tasks):
+    assert {"lucir", "gdumb", "pnn", "select", "shrink_perturb", "split"}.isdisjoint(ONE)
     assert list(finished(tasks, "finetune", warmup_epochs=1)[-1].params["heads"])[1:]
     assert list(finished(tasks, "lucir")[-1].params["heads"])[1:]
 
@@ -130,3 +132,17 @@ def test_a_run_of_an_earlier_version_predicts_as_it_did_and_is_not_gone_on_with(
     monkeypatch.setattr(METHODS["ewc"], "one_head", True)
     with pytest.raises(UsageError, match="had a head for each task; begin anew"):
         jaxcl.fit(tasks, "ewc", **given)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "kept"), [("ewc", {}), ("er", {"per_class": 2})])
+def test_more_tasks_are_not_more_programs(method, kept, make_task, tmp_path):
+    """Of the same length; the third has all programs but what the end of a run needs."""
+    found = []
+    for n in (3, 6):
+        some = [make_task(f"bars{i}", n=60, seed=i) for i in range(n)]
+        jax.clear_caches()
+        given = {"setting": "class", "hidden": (8,), "epochs": 1, "batch_size": 20}
+        given |= {"console": Console(quiet=True), "out": tmp_path / str(n)}
+        found.append(jaxcl.fit(some, method, **given, **kept).summary["compilations"])
+    assert 10 < found[0] == found[1]

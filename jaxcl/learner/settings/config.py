@@ -66,9 +66,9 @@ class Config:
     @property
     def one_head(self) -> bool:
         """Returns whether a head that grows may be one array with room for all classes."""
-        method, training = self.method, self.training
-        apart = method.branches or method.columns or training.scratch or training.warmup_epochs
-        return method.one_head and not apart
+        training = self.training
+        own = vars(type(self.method)).get("one_head", False)  # a subclass may have other losses
+        return own and not (training.scratch or training.warmup_epochs)
 
     def parts(self) -> Iterator[tuple[str, Any]]:
         """Yields the parts that are there, by name."""
