@@ -32,6 +32,8 @@ MATRIX = "jaxcl/reporting/matrix.py"
 UNFINISHED = "jaxcl/checkpointing/unfinished.py"
 OF_BESIDE = "tests/transforms/rehearsal/test_beside.py"
 OF_LOOPS = "tests/networks/test_loop_convolution.py"
+OF_ONE_HEAD = "tests/learner/test_one_head.py"
+ALIKE = "test_one_array_learns_what_an_array_for_each_task_does"
 OF_WIDTHS = "tests/reporting/test_widths.py"
 OF_WINOGRAD_ROWS = "tests/networks/test_winograd_rows.py"
 DARK = "jaxcl/transforms/rehearsal/der.py"
@@ -747,6 +749,21 @@ MUTANTS = [
     Mutant("files-not-checked", CHECKPOINT,
         "_digest((path / name).read_bytes()) != digest", "not digest",
         "tests/checkpointing/test_checkpoint.py::test_a_changed_bit_anywhere_is_noticed"),
+    # A growing head in one array.
+    Mutant("hidden-classes-weigh", "jaxcl/transforms/penalties/l2.py",
+        "jnp.where(x < NO_OUTPUT, 0, x)", "x", OF_ONE_HEAD),
+    Mutant("new-classes-pulled-to-where-they-hid", "jaxcl/transforms/plasticity/l2_init.py",
+        "copy(params), task.before)", "copy(params))", f"{OF_ONE_HEAD}::{ALIKE}[l2_init]"),
+    Mutant("new-classes-in-old-responses", "jaxcl/transforms/old_responses.py",
+        "partial(responses, as_before(params, task))", "partial(responses, params)", OF_ONE_HEAD),
+    Mutant("hidden-classes-distilled", DISTILL,
+        "jnp.where(response < NO_OUTPUT, response, new)", "new", "tests/transforms/test_distill.py"),
+    Mutant("hidden-classes-in-the-dark", DARK,
+        " & (logits > NO_OUTPUT)", "", OF_ONE_HEAD),
+    Mutant("classes-to-come-have-a-chance", "jaxcl/growth/parameters.py",
+        "jnp.where(come, NEVER,", "jnp.where(come, 0,", OF_ONE_HEAD),
+    Mutant("a-subclass-inherits-one-head", "jaxcl/learner/settings/config.py",
+        'vars(type(self.method)).get("one_head", False)', "self.method.one_head", OF_ONE_HEAD),
     # What an extra brings.
     Mutant("extra-of-a-submodule-unknown", "jaxcl/extras.py",
         '(error.name or "").partition(".")[0]', 'error.name or ""',

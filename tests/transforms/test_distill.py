@@ -240,3 +240,25 @@ def test_with_a_head_for_each_task_both_weightings_are_the_sum_over_heads(params
         here = context(params, jnp.arange(3))
         losses.append(transform.apply(jnp.float32(0), state, here)[0])
     np.testing.assert_allclose(*losses, rtol=1e-6)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_classes_that_had_no_output_yet_are_as_if_they_were_not_there(padded, key):
+    """Those in the old response are hidden by -1e9; before, ``task.before`` has them so."""
+    w = jax.random.normal(key, (3, 4))
+    few, moved = w[:, :2], w + 0.3
+    transform, rows = distill(1.0, 2.0, padded=padded), jnp.arange(N)
+
+    def loss(old, biases, before=None):
+        params = {"w": old, "b": biases}
+        task = TaskData(DATA, lambda p, b: b["x"] @ p["w"] + p["b"], before=before)
+        state, _ = transform.end_task(transform.init(params), params, task, key)
+        state = transform.begin_task(state, params, task, key)
+        outputs = INPUTS @ moved
+        return transform.apply(jnp.float32(0), state, Context(moved, outputs, {"index": rows}))[0]
+
+    hidden = jnp.array([0, 0, -1e9, -1e9])
+    alone = loss(few, jnp.zeros(2))
+    np.testing.assert_allclose(loss(w.at[:, 2:].set(0), hidden), alone, rtol=1e-6)
+    before = {"w": w.at[:, 2:].set(0), "b": hidden}
+    np.testing.assert_allclose(loss(w, jnp.zeros(4), before), alone, rtol=1e-6)
