@@ -418,7 +418,8 @@ def test_dry_run_shows_settings_parameters_and_data_and_writes_nothing(run, tmp_
 @pytest.mark.parametrize(
     ("args", "outputs"),
     [
-        (["--setting", "class", "--method", "ewc"], 2),
+        (["--setting", "class", "--method", "ewc"], 10),
+        (["--setting", "class", "--method", "lucir"], 2),
         (["--setting", "class", "--method", "ewc", "--heads", "full"], 10),
         (["--setting", "task", "--tasks", "2"], 5),
         (["--setting", "domain"], 2),

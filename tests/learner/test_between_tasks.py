@@ -13,6 +13,7 @@ from jaxcl.growth.heads import FULL_HEAD, SETTINGS, view_of
 from jaxcl.growth.parameters import add_head
 from jaxcl.learner.build import set_up
 from jaxcl.learner.seed_loop import run
+from jaxcl.methods import METHODS
 from jaxcl.networks import Pathway, mlp
 from jaxcl.networks.base import TEST, Variables
 from jaxcl.scenarios.images import to_float
@@ -117,7 +118,8 @@ def test_features_stay_or_train_as_is_said(tasks):
 
 @pytest.mark.parametrize("setting", EVERY)
 @pytest.mark.slow
-def test_without_shrinking_and_noise_it_is_fine_tuning_to_the_bit(setting, tasks):
+def test_without_shrinking_and_noise_it_is_fine_tuning_to_the_bit(setting, tasks, monkeypatch):
+    monkeypatch.setattr(METHODS["finetune"], "one_head", False)  # an array for each task, too
     given = {"shrink": 1.0, "noise": 0.0}
     same, plain = (
         result(tasks[:2], *each, **more)
