@@ -147,7 +147,7 @@ def take(
 
 
 def added(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """The turns of both, of which those of another machine or with other options are dropped."""
+    """Adds turns to the recorded ones; drops recorded ones of another machine or other options."""
     if any(before[name] != now[name] for name in ("machine", "options")):
         return now
     return {**now, **{side: before[side] + now[side] for side in SIDES}}

@@ -67,7 +67,8 @@ def output_sensitivity(
     """Returns the importance of Memory Aware Synapses.
 
     ``1/N sum_n |d (|logits_n|^2) / d theta|``, with the squared Euclidean norm of
-    all outputs of an example, whatever they are.  Labels are not needed.
+    all outputs of an example, whatever they are, but for those below -1e8, which stand for
+    classes that are not there.  Labels are not needed.
 
     Args:
       params: where it is taken.

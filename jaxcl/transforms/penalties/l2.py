@@ -16,7 +16,7 @@ def l2(strength: float, later: float | None = None) -> LossTransform:
     for which no gradient is taken, does not move under it.  An optimiser that
     divides by the gradient's size, such as Adam, moves a parameter that has no
     other gradient by full steps, however small the strength.  The sum is float32, whatever
-    the parameters.
+    the parameters.  A bias below -1e8 hides a class that is still to come, and does not count.
 
     Args:
       strength: the coefficient, at least 0.
@@ -60,5 +60,5 @@ def l2(strength: float, later: float | None = None) -> LossTransform:
 
 
 def _without_hidden(x: Array) -> Array:
-    """A leaf, whose biases of classes that are still to come are no weights yet."""
+    """Returns a leaf with 0 for the biases that hide classes that are still to come."""
     return jnp.where(x < NO_OUTPUT, 0, x) if x.ndim == 1 else x
