@@ -28,6 +28,7 @@ from jaxcl.runner.resume import events_of
 
 HERE = Path(__file__).parent
 CHAIN = "chain"
+TRIED = "split-tried"  # in folders that are named after options, not after methods
 EXPERIMENTS = {
     CHAIN: "(a) A chain of solvers, each but the first taught by the scholar before it alone",
     "permuted-5": "(b) Permuted MNIST, 5 tasks",
@@ -45,6 +46,7 @@ EXPERIMENTS = {
     "permuted-5-lwf": "(d) Permuted MNIST, 5 tasks, old responses to new or to generated images",
     "permuted-10-lwf": "(d) Permuted MNIST, 10 tasks, old responses to new or to generated images",
     "split": "(e) Split MNIST, all classes to be told apart",
+    TRIED: "(e) What makes it better, one seed of each",
 }
 ROWS, COLUMNS = 2, 8  # of a picture of samples that are shown
 FIGURES = {
@@ -66,9 +68,9 @@ def keep(runs: Path, name: str) -> None:
 
 
 def summaries(name: str) -> list[dict[str, Any]]:
-    """The summaries of an experiment that are kept beside this file."""
-    kept = HERE / "summaries" / name
-    return [json.loads(path.read_text()) for path in sorted(kept.glob("*.json"))]
+    """The summaries of an experiment that are kept beside this file, each with its folder's name."""
+    kept = sorted((HERE / "summaries" / name).glob("*.json"))
+    return [{**json.loads(path.read_text()), "method": path.stem} for path in kept]
 
 
 def course(metrics: str, tasks: Sequence[str]) -> dict[str, Any]:
@@ -217,7 +219,8 @@ def main() -> None:
         parts.append(way(found, name, title))
         if rows := generators(found):
             parts.append("\n".join(rows))
-        parts += pictures(options.runs, name)
+        if name != TRIED:
+            parts += pictures(options.runs, name)
     (HERE / "RESULTS.md").write_text("\n\n".join(parts) + "\n")
 
 
