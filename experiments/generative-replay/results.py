@@ -68,7 +68,7 @@ def keep(runs: Path, name: str) -> None:
 
 
 def summaries(name: str) -> list[dict[str, Any]]:
-    """The summaries of an experiment that are kept beside this file, each with its folder's name."""
+    """The summaries of an experiment beside this file, each with its folder's name."""
     kept = sorted((HERE / "summaries" / name).glob("*.json"))
     return [{**json.loads(path.read_text()), "method": path.stem} for path in kept]
 
