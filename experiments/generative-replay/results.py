@@ -43,8 +43,8 @@ EXPERIMENTS = {
     "mnist-m-mnist-lwf": "(d) MNIST blended with photographs, then MNIST, a head for each",
     "fashion-mnist-lwf": "(d) Fashion-MNIST, then MNIST, a head for each",
     "cifar10-mnist-lwf": "(d) CIFAR-10, then MNIST, a head for each",
-    "permuted-5-lwf": "(d) Permuted MNIST, 5 tasks, old responses to new or to generated images",
-    "permuted-10-lwf": "(d) Permuted MNIST, 10 tasks, old responses to new or to generated images",
+    "permuted-5-lwf": "(d) Permuted MNIST, 5 tasks, LwF on new or generated images",
+    "permuted-10-lwf": "(d) Permuted MNIST, 10 tasks, LwF on new or generated images",
     "split": "(e) Split MNIST, all classes to be told apart",
     TRIED: "(e) What makes it better, one seed of each",
 }

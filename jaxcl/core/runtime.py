@@ -91,10 +91,13 @@ def _memory() -> int | None:
 
 
 def git_commit() -> str | None:
-    """Returns the checkout's commit, with ``+`` if files were changed since; None outside git."""
+    """Returns the checkout's commit, with ``+`` if the package was changed since; None outside git.
+
+    What experiments write beside the package, such as their tables, is no change.
+    """
     import subprocess
 
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
 
     def git(*args: str) -> str:
         command = ["git", "-C", str(here), *args]
@@ -102,6 +105,6 @@ def git_commit() -> str | None:
 
     try:
         git("ls-files", "--error-unmatch", __file__)  # installed into another repository: not ours
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno", ".") else "")
     except (OSError, subprocess.CalledProcessError):
         return None

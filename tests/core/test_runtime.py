@@ -1,4 +1,8 @@
 import os
+import re
+import runpy
+import shutil
+import subprocess
 from types import SimpleNamespace
 
 import jax
@@ -52,3 +56,21 @@ def test_the_model_of_a_cpu(tmp_path):
     assert runtime._cpu_model(file) is None
     file.write_text("processor\t: 0\nmodel name\t: Xeon: 8 GHz\nmodel name\t: other\n")
     assert runtime._cpu_model(file) == "Xeon: 8 GHz"
+
+
+def test_a_commit_is_marked_where_the_package_was_changed_and_nowhere_else(tmp_path):
+    package, table = tmp_path / "package", tmp_path / "RESULTS.md"
+    (package / "core").mkdir(parents=True)
+    shutil.copy(runtime.__file__, package / "core/runtime.py")
+    table.write_text("not run")
+    for command in ("init -q", "add -A", "-c user.name=a -c user.email=b commit -qm first"):
+        subprocess.run(["git", *command.split()], cwd=tmp_path, check=True)
+    place = package / "core/runtime.py"
+    git_commit = runpy.run_path(str(place))["git_commit"]
+    first = git_commit()
+    assert re.fullmatch(r"[0-9a-f]{40}", first)
+    table.write_text("97 %")
+    assert git_commit() == first
+    with place.open("a") as file:
+        file.write("# changed\n")
+    assert git_commit() == first + "+"
