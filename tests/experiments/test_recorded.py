@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from jaxcl.experiments import reproduce
 from jaxcl.experiments.reproduce import tables_of
+from jaxcl.learner.build import check_config
 
 ROOT = Path(__file__).parents[2] / "experiments"
 FOLDERS = sorted(script.parent.name for script in ROOT.glob("*/results.py"))
@@ -41,6 +43,18 @@ def test_the_tables_of_path_selection_can_be_made_again(folder):
     results = json.loads((ROOT / folder / tables.RESULTS).read_text())
     assert tables.table_4(results) == (ROOT / folder / tables.TABLE_4_FILE).read_text()
     assert tables.table_5(results) == (ROOT / folder / tables.TABLE_5_FILE).read_text()
+
+
+@pytest.mark.parametrize("rendered", [False, True])
+def test_recorded_runs_of_path_selection_are_gone_on_with(rendered):
+    """A setting that is new has to be written into the recorded runs, with its default."""
+    tables = tables_of("lwf-select")
+    folder = ROOT / "lwf-select/rendered" if rendered else ROOT / "lwf-select"
+    results = json.loads((folder / tables.RESULTS).read_text())
+    names = sorted({each["scenario"] for each in results})
+    options = ["--limit", "4000"] if rendered else []
+    for config in reproduce.read(["--scenarios", *names, *options]).configs.values():
+        tables.check_same(results, tables.settings(check_config(config)))
 
 
 def test_the_ablations_can_be_made_again():
