@@ -137,7 +137,9 @@ def _run(
         name = str(folders[run].relative_to(options.out))
         parts.setdefault((run[0], run[2]), {})[name] = config
     for group in parts.values():
-        several.run_each(options, group, options.out, console, cli.program("reproduce"))
+        # The methods differ from the second task on, so the first is trained once.
+        prog = cli.program("reproduce")
+        several.run_each(options, group, options.out, console, prog, same_start=True)
 
 
 def run() -> None:

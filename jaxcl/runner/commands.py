@@ -37,6 +37,8 @@ class Place:
       overwrite: whether a run that the folder holds is replaced.
       explain: whether it is shown what was measured and decided as a task came.
       noted: whether a bare ``--resume`` is to find it while it is not finished.
+      heirs: runs that train the first task as this one does, to the bit, and so go on from what
+        it has learned then, if they have not begun.
     """
 
     out: Path | None = None
@@ -44,6 +46,7 @@ class Place:
     overwrite: bool = False
     explain: bool = False
     noted: bool = False
+    heirs: "tuple[RunCommand, ...]" = ()
 
 
 @dataclasses.dataclass(frozen=True)

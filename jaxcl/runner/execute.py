@@ -151,7 +151,8 @@ def _opened(
     runs: list[Recording] = []
     for setup, (out, (command, _, resumes)) in zip(setups, left.items(), strict=True):
         found = resume.find_progress(setup, out, console, common) if resumes else None
-        run = Recording(setup, out, found or resume.NO_PROGRESS)
+        heirs = [(out, config) for config, out in map(settled, command.place.heirs)]
+        run = Recording(setup, out, found or resume.NO_PROGRESS, heirs=heirs)
         runs.append(_logged(run, command.how.log, held) if command.how.log else run)
     return runs
 

@@ -3,19 +3,21 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 from rich.console import Console
 
-from jaxcl.checkpointing import checkpoint, run_folder, unfinished
+from jaxcl.checkpointing import checkpoint, lock, run_folder, unfinished
 from jaxcl.checkpointing.config_file import to_toml
 from jaxcl.checkpointing.saver import saver
 from jaxcl.core.errors import OutputError
 from jaxcl.core.types import Params, PyTree
 from jaxcl.learner import snapshot
 from jaxcl.learner.scholar import pictures
+from jaxcl.learner.settings.config import Config
 from jaxcl.learner.state import Setup, chance, schedule
 from jaxcl.reporting.console import say
 from jaxcl.reporting.image_grid import image_grid
@@ -36,12 +38,14 @@ class Recording(NamedTuple):
       out: its folder.
       progress: what was done before.
       tell: is told of each event that was written down, without its arrays.
+      heirs: folders and settings of runs that begin where this one has learned its first task.
     """
 
     setup: Setup
     out: Path
     progress: Progress
     tell: Callable[[EpochEnded | SeedEnded], None] | None = None
+    heirs: Sequence[tuple[Path, Config]] = ()
 
 
 class Recorder(NamedTuple):
@@ -51,12 +55,14 @@ class Recorder(NamedTuple):
       take: notes an event.
       save: ``(learners, spent)``: writes a checkpoint in the background.
       wait: until it is on disk; returns whether it is.
+      pass_on: begins the run's heirs at the checkpoint that was written last.
       finish: ``(spent) -> summary``, after the last event.
     """
 
     take: Callable[[Event], None]
     save: Callable[[Sequence[Learner], Sequence[float]], None]
     wait: Callable[[], bool]
+    pass_on: Callable[[], None]
     finish: Callable[[Sequence[float]], dict[str, Any]]
 
 
@@ -69,7 +75,7 @@ def recorder(run: Recording, console: Console, keep: int, writer: Executor) -> R
       keep: checkpoints to keep.
       writer: the one thread that writes arrays, for all runs.
     """
-    setup, out, progress, tell = run
+    setup, out, progress, tell, _ = run
     epochs, results = list(progress.epochs), list(progress.results)
     folder = out / run_folder.CHECKPOINTS
     write, wait = saver(folder, progress.number, keep, lambda text: say(console, text), writer)
@@ -104,7 +110,8 @@ def recorder(run: Recording, console: Console, keep: int, writer: Executor) -> R
         unfinished.forget(out)
         return summary
 
-    return Recorder(take, save, wait, finish)
+    pass_on = partial(_begin_heirs, run, console, writer, wait)
+    return Recorder(take, save, wait, pass_on, finish)
 
 
 def silent(setup: Setup) -> Recorder:
@@ -119,7 +126,37 @@ def silent(setup: Setup) -> Recorder:
         del spent
         snapshot.take_all(learners)  # parts of arrays may lie on this process's devices
 
-    return Recorder(take, save, lambda: True, lambda spent: {})
+    return Recorder(take, save, lambda: True, lambda: None, lambda spent: {})
+
+
+def _begin_heirs(
+    run: Recording, console: Console, writer: Executor, written: Callable[[], bool]
+) -> None:
+    """Begins runs where another one is, if that is on disk."""
+    for heir, config in run.heirs if written() else ():
+        try:
+            writer.submit(_begin_there, run.out, heir, config).result()
+        except Exception as error:  # it begins by itself then
+            say(console, f"{heir} does not go on from here ({_first_line(error)})")
+        else:
+            say(console, f"{heir} has the same first task and goes on from here")
+
+
+def _begin_there(out: Path, heir: Path, config: Config) -> None:
+    """Begins a run at the newest checkpoint of another one.
+
+    Raises:
+      UsageError: it has begun already, or another process holds its folder.
+    """
+    folder = out / run_folder.CHECKPOINTS
+    _, arrays, meta = checkpoint.read(folder, checkpoint.numbers(folder)[-1])
+    lines = (out / run_folder.METRICS).read_bytes()[: meta["metrics_bytes"]]
+    with lock.locked(heir):
+        run_folder.check_free(heir, overwrite=False)
+        run_folder.create(heir, config)
+        run_folder.write_bytes(heir / run_folder.METRICS, lines)
+        meta = {**meta, "config": to_toml(config)}
+        checkpoint.write(heir / run_folder.CHECKPOINTS, 1, arrays, meta)
 
 
 def _trees(learned: Learned | None) -> Iterator[tuple[str, PyTree]]:
@@ -138,8 +175,12 @@ def _save_params(path: Path, params: Params) -> None:
     try:
         checkpoint.save_params(path, params)
     except Exception as error:  # Orbax raises what its storage raises
-        reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
+        reason = _first_line(error)
         raise OutputError(f"{path} cannot be written ({reason}); --resume tries again") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:200] or type(error).__name__
 
 
 def _write_epoch(setup: Setup, out: Path, event: EpochEnded) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,10 +71,8 @@ def record(
         return [seconds / len(runs), compiling / len(runs), programs]
 
     writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-    first = processes.is_primary()
-    recorders = [
-        recorder(r, console, saving.keep, writer) if first else silent(r.setup) for r in runs
-    ]
+    made = partial(recorder, console=console, keep=saving.keep, writer=writer)
+    recorders = [made(r) if processes.is_primary() else silent(r.setup) for r in runs]
     failed: dict[int, NonFiniteLoss] = {}
     saved = time.perf_counter()
     with (
@@ -86,9 +85,12 @@ def record(
             if len(failed) == len(runs):
                 break
             at_rest = _at_rest(happened, failed.keys())
-            due = bool(at_rest) and _due(saving, happened, time.perf_counter() - saved)
+            inherits = _inherits(runs, happened)
+            due = inherits or _due(saving, happened, time.perf_counter() - saved)
             if at_rest and _save(at_rest, recorders, stopping(), due, spent):
                 saved = time.perf_counter()
+            if inherits:
+                processes.on_primary(lambda: [each.pass_on() for each in recorders])
     # In one, so that no process leaves while the first one writes.
     done = processes.on_primary(
         lambda: [{} if i in failed else r.finish(spent()) for i, r in enumerate(recorders)]
@@ -160,6 +162,15 @@ def _due(saving: Saving, happened: Happened, seconds: float) -> bool:
         return seconds >= saving.seconds
     ended = [event for event in happened.values() if isinstance(event, EpochEnded)]
     return bool(ended) and saving.epochs is not None and (ended[0].epoch + 1) % saving.epochs == 0
+
+
+def _inherits(runs: Sequence[Recording], happened: Happened) -> bool:
+    """Whether the first task was just learned, and other runs go on from there."""
+    event = next(iter(happened.values()))
+    if not isinstance(event, EpochEnded) or event.task_index > 0:
+        return False
+    last = event.epoch + 1 == len(schedule(runs[0].setup, 0))
+    return last and any(each.heirs for each in runs)
 
 
 def show(summary: dict[str, Any], out: Path, console: Console) -> None:

@@ -1,5 +1,6 @@
 """Runs that belong together, one folder each: what is done is not done again."""
 
+import dataclasses
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,7 @@ def run_each(
     go_on: bool = False,
     said: bool = True,
     usual_batches: bool = False,
+    same_start: bool = False,
 ) -> None:
     """Runs what is missing; exits with 75 if it is interrupted, when everything is saved.
 
@@ -51,6 +53,8 @@ def run_each(
       said: whether the command line names the folder.
       usual_batches: whether nobody said how large a batch is, so that a data set of one's own
         may be smaller than the usual one.
+      same_start: whether all of them train the first task alike, to the bit, so that it is
+        trained once.
 
     Raises:
       UsageError: a setting that cannot be used, or data that is missing.
@@ -64,6 +68,8 @@ def run_each(
             tasks, fitting = _tasks(configs, console, usual_batches=usual_batches)
             if fitting != configs:
                 parts = [_checked(how, group, out) for group in grouping.groups(fitting)]
+            if same_start:
+                parts = _trained_once(parts)
             many = "1 run" if len(configs) == 1 else f"{len(configs)} runs"
             console.print(f"{many} in {out}", highlight=False)
             begun = 0
@@ -103,6 +109,14 @@ def _checked(how: How, configs: Mapping[str, Config], out: Path) -> dict[str, Ru
         name: RunCommand(config, how, Place(out / name, resume=out / name))
         for name, config in configs.items()
     }
+
+
+def _trained_once(parts: Sequence[dict[str, RunCommand]]) -> list[dict[str, RunCommand]]:
+    """The same commands; those of later parts are heirs of the first one."""
+    (name, first), *beside = parts[0].items()
+    heirs = tuple(command for part in parts[1:] for command in part.values())
+    first = dataclasses.replace(first, place=dataclasses.replace(first.place, heirs=heirs))
+    return [{name: first, **dict(beside)}, *parts[1:]]
 
 
 def _tasks(

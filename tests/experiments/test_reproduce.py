@@ -8,6 +8,7 @@ import pytest
 
 from jaxcl.experiments import reproduce
 from jaxcl.learner.settings.protocols import SCENARIOS, Scenario
+from jaxcl.runner import recorder
 
 QUICK = ["--scenarios", "2-small", "--limit", "40", "--batch-size", "20", "--epochs", "1"]
 QUICK += ["--report", "report"]
@@ -48,6 +49,33 @@ def test_what_is_missing_is_run_and_the_tables_are_written(run, tmp_path):
         assert err.startswith("error: report: it holds results with other settings (epochs);")
     assert not (tmp_path / "runs/lwf-select/2-small/lwf/seed5").exists()
     assert len(json.loads((tmp_path / "report/results.json").read_text())) == 3
+
+
+def events(folder, method):
+    """The lines of a run, without times."""
+    found = []
+    for line in (folder / "2-small" / method / "seed0/metrics.jsonl").read_text().splitlines():
+        event = json.loads(line)
+        event.pop("seconds", None)
+        found.append(event)
+    return found
+
+
+@pytest.mark.slow
+def test_the_first_task_is_trained_once_and_changes_no_method(run, tmp_path):
+    options = [*QUICK, "--seeds", "0", "--epochs", "2"]
+    code, out, err = run(*options, "--out", "once")
+    assert (code, err) == (0, "")
+    for method in ("split", "select"):
+        assert f"once/2-small/{method}/seed0 has the same first task and goes on from here" in out
+    assert out.count("seed 0 · digits epoch 2/2") == 1
+    with mock.patch.object(recorder, "_begin_there", side_effect=OSError("no space")):
+        code, out, err = run(*options, "--out", "each", "--report", "other")
+    assert (code, err) == (0, "")  # a hand-over that fails costs time, and nothing else
+    assert out.count("does not go on from here (no space)") == 2
+    assert out.count("seed 0 · digits epoch 2/2") == 3
+    for method in ("lwf", "split", "select"):
+        assert events(tmp_path / "once", method) == events(tmp_path / "each", method)
 
 
 def test_tables_are_written_again_from_runs_of_other_settings(call, tmp_path):
