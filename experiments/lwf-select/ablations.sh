@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # Runs behind ablations.md that are missing, and then the table; started again, it goes on.
 #   experiments/lwf-select/ablations.sh RUNS [DATA]
+# SEEDS in the environment: others than 0, 1 and 2.
 set -euo pipefail
 runs=$1
 data=${2:+--data-dir $2}
+seeds=${SEEDS:-0 1 2}
 cd "$(dirname "$0")/../.."
 sweep() {  # a folder, then options, then the values of settings
     name=$1
     shift
     # shellcheck disable=SC2086
-    python -m jaxcl.experiments.sweep --scenario 4 --method select --checkpoint-every 60s \
-        --out "$runs/$name" $data "$@"
+    python -m jaxcl.experiments.sweep --scenario 4 --method select --seeds $seeds \
+        --checkpoint-every 60s --out "$runs/$name" $data "$@"
 }
 vary() {  # 6,000 images to train with, 2,000 to test on
     sweep "$1" --epochs 5 --limit 8000 --validation 0.25 --grid "${@:2}"

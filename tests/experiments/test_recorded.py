@@ -11,6 +11,7 @@ import pytest
 from jaxcl.experiments import reproduce
 from jaxcl.experiments.reproduce import tables_of
 from jaxcl.learner.build import check_config
+from jaxcl.reporting.metrics import mean_sem
 
 ROOT = Path(__file__).parents[2] / "experiments"
 FOLDERS = sorted(script.parent.name for script in ROOT.glob("*/results.py"))
@@ -57,10 +58,31 @@ def test_recorded_runs_of_path_selection_are_gone_on_with(rendered):
         tables.check_same(results, tables.settings(check_config(config)))
 
 
-def test_the_ablations_can_be_made_again():
+def test_ablations_are_compared_seed_by_seed():
     made = runpy.run_path(str(ROOT / "lwf-select/ablations.py"))
-    known = json.loads((ROOT / "lwf-select/ablations.json").read_text())
-    assert made["page"](known) == (ROOT / "lwf-select/ablations.md").read_text()
+
+    def point(values, *, known=True, **varied):
+        found = {name: mean_sem(values) for name in made["FIGURES"]}
+        of_seeds = dict.fromkeys(found, values)
+        found |= {"point": varied, "final": {}, "weights": [{"added": 0}], "seeds": [0, 1]}
+        return found | ({"of_seeds": of_seeds} if known else {})
+
+    base = point([70.0, 80.0], lr=1e-3)
+    others = [
+        point([71.0, 81.1], start="fresh"),  # far within the error of each alone
+        point([69.0, 81.0], temperature=1),
+        point([70.0, 80.0], threshold=0.9),
+        point([70.0, 81.0], known=False, l2=0.0),  # recorded before seeds were kept
+    ]
+    table, said = made["table"]({"base": [base], "some": others}, ["base", "some"]).split("\n- ", 1)
+    assert "| start | fresh | 76.05 ± 5.05 | 1.05 ± 0.05 |" in table
+    assert "| l2 | 0 | 75.50 ± 5.50 | 0.50 |" in table
+    lines = said.splitlines()
+    assert lines[0] == "Gives the very same figures: `threshold=0.9`."
+    assert lines[1].startswith("- Makes no difference that the seeds show")
+    assert [text.split(": ")[1] for text in lines[1:4]] == [
+        *("`temperature=1`.", "`start=fresh`.", "`l2=0`.")
+    ]
 
 
 def test_the_figure_of_the_readme_is_made_of_what_was_recorded():
