@@ -26,7 +26,7 @@ INSTEAD = """\
 Letters that were rendered from fonts stand for EMNIST, which could not be downloaded, and a task \
 has at most 4,000 training images. So the paper's figures show the direction alone."""
 COMMAND = "python -m jaxcl.experiments.reproduce lwf-select --scenarios NAME"
-REST = "--seeds 0 --limit 4000 --out runs/rendered --report experiments/lwf-select/rendered"
+REST = "--limit 4000 --out runs/rendered --report experiments/lwf-select/rendered"
 TASKS = {
     "1": "MNIST, letters",
     "2": "Fashion, CIFAR-10",
