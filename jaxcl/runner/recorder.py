@@ -132,8 +132,9 @@ def silent(setup: Setup) -> Recorder:
 def _begin_heirs(
     run: Recording, console: Console, writer: Executor, written: Callable[[], bool]
 ) -> None:
-    """Begins runs where another one is, if that is on disk."""
-    for heir, config in run.heirs if written() else ():
+    """Begins runs where another one is, if that is on disk and they have not begun."""
+    free = [each for each in run.heirs if not run_folder.holds_run(each[0])]
+    for heir, config in free if written() else ():
         try:
             writer.submit(_begin_there, run.out, heir, config).result()
         except Exception as error:  # it begins by itself then
