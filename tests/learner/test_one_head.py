@@ -25,8 +25,10 @@ GENERATOR = {"generator_steps": 3, "generated": 40, "generator_batch": 8}
 ONE = sorted(name for name, method in METHODS.items() if vars(method).get("one_head"))
 # Adam makes a step of any slope, however small, as large as the others.
 OPT = {"bic": {"optimizer": "sgd", "lr": 0.05}}
-CLOSE = {"bic": 1e-3}
-"""A fit by Newton's method ends where rounding hides what a step gains."""
+CLOSE = {"bic": 1e-3, "ewc": 1e-4}
+"""A fit by Newton's method ends where rounding hides what a step gains.  Where EWC's pull and the
+slope nearly cancel, Adam makes a step of what rounding leaves, which differs from CPU to CPU.
+"""
 QUICK = {"ewc", "si", "lwf", "er", "der_pp"}
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
