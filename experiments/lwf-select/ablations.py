@@ -102,7 +102,7 @@ def rows(folder: str, points: list[dict[str, Any]], base: dict[str, Any] | None)
 SAME = "Gives the very same figures"
 NONE = "Makes no difference that the seeds show (both changes are within two standard errors)"
 SOME = "Makes a difference"
-UNKNOWN = "One seed does not tell whether there is a difference"
+UNKNOWN = "Not known, as one seed was run or the seeds were not recorded one by one"
 
 
 def finding(point: dict[str, Any], base: dict[str, Any]) -> str:

@@ -101,7 +101,7 @@ def test_a_feature_of_length_zero_has_a_score(key):
 def test_tasks_in_any_order_give_the_same_means(by_task, key):
     transform = ncm(by_task=by_task)
     one, other = (through(transform, tasks, key) for tasks in ([A, B, C], [C, A, B]))
-    chex.assert_trees_all_close(one, other, rtol=1e-5, atol=1e-5)
+    chex.assert_trees_all_close(one, other, rtol=1e-6)
     np.testing.assert_array_equal(one.counts, other.counts)
 
 
@@ -118,7 +118,7 @@ def test_portions_of_what_lies_on_the_host_give_the_same(key, monkeypatch):
     whole = through(ncm(), [A, B], key)
     monkeypatch.setattr("jaxcl.core.batching.PORTION_BYTES", 5 * 24)
     parts = through(ncm(), [A, B], key, lambda data: jax.tree.map(np.asarray, data))
-    chex.assert_trees_all_close(parts, whole, rtol=1e-5, atol=1e-5)
+    chex.assert_trees_all_close(parts, whole, rtol=1e-6, atol=1e-6)
     np.testing.assert_array_equal(parts.counts, whole.counts)
     numbers = lambda params, batch: jnp.round(8 * features(params, batch))  # noqa: E731
     whole = through(ncm(), [A, B], key, of=numbers)  # whole numbers add up without rounding
@@ -129,7 +129,7 @@ def test_portions_of_what_lies_on_the_host_give_the_same(key, monkeypatch):
 def test_batches_that_are_filled_up_count_no_example_twice(key, monkeypatch):
     whole = through(ncm(), [B], key)
     monkeypatch.setattr("jaxcl.transforms.between_tasks.class_statistics.FEATURE_BATCH", 5)
-    chex.assert_trees_all_close(through(ncm(), [B], key), whole, rtol=1e-5, atol=1e-5)
+    chex.assert_trees_all_close(through(ncm(), [B], key), whole, rtol=1e-6)
 
 
 def test_logits_serve_until_a_task_has_ended(key):
