@@ -17,6 +17,8 @@ from jaxcl.core.types import Array, Batch, Data, PyTree
 def examples(data: PyTree) -> int:
     """Returns the number of examples: the length of the common leading axis."""
     lengths = {len(leaf) for leaf in jax.tree.leaves(data)}
+    if not lengths:
+        raise ValueError("data: there is no array in it; give one with a row for each example")
     if len(lengths) != 1:
         raise ValueError(f"data: leading axes differ ({sorted(lengths)}); make them equal")
     return lengths.pop()

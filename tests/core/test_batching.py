@@ -20,3 +20,5 @@ def test_bad_data_is_refused():
         map_batches(lambda b: b, {"x": jnp.zeros(2), "y": jnp.zeros(3)}, 2)
     with pytest.raises(ValueError, match="no examples"):
         map_batches(lambda b: b, {"x": jnp.zeros(0)}, 2)
+    with pytest.raises(ValueError, match="there is no array in it"):
+        map_batches(lambda b: b, {"x": {}}, 2)

@@ -114,6 +114,19 @@ def bic(
     References:
       Wu, Chen, Wang, Ye, Liu, Guo & Fu, Large scale incremental learning, 2019 (arXiv 1905.13260),
       sections 3 and 4; their program: github.com/wuyuebupt/LargeScaleIncrementalLearning.
+
+    >>> import jax
+    >>> forward, key, w = lambda w, b: b["x"] @ w, jax.random.key(0), jnp.eye(2)
+    >>> transform, old = bic(8), jnp.array([1.0, 1.5])
+    >>> state = transform.init(w)
+    >>> for label, x in enumerate((old, jnp.array([0.0, 3.0]))):
+    ...     data = {"x": jnp.tile(x, (4, 1)), "label": jnp.full(4, label)}
+    ...     task = TaskData(data, forward, features=lambda w, b: b["x"])
+    ...     state = transform.begin_task(state, w, task, key)
+    ...     state, _ = transform.end_task(state, w, task, key)
+    >>> logits = transform.predict(state, Context(w, old[None], {}))
+    >>> print(old.argmax(), logits.argmax())  # the new class was ahead of the old one
+    1 0
     """
     check_drawn(n)
     if not 0 < held_out < 1:

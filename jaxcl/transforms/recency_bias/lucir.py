@@ -119,6 +119,13 @@ def lucir(
     References:
       Hou, Pan, Loy, Wang & Lin, Learning a unified classifier incrementally via rebalancing,
       2019, section 3; their program: github.com/hshustc/CVPR19_Incremental_Learning.
+
+    >>> w = jnp.array([[3.0, 0.0], [4.0, 1.0]])  # of length 5 and 1: eta is 3
+    >>> transform = lucir(10, lambda params: params)
+    >>> batch, f = {"x": jnp.zeros(1)}, jnp.array([[0.0, 2.0]])
+    >>> context = Context(w, f @ w, batch, features=f)
+    >>> print(transform.predict(transform.init(w), context))  # 3 * 4/5, 3 * 1
+    [[2.4 3. ]]
     """
     check_drawn(n)
     check_not_negative("strength", strength)

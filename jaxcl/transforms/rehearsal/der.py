@@ -127,6 +127,15 @@ def der_pp(
     References:
       Buzzega et al., Dark experience for general continual learning, 2020
       (arXiv 2004.07211), eq. 6.
+
+    >>> forward, key = lambda w, batch: batch["x"] @ w, jax.random.key(0)
+    >>> w, data = jnp.zeros((2, 2)), {"x": jnp.eye(2), "label": jnp.arange(2)}
+    >>> transform, context = der_pp(2, 2), Context(w, forward(w, data), data, key, forward)
+    >>> state = transform.begin_task(transform.init(w), w, TaskData(data, forward), key)
+    >>> state = transform.update(state, Step(w, w, w, context=context))  # logits 0 are remembered
+    >>> loss, _ = transform.apply(jnp.float32(0), state, context._replace(params=w + 2))
+    >>> print(f"{loss:.4f}")  # 4 / 2 + log(2) / 2
+    2.3466
     """
     return _made(_DER(reservoir(capacity), classes, alpha, beta, name, label, objective))
 
