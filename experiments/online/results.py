@@ -7,12 +7,19 @@ made of is copied to ``summaries/`` beside this file.
 """
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxcl.reporting.metrics import anytime_accuracy, mean_sem, verdict
+from jaxcl.reporting.metrics import (
+    anytime_accuracy,
+    average_accuracy,
+    forgetting,
+    mean_sem,
+    verdict,
+)
 from jaxcl.reporting.pages.caption import caption
 from jaxcl.reporting.pages.claims import Place, Section, against_figure, average
 from jaxcl.reporting.report import markdown_row as line
@@ -72,17 +79,34 @@ def rows_of(data: str) -> list[tuple[str, int | None]]:
     return [("finetune", None), ("iid", None), *kept]
 
 
-def summary(runs: Path | None, data: str, method: str, room: int | None) -> dict[str, Any] | None:
-    """A run's summary, copied beside this file; None if there is none (yet)."""
-    folder = f"online-{data}", method if room is None else f"{method}-{room}"
-    kept = HERE.joinpath("summaries", folder[0], f"{folder[1]}.json")
-    return recorded(runs and runs.joinpath(*folder), kept)
+def parts(runs: Path | None, data: str, method: str, room: int | None) -> list[dict[str, Any]]:
+    """Summaries of the runs behind one row, of some seeds each, copied beside this file."""
+    name = method if room is None else f"{method}-{room}"
+    kept = HERE / "summaries" / f"online-{data}" / name
+    for run in [] if runs is None else runs.glob(f"online-{data}/{name}/*/"):
+        recorded(run, kept / f"{run.name}.json")
+    return [json.loads(file.read_text()) for file in sorted(kept.glob("*.json"))]
+
+
+def joined(found: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """What the table needs of all seeds together; None if there is none (yet)."""
+    if not found:
+        return None
+    seeds = [seed for part in found for seed in part["seeds"]]
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds: {sorted(seeds)} are recorded, one of them twice; remove a run")
+    accuracy = [matrix for part in found for matrix in part["accuracy"]]
+    metrics = (average_accuracy, anytime_accuracy, forgetting)
+    return {
+        "seeds": seeds,
+        **{metric.__name__: mean_sem([metric(m) for m in accuracy]) for metric in metrics},
+        "task_seconds": [each for part in found for each in part["task_seconds"]],
+    }
 
 
 def summaries(runs: Path | None, data: str) -> list[dict[str, Any]]:
     """All runs on a data set that there are."""
-    found = [summary(runs, data, *row) for row in rows_of(data)]
-    return [each for each in found if each is not None]
+    return [part for row in rows_of(data) for part in parts(runs, data, *row)]
 
 
 def section() -> Section:
@@ -94,7 +118,7 @@ def section() -> Section:
         kept = "" if room is None else f", {room:,} images kept"
         text = f"{data.replace('cifar', 'CIFAR-')}, `{method}`{kept}"
         place = Place("table", "online/RESULTS.md", method)
-        ours = average(summary(None, data, method, room))
+        ours = average(joined(parts(None, data, method, room)))
         claims.append(against_figure(text, ours, theirs, place, digits=1))
     runs = [each for data in ROOMS for each in summaries(None, data)]
     return Section("Online learning in one pass", SOURCE, COMMAND, claims, runs)
@@ -104,7 +128,7 @@ def table(runs: Path, data: str) -> list[str]:
     """Every method on one data set, beside the recorded figures."""
     lines = [line(HEADER), line(["---"] * len(HEADER))]
     for method, room in rows_of(data):
-        found = summary(runs, data, method, room)
+        found = joined(parts(runs, data, method, room))
         where = data, method, room
         kind = "*" if where in RECORDED else ""
         theirs = PUBLISHED.get(where) or RECORDED.get(where)
@@ -121,12 +145,12 @@ def _cells(
     if found is None:
         return ["", "not run", beside, "", "", "", ""]
     ours = found["average_accuracy"]
-    anytime = mean_sem([anytime_accuracy(matrix) for matrix in found["accuracy"]])
     seconds = np.mean([sum(each.values()) for each in found["task_seconds"]])
     return [
         *(str(len(found["seeds"])), mean_text(ours, 2), beside),
         "-" if theirs is None else verdict(ours, theirs),
-        *(mean_text(anytime, 2), mean_text(found["forgetting"], 2), f"{seconds / 60:.1f}"),
+        *(mean_text(found[name], 2) for name in ("anytime_accuracy", "forgetting")),
+        f"{seconds / 60:.1f}",
     ]
 
 
@@ -135,7 +159,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=Path)
     options = parser.parse_args()
-    parts = [
+    page = [
         "# Results",
         "Made by `results.py` from the summaries of runs; the commands stand in `run.sh`. Mean ±"
         " standard error over the seeds, percent and percentage points. Published are the figures"
@@ -144,9 +168,9 @@ def main() -> None:
         " errors.",
     ]
     for data, name in NAMES.items():
-        parts += [f"## {name}, in one pass", "\n".join(table(options.runs, data))]
-        parts.append(caption(summaries(options.runs, data)))
-    (HERE / "RESULTS.md").write_text("\n\n".join(parts) + "\n")
+        page += [f"## {name}, in one pass", "\n".join(table(options.runs, data))]
+        page.append(caption(summaries(options.runs, data)))
+    (HERE / "RESULTS.md").write_text("\n\n".join(page) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,10 +11,13 @@ methods=${METHODS:-finetune iid er er_ace der_pp agem icarl}
 seeds=${SEEDS:-0 1 2 3 4}
 cd "$(dirname "$0")/../.."
 
-learn() { # SCENARIO NAME OPTION...: one run in a folder of its own
-    # shellcheck disable=SC2086
-    python -m jaxcl.experiments.scenario --scenario "$1" --setting class --seeds $seeds \
-        --checkpoint-every 60s --resume $data --out "$runs/$1/$2" "${@:3}" "${options[@]}"
+learn() { # SCENARIO NAME OPTION...: a run for each seed, in a folder of its own
+    for seed in $seeds; do
+        # shellcheck disable=SC2086
+        python -m jaxcl.experiments.scenario --scenario "$1" --setting class --seeds $seed \
+            --checkpoint-every 60s --resume $data --out "$runs/$1/$2/seed-$seed" \
+            "${@:3}" "${options[@]}"
+    done
 }
 
 # With or without crops and flips, rates and weights: as published, for each method and data set.
