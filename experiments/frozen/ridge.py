@@ -2,9 +2,10 @@
 
     python experiments/frozen/ridge.py RUNS [--data-dir DATA]
 
-RUNS holds the runs of ``ranpac`` that run.sh makes: theirs are the random features.  Writes
-``ridge.json`` beside this file: accuracies in percent on the test images, and how far
-the weights of each run are from the solution here, relative to its norm.
+RUNS holds the runs of ``ranpac`` that run.sh makes: theirs are the random features and lambda.
+Writes ``ridge.json`` beside this file: for the features, and for the random ones of each kind of
+run, lambda, accuracy in percent on the test images, and how far the weights of each run are from
+the solution here, relative to its norm.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from jaxcl.scenarios.task import Task
 HERE = Path(__file__).parent
 CLASSES, ROWS = 100, 5000
 RIDGE = 1e2  # of the features themselves; random features have that of the runs
+RUNS = ("ranpac", "ranpac-fixed")  # lambda is chosen by the run, or given
 
 
 def random_features(rows: ndarray, projection: ndarray | None) -> ndarray:
@@ -51,6 +53,35 @@ def accuracy(task: Task, projection: ndarray | None, weights: ndarray) -> float:
     return float(100 * np.mean(found == task.test_labels))
 
 
+def at_once(task: Task, projection: ndarray | None, ridge: float) -> tuple[ndarray, dict[str, Any]]:
+    """Weights from all training examples, and what is written of them."""
+    weights = solution(task, projection, ridge)
+    return weights, {"ridge": ridge, "accuracy": accuracy(task, projection, weights)}
+
+
+def beside(task: Task, runs: Path, name: str) -> dict[str, Any]:
+    """The solution with the random features and lambda of runs, and how far they are from it."""
+    folders = sorted(runs.glob(f"order-*/{name}/predictor/seed0"))
+    states = {run.parts[-4]: load_params(run)["ranpac"] for run in folders}
+    first = next(iter(states.values()))
+    (ridge,) = {float(state["ridge"]) for state in states.values()}  # whatever the order
+    weights, found = at_once(task, np.asarray(first["projection"], np.float64), ridge)
+    found["apart"] = {}
+    for order, state in states.items():
+        assert np.array_equal(state["projection"], first["projection"])
+        own = np.asarray(state["weights"], np.float64)[0][_places(task, order)]
+        found["apart"][order] = float(np.linalg.norm(own - weights) / np.linalg.norm(weights))
+    return found
+
+
+def _places(task: Task, order: str) -> ndarray:
+    """Where the classes of the data set stand in a run's order of them."""
+    place, number = np.arange(CLASSES, dtype=np.int32), int(order.removeprefix("order-"))
+    if not number:
+        return place
+    return np.asarray(shuffled_classes(task._replace(train_labels=place), number).train_labels)
+
+
 def main() -> None:
     """Writes ``ridge.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -58,24 +89,8 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path)
     options = parser.parse_args()
     task = loaded("cifar100_lite0", options.data_dir, print)
-    found: dict[str, Any] = {"features": accuracy(task, None, solution(task, None, RIDGE))}
-    runs = sorted(options.runs.glob("order-*/ranpac/predictor/seed0"))
-    states = {run.parts[-4]: load_params(run)["ranpac"] for run in runs}
-    projection = np.asarray(states["order-0"]["projection"], np.float64)
-    (ridge,) = {float(state["ridge"]) for state in states.values()}  # whatever the order
-    found["ridges"] = RIDGE, ridge
-    weights = solution(task, projection, ridge)
-    found["random_features"] = accuracy(task, projection, weights)
-    found["apart"] = {}
-    for name, state in states.items():
-        assert np.array_equal(state["projection"], states["order-0"]["projection"])
-        order = int(name.removeprefix("order-"))
-        place = np.arange(CLASSES, dtype=np.int32)
-        if order:
-            place = shuffled_classes(task._replace(train_labels=place), order).train_labels
-        own = np.asarray(state["weights"], np.float64)[0][place]
-        found["apart"][name] = float(np.linalg.norm(own - weights) / np.linalg.norm(weights))
-    (HERE / "summaries").mkdir(exist_ok=True)
+    found = {"features": at_once(task, None, RIDGE)[1]}
+    found |= {name: beside(task, options.runs, name) for name in RUNS}
     (HERE / "ridge.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
