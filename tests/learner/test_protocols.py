@@ -56,6 +56,9 @@ def test_the_published_protocol_weighs_old_responses_by_tasks():
     for setting, expected in (("task", "one"), ("domain", "tasks"), ("class", "one")):
         assert weighting("split-mnist", setting=setting) == expected
     assert weighting("permuted-mnist") == "tasks"
+    # Their program of 2019 means over the ten classes, too.
+    assert configure("lwf", "permuted-mnist").method.strength == pytest.approx(1 / 10)
+    assert configure("lwf", "split-mnist", setting="domain").method.strength == 1
     assert weighting("3") == "one"
     assert weighting("split-mnist", setting="domain", lwf_weighting="one") == "one"
 
