@@ -35,7 +35,8 @@ for name in ${@:-$all}; do
         # (d) Old responses to images that say nothing of the old task, or to generated ones.
         permuted-*-lwf)
             tasks=${name#*-}
-            compare $name --scenario permuted-mnist --tasks ${tasks%-lwf} $fewer --methods lwf lwf_gr
+            compare $name --scenario permuted-mnist --tasks ${tasks%-lwf} $fewer --strength 1 \
+                --methods lwf lwf_gr
             ;;
         # (b) The pixels in another order in each task.
         permuted-*) compare $name --scenario permuted-mnist --tasks ${name#*-} $fewer $methods ;;
