@@ -2,8 +2,7 @@
 
     python experiments/families/results.py RUNS
 
-RUNS holds what the commands in README.md wrote.  Runs that are missing are reported as
-such.  What the tables are made of is copied to ``summaries/`` beside this file.
+RUNS holds what run.sh wrote.  Its summaries are copied to ``summaries/`` beside this file.
 """
 
 import argparse
@@ -47,7 +46,7 @@ PERMUTED = {"ewc": (94.31, 0.11), "si": (95.33, 0.11), "lwf": (72.64, 0.52)}
 # in it; one run.
 PRIMER = {"finetune": 7.5, "er": 40.8}
 SPLIT = [("split-mnist", setting, method) for setting in SETTINGS for method in METHODS]
-IN_ORDERS = (("finetune", "domain"), ("si", "class"))
+IN_ORDERS = (("finetune", "task"), ("finetune", "domain"), ("si", "domain"), ("si", "class"))
 PAIR_METHODS = ("finetune", "feature_extraction", "lwf", "joint")
 PAIRS = {
     "mnist-fashion": ("mnist", "fashion_mnist"),
@@ -206,12 +205,13 @@ def of_others(runs: Path) -> list[tuple[str, ...]]:
 
 
 def others(runs: Path) -> list[str]:
-    """Every other run: its scenario, method, accuracy of each task and what was forgotten."""
-    header = ["scenario", "setting", "method", "seeds", "average accuracy", "forgetting", "final"]
+    """Every other run: its folder, method, accuracy of each task and what was forgotten."""
+    header = ["run", "setting", "method", "seeds", "average accuracy", "forgetting", "final"]
     lines = [line(header), line(["---"] * len(header))]
-    for found in summaries(runs, of_others(runs)):
+    folders = of_others(runs)
+    for (folder, *_), found in zip(folders, summaries(runs, folders), strict=True):
         final = ", ".join(f"{task} {value['mean']:.1f}" for task, value in found["final"].items())
-        cells = [found["scenario"], found["setting"], found["method"], str(len(found["seeds"]))]
+        cells = [folder, found["setting"], found["method"], str(len(found["seeds"]))]
         figures = (mean_text(found[name], 2) for name in ("average_accuracy", "forgetting"))
         lines.append(line([*cells, *figures, final]))
     return lines

@@ -12,7 +12,7 @@ for setting in task domain class; do
 done
 # The published runs deal the digits out in another order for each seed.
 for order in 1 2 3 4 5; do
-    for cell in domain:finetune class:si; do
+    for cell in task:finetune domain:finetune domain:si class:si; do
         setting=${cell%:*}
         python -m jaxcl.experiments.scenario --scenario split-mnist --order "$order" \
             --seeds "$order" --setting "$setting" --method "${cell#*:}" --checkpoint-every 60s \
@@ -23,6 +23,9 @@ python -m jaxcl.experiments.compare --scenario digits-0-4-5-9 \
     --methods finetune er --seeds 0 1 2 3 4 --out "$runs/digits-0-4-5-9/class" $data
 python -m jaxcl.experiments.compare --scenario permuted-mnist \
     --methods ewc si lwf --out "$runs/permuted-mnist/domain" --checkpoint-every 60s $data
+# The sum of the distillation over the classes instead of its mean.
+python -m jaxcl.experiments.compare --scenario permuted-mnist --methods lwf --strength 1 \
+    --out "$runs/permuted-mnist-strength-1/domain" --checkpoint-every 60s $data
 # A similar pair and a dissimilar one, with less data and fewer epochs than the scenario's.
 short="--limit 10000 --epochs 5 --checkpoint-every 60s $data"
 for pair in mnist-fashion:mnist-fashion 4:cifar10-mnist; do

@@ -62,6 +62,8 @@ def at_once(task: Task, projection: ndarray | None, ridge: float) -> tuple[ndarr
 def beside(task: Task, runs: Path, name: str) -> dict[str, Any]:
     """The solution with the random features and lambda of runs, and how far they are from it."""
     folders = sorted(runs.glob(f"order-*/{name}/predictor/seed0"))
+    if not folders:
+        raise SystemExit(f"error: {runs}: no run of {name}; make them with run.sh")
     states = {run.parts[-4]: load_params(run)["ranpac"] for run in folders}
     first = next(iter(states.values()))
     (ridge,) = {float(state["ridge"]) for state in states.values()}  # whatever the order

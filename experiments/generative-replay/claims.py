@@ -63,6 +63,8 @@ def section() -> Section:
         claims += _domains(name, f"(c) {title}")
     for name, title in HEADS.items():
         claims.append(_heads(f"{name}-lwf", f"(d) {title}"))
+    title = f"(d) {HEADS['permuted-5']}, a tenth of the weight"
+    claims.append(_heads("permuted-5-lwf-tenth", title))
     claims += _beside("split", "(e) split MNIST, all classes", headline=True)
     ours = average(runs("split").get("dgr"))
     text = "(e) split MNIST, all classes: generative replay, beside brain-inspired replay"

@@ -45,6 +45,7 @@ EXPERIMENTS = {
     "cifar10-mnist-lwf": "(d) CIFAR-10, then MNIST, a head for each",
     "permuted-5-lwf": "(d) Permuted MNIST, 5 tasks, LwF on new or generated images",
     "permuted-10-lwf": "(d) Permuted MNIST, 10 tasks, LwF on new or generated images",
+    "permuted-5-lwf-tenth": "(d) Permuted MNIST, 5 tasks, old responses at a tenth of the weight",
     "split": "(e) Split MNIST, all classes to be told apart",
     TRIED: "(e) What makes it better, one seed of each",
 }

@@ -9,7 +9,7 @@ shift
 cd "$(dirname "$0")/../.."
 all="chain permuted-5 permuted-10 mnist-mnist-m mnist-m-mnist mnist-mnist-m-lwf mnist-m-mnist-lwf"
 all="$all mnist-usps usps-mnist fashion-mnist-lwf cifar10-mnist-lwf permuted-5-lwf permuted-10-lwf"
-all="$all split split-tried"
+all="$all permuted-5-lwf-tenth split split-tried"
 methods="--methods dgr exact_replay noise_replay finetune"
 fewer="--iterations 2000 --hidden 400 400 --lr 1e-3"
 half="--iterations 1000 --batch-size 64"
@@ -33,9 +33,10 @@ for name in ${@:-$all}; do
             --batch-size 64 --iterations 5000 --replay-temperature 15 --balance False --generated 240000 \
             --generator-lr 5e-4 --generator-steps 12000 ;;
         # (d) Old responses to images that say nothing of the old task, or to generated ones.
-        permuted-*-lwf)
-            tasks=${name#*-}
-            compare $name --scenario permuted-mnist --tasks ${tasks%-lwf} $fewer --strength 1 \
+        permuted-*-lwf | permuted-*-lwf-tenth)
+            tasks=${name#*-} weight=1
+            case $name in *-tenth) weight=0.1 ;; esac # that of the scenario
+            compare $name --scenario permuted-mnist --tasks ${tasks%%-*} $fewer --strength $weight \
                 --methods lwf lwf_gr
             ;;
         # (b) The pixels in another order in each task.

@@ -2,12 +2,13 @@
 
     python experiments/online/results.py RUNS
 
-RUNS holds what run.sh wrote.  Runs that are missing are reported as such.  What the tables are
-made of is copied to ``summaries/`` beside this file.
+RUNS holds what run.sh and aml.sh wrote.  Runs that are missing are reported as such.  What the
+tables are made of is copied to ``summaries/`` and ``aml.json`` beside this file.
 """
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from jaxcl.reporting.summary import recorded
 HERE = Path(__file__).parent
 ROOMS = {"cifar10": (200, 1000), "cifar100": (2000, 10000)}
 METHODS = ("er", "er_ace", "der_pp", "agem", "icarl")
+AVERAGE = average_accuracy.__name__
 Published = dict[tuple[str, str, int | None], tuple[float, float]]
 NAMES = {"cifar10": "CIFAR-10, 5 times two classes", "cifar100": "CIFAR-100, 20 times five classes"}
 # Caccia et al. 2022 (arXiv 2104.05025v3), read there: tables 1 and 6 for CIFAR-10, table 2 for
@@ -144,7 +146,7 @@ def _cells(
     """Seeds, our figures and the published one, and what both together say."""
     if found is None:
         return ["", "not run", beside, "", "", "", ""]
-    ours = found["average_accuracy"]
+    ours = found[AVERAGE]
     seconds = np.mean([sum(each.values()) for each in found["task_seconds"]])
     return [
         *(str(len(found["seeds"])), mean_text(ours, 2), beside),
@@ -152,6 +154,41 @@ def _cells(
         *(mean_text(found[name], 2) for name in ("anytime_accuracy", "forgetting")),
         f"{seconds / 60:.1f}",
     ]
+
+
+def keep_theirs(runs: Path) -> None:
+    """Copies the accuracies of the authors' code, where there are any, beside this file."""
+    logs = sorted((runs / "aml").glob("*-*.log"))
+    if not logs:
+        return
+    found: dict[str, dict[str, float]] = {}
+    for log in logs:
+        name, number = log.stem.rsplit("-", 1)
+        last = re.findall(r"Avg Acc: ([\d.]+)", log.read_text())[-1]
+        found.setdefault(name, {})[number] = float(last)
+    content = {"accuracy": found, "commit": (runs / "aml/commit").read_text().strip()}
+    (HERE / "aml.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def beside_theirs() -> list[str]:
+    """What the authors' code came to here, beside the published figure and ours."""
+    file = HERE / "aml.json"
+    if not file.exists():
+        return ["not run"]
+    heads = ["method", "images kept", "published", "their code here", "ours"]
+    lines = [line(heads), line(["---"] * len(heads))]
+    for name, runs in json.loads(file.read_text())["accuracy"].items():
+        method, room = name.rsplit("-", 1)
+        ours = joined(parts(None, "cifar10", method, int(room)))
+        mean, error = PUBLISHED["cifar10", method, int(room)]
+        cells = [_counted(mean_sem([*runs.values()]), len(runs))]
+        cells += ["not run" if ours is None else _counted(ours[AVERAGE], len(ours["seeds"]))]
+        lines.append(line([method, room, f"{mean:.1f} ± {error:.1f} (10)", *cells]))
+    return lines
+
+
+def _counted(value: dict[str, float | None], runs: int) -> str:
+    return f"{mean_text(value, 2)} ({runs})"
 
 
 def main() -> None:
@@ -170,6 +207,8 @@ def main() -> None:
     for data, name in NAMES.items():
         page += [f"## {name}, in one pass", "\n".join(table(options.runs, data))]
         page.append(caption(summaries(options.runs, data)))
+    keep_theirs(options.runs)
+    page += ["## Their code, run here, CIFAR-10 (in brackets the runs)", "\n".join(beside_theirs())]
     (HERE / "RESULTS.md").write_text("\n\n".join(page) + "\n")
 
 
