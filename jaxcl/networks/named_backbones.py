@@ -16,6 +16,7 @@ from jaxcl.networks.backbones import (
 )
 from jaxcl.networks.backbones.blocks import Initial
 from jaxcl.networks.base import Net
+from jaxcl.networks.convolutions.depthwise import suited_convolution
 from jaxcl.networks.layers import uniform_weights
 
 MADE = {"resnet18": resnet18, "resnet32": resnet32}
@@ -68,5 +69,5 @@ def _features(
     size: int, params: PyTree, stats: PyTree, inputs: Array, train: bool, key: PRNGKey | None
 ) -> tuple[Array, PyTree]:
     del params, train, key
-    found: Any = EfficientNetLite0().apply(stats, preprocess(inputs, size))
+    found: Any = EfficientNetLite0(suited_convolution()).apply(stats, preprocess(inputs, size))
     return found, stats
