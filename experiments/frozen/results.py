@@ -22,7 +22,7 @@ from jaxcl.reporting.summary import recorded
 HERE = Path(__file__).parent
 METHODS, ORDERS = ("ncm", "slda", "ranpac", "ranpac-fixed"), range(10)
 RANPAC = METHODS[2:]
-
+OF_ALPHABETS = METHODS[:3]
 
 PLACE, COMMAND = Place("table", "frozen/RESULTS.md"), "experiments/frozen/run.sh RUNS"
 SOURCE = """\
@@ -31,15 +31,15 @@ McDonnell et al. (2023), who introduce `ranpac`, say of it, as recalled. They ha
 so none of their figures stands here. Seeds are orders of the classes."""
 
 
-def summary(runs: Path | None, order: int, method: str) -> dict[str, Any] | None:
+def summary(runs: Path | None, folder: str, method: str) -> dict[str, Any] | None:
     """A run's summary, copied beside this file; None if there is none (yet)."""
-    kept = HERE / "summaries" / f"order-{order}" / f"{method}.json"
-    return recorded(runs and runs / f"order-{order}" / method, kept)
+    kept = HERE / "summaries" / folder / f"{method}.json"
+    return recorded(runs and runs / folder / method, kept)
 
 
 def summaries(runs: Path | None, method: str) -> list[dict[str, Any]]:
     """A method's runs, one for each order there is."""
-    found = [summary(runs, order, method) for order in ORDERS]
+    found = [summary(runs, f"order-{order}", method) for order in ORDERS]
     return [each for each in found if each is not None]
 
 
@@ -117,6 +117,28 @@ def methods(runs: Path) -> list[str]:
     return lines
 
 
+def alphabets(runs: Path) -> list[str]:
+    """Accuracy on the characters of Omniglot after the last alphabet, in one order of these."""
+    heads = [
+        "method",
+        "average accuracy",
+        "anytime accuracy",
+        "forgetting",
+        "seconds a run",
+        "MB kept",
+    ]
+    lines = [line(heads), line(["---"] * len(heads))]
+    for method in OF_ALPHABETS:
+        found, cells = summary(runs, "omniglot", method), ["not run"] * 5
+        if found is not None:
+            names = ("average_accuracy", "anytime_accuracy", "forgetting")
+            cells = [f"{found[name]['mean']:.2f}" for name in names]
+            kept = max(found["state_bytes"][0].values()) / 1e6
+            cells += [f"{found['seconds']:.0f}", f"{kept:.1f}"]
+        lines.append(line([method, *cells]))
+    return lines
+
+
 def ridge() -> list[str]:
     """Ridge regression on everything at once, and how far the runs are from it."""
     found = _solutions()
@@ -145,6 +167,11 @@ def main() -> None:
         caption([each for method in METHODS for each in summaries(options.runs, method)]),
         "## The same features, all at once (%)",
         "\n".join(ridge()),
+        "## Features of Omniglot, an alphabet at a time, all 1,623 characters told apart (%)",
+        "The mean over the 50 alphabets. Each character has 16 drawings to learn from and 4"
+        " to be tested on.",
+        "\n".join(alphabets(options.runs)),
+        caption([s for m in OF_ALPHABETS if (s := summary(options.runs, "omniglot", m))]),
     ]
     (HERE / "RESULTS.md").write_text("\n\n".join(parts) + "\n")
 

@@ -14,6 +14,11 @@ for name in ncm slda ranpac ranpac-fixed; do
             $fixed --order "$order" --epochs 1 --out "$runs/order-$order/$name" --resume $data
     done
 done
+for name in ncm slda ranpac; do
+    # shellcheck disable=SC2086
+    python -m jaxcl.experiments.scenario --scenario frozen-omniglot --method "$name" --epochs 1 \
+        --out "$runs/omniglot/$name" --resume $data
+done
 # shellcheck disable=SC2086
 python experiments/frozen/ridge.py "$runs" $data
 python experiments/frozen/results.py "$runs"

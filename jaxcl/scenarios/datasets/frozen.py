@@ -99,5 +99,6 @@ class _Told:
             return
         self.tenths = tenths
         each = (time.perf_counter() - self.since) / (self.seen - self.first)
-        minutes = each * (self.all - self.seen) / 60
-        self.progress(f"{self.seen:,} of {self.all:,} images, about {minutes:.0f} minutes left")
+        left = each * (self.all - self.seen)
+        time_left = f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} min"
+        self.progress(f"{self.seen:,} of {self.all:,} images, about {time_left} left")
