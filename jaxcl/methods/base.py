@@ -47,6 +47,14 @@ def check_classes(stream: StreamInfo, name: str) -> None:
         raise UsageError(f"loss: {learned.name} has no classes, and {name} needs them; leave it")
 
 
+def class_room(stream: StreamInfo) -> int | None:
+    """Returns the classes that will be told apart; None where each task has its own, or all share.
+
+    Given from the start, it spares programs that differ in the number of classes alone.
+    """
+    return stream.classes if stream.setting == "class" else None
+
+
 @dataclasses.dataclass(frozen=True)
 class Method:
     """A way to learn one task after another: the base of the classes in this package.
@@ -71,8 +79,9 @@ class Method:
         ``Split``, whose settings say how tasks are compared.
       columns: whether the network is one of columns.
       one_head: whether its losses know of classes that are hidden until they come
-        (``TaskData.before``); then the growing head of the class setting is one array from the
-        start, and what is compiled for a task serves the next.  A subclass says it anew.
+        (``TaskData.before``), or it classifies by features alone; then the growing head of the
+        class setting is one array from the start, and what is compiled for a task serves the
+        next.  A subclass says it anew.
       resets_units: whether it asks for the network's hidden units, those of dense layers.
       fails: setting -> why the method cannot be expected to work there.
       refuses: setting -> why it cannot be used there.

@@ -4,7 +4,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from jaxcl.core.fields import Bool
-from jaxcl.methods.base import Method, StreamInfo, check_classes
+from jaxcl.methods.base import Method, StreamInfo, check_classes, class_room
 
 if TYPE_CHECKING:
     from jaxcl.growth.trainable import Trains
@@ -20,6 +20,7 @@ class NCM(Method):
     fixed: Bool = True
     """Features stay as the first task leaves them."""
 
+    one_head = True
     summary = "nearest class mean: features of the first task, and a mean for each class"
     paper = "Mensink et al. 2013"
 
@@ -34,7 +35,8 @@ class NCM(Method):
         from jaxcl.transforms import ncm
 
         check_classes(stream, "ncm")
-        return {"ncm": ncm(by_task=stream.setting == "task", normalise=self.unit_length)}
+        own, room = stream.setting == "task", class_room(stream)
+        return {"ncm": ncm(by_task=own, normalise=self.unit_length, classes=room)}
 
     def trains(self) -> "Trains":
         """Returns the rule that features stay, or that they and the task's own head train."""

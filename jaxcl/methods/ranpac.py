@@ -4,7 +4,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Annotated
 
 from jaxcl.core.fields import Positive, Range, Traced, shown
-from jaxcl.methods.base import Method, StreamInfo, check_classes
+from jaxcl.methods.base import Method, StreamInfo, check_classes, class_room
 from jaxcl.methods.feature_extraction import FeatureExtraction
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ class RanPAC(FeatureExtraction):
     ridge: Annotated[Traced[Positive[float] | None], shown("chosen", "NUM")] = None
     """lambda: what is added to G's diagonal."""
 
+    one_head = True
     summary = "RanPAC: ridge regression on random features of what the first task left"
     paper = "McDonnell et al. 2023"
     fails = Method.fails
@@ -32,4 +33,5 @@ class RanPAC(FeatureExtraction):
         from jaxcl.transforms import ranpac
 
         check_classes(stream, "ranpac")
-        return {"ranpac": ranpac(self.units, self.ridge, by_task=stream.setting == "task")}
+        own, room = stream.setting == "task", class_room(stream)
+        return {"ranpac": ranpac(self.units, self.ridge, by_task=own, classes=room)}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import Traced, Unit
-from jaxcl.methods.base import Method, StreamInfo, check_classes
+from jaxcl.methods.base import Method, StreamInfo, check_classes, class_room
 from jaxcl.methods.feature_extraction import FeatureExtraction
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ class SLDA(FeatureExtraction):
     shrinkage: Traced[Unit[float]] = 1e-4
     """epsilon: part of the unit matrix in the covariance."""
 
+    one_head = True
     summary = "streaming linear discriminant analysis on features that the first task left"
     paper = "Hayes & Kanan 2020"
     fails = Method.fails
@@ -37,4 +38,5 @@ class SLDA(FeatureExtraction):
         from jaxcl.transforms import slda
 
         check_classes(stream, "slda")
-        return {"slda": slda(self.shrinkage, by_task=stream.setting == "task")}
+        own, room = stream.setting == "task", class_room(stream)
+        return {"slda": slda(self.shrinkage, by_task=own, classes=room)}

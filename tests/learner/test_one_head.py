@@ -29,6 +29,9 @@ ONE = sorted(name for name, method in METHODS.items() if vars(method).get("one_h
 STEADY = {"hidden": (32,), "optimizer": "sgd", "lr": 0.01, "l2": 1e-3}
 MILD = {"ewc": {"strength": 10.0}, "online_ewc": {"strength": 10.0}}  # or the step leaps over it
 QUICK = {"ewc", "si", "lwf", "er", "der_pp"}
+# These classify by features that stay.  As a later task trains, its logits push those of earlier
+# classes down in one array, and cannot in several; nothing is classified by them any more.
+BY_FEATURES = {"ncm", "ranpac", "slda"}
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
@@ -58,12 +61,15 @@ def test_one_array_learns_what_an_array_for_each_task_does(method, tasks, monkey
     *_, several = apart = finished(tasks, method, **STEADY, **MILD.get(method, {}))
     assert list(one.params["heads"]) == ["t00"]
     assert list(several.params["heads"]) == ["t00", "t01", "t02"]
-    weights = ([*heads(each), each.params["fc1"]["w"]] for each in (one, several))
+    of_head = (lambda each: []) if method in BY_FEATURES else heads
+    weights = ([*of_head(each), each.params["fc1"]["w"]] for each in (one, several))
     for own, other in zip(*weights, strict=True):
         np.testing.assert_allclose(own, other, rtol=0, atol=1e-5)
     np.testing.assert_allclose(
         np.array(one.matrix, float), np.array(several.matrix, float), atol=1e-4
     )
+    if method in BY_FEATURES:
+        return
     assert one.zero_shot_accuracy == pytest.approx(several.zero_shot_accuracy)
     metrics = [[e.metrics for e in part if isinstance(e, EpochEnded)] for part in (events, apart)]
     for own, other in zip(*metrics, strict=True):

@@ -28,11 +28,13 @@ class Where(NamedTuple):
       by_task: each task has classes of its own, counted from 0; else all tasks share one row.
       label: name of the labels.
       task: name of the indices of tasks.
+      classes: that there is room for from the first task on; None: those that were seen.
     """
 
     by_task: bool
     label: str
     task: str
+    classes: int | None = None
 
 
 def check_task(where: Where, task: TaskData, what: str) -> None:
@@ -89,7 +91,8 @@ def gathered(
 
     # The size of the state follows from what was seen, so it is read on the host.
     tasks = np.asarray(task.data[where.task]) if where.by_task else np.zeros(1, np.int32)
-    size = (int(tasks.max()) + 1, int(np.asarray(task.data[where.label]).max()) + 1)
+    classes = max(int(np.asarray(task.data[where.label]).max()) + 1, where.classes or 0)
+    size = (int(tasks.max()) + 1, classes)
 
     def one(batch: Batch) -> Statistics:
         rows = found(params, batch)

@@ -38,7 +38,12 @@ class NearestMeanState(NamedTuple):
 
 
 def ncm(
-    *, by_task: bool = False, normalise: bool = False, label: str = "label", task: str = "task"
+    *,
+    by_task: bool = False,
+    normalise: bool = False,
+    label: str = "label",
+    task: str = "task",
+    classes: int | None = None,
 ) -> LossTransform:
     """Makes the nearest class mean: it predicts, and leaves loss and weights as they are.
 
@@ -60,6 +65,8 @@ def ncm(
       normalise: divide every feature by its length, and the means again: the rule of iCaRL.
       label: name of the labels in the data, classes int ``[N]``.
       task: name of the indices of tasks in the data, int ``[N]``.
+      classes: of all tasks together, so that what is compiled for the first task serves the
+        others; None: what is kept grows with the classes that come.
 
     Returns:
       A transform that reports nothing and has ``predict``: scores float32 ``[b, classes]``, as
@@ -85,7 +92,7 @@ def ncm(
     >>> print(transform.predict(state, context))  # -(1 - 0)^2, -(1 - 4)^2
     [[-1. -9.]]
     """
-    chosen = _NCM(Where(by_task, label, task), normalise)
+    chosen = _NCM(Where(by_task, label, task, classes), normalise)
     return LossTransform(
         _init, unchanged, partial(_begin, chosen), end_task=partial(_end, chosen),
         predict=partial(_predict, chosen),

@@ -83,6 +83,7 @@ def ranpac(
     by_task: bool = False,
     label: str = "label",
     task: str = "task",
+    classes: int | None = None,
     name: str = "ranpac",
 ) -> LossTransform:
     """Makes RanPAC: it predicts, and leaves loss and weights as they are.
@@ -114,6 +115,8 @@ def ranpac(
         logits predict.
       label: name of the labels in the data, classes int ``[N]``.
       task: name of the indices of tasks in the data, int ``[N]``.
+      classes: of all tasks together, so that what is compiled for the first task serves the
+        others; None: what is kept grows with the classes that come.
       name: of the stream of random numbers.
 
     Returns:
@@ -144,7 +147,7 @@ def ranpac(
         raise ValueError(f"units: {units} is not positive; give 2000, say")
     if ridge is not None and not 0 < ridge < float("inf"):
         raise ValueError(f"ridge: {ridge} is not positive and finite; give 1e4, say")
-    where = Where(by_task, label, task)
+    where = Where(by_task, label, task, classes)
     return LossTransform(
         partial(_init, ridge), unchanged, partial(_begin, where),
         end_task=partial(_end, where, units, ridge is None, name), predict=partial(_predict, where),

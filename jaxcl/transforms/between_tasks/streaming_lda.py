@@ -67,7 +67,12 @@ class LDAState(NamedTuple):
 
 
 def slda(
-    shrinkage: float = 1e-4, *, by_task: bool = False, label: str = "label", task: str = "task"
+    shrinkage: float = 1e-4,
+    *,
+    by_task: bool = False,
+    label: str = "label",
+    task: str = "task",
+    classes: int | None = None,
 ) -> LossTransform:
     """Makes streaming linear discriminant analysis: it predicts, and leaves loss and weights be.
 
@@ -94,6 +99,8 @@ def slda(
         ended, the logits predict.
       label: name of the labels in the data, classes int ``[N]``.
       task: name of the indices of tasks in the data, int ``[N]``.
+      classes: of all tasks together, so that what is compiled for the first task serves the
+        others; None: what is kept grows with the classes that come.
 
     Returns:
       A transform that reports nothing and has ``predict``: scores float32 ``[b, classes]``, as
@@ -120,7 +127,7 @@ def slda(
     """
     if not 0 < shrinkage <= 1:
         raise ValueError(f"shrinkage: {shrinkage} is outside (0, 1]; give 1e-4, say")
-    where = Where(by_task, label, task)
+    where = Where(by_task, label, task, classes)
     return LossTransform(
         partial(_init, shrinkage), unchanged, partial(_begin, where),
         end_task=partial(_end, where), predict=partial(_predict, where),
