@@ -18,6 +18,9 @@ learn() { # NAME NUMBER OPTION...
 }
 
 for number in ${RUN_NUMBERS:-0 1}; do
-    learn der_pp-200 "$number" --method der++ --mem_size 20 --use_augs 1 --task_free 1 \
-        --lr 0.01 --alpha 0.75 --beta 1
+    for row in 200:20:0.75 1000:100:0.25; do # images kept, of each class, and alpha
+        IFS=: read -r room each alpha <<<"$row"
+        learn "der_pp-$room" "$number" --method der++ --mem_size "$each" --use_augs 1 \
+            --task_free 1 --lr 0.01 --alpha "$alpha" --beta 1
+    done
 done
