@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 
 # The same small programs are compiled again and again: keep them for a run of the tests,
-# whose workers and commands share them, or for all runs, if a folder is given.
+# whose workers and commands share them.
 if "PYTEST_XDIST_WORKER" not in os.environ:
     _compiled = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _compiled.name)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled.name
     os.environ["MPLCONFIGDIR"] = _compiled.name  # its list of fonts would be a file too many
     os.environ["XDG_STATE_HOME"] = _compiled.name  # of runs that several tests share
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.02"
