@@ -76,6 +76,16 @@ def test_one_array_learns_what_an_array_for_each_task_does(method, tasks, monkey
         assert own == pytest.approx(other, rel=1e-4, abs=1e-5, nan_ok=True)
 
 
+@pytest.mark.slow
+def test_one_array_serves_features_that_go_on_training(tasks, monkeypatch):
+    *_, one = finished(tasks, "ncm", fixed=False, **STEADY)
+    monkeypatch.setattr(METHODS["ncm"], "one_head", False)
+    *_, several = finished(tasks, "ncm", fixed=False, **STEADY)
+    weights = ([*heads(each), each.params["fc1"]["w"]] for each in (one, several))
+    for own, other in zip(*weights, strict=True):
+        np.testing.assert_allclose(own, other, rtol=0, atol=1e-5)
+
+
 def test_a_task_compiles_nothing_that_the_first_has_not(tasks):
     run_steps.clear_cache()
     judged.clear_cache()

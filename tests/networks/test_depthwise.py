@@ -60,6 +60,21 @@ def test_a_dilated_filter_is_left_to_xla():
     np.testing.assert_array_equal(found, expected)
 
 
+def test_channels_that_come_first_are_left_to_xla():
+    x, weights = of_size(1, 4, 5, 4), of_size(3, 3, 1, 4)
+    how = {"dimension_numbers": ("NCHW", "HWIO", "NCHW"), "feature_group_count": 4}
+    found = by_shifts(x, weights, (1, 1), "SAME", **how)
+    np.testing.assert_array_equal(
+        found, jax.lax.conv_general_dilated(x, weights, (1, 1), "SAME", **how)
+    )
+
+
+def test_another_type_of_result_is_left_to_xla():
+    x, weights = (of_size(*s).astype(jnp.bfloat16) for s in ((1, 5, 5, 2), (3, 3, 1, 2)))
+    how = {"feature_group_count": 2, "preferred_element_type": jnp.float32}
+    assert by_shifts(x, weights, (1, 1), "SAME", **how).dtype == jnp.float32
+
+
 def test_a_backbone_calls_no_depthwise_convolution_of_xla():
     net = EfficientNetLite0(by_shifts)
     x = jnp.zeros((1, 32, 32, 3))

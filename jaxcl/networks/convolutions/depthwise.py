@@ -13,6 +13,8 @@ from jax import lax
 
 from jaxcl.core.types import Array, Float
 
+CHANNELS_LAST = ("NHWC", "HWIO", "NHWC")
+
 
 def suited_convolution() -> Callable[..., Any] | None:
     """Returns :func:`by_shifts` where JAX's default backend is the CPU, else None: XLA's own."""
@@ -31,7 +33,7 @@ def by_shifts(
     """Returns a convolution; a depthwise one with a sum over the places of the filter.
 
     Values and gradients are those of :func:`jax.lax.conv_general_dilated`, to rounding, which
-    computes all that is not depthwise, or is with other options than Flax's own for it.
+    computes all that is not depthwise, and whatever has other options than a plain layer has.
 
     Args:
       x: images or activations, channels last.
@@ -48,10 +50,9 @@ def by_shifts(
      [4. 6. 4.]]
     """
     rows, columns, _, features = weights.shape
-    dilated = [*(options.get("lhs_dilation") or ()), *(options.get("rhs_dilation") or ())]
+    options = {"dimension_numbers": CHANNELS_LAST, **options}
     depthwise = feature_group_count == x.shape[-1] == features
-    if not depthwise or any(step != 1 for step in dilated):
-        options = {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), **options}
+    if not (depthwise and _usual(x, weights, options)):
         return lax.conv_general_dilated(
             x, weights, strides, padding, feature_group_count=feature_group_count, **options
         )
@@ -65,3 +66,15 @@ def by_shifts(
         for j in range(columns)
     ]
     return sum(terms[1:], start=terms[0])
+
+
+def _usual(x: Array, weights: Array, options: dict[str, Any]) -> bool:
+    """Whether options leave a plain convolution, channels last, of the inputs' own type."""
+    steps = [*(options.get("lhs_dilation") or ()), *(options.get("rhs_dilation") or ())]
+    given, last = (
+        lax.conv_dimension_numbers(x.shape, weights.shape, numbers)
+        for numbers in (options["dimension_numbers"], CHANNELS_LAST)
+    )
+    other = options.get("preferred_element_type") not in (None, x.dtype)
+    groups = options.get("batch_group_count", 1)
+    return given == last and not other and all(step == 1 for step in (*steps, groups))
