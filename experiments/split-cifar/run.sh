@@ -24,9 +24,8 @@ for room in ${BUFFERS:-200 500 5120}; do
     for method in $methods; do
         keep=(--method "$method" --buffer "$room")
         case $method in
-        er | er_ace) learn "$method-$room" "${keep[@]}" ;;
+        er | er_ace | icarl) learn "$method-$room" "${keep[@]}" ;;
         agem) learn "$method-$room" "${keep[@]}" --lr 0.03 ;;
-        icarl) learn "$method-$room" "${keep[@]}" --augment ;;
         # Weights that its authors found for each buffer.
         der_pp)
             case $room in

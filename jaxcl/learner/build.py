@@ -75,11 +75,6 @@ def _check_augmentation(config: Config) -> None:
             "augment: old responses to generated images do not hold for augmented ones; leave it"
             " out, or give dgr with --labels hard"
         )
-    if config.data.augment and config.method.records:
-        raise UsageError(
-            f"augment: old responses of {config.method.name} do not hold for augmented inputs;"
-            " leave it out, or give --augment with nothing after it"
-        )
 
 
 def set_up(config: Config, tasks: Sequence[Task], *, stream: bool = False) -> Setup:

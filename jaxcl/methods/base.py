@@ -69,8 +69,6 @@ class Method:
       replay: the kind of replay that it has of its own, if any.
       generates: whether a generator learns the tasks too.
       own_images: whether it keeps earlier images itself, and nothing is replayed on top of it.
-      records: whether it holds on to responses that were recorded once, so that inputs that are
-        augmented would be other ones.
       on_all_data: whether it trains on the data of all tasks so far.
       on_memory: name of the loss whose state has, as its ``memory``, a buffer that is all it
         trains on; "" where it trains on the task's data.
@@ -92,7 +90,6 @@ class Method:
     replay: ClassVar[type[Replay] | None] = None
     generates: ClassVar[bool] = False
     own_images: ClassVar[bool] = False
-    records: ClassVar[bool] = False
     on_all_data: ClassVar[bool] = False
     on_memory: ClassVar[str] = ""
     from_scratch: ClassVar[bool] = False

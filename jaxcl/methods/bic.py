@@ -30,7 +30,6 @@ class BiC(Room, Method):
     summary = "bias correction: exemplars, old responses; new classes' logits are corrected"
     paper = "Wu et al. 2019"
     own_images = True
-    records = True
     refuses = MappingProxyType(dict.fromkeys(("task", "domain"), f"{WHY} class setting alone"))
 
     def check(self) -> None:

@@ -23,7 +23,6 @@ class ICaRL(Room, Method):
     summary = "iCaRL: exemplars by herding, old responses; the nearest mean of exemplars"
     paper = "Rebuffi et al. 2017"
     own_images = True
-    records = True
 
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:
         """Returns the binary cross-entropies, in place of the plain loss, and what predicts.

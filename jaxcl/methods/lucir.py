@@ -31,7 +31,6 @@ class LUCIR(Room, Method):
     summary = "LUCIR: a cosine classifier, old features, and a margin around exemplars"
     paper = "Hou et al. 2019"
     own_images = True
-    records = True
     refuses = MappingProxyType(dict.fromkeys(("task", "domain"), WHY))
 
     def losses(self, stream: StreamInfo) -> dict[str, "LossTransform"]:

@@ -35,7 +35,8 @@ def make_step(program: Program) -> Callable[[TrainState, Batch], tuple[TrainStat
             ).outputs
 
         context = Context(merge(state.params, state.frozen), {}, batch, key, again, any_logits_of)
-        context = context._replace(teacher=_teacher(view, key))
+        asked = transform.needs.features
+        context = context._replace(teacher=_teacher(view, key, asked))
         found, metrics = _gradients(program, state, context)
         gradient, context = found.gradient, context._replace(outputs=found.outputs)
         if transform.gradient is not None:
@@ -99,7 +100,7 @@ def _gradients(program: Program, state: TrainState, context: Context) -> tuple[_
             outputs=new_part(outputs, batch, extra),
             features=new_part(features, batch, extra),
             forward=again,
-            beside=other_part(outputs, batch, extra),
+            beside=other_part(outputs, features, batch, extra),
         )
         total, metrics = transform.apply(loss, state.transform_state, here)
         return total, (metrics, passes[-1])
@@ -142,13 +143,20 @@ def _mode(program: Program, state: TrainState, key: PRNGKey, number: int) -> Mod
     return Mode(sorted(routes) if jax.tree.leaves(trained) else (), stream(key, "pass", number))
 
 
-def _teacher(view: View, key: PRNGKey) -> Callable[[Params, PyTree, Batch], Outputs]:
+def _teacher(
+    view: View, key: PRNGKey, asked: bool
+) -> Callable[[Params, PyTree, Batch], Outputs | ForwardPass]:
     """The network of the tasks before, as it is tested, on what the first pass saw."""
     before = view if view.setting.shared_head else view._replace(routes=view.routes[:-1])
     mode = Mode(key=stream(key, "pass", 0))
-    return lambda params, stats, batch: (
-        run_view(before, Variables(params, stats), batch, mode).outputs
-    )
+
+    def of(params: Params, stats: PyTree, batch: Batch) -> Outputs | ForwardPass:
+        found = run_view(before, Variables(params, stats), batch, mode)
+        if not asked:
+            return found.outputs
+        return ForwardPass(found.outputs, found.features[before.routes[-1].route])
+
+    return of
 
 
 def _of_what_trains(new: PyTree, state: TrainState) -> PyTree:

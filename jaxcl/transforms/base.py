@@ -29,10 +29,12 @@ class Beside(NamedTuple):
     Attributes:
       batch: their arrays.
       outputs: the network's, of these examples.
+      features: what the heads were given, ``[b, ...]``; None where nobody asks for it.
     """
 
     batch: Batch
     outputs: Outputs
+    features: PyTree = None
 
 
 class Needs(NamedTuple):
@@ -67,7 +69,8 @@ class Context(NamedTuple):
         A transform may differentiate through them.
       teacher: ``(params, stats, batch) -> outputs`` of the network as it stood before the task,
         at the parameters and statistics of that time, in evaluation mode, on inputs that are
-        augmented as those of ``outputs`` are; None: ``forward`` serves.
+        augmented as those of ``outputs`` are, and those beside them where the batch has both; with
+        features where ``forward`` has them.  None: ``forward`` serves.
       beside: what passed the network together with the batch; None where nothing did.
     """
 
@@ -78,7 +81,7 @@ class Context(NamedTuple):
     forward: Callable[[Params, Batch], Outputs] | None = None
     logits: Callable[[Outputs, Batch], Array] = first_output
     features: PyTree = None
-    teacher: Callable[[Params, PyTree, Batch], Outputs] | None = None
+    teacher: Callable[[Params, PyTree, Batch], Outputs | ForwardPass] | None = None
     beside: Beside | None = None
 
 

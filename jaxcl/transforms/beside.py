@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxcl.core.batching import examples
 from jaxcl.core.types import Batch, Outputs, PRNGKey, PyTree
-from jaxcl.transforms.base import Beside, LossTransform
+from jaxcl.transforms.base import Beside, Context, LossTransform
 
 T = TypeVar("T")
 
@@ -25,6 +25,24 @@ def beside_of(
     if key is None:
         raise ValueError("context: this transform draws examples; give key to Context")
     return transform.needs.beside(state, batch, key)
+
+
+def passed_beside(name: str, context: Context) -> Beside:
+    """Returns what passed the network together with the batch.
+
+    Args:
+      name: of the transform that had it pass.
+      context: of the step.
+
+    Raises:
+      ValueError: a loop that has nothing pass beside the batch.
+    """
+    if context.beside is None:
+        raise ValueError(
+            f"context: {name} has examples pass beside the batch; take gradients(...), which has"
+            " them pass"
+        )
+    return context.beside
 
 
 def together(batch: Batch, extra: Batch | None) -> Batch:
@@ -46,9 +64,11 @@ def new_part(found: T, batch: Batch, extra: Batch | None) -> T:
     return jax.tree.map(lambda x: x[:n], found)
 
 
-def other_part(outputs: Outputs, batch: Batch, extra: Batch | None) -> Beside | None:
-    """Returns the examples beside the batch, with the outputs that they had."""
+def other_part(
+    outputs: Outputs, features: PyTree, batch: Batch, extra: Batch | None
+) -> Beside | None:
+    """Returns the examples beside the batch, with what came of them."""
     if extra is None:
         return None
     n = examples(batch)
-    return Beside(extra, jax.tree.map(lambda x: x[n:], outputs))
+    return Beside(extra, *jax.tree.map(lambda x: x[n:], (outputs, features)))

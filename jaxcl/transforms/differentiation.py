@@ -93,7 +93,7 @@ def gradients(
             params=_whole(trained, context.params),
             outputs=new_part(given[0], batch, extra),
             features=context.features if given[1] is None else new_part(given[1], batch, extra),
-            beside=other_part(given[0], batch, extra),
+            beside=other_part(*given, batch, extra),
         )
 
     def plain(given: tuple[Outputs, PyTree]) -> Scalar:

@@ -1,15 +1,38 @@
 """What the network before the task responds: recorded once, or asked in every step."""
 
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from jaxcl.core.batching import examples, in_portions, map_batches, take
 from jaxcl.core.pytree import copy
 from jaxcl.core.random import stream
-from jaxcl.core.types import Array, Batch, Data, Int, Outputs, Params, PyTree
+from jaxcl.core.types import Array, Batch, Data, ForwardPass, Int, Outputs, Params, PyTree
 from jaxcl.transforms.base import Context, TaskData, as_before, required
-from jaxcl.transforms.checks import check_outputs, explained
+from jaxcl.transforms.beside import together
+from jaxcl.transforms.checks import check_logits, check_outputs, explained
+from jaxcl.transforms.objectives.base import float32
+
+RECORD_BATCH = 500
+
+
+class Old(NamedTuple):
+    """What stands for the network before the task, where exemplars pass beside the batch.
+
+    Attributes:
+      recorded: what it gives for the task's data, ``[N, ...]``; None where nobody asks.
+      teacher: where inputs are augmented, for which nothing that was recorded holds, the network
+        itself: ``params`` and ``stats``; else empty.
+    """
+
+    recorded: Array | None
+    teacher: dict[str, PyTree]
+
+
+NO_OLD = Old(None, {})
 
 
 def recorded(params: Params, task: TaskData, data: Data, batch: int) -> Outputs:
@@ -38,6 +61,22 @@ def recorded(params: Params, task: TaskData, data: Data, batch: int) -> Outputs:
     return in_portions(partial(responses, as_before(params, task)), data)
 
 
+def recorded_logits(task: TaskData, params: Params, data: Data) -> Array:
+    """Returns the logits by which the network as it stands judges some data, float32."""
+
+    @jax.jit
+    def found(params: Params, batch: Batch) -> Array:
+        def one(part: Batch) -> Array:
+            logits = task.logits(task.forward(params, part), part)
+            check_logits(logits)
+            return float32(logits)
+
+        return map_batches(one, batch, RECORD_BATCH)
+
+    old = as_before(params, task)
+    return in_portions(lambda batch: found(old, batch), data)
+
+
 def teacher(params: Params, task: TaskData) -> dict[str, PyTree]:
     """Returns a copy of the network as it stands: its parameters and its statistics."""
     return {"params": copy(as_before(params, task)), "stats": copy(task.stats)}
@@ -45,12 +84,62 @@ def teacher(params: Params, task: TaskData) -> dict[str, PyTree]:
 
 def answers(teacher: dict[str, PyTree], context: Context) -> Outputs:
     """Returns what a :func:`teacher` says of the inputs as they are augmented in this step."""
+    return _answers(teacher, context, context.batch).outputs
+
+
+def _answers(teacher: dict[str, PyTree], context: Context, batch: Batch) -> ForwardPass:
     # A network without statistics has none to restore, where a run went on.
     params, stats = teacher["params"], teacher.get("stats", {})
     if context.teacher is not None:
-        return context.teacher(params, stats, context.batch)
-    _, forward = required(context)
-    return forward(params, context.batch)
+        found = context.teacher(params, stats, batch)
+    else:
+        required(context)
+        assert context.forward is not None
+        found = context.forward(params, batch)
+    return found if isinstance(found, ForwardPass) else ForwardPass(found)
+
+
+def of_both(
+    old: Old,
+    context: Context,
+    name: str,
+    what: Callable[[ForwardPass, Batch], Array] | None = None,
+) -> tuple[Array | None, Array | None]:
+    """Returns what the old network gives for the batch, and for the exemplars beside it.
+
+    Args:
+      old: what stands for it.
+      context: of the step.
+      name: under which the exemplars have what was recorded of them.
+      what: is asked of it, ``(passed, batch) -> [b, ...]``; by default the logits by which it
+        judges an example, float32.
+
+    Returns:
+      Twice None in the first task.
+    """
+    beside = context.beside
+    if not old.teacher:
+        new = None if old.recorded is None else old.recorded[context.batch["index"]]
+        return new, None if beside is None else beside.batch[name]
+    assert beside is not None, "there are exemplars wherever there is an old network"
+    n, whole = examples(context.batch), together(context.batch, beside.batch)
+    found = _answers(old.teacher, context, whole)
+    passed = ForwardPass(_with_later_heads(found.outputs, context.outputs), found.features)
+
+    def part(rows: slice, batch: Batch) -> Array:
+        own = jax.tree.map(lambda x: x[rows], passed)
+        return float32(context.logits(own.outputs, batch)) if what is None else what(own, batch)
+
+    return part(slice(n), context.batch), part(slice(n, None), beside.batch)
+
+
+def _with_later_heads(old: Outputs, new: Outputs) -> Outputs:
+    """Old outputs with zeros for heads that came since, so that each example finds its own."""
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
+        return old
+    n = examples(old)
+    later = {name: jnp.zeros((n, *x.shape[1:]), x.dtype) for name, x in new.items()}
+    return later | dict(old)
 
 
 def of_a_draw(inputs: Batch, context: Context) -> tuple[Int[Array, "batch"], Outputs]:

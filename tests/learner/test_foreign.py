@@ -224,6 +224,24 @@ def test_kept_examples_that_are_joined_pass_in_one_batch_with_the_new_ones():
 
 
 @pytest.mark.slow
+def test_the_old_network_is_asked_about_exemplars_as_they_are_augmented_too():
+    setup, learner, old = begun("icarl", buffer=30, per_class=None)
+    state, after, metrics, batch = one_step(setup, learner)
+    key = stream(stream(state.key, "step", state.step), "icarl")
+    kept = drawn(state.transform_state["icarl"].exemplars, key, 20)
+    whole = jnp.concatenate([batch["input"], kept["input"]])
+    found, stats = pass_by_hand(setup, state, whole, 0, train=True)
+    answers, _ = pass_by_hand(setup, state, whole, 0, train=False, variables=old)
+    z = head_of(merge(state.params, state.frozen), "t00", found[20:])
+    t = jax.nn.sigmoid(head_of(old.params, "t00", answers[20:]))
+    each = -(t * jax.nn.log_sigmoid(z) + (1 - t) * jax.nn.log_sigmoid(-z))
+    assert float(metrics["icarl"]["replayed"]) == pytest.approx(
+        float(each.sum(-1).mean()), rel=1e-4
+    )
+    chex.assert_trees_all_close(after.stats["shared"], stats, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
 def test_dark_replay_keeps_inputs_as_they_come():
     config = nets.settings("der", augment=("crop", "flip"), buffer=30)
     setup = set_up(check_config(config), nets.tasks()[:1])

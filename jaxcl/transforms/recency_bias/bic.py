@@ -8,10 +8,12 @@ import numpy as np
 
 from jaxcl.core.batching import examples
 from jaxcl.core.random import stream
-from jaxcl.core.types import Array, Batch, Bool, Data, Float, Int, Metrics, Params, PRNGKey, Scalar
-from jaxcl.transforms.base import Context, LossTransform, TaskData, required
+from jaxcl.core.types import Array, Batch, Bool, Float, Int, Metrics, Params, PRNGKey, Scalar
+from jaxcl.transforms.base import Context, LossTransform, Needs, TaskData
+from jaxcl.transforms.beside import passed_beside
 from jaxcl.transforms.checks import check_classes, check_label, check_logits
 from jaxcl.transforms.objectives import categorical
+from jaxcl.transforms.old_responses import NO_OLD, Old, of_both, recorded_logits, teacher
 from jaxcl.transforms.recency_bias.exemplars import (
     drawn_of_each,
     first_of_each,
@@ -21,7 +23,8 @@ from jaxcl.transforms.recency_bias.exemplars import (
     rows_of,
 )
 from jaxcl.transforms.recency_bias.linear_correction import Correction, corrected, fitted, widened
-from jaxcl.transforms.rehearsal.memory import check_drawn, drawn, recorded
+from jaxcl.transforms.rehearsal.herding import drawn_beside
+from jaxcl.transforms.rehearsal.memory import check_drawn
 
 RESPONSES = "bic_responses"  # name of the old logits of an exemplar
 
@@ -31,11 +34,11 @@ class BiCState(NamedTuple):
 
     Attributes:
       exemplars: arrays of them, class by class and the most important first; while a later task is
-        trained, with the old network's corrected logits of the old classes.
+        trained, with the old network's logits, unless inputs are augmented.
       validation: arrays of the examples of old classes that nothing is trained on.
       held: whether an example of the task's data is not trained on.
-      responses: the old network's corrected logits of the old classes, for the task's data.
-      old: classes of earlier tasks.
+      old: the old network's logits for the task's data, not yet corrected, or that network.
+      classes: those of earlier tasks.
       share: part of the task's examples among all that are trained on, float32.
       strength: lambda, float32.
       correction: alpha and beta of every class, 1 and 0 of those that have none; None before the
@@ -45,8 +48,8 @@ class BiCState(NamedTuple):
     exemplars: Batch
     validation: Batch
     held: Bool[Array, "n"] | None
-    responses: Float[Array, "n old"] | None
-    old: Int[Array, "old"] | None
+    old: Old
+    classes: Int[Array, "old"] | None
     share: Scalar
     strength: Scalar
     correction: Correction | None
@@ -74,16 +77,16 @@ def bic(
         + (1 - lambda) * -log softmax(q)_y,    lambda = old classes / (old and new classes),
 
     p being ``softmax(old q / T)`` of the network, with its corrections, as it stood before the
-    task.  A step weighs the mean over its batch by N / (N + P) and that over a draw from the
-    exemplars by P / (N + P), with N new examples that are trained on and P exemplars.  As in
-    :func:`er_ace`, the given loss is corrected: less the mean cross-entropy of
-    the batch, which must be in it with weight 1, plus this one.
+    task.  New examples and exemplars pass the network as one batch: a step weighs the mean over its
+    batch by N / (N + P) and that over a draw from the exemplars by P / (N + P), with N new
+    examples that are trained on and P exemplars.  As in :func:`er_ace`, the given loss is
+    corrected: less the mean cross-entropy of the batch, which must be in it with weight 1, plus
+    this one.
 
-    As a task ends, alpha and beta of its new classes are those with which the mean
-    cross-entropy of ``q_c = alpha z_c + beta`` is the smallest over the validation examples of
-    all classes, as many of each.
-    They stay as they are, and examples are classified by q.  Exemplars are kept as by
-    :func:`icarl`, those for validation in the order in which they were drawn.
+    As a task ends, alpha and beta of its new classes are those with which the mean cross-entropy
+    of ``q_c = alpha z_c + beta`` is the smallest over the validation examples of all classes, as
+    many of each.  They stay as they are, and examples are classified by q.  Exemplars are kept as
+    by :func:`icarl`, those for validation in the order in which they were drawn.
 
     The authors' program applies the latest correction alone, and leaves it to the distillation
     to put the earlier ones into the logits; here these stay, so that a task begins with the
@@ -101,15 +104,15 @@ def bic(
 
     Returns:
       A transform that reports ``{"incoming": ..., "replayed": ...}`` and has ``predict``: the
-      corrected logits, float32 ``[b, classes]``.  It needs ``batch["index"]``, ``key``, ``forward``
-      and, if outputs are not one array, ``logits`` in its context, and ``features`` in
-      ``TaskData``.
+      corrected logits, float32 ``[b, classes]``.  It needs ``batch["index"]``, ``key``, ``beside``
+      (:func:`gradients` gives it) and, if outputs are not one array, ``logits`` in its context,
+      and ``features`` in ``TaskData``.
 
     Raises:
       ValueError: an argument out of its range; from ``begin_task``, data without labels of that
-        name, or with labels that are no classes of examples, or augmented inputs; from
-        ``begin_task`` and ``end_task``, room for fewer than two examples of a class; from
-        ``end_task``, no features.
+        name, or with labels that are no classes of examples; from ``begin_task`` and
+        ``end_task``, room for fewer than two examples of a class; from ``apply``, no exemplars
+        beside the batch; from ``end_task``, no features.
 
     References:
       Wu, Chen, Wang, Ye, Liu, Guo & Fu, Large scale incremental learning, 2019 (arXiv 1905.13260),
@@ -137,7 +140,7 @@ def bic(
     chosen = _BiC(capacity, held_out, temperature, ridge, n, name, label)
     return LossTransform(
         _init, partial(_apply, chosen), partial(_begin, chosen), end_task=partial(_end, chosen),
-        predict=_predict,
+        predict=_predict, needs=Needs(beside=partial(drawn_beside, name, n)),
     )  # fmt: skip
 
 
@@ -156,14 +159,12 @@ class _BiC(NamedTuple):
 def _init(params: Params) -> BiCState:
     del params
     one, zero = jnp.ones((), jnp.float32), jnp.zeros((), jnp.float32)
-    return BiCState({}, {}, None, None, None, one, zero, None)
+    return BiCState({}, {}, None, NO_OLD, None, one, zero, None)
 
 
 def _begin(chosen: _BiC, state: BiCState, params: Params, task: TaskData, key: PRNGKey) -> BiCState:
     check_label(task.data, chosen.label)
     check_classes(task.data[chosen.label])
-    if task.augmented:
-        raise ValueError("bic: old responses do not hold for inputs that are augmented; leave it")
     labels = np.asarray(task.data[chosen.label])
     new = np.unique(labels)
     known = np.unique(np.asarray(state.exemplars[chosen.label])) if state.exemplars else new[:0]
@@ -172,18 +173,17 @@ def _begin(chosen: _BiC, state: BiCState, params: Params, task: TaskData, key: P
     state = state._replace(held=jnp.asarray(held))
     if not len(known):
         return state
-    old = jnp.asarray(known, jnp.int32)
-
-    def responses(data: Data) -> Array:
-        return corrected(recorded(task, params, data), state.correction)[:, old]
-
     trained, p = len(labels) - int(held.sum()), examples(state.exemplars)
-    return state._replace(
-        exemplars={**state.exemplars, RESPONSES: responses(state.exemplars)},
-        responses=responses(task.data),
-        old=old,
+    state = state._replace(
+        classes=jnp.asarray(known, jnp.int32),
         share=jnp.asarray(trained / (trained + p), jnp.float32),
         strength=jnp.asarray(len(known) / (len(known) + len(new)), jnp.float32),
+    )
+    if task.augmented:
+        return state._replace(old=Old(None, teacher(params, task)))
+    exemplars = {**state.exemplars, RESPONSES: recorded_logits(task, params, state.exemplars)}
+    return state._replace(
+        exemplars=exemplars, old=Old(recorded_logits(task, params, task.data), {})
     )
 
 
@@ -192,17 +192,15 @@ def _apply(chosen: _BiC, loss: Scalar, state: BiCState, context: Context) -> tup
     logits = context.logits(context.outputs, context.batch)
     check_logits(logits)
     plain = loss - categorical.loss(logits, labels).mean()
-    old = None if state.responses is None else state.responses[rows]
+    old, kept_old = of_both(state.old, context, RESPONSES)
     each = _losses(chosen, state, logits, labels, old)
     kept = jnp.ones_like(each) if state.held is None else 1 - state.held[rows].astype(jnp.float32)
     incoming = (kept * each).sum() / jnp.maximum(kept.sum(), 1)
-    if RESPONSES not in state.exemplars:
+    if not state.exemplars:
         return plain + incoming, {"incoming": incoming, "replayed": jnp.float32(0)}
-    key, forward = required(context)
-    n = examples(context.batch) if chosen.n is None else chosen.n
-    batch = drawn(state.exemplars, stream(key, chosen.name), n)
-    logits = context.logits(forward(context.params, batch), batch)
-    replayed = _losses(chosen, state, logits, batch[chosen.label], batch[RESPONSES]).mean()
+    batch, outputs, _ = passed_beside("bic", context)
+    logits = context.logits(outputs, batch)
+    replayed = _losses(chosen, state, logits, batch[chosen.label], kept_old).mean()
     mean = state.share * incoming + (1 - state.share) * replayed
     return plain + mean, {"incoming": incoming, "replayed": replayed}
 
@@ -212,9 +210,10 @@ def _losses(
 ) -> Float[Array, "b"]:
     q = corrected(logits, state.correction)
     right = categorical.loss(q, labels)
-    if old is None or state.old is None:
+    if old is None:
         return right
-    kept = categorical.distance(q[:, state.old], old, jnp.float32(chosen.temperature))
+    before = corrected(old, state.correction)[:, state.classes]
+    kept = categorical.distance(q[:, state.classes], before, jnp.float32(chosen.temperature))
     return state.strength * kept + (1 - state.strength) * right
 
 
@@ -226,7 +225,7 @@ def _end(
     held = np.asarray(state.held)
     trained, aside = (rows_of(task.data, np.flatnonzero(x)) for x in (~held, held))
     validation = joined(state.validation, aside)
-    if state.old is not None:
+    if state.classes is not None:
         state = _refitted(chosen, state, params, task, validation)
     kept = {name: x for name, x in state.exemplars.items() if name != RESPONSES}
     classes = np.unique(np.concatenate([np.asarray(x[chosen.label]) for x in (kept, trained) if x]))
@@ -234,7 +233,7 @@ def _end(
     return state._replace(
         exemplars=renewed(kept, trained, task, params, chosen.label, room),
         validation=first_of_each(validation, chosen.label, each),
-        held=None, responses=None, old=None,
+        held=None, old=NO_OLD, classes=None,
     ), params  # fmt: skip
 
 
@@ -242,13 +241,13 @@ def _refitted(
     chosen: _BiC, state: BiCState, params: Params, task: TaskData, validation: Batch
 ) -> BiCState:
     """The state with alpha and beta of the classes that came with the task."""
-    assert state.old is not None
-    _, each = parts(chosen.capacity, len(state.old), chosen.held_out)
+    assert state.classes is not None
+    _, each = parts(chosen.capacity, len(state.classes), chosen.held_out)
     balanced = first_of_each(validation, chosen.label, each)
-    logits = corrected(recorded(task, params, balanced), state.correction)
+    logits = corrected(recorded_logits(task, params, balanced), state.correction)
     own = np.zeros(logits.shape[-1], bool)
     own[np.unique(np.asarray(task.data[chosen.label]))] = True
-    own[np.asarray(state.old)] = False
+    own[np.asarray(state.classes)] = False
     if not own.any():
         return state
     pair = fitted(logits, balanced[chosen.label], jnp.asarray(own), jnp.float32(chosen.ridge))

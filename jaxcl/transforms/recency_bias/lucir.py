@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcl.core.batching import examples
-from jaxcl.core.random import stream
 from jaxcl.core.types import (
     Array,
     Batch,
@@ -20,17 +19,18 @@ from jaxcl.core.types import (
     Metrics,
     Params,
     PRNGKey,
-    PyTree,
     Scalar,
 )
-from jaxcl.transforms.base import Context, LossTransform, Needs, TaskData, required
+from jaxcl.transforms.base import Context, LossTransform, Needs, TaskData
+from jaxcl.transforms.beside import passed_beside
 from jaxcl.transforms.checks import check_classes, check_label, check_logits, check_not_negative
 from jaxcl.transforms.objectives import categorical
 from jaxcl.transforms.objectives.base import float32
+from jaxcl.transforms.old_responses import NO_OLD, Old, of_both, teacher
 from jaxcl.transforms.recency_bias.cosine import cosine_logits, directions, unit
 from jaxcl.transforms.recency_bias.exemplars import renewed
-from jaxcl.transforms.rehearsal.herding import unit_features
-from jaxcl.transforms.rehearsal.memory import check_drawn, drawn
+from jaxcl.transforms.rehearsal.herding import drawn_beside, unit_features
+from jaxcl.transforms.rehearsal.memory import check_drawn
 
 FEATURES = "lucir_features"  # name of the old features of an exemplar
 
@@ -41,8 +41,8 @@ class LUCIRState(NamedTuple):
     Attributes:
       strength: lambda_base, float32 scalar.
       exemplars: arrays of them, class by class and the most important first; while a later task is
-        trained, with the old network's features, of length 1.
-      features: the old network's features of the task's data, of length 1.
+        trained, with the old network's features, of length 1, unless inputs are augmented.
+      old: the old network's features of the task's data, of length 1, or that network.
       new: classes of the task that are in no earlier one.
       growth: square root of old classes / classes of the task, float32 scalar.
       share: part of the task's examples among these and the exemplars, float32 scalar.
@@ -50,7 +50,7 @@ class LUCIRState(NamedTuple):
 
     strength: Scalar
     exemplars: Batch
-    features: Float[Array, "n width"] | None
+    old: Old
     new: Int[Array, "new"] | None
     growth: Scalar
     share: Scalar
@@ -82,12 +82,12 @@ def lucir(
         sum over the K new classes c with the largest cosines of
             max(0, m - cos(f, w_y) + cos(f, w_c)).
 
-    A step weighs the mean over its batch by N / (N + P) and that over a draw from the exemplars by
-    P / (N + P), with N new examples and P exemplars; the margin is that of the draw.  In the first
-    task there is cross-entropy alone.  As in :func:`er_ace`, the given loss is
-    corrected: less the mean cross-entropy of the batch, which must be in it with weight 1, plus
-    this one.  As a task ends, every class so far keeps ``capacity // classes`` exemplars, chosen
-    as by :func:`icarl`.
+    New examples and exemplars pass the network as one batch: a step weighs the mean over its batch
+    by N / (N + P) and that over a draw from the exemplars by P / (N + P), with N new examples and P
+    exemplars; the margin is that of the draw.  In the first task there is cross-entropy alone.  As
+    in :func:`er_ace`, the given loss is corrected: less the mean cross-entropy of the batch, which
+    must be in it with weight 1, plus this one.  As a task ends, every class so far keeps
+    ``capacity // classes`` exemplars, chosen as by :func:`icarl`.
 
     The authors have a scale that is a parameter of its own, set new weights to mean features
     as a task begins, and let features be negative; here features and first weights are the
@@ -107,14 +107,14 @@ def lucir(
     Returns:
       A transform that reports ``{"incoming": ..., "replayed": ..., "margin": ...}``, losses, and
       has ``predict``: ``eta cos``, float32 ``[b, classes]``.  It needs ``batch["index"]``,
-      ``key``, ``features``, and a ``forward`` that returns a ``ForwardPass`` with features in its
-      context, and ``features`` in ``TaskData``.
+      ``key``, ``features`` and ``beside`` in its context (:func:`gradients` gives both, where the
+      forward function returns a ``ForwardPass`` with features), and ``features`` in ``TaskData``.
 
     Raises:
       ValueError: an argument out of its range; from ``begin_task``, data without labels of that
-        name, or with labels that are no classes of examples, or augmented inputs; from
-        ``end_task``, fewer exemplars than classes; from all but ``begin_task`` of the first
-        task, no features.
+        name, or with labels that are no classes of examples; from ``apply``, no exemplars beside
+        the batch; from ``end_task``, fewer exemplars than classes; from all but ``begin_task`` of
+        the first task, no features.
 
     References:
       Hou, Pan, Loy, Wang & Lin, Learning a unified classifier incrementally via rebalancing,
@@ -137,7 +137,7 @@ def lucir(
     return LossTransform(
         partial(_init, chosen), partial(_apply, chosen), partial(_begin, chosen),
         end_task=partial(_end, chosen), predict=partial(_predict, chosen),
-        needs=Needs(features=True),
+        needs=Needs(features=True, beside=partial(drawn_beside, name, n)),
     )  # fmt: skip
 
 
@@ -157,7 +157,7 @@ class _LUCIR(NamedTuple):
 def _init(chosen: _LUCIR, params: Params) -> LUCIRState:
     del params
     one, base = jnp.ones((), jnp.float32), jnp.asarray(chosen.strength, jnp.float32)
-    return LUCIRState(base, {}, None, None, one, jnp.ones((), jnp.float32))
+    return LUCIRState(base, {}, NO_OLD, None, one, jnp.ones((), jnp.float32))
 
 
 def _begin(
@@ -166,23 +166,23 @@ def _begin(
     del key
     check_label(task.data, chosen.label)
     check_classes(task.data[chosen.label])
-    if task.augmented:
-        raise ValueError("lucir: old features do not hold for inputs that are augmented; leave it")
     if not state.exemplars:
         return state
     if task.features is None:
         raise ValueError("features: missing; give TaskData(..., features=...)")
     labels = np.asarray(task.data[chosen.label])
     here, old = np.unique(labels), np.unique(np.asarray(state.exemplars[chosen.label]))
-    kept = {FEATURES: unit_features(task.features, params, state.exemplars)}
     new, p = np.setdiff1d(here, old), examples(state.exemplars)
-    return state._replace(
-        exemplars={**state.exemplars, **kept},
-        features=unit_features(task.features, params, task.data),
+    state = state._replace(
         new=jnp.asarray(new, jnp.int32) if len(new) else None,
         growth=jnp.asarray(math.sqrt(len(old) / len(here)), jnp.float32),
         share=jnp.asarray(len(labels) / (len(labels) + p), jnp.float32),
     )
+    if task.augmented:
+        return state._replace(old=Old(None, teacher(params, task)))
+    kept = {FEATURES: unit_features(task.features, params, state.exemplars)}
+    recorded = unit_features(task.features, params, task.data)
+    return state._replace(exemplars={**state.exemplars, **kept}, old=Old(recorded, {}))
 
 
 def _apply(
@@ -194,26 +194,21 @@ def _apply(
     plain = loss - categorical.loss(logits, labels).mean()
     weights, nothing = chosen.classifier(context.params), jnp.zeros((), jnp.float32)
     rows = directions(context.features, len(labels))
-    old = None if state.features is None else state.features[context.batch["index"]]
+    old, kept_old = of_both(state.old, context, FEATURES, _directions)
     incoming = _loss(state, rows, weights, labels, old)
-    if FEATURES not in state.exemplars:
+    if not state.exemplars:
         return plain + incoming, {"incoming": incoming, "replayed": nothing, "margin": nothing}
-    key, _ = required(context)
-    n = examples(context.batch) if chosen.n is None else chosen.n
-    batch = drawn(state.exemplars, stream(key, chosen.name), n)
-    rows, labels = directions(_again(context, batch), n), batch[chosen.label]
-    replayed = _loss(state, rows, weights, labels, batch[FEATURES])
+    batch, _, features = passed_beside("lucir", context)
+    rows, labels = directions(features, examples(batch)), batch[chosen.label]
+    replayed = _loss(state, rows, weights, labels, kept_old)
     above = _margin(chosen, rows @ unit(float32(weights), 0), labels, state.new)
     mean = state.share * incoming + (1 - state.share) * replayed
     metrics = {"incoming": incoming, "replayed": replayed, "margin": above}
     return plain + mean + above, metrics
 
 
-def _again(context: Context, batch: Batch) -> PyTree:
-    """The features of other examples, at the parameters of the step."""
-    assert context.forward is not None
-    found = context.forward(context.params, batch)
-    return found.features if isinstance(found, ForwardPass) else None
+def _directions(passed: ForwardPass, batch: Batch) -> Array:
+    return directions(passed.features, examples(batch))
 
 
 def _loss(
@@ -247,7 +242,7 @@ def _end(
     if not (each := chosen.capacity // classes):
         raise ValueError(f"capacity: {chosen.capacity} exemplars for {classes} classes; give more")
     exemplars = renewed(kept, task.data, task, params, chosen.label, each)
-    return state._replace(exemplars=exemplars, features=None, new=None), params
+    return state._replace(exemplars=exemplars, old=NO_OLD, new=None), params
 
 
 def _predict(chosen: _LUCIR, state: LUCIRState, context: Context) -> Array:

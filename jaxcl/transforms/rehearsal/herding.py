@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcl.core.batching import examples, in_portions, map_batches, take
-from jaxcl.core.types import Array, Batch, Data, Params, PyTree
+from jaxcl.core.random import stream
+from jaxcl.core.types import Array, Batch, Data, Params, PRNGKey, PyTree
 from jaxcl.transforms.objectives.base import float32
+from jaxcl.transforms.rehearsal.memory import drawn
 
 FEATURE_BATCH = 500
 TINY = 1e-12  # the least length that a feature is divided by
@@ -94,6 +96,22 @@ def taken(held: Batch, data: Data, rows: np.ndarray, old: int) -> Batch:
     both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), take(held, first), new)
     order = np.argsort(np.argsort(rows >= old, kind="stable"), kind="stable")
     return take(both, jnp.asarray(order))
+
+
+def drawn_beside(
+    name: str, n: int | None, state: PyTree, batch: Batch, key: PRNGKey
+) -> Batch | None:
+    """Returns the exemplars that pass the network together with a batch; None if there are none.
+
+    Args:
+      name: of the stream of random numbers.
+      n: how many, as many as the batch has by default.
+      state: of the transform, with ``exemplars``, arrays under names; none in the first task.
+      batch: of the step.
+      key: of the step.
+    """
+    kept = state.exemplars
+    return drawn(kept, stream(key, name), n or examples(batch)) if kept else None
 
 
 def class_means(features: Array, groups: np.ndarray, labels: np.ndarray) -> tuple[Array, Array]:

@@ -8,21 +8,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcl.core.batching import examples
-from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Bool, Data, Float, Metrics, Params, PRNGKey, Scalar
-from jaxcl.transforms.base import Context, LossTransform, TaskData, required
+from jaxcl.transforms.base import Context, LossTransform, Needs, TaskData
+from jaxcl.transforms.beside import passed_beside
 from jaxcl.transforms.between_tasks.nearest_mean import nearest
 from jaxcl.transforms.checks import check_classes, check_label, check_logits
 from jaxcl.transforms.objectives import categorical
 from jaxcl.transforms.objectives.base import float32
+from jaxcl.transforms.old_responses import NO_OLD, Old, of_both, recorded_logits, teacher
 from jaxcl.transforms.rehearsal.herding import (
     class_means,
+    drawn_beside,
     selected,
     taken,
     unit_features,
     unit_rows,
 )
-from jaxcl.transforms.rehearsal.memory import check_drawn, drawn, recorded
+from jaxcl.transforms.rehearsal.memory import check_drawn
 
 RESPONSES = "icarl_responses"  # name of the old logits of an exemplar
 
@@ -32,8 +34,8 @@ class ICaRLState(NamedTuple):
 
     Attributes:
       exemplars: arrays of them, class by class and the most important first; while a later task is
-        trained, with the old network's logits.
-      responses: the old network's logits for the task's data, float32; None in the first task.
+        trained, with the old network's logits, unless inputs are augmented.
+      old: the old network's logits for the task's data, float32, or that network.
       new: whether a class occurs in the present task.
       seen: whether a class occurs in the tasks so far, the present one included.
       share: part of the new examples among these and the exemplars, float32.
@@ -42,7 +44,7 @@ class ICaRLState(NamedTuple):
     """
 
     exemplars: Batch
-    responses: Float[Array, "n old"] | None
+    old: Old
     new: Bool[Array, "classes"] | None
     seen: Bool[Array, "classes"] | None
     share: Scalar
@@ -67,11 +69,11 @@ def icarl(
 
         l = -sum over c of t_c log sigmoid(z_c) + (1 - t_c) log(1 - sigmoid(z_c)),
 
-    averaged over new examples and exemplars: a step weighs the mean over its batch by
-    N / (N + P) and that over a draw from the exemplars by P / (N + P), with N new examples and P
-    exemplars.  The first task has no exemplars.  As in :func:`er_ace`, the given
-    loss is corrected: less the mean cross-entropy of the batch, which must be in it with weight 1,
-    plus this one.
+    averaged over new examples and exemplars, which pass the network as one batch: a step weighs
+    the mean over its batch by N / (N + P) and that over a draw from the exemplars by P / (N + P),
+    with N new examples and P exemplars.  The first task has no exemplars.  As in :func:`er_ace`,
+    the given loss is corrected: less the mean cross-entropy of the batch, which must be in it with
+    weight 1, plus this one.
 
     As a task ends, every class seen so far keeps ``m = capacity // classes`` exemplars: old
     ones the first m of those it had, those of the task m by herding on features of length 1
@@ -93,14 +95,14 @@ def icarl(
 
     Returns:
       A transform that reports ``{"incoming": ..., "replayed": ...}`` and has ``predict``: scores
-      float32 ``[b, classes]``.  It needs ``batch["index"]``, ``key``, ``forward`` and, if outputs
-      are not one array, ``logits`` in its context, and ``features`` to predict and in
-      ``TaskData``.
+      float32 ``[b, classes]``.  It needs ``batch["index"]``, ``key``, ``beside`` (:func:`gradients`
+      gives it) and, if outputs are not one array, ``logits`` in its context, and ``features`` to
+      predict and in ``TaskData``.
 
     Raises:
       ValueError: no room; from ``begin_task``, data without labels of that name, or with labels
-        that are no classes of examples, or augmented inputs; from ``end_task``, fewer exemplars
-        than classes; from ``end_task`` and ``predict``, no features.
+        that are no classes of examples; from ``apply``, no exemplars beside the batch; from
+        ``end_task``, fewer exemplars than classes; from ``end_task`` and ``predict``, no features.
 
     References:
       Rebuffi, Kolesnikov, Sperl & Lampert, iCaRL: incremental classifier and representation
@@ -121,7 +123,7 @@ def icarl(
     chosen = _ICaRL(capacity, n, by_task, name, label, task)
     return LossTransform(
         _init, partial(_apply, chosen), partial(_begin, chosen), end_task=partial(_end, chosen),
-        predict=partial(_predict, chosen),
+        predict=partial(_predict, chosen), needs=Needs(beside=partial(drawn_beside, name, n)),
     )  # fmt: skip
 
 
@@ -138,7 +140,7 @@ class _ICaRL(NamedTuple):
 
 def _init(params: Params) -> ICaRLState:
     del params
-    return ICaRLState({}, None, None, None, jnp.ones((), jnp.float32), None, None)
+    return ICaRLState({}, NO_OLD, None, None, jnp.ones((), jnp.float32), None, None)
 
 
 def _begin(
@@ -147,11 +149,6 @@ def _begin(
     del key
     check_label(task.data, chosen.label)
     check_classes(task.data[chosen.label])
-    if task.augmented:
-        raise ValueError(
-            "icarl: old responses do not hold for inputs that are augmented; leave the"
-            " augmentation out"
-        )
     labels = np.asarray(task.data[chosen.label])
     old = np.zeros(0, bool) if state.seen is None else np.asarray(state.seen)
     new = np.zeros(max(len(old), int(labels.max()) + 1), bool)
@@ -160,11 +157,13 @@ def _begin(
     state = state._replace(new=jnp.asarray(new), seen=jnp.asarray(seen))
     if not state.exemplars:
         return state
-    exemplars = {**state.exemplars, RESPONSES: recorded(task, params, state.exemplars)}
-    responses = None if chosen.by_task else recorded(task, params, task.data)
     n, p = len(labels), examples(state.exemplars)
-    share = jnp.asarray(n / (n + p), jnp.float32)
-    return state._replace(exemplars=exemplars, responses=responses, share=share)
+    state = state._replace(share=jnp.asarray(n / (n + p), jnp.float32))
+    if task.augmented:
+        return state._replace(old=Old(None, teacher(params, task)))
+    exemplars = {**state.exemplars, RESPONSES: recorded_logits(task, params, state.exemplars)}
+    responses = None if chosen.by_task else recorded_logits(task, params, task.data)
+    return state._replace(exemplars=exemplars, old=Old(responses, {}))
 
 
 def _apply(
@@ -174,15 +173,14 @@ def _apply(
     logits = context.logits(context.outputs, context.batch)
     check_logits(logits)
     corrected = loss - categorical.loss(logits, labels).mean()
-    old = None if state.responses is None else state.responses[context.batch["index"]]
-    incoming = _loss(chosen, state, logits, labels, old)
-    if RESPONSES not in state.exemplars:
+    if not state.exemplars:
+        incoming = _loss(chosen, state, logits, labels, None)
         return corrected + incoming, {"incoming": incoming, "replayed": jnp.float32(0)}
-    key, forward = required(context)
-    n = examples(context.batch) if chosen.n is None else chosen.n
-    batch = drawn(state.exemplars, stream(key, chosen.name), n)
-    logits = context.logits(forward(context.params, batch), batch)
-    replayed = _loss(chosen, state, logits, batch[chosen.label], batch[RESPONSES])
+    batch, outputs, _ = passed_beside("icarl", context)
+    old, held = of_both(state.old, context, RESPONSES)
+    incoming = _loss(chosen, state, logits, labels, None if chosen.by_task else old)
+    logits = context.logits(outputs, batch)
+    replayed = _loss(chosen, state, logits, batch[chosen.label], held)
     mean = state.share * incoming + (1 - state.share) * replayed
     return corrected + mean, {"incoming": incoming, "replayed": replayed}
 
@@ -226,7 +224,7 @@ def _end(
     kept = selected(groups, labels, rows, old, chosen.capacity)
     means, known = class_means(jnp.asarray(rows[kept]), groups[kept], labels[kept])
     ended = state._replace(
-        exemplars=taken(held, task.data, kept, old), responses=None, means=means, known=known
+        exemplars=taken(held, task.data, kept, old), old=NO_OLD, means=means, known=known
     )
     return ended, params
 

@@ -3,11 +3,11 @@
 import jax
 import jax.numpy as jnp
 
-from jaxcl.core.batching import map_batches
 from jaxcl.core.types import Array, Batch, Params, PRNGKey
-from jaxcl.transforms.base import TaskData, as_before
+from jaxcl.transforms.base import TaskData
 from jaxcl.transforms.checks import check_positive
-from jaxcl.transforms.rehearsal.memory import LABEL_BATCH, LOGITS, Memory
+from jaxcl.transforms.old_responses import recorded_logits
+from jaxcl.transforms.rehearsal.memory import LOGITS, Memory
 
 
 def noise(n: int = 10_000, inputs: str = "input", label: str = "label") -> Memory:
@@ -110,12 +110,4 @@ def _judged(
     batch: dict[str, Array] = {inputs: images}
     if "task" in task.data:
         batch["task"] = jax.random.randint(key, (len(images),), 0, tasks)
-
-    @jax.jit
-    def logits(params: Params, batch: Batch) -> Array:
-        def one(batch: Batch) -> Array:
-            return task.logits(task.forward(params, batch), batch)
-
-        return map_batches(one, batch, LABEL_BATCH)
-
-    return batch, logits(as_before(params, task), batch)
+    return batch, recorded_logits(task, params, batch)

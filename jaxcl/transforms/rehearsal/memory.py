@@ -10,8 +10,6 @@ import numpy as np
 from jaxcl.core.batching import (
     examples,
     filled,
-    in_portions,
-    map_batches,
     on_host,
     portions,
     resident,
@@ -19,19 +17,16 @@ from jaxcl.core.batching import (
     written,
 )
 from jaxcl.core.random import stream
-from jaxcl.core.types import Array, Batch, Data, Params, PRNGKey
-from jaxcl.transforms.base import Step, TaskData, as_before, keep
+from jaxcl.core.types import Batch, Data, Params, PRNGKey
+from jaxcl.transforms.base import Step, TaskData, keep
 from jaxcl.transforms.checks import (
     check_classes,
     check_label,
-    check_logits,
     check_positive,
     check_updated,
 )
-from jaxcl.transforms.objectives.base import float32
 from jaxcl.transforms.rehearsal.buffers import Buffer, Storage, sample, without_rows
 
-LABEL_BATCH = 500
 LOGITS = "logits"  # name of remembered responses in the data
 
 
@@ -206,22 +201,6 @@ def offered(memory: Memory, kept: Batch | Buffer, step: Step, name: str) -> Batc
     if step.context is None or step.context.key is None:
         raise ValueError("context: missing; give Step the context of the step")
     return memory.offer(kept, step.context.batch, stream(step.context.key, name, 1))
-
-
-def recorded(task: TaskData, params: Params, data: Data) -> Array:
-    """Returns the logits of the network as it stands for some data, float32."""
-
-    @jax.jit
-    def found(params: Params, batch: Batch) -> Array:
-        def one(part: Batch) -> Array:
-            logits = task.logits(task.forward(params, part), part)
-            check_logits(logits)
-            return float32(logits)
-
-        return map_batches(one, batch, LABEL_BATCH)
-
-    old = as_before(params, task)
-    return in_portions(lambda batch: found(old, batch), data)
 
 
 def check_kept(memory: Memory, data: Data, label: str) -> None:

@@ -10,6 +10,7 @@ from jaxcl.core.batching import examples, take
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Bool, Int, Metrics, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Beside, Context, LossTransform, Needs, Step, TaskData, required
+from jaxcl.transforms.beside import passed_beside
 from jaxcl.transforms.checks import check_logits
 from jaxcl.transforms.objectives import Objective, categorical
 from jaxcl.transforms.rehearsal.buffers import Buffer
@@ -178,9 +179,7 @@ def _beside(chosen: _Replay, state: ReplayState, batch: Batch, key: PRNGKey) -> 
 def _passed(chosen: _Replay, state: ReplayState, context: Context) -> Beside:
     """What is replayed in a step, and the network's outputs of it."""
     if chosen.joined:
-        if context.beside is None:
-            raise ValueError("context: no examples passed beside the batch; joined needs them")
-        return context.beside
+        return passed_beside("replay", context)
     key, forward = required(context)
     n = examples(context.batch) if chosen.n is None else chosen.n
     batch = drawn(state.memory, stream(key, chosen.name), n)
@@ -192,7 +191,7 @@ def _apply(
 ) -> tuple[Scalar, Metrics]:
     if not jax.tree.leaves(held(state.memory)):  # no earlier task
         return loss, {"replayed": jnp.zeros((), jnp.float32)}
-    batch, outputs = _passed(chosen, state, context)
+    batch, outputs, _ = _passed(chosen, state, context)
     logits = context.logits(outputs, batch)
     check_logits(logits)
     if LOGITS in batch:

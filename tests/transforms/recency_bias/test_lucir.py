@@ -162,14 +162,14 @@ def test_features_that_have_not_turned_and_exemplars_that_are_far_cost_nothing(k
     transform = made(margin=0.0)
     state = begun(transform, key, ONE, TWO)
     scaled = {**OLD, "f": 7 * OLD["f"]}
-    incoming = transform.apply(jnp.float32(0), state, context(TWO, key, params=scaled))[1]
+    incoming = gradients(transform, state, plain, context(TWO, key, params=scaled)).metrics
     np.testing.assert_allclose(incoming["incoming"], loss_by_hand(OLD, TWO)[0], rtol=1e-4)
     labels = state.exemplars["label"]
     assert np.bincount(labels).tolist() == [5, 5]
     ahead = state._replace(new=jnp.array([0, 1]))  # the own class among its rivals
     only = {name: x[labels == 0] for name, x in state.exemplars.items()}
     own = context(TWO, key, params=scaled)
-    loss = transform.apply(jnp.float32(0), ahead._replace(exemplars=only), own)[1]["margin"]
+    loss = gradients(transform, ahead._replace(exemplars=only), plain, own).metrics["margin"]
     other = cosine_logits(unit(features(OLD, only)), OLD["w"] / jnp.linalg.norm(OLD["w"], axis=0))
     rows = np.asarray(jax.random.randint(stream(key, "lucir"), (12,), 0, 5))
     above = np.maximum(0, np.asarray(other)[rows, 1] - np.asarray(other)[rows, 0])
@@ -194,7 +194,28 @@ def test_without_a_class_that_is_new_there_is_no_margin(key):
     transform, again = made(), data_of(8, 9, [0, 1])
     state = begun(transform, key, ONE, again)
     assert state.new is None
-    assert float(transform.apply(jnp.float32(0), state, context(again, key))[1]["margin"]) == 0
+    assert float(gradients(transform, state, plain, context(again, key)).metrics["margin"]) == 0
+
+
+def test_where_inputs_are_augmented_the_old_network_sees_what_the_new_one_does(key):
+    """Here both see the inputs from behind, exemplars too, which are kept as they are."""
+    transform = made(strength=3.0, margin=0.4)
+    state = transform.begin_task(ended(transform, key, ONE), OLD, task_of(TWO, augmented=True), key)
+    assert set(state.exemplars) == {"x", "label"}
+
+    def augmented(batch):
+        return {**batch, "x": batch["x"][:, ::-1]}
+
+    here = context(TWO, key)._replace(
+        forward=lambda params, batch: forward(params, augmented(batch)),
+        teacher=lambda params, stats, batch: forward(params, augmented(batch)),
+    )
+    metrics = gradients(transform, state, plain, here).metrics
+    old, strength = drawn(state.exemplars, stream(key, "lucir"), 12), 3 * np.sqrt(2 / 3)
+    incoming, _ = loss_by_hand(MOVED, augmented(TWO), strength)
+    replayed = loss_by_hand(MOVED, augmented(old), strength, [2, 4, 5], 0.4, 2)
+    found = [metrics[name] for name in ("incoming", "replayed", "margin")]
+    np.testing.assert_allclose(found, [incoming, *replayed], rtol=1e-4)
 
 
 def test_a_replay_in_the_same_chain_has_outputs_alone(key):
@@ -229,9 +250,7 @@ def test_what_cannot_be_is_refused(key):
         made().predict(state, context(ONE, key)._replace(features=None))
     later = begun(made(), key, ONE, TWO)
     with pytest.raises(ValueError, match="a forward that returns ForwardPass"):
-        made().apply(jnp.float32(0), later, context(TWO, key)._replace(forward=outputs))
-    with pytest.raises(ValueError, match="do not hold for inputs that are augmented"):
-        made().begin_task(state, OLD, task_of(ONE, augmented=True), key)
+        gradients(made(), later, plain, context(TWO, key)._replace(forward=outputs))
     bad = {"x": ONE["x"], "label": jnp.zeros((20, 2), jnp.int32)}
     with pytest.raises(ValueError, match="is not a class for each example"):
         made().begin_task(state, OLD, task_of(bad), key)

@@ -108,7 +108,9 @@ def test_in_a_chain_one_transform_alone_may_draw(key):
 def test_a_loop_that_has_nothing_pass_beside_is_told(key):
     transform = replay(per_class(1), joined=True)
     state = after_a_task(transform, key)
-    with pytest.raises(ValueError, match="no examples passed beside the batch"):
+    with pytest.raises(
+        ValueError, match="replay has examples pass beside the batch; take gradients"
+    ):
         transform.apply(jnp.float32(1), state, Context(W, plain(W, NEW), NEW, key, plain))
     with pytest.raises(ValueError, match="give key to Context"):
         gradients(transform, state, loss_of, Context(W, None, NEW, None, plain), plain)

@@ -152,7 +152,7 @@ def test_where_classes_come_again_they_are_learned_by_their_labels(key):
     transform = icarl(6)
     again = examples(8, 9, [0, 1], task=1)
     state = begun(transform, key, [ONE, again])
-    _, metrics = transform.apply(jnp.float32(0), state, context(again, key))
+    metrics = gradients(transform, state, plain, context(again, key)).metrics
     np.testing.assert_allclose(metrics["incoming"], loss_by_hand(again, [0, 1])[0], rtol=1e-4)
 
 
@@ -160,13 +160,39 @@ def test_tasks_with_heads_of_their_own(key):
     """New examples have labels alone, exemplars the old responses of their own head."""
     transform = icarl(6, by_task=True)
     state = begun(transform, key, [ONE, examples(12, 4, [0, 1], task=1)])
-    assert state.responses is None
+    assert state.old.recorded is None
     data = examples(12, 4, [0, 1], task=1)
-    _, metrics = transform.apply(jnp.float32(0), state, context(data, key))
+    metrics = gradients(transform, state, plain, context(data, key)).metrics
     np.testing.assert_allclose(metrics["incoming"], loss_by_hand(data, [0, 1])[0], rtol=1e-4)
     old = drawn(state.exemplars, stream(key, "icarl"), 12)
     expected = loss_by_hand(old, [0, 1], [0, 1])[0]
     np.testing.assert_allclose(metrics["replayed"], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("by_task", [False, True])
+def test_where_inputs_are_augmented_the_old_network_sees_what_the_new_one_does(by_task, key):
+    """Here both see the inputs from behind, exemplars too, which are kept as they are."""
+    transform = icarl(6, by_task=by_task)
+    two = examples(12, 4, [0, 1], task=1) if by_task else TWO
+    ended, _ = transform.end_task(begun(transform, key, [ONE]), OLD, task_of(ONE), key)
+    state = transform.begin_task(ended, OLD, task_of(two, augmented=True), key)
+    assert set(state.exemplars) == {"x", "label", "task"}
+
+    def augmented(batch):
+        return {**batch, "x": batch["x"][:, ::-1]}
+
+    here = context(two, key)._replace(
+        forward=lambda params, batch: forward(params, augmented(batch)),
+        teacher=lambda params, stats, batch: forward(params, augmented(batch)),
+    )
+    metrics = gradients(transform, state, plain, here).metrics
+    seen, held = ([0, 1], []) if by_task else ([0, 1, 2, 4], [0, 1])
+    old = augmented(drawn(state.exemplars, stream(key, "icarl"), 12))
+    for name, data, of in (("incoming", augmented(two), held), ("replayed", old, [0, 1])):
+        expected, _ = loss_by_hand(data, seen, of)
+        np.testing.assert_allclose(metrics[name], expected, rtol=1e-4)
+    ended, _ = transform.end_task(state, OLD, task_of(two), key)
+    assert not ended.old.teacher
 
 
 def exemplars_by_hand(data, label, m, params=OLD):
@@ -192,7 +218,7 @@ def test_the_room_is_shared_and_old_classes_give_up_their_last_ones(capacity, ea
     assert len(two.exemplars["x"]) <= capacity
     assert RESPONSES in state.exemplars
     assert RESPONSES not in two.exemplars
-    assert two.responses is None
+    assert two.old.recorded is None
 
 
 def test_classes_that_come_again_are_herded_among_all_that_there_are(key):
@@ -264,11 +290,11 @@ def test_what_cannot_be_is_refused(key):
         transform.end_task(state, OLD, task_of(ONE), key)
     with pytest.raises(ValueError, match="features: missing; give TaskData"):
         transform.end_task(state, OLD, TaskData(ONE, forward), key)
-    with pytest.raises(ValueError, match="do not hold for inputs that are augmented"):
-        transform.begin_task(state, OLD, task_of(ONE, augmented=True), key)
     bad = {"x": ONE["x"], "label": jnp.zeros((20, 2), jnp.int32)}
     with pytest.raises(ValueError, match="is not a class for each example"):
         transform.begin_task(state, OLD, task_of(bad), key)
+    with pytest.raises(ValueError, match="context: icarl has examples pass beside the batch; take"):
+        icarl(4).apply(jnp.float32(0), begun(icarl(4), key, [ONE, TWO]), context(TWO, key))
     ended, _ = icarl(4).end_task(begun(icarl(4), key, [ONE]), OLD, task_of(ONE), key)
     with pytest.raises(ValueError, match="features: missing; give Context"):
         icarl(4).predict(ended, context(ONE, key)._replace(features=None))
