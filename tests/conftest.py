@@ -14,6 +14,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["MPLCONFIGDIR"] = _compiled.name  # its list of fonts would be a file too many
     os.environ["XDG_STATE_HOME"] = _compiled.name  # of runs that several tests share
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.02"
+os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"  # or each operation has its stack on it
 os.environ["MPLBACKEND"] = "agg"
 
 import jax

@@ -2,7 +2,6 @@
 # Runs behind RESULTS.md that are missing, and then the tables; started again, it goes on.
 #   experiments/online/run.sh RUNS [DATA [OPTION ...]]
 # A part of it: SETS, BUFFERS, METHODS and SEEDS in the environment, such as METHODS="er er_ace".
-# METHODS=derpp_one_pass is the method of one_pass.py, for the last table.
 set -euo pipefail
 runs=$1
 data=${2:+--data-dir $2}
@@ -37,11 +36,9 @@ for set in $sets; do
             case $method in
             er) learn "online-$set" "$name" "${keep[@]}" "${crops[@]}" --lr 0.02 ;;
             er_ace) learn "online-$set" "$name" "${keep[@]}" "${crops[@]}" --lr $ace ;;
-            der_pp | derpp_one_pass)
+            der_pp)
                 if [ "$room" = 200 ]; then alpha=0.75; else alpha=0.25; fi
-                given=(--augment crop flip --alpha $alpha --beta 1)
-                if [ "$method" != der_pp ]; then given+=(--plugin experiments/online/one_pass.py); fi
-                learn "online-$set" "$name" "${keep[@]}" "${given[@]}"
+                learn "online-$set" "$name" "${keep[@]}" --augment crop flip --alpha $alpha
                 ;;
             agem | icarl) learn "online-$set" "$name" "${keep[@]}" --augment ;;
             esac
