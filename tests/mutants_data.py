@@ -39,6 +39,7 @@ OF_WINOGRAD_ROWS = "tests/networks/test_winograd_rows.py"
 DARK = "jaxcl/transforms/rehearsal/der.py"
 DERIVE = "jaxcl/scenarios/derive.py"
 DISTILL = "jaxcl/transforms/distillation.py"
+OLD_RESPONSES = "jaxcl/transforms/old_responses.py"
 DRAWINGS = "jaxcl/scenarios/datasets/drawings.py"
 EQUINOX = "jaxcl/networks/adapters/equinox.py"
 EVALUATION = "jaxcl/training/evaluation.py"
@@ -108,6 +109,7 @@ OF_BETWEEN = "tests/learner/test_between_tasks.py"
 OF_ADAPTERS = "tests/networks/adapters/test_adapters.py"
 OF_BUFFERS = "tests/transforms/rehearsal/test_buffers.py"
 OF_DARK = "tests/transforms/rehearsal/test_der.py"
+OF_OLD_RESPONSES = "tests/transforms/test_old_responses.py"
 OF_DISTILL = "tests/transforms/test_distill.py"
 OF_FOREIGN = "tests/learner/test_foreign.py"
 OF_GDUMB = "tests/transforms/rehearsal/test_gdumb.py"
@@ -193,8 +195,8 @@ MUTANTS = [
         "directions = objective.directions(", "directions = categorical.directions(",
         OF_OBJECTIVES_FISHER),
     Mutant("mas-squared", IMPORTANCE, "_of_norm, jnp.abs", "_of_norm, jnp.square", OF_MAS),
-    Mutant("mas-half-of-the-gradient", IMPORTANCE, "2 * logits[None]", "logits[None]",
-        OF_MAS),
+    Mutant("mas-half-of-the-gradient", IMPORTANCE,
+        "return 2 * jnp.where(", "return jnp.where(", OF_MAS),
     Mutant("si-total-gradient", PATH,
         'step.loss_gradient if gradient == "loss" else step.gradient', "step.gradient", OF_PATH),
     Mutant("si-total-gradient-from-the-step", STEP,
@@ -264,7 +266,7 @@ MUTANTS = [
     Mutant("t-squared-whatever-the-settings", LWF,
         "t_squared=self.t_squared", "t_squared=True", OF_LEARNER),
     Mutant("responses-of-the-training-network", DISTILL,
-        "old[rows], state", "compared, state", OF_DISTILL),
+        "response = old[rows]", "response = new[..., : old.shape[-1]]", OF_DISTILL),
     Mutant("responses-recorded-after-growth", LEARN,
         "whole_task(setup, learner, data)._replace",
         "whole_task(setup, learner.changed(params=growth.variables.params, routes=(*learner.model.routes, pathway)), data)._replace",
@@ -340,6 +342,14 @@ MUTANTS = [
     Mutant("icarl-classes-without-data", ICARL,
         "jnp.where(seen, each, 0.0)", "each", OF_ICARL),
     Mutant("icarl-exemplars-as-often-as-new", ICARL, "n / (n + p)", "1 / 2", OF_ICARL),
+    Mutant("icarl-responses-of-another-head", ICARL,
+        "None if chosen.by_task else old)", "old)", OF_ICARL),
+    Mutant("icarl-exemplars-apart-from-the-batch", ICARL,
+        "logits = context.logits(outputs, batch)",
+        "logits = context.logits(context.outputs, context.batch)", OF_ICARL),
+    Mutant("exemplars-answered-for-new-examples", OLD_RESPONSES,
+        "part(slice(n, None), beside.batch)", "part(slice(n), beside.batch)",
+        f"{OF_OLD_RESPONSES} {OF_ICARL}"),
     Mutant("icarl-means-not-of-length-one", HERDING, "return unit(sums)", "return sums", OF_ICARL),
     Mutant("bic-trains-on-what-is-held-out", BIC,
         "1 - state.held[rows].astype(jnp.float32)", "jnp.ones_like(each)", OF_BIC),
@@ -490,9 +500,10 @@ MUTANTS = [
     Mutant("l2-init-to-the-origin", L2_INIT,
         "wide(x) - wide(x0), context", "wide(x) - 0 * wide(x0), context", OF_L2_INIT),
     Mutant("l2-init-of-each-task", L2_INIT,
-        "initial=regrow(state.initial, copy(params))", "initial=copy(params)", OF_L2_INIT),
+        "initial=regrow(state.initial, copy(params), task.before)", "initial=copy(params)",
+        OF_L2_INIT),
     Mutant("l2-init-of-the-step's-memory", L2_INIT,
-        "regrow(state.initial, copy(params))", "regrow(state.initial, params)", OF_L2_INIT),
+        "copy(params), task.before", "params, task.before", OF_L2_INIT),
     Mutant("old-heads-perturbed", "jaxcl/methods/shrink_perturb.py",
         'stream.setting == "task"', 'stream.setting == "domain"', OF_PERTURB),
     Mutant("changed-weights-not-tested", LEARN,
@@ -505,7 +516,7 @@ MUTANTS = [
     Mutant("unknown-classes-predicted", OF_CLASSES,
         "jnp.where(known, scores, -jnp.inf)", "scores", OF_NEAREST),
     Mutant("distance-not-squared", NEAREST,
-        "** 2).sum(-1)", "** 2).sum(-1) ** 0.5", OF_NEAREST),
+        "return judged(scores, known", "return judged(-((-scores) ** 0.5), known", OF_NEAREST),
     Mutant("means-of-the-latest-task-alone", NEAREST,
         "sum(as_large(a, b))", "as_large(a, b)[1]", OF_NEAREST),
     Mutant("means-of-all-tasks-together", OF_CLASSES,
