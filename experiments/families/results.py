@@ -21,14 +21,15 @@ from jaxcl.reporting.pages.claims import (
     against_figure,
     against_ours,
     average,
-    measured,
 )
+from jaxcl.reporting.pages.seeds import joined
 from jaxcl.reporting.report import markdown_row as line
 from jaxcl.reporting.report import mean_text
 from jaxcl.reporting.summary import recorded
 
 HERE = Path(__file__).parent
 SETTINGS = ("task", "domain", "class")
+SEEDS = (1, 2)  # in folders of their own, where a run was made with seed 0 first
 METHODS = ("finetune", "joint", "ewc", "si", "lwf", "er")
 # van de Ven, Tuytelaars & Tolias 2022, split MNIST, recalled: mean and standard error of 20 seeds.
 PUBLISHED = {
@@ -62,15 +63,23 @@ HEADLINES = (("domain", "ewc"), ("class", "lwf"), ("class", "er"))
 PLACE, COMMAND = Place("table", "families/RESULTS.md"), "experiments/families/run.sh RUNS"
 
 
-def summary(runs: Path | None, *parts: str) -> dict[str, Any] | None:
-    """A run's summary, copied beside this file; None if there is none (yet)."""
-    kept = HERE.joinpath("summaries", *parts[:-1], f"{parts[-1]}.json")
-    return recorded(runs and runs.joinpath(*parts), kept)
-
-
 def summaries(runs: Path | None, folders: Iterable[tuple[str, ...]]) -> list[dict[str, Any]]:
-    """Those of some runs that there are."""
-    return [found for parts in folders if (found := summary(runs, *parts)) is not None]
+    """Those of some runs that there are, copied beside this file."""
+    found = []
+    for folder in folders:
+        kept = HERE.joinpath("summaries", *folder[:-1], f"{folder[-1]}.json")
+        found.append(recorded(runs and runs.joinpath(*folder), kept))
+    return [one for one in found if one is not None]
+
+
+def of_seeds(folder: str, *parts: str) -> list[tuple[str, ...]]:
+    """A run, and those with other seeds, each in a folder of its own."""
+    return [(name, *parts) for name in (folder, *(f"{folder}-seed-{seed}" for seed in SEEDS))]
+
+
+def summary(runs: Path | None, *parts: str) -> dict[str, Any] | None:
+    """That of a run with all its seeds; None if there is none (yet)."""
+    return joined(summaries(runs, of_seeds(*parts)))
 
 
 def in_orders(method: str, setting: str) -> list[tuple[str, ...]]:
@@ -80,7 +89,7 @@ def in_orders(method: str, setting: str) -> list[tuple[str, ...]]:
 
 def of_pairs() -> list[tuple[str, ...]]:
     """Runs on pairs of tasks."""
-    return [(folder, "task", method) for folder in PAIRS for method in PAIR_METHODS]
+    return [x for f in PAIRS for method in PAIR_METHODS for x in of_seeds(f, "task", method)]
 
 
 def section() -> Section:
@@ -97,8 +106,7 @@ def section() -> Section:
     ]
     for method, setting in IN_ORDERS:
         text = f"split MNIST, {setting}: `{method}`, other orders of the digits"
-        found = summaries(None, in_orders(method, setting))
-        ours = measured([s["average_accuracy"]["mean"] for s in found])
+        ours = average(joined(summaries(None, in_orders(method, setting))))
         claims += [against_figure(text, ours, PUBLISHED[method][SETTINGS.index(setting)], PLACE)]
     for method, theirs in PERMUTED.items():
         ours = average(summary(None, "permuted-mnist", "domain", method))
@@ -142,36 +150,31 @@ def _final(found: dict[str, Any] | None, what: int | str) -> Measured | None:
 
 def three_types(runs: Path) -> list[str]:
     """Split MNIST in three settings, ours beside the published figures."""
-    header = ["setting", "method", "seeds", "ours", "published", "verdict"]
+    return beside("seeds", {(m, s): summary(runs, folder, s, m) for folder, s, m in SPLIT})
+
+
+def orders(runs: Path) -> list[str]:
+    """Split MNIST with another order of the digits in each run, whose number is its seed."""
+    found = {each: joined(summaries(runs, in_orders(*each))) for each in IN_ORDERS}
+    return beside("orders", found)
+
+
+def beside(what: str, found: dict[tuple[str, str], dict[str, Any] | None]) -> list[str]:
+    """A row for each method and setting, with so many of what, beside the published figure."""
+    header = ["setting", "method", what, "ours", "published", "verdict"]
     lines = [line(header), line(["---"] * len(header))]
-    for folder, setting, method in SPLIT:
-        found = summary(runs, folder, setting, method)
+    for (method, setting), run in found.items():
         theirs = PUBLISHED[method][SETTINGS.index(setting)]
         cells = ["-", "not run", _figure(theirs), "not run"]
-        if found is not None:
-            ours = found["average_accuracy"]
-            seeds = str(len(found["seeds"]))
-            cells = [seeds, mean_text(ours, 2), _figure(theirs), verdict(ours, theirs)]
+        if run is not None:
+            ours, count = run["average_accuracy"], str(len(run["seeds"]))
+            cells = [count, mean_text(ours, 2), _figure(theirs), verdict(ours, theirs)]
         lines.append(line([setting, method, *cells]))
     return lines
 
 
 def _figure(theirs: tuple[float, float]) -> str:
     return mean_text({"mean": theirs[0], "sem": theirs[1]}, 2)
-
-
-def orders(runs: Path) -> list[str]:
-    """Split MNIST with another order of the digits in each run."""
-    header = ["setting", "method", "orders", "ours", "published", "verdict"]
-    lines = [line(header), line(["---"] * len(header))]
-    for method, setting in IN_ORDERS:
-        found = summaries(runs, in_orders(method, setting))
-        values = mean_sem([s["average_accuracy"]["mean"] for s in found])
-        theirs = PUBLISHED[method][SETTINGS.index(setting)]
-        ours = mean_text(values, 2) if found else "not run"
-        cells = [str(len(found)), ours, _figure(theirs), verdict(values, theirs)]
-        lines.append(line([setting, method, *cells]))
-    return lines
 
 
 def pairs(runs: Path) -> list[str]:
@@ -188,9 +191,10 @@ def pairs(runs: Path) -> list[str]:
 
 
 def _pair(found: dict[str, Any], old: str, new: str) -> str:
-    first, end = found["accuracy"][0][0][0], found["final"]
-    kept, learned = (end[name]["mean"] for name in (old, new))
-    return f"{old} {first:.1f} -> {kept:.1f}, {new} {learned:.1f}"
+    first = mean_sem([matrix[0][0] for matrix in found["accuracy"]])
+    values = first, found["final"][old], found["final"][new]
+    before, kept, learned = (mean_text(value, 1) for value in values)
+    return f"{old} {before} -> {kept}, {new} {learned}"
 
 
 def of_others(runs: Path) -> list[tuple[str, ...]]:
@@ -200,7 +204,7 @@ def of_others(runs: Path) -> list[tuple[str, ...]]:
         path.relative_to(HERE / "summaries").with_suffix("").parts
         for path in (HERE / "summaries").glob("*/*/*.json")
     }
-    known = {*SPLIT, *of_pairs(), *(parts for each in IN_ORDERS for parts in in_orders(*each))}
+    known = {*SPLIT, *of_pairs(), *(run for each in IN_ORDERS for run in in_orders(*each))}
     return sorted(folders - known)
 
 
@@ -208,8 +212,10 @@ def others(runs: Path) -> list[str]:
     """Every other run: its folder, method, accuracy of each task and what was forgotten."""
     header = ["run", "setting", "method", "seeds", "average accuracy", "forgetting", "final"]
     lines = [line(header), line(["---"] * len(header))]
-    folders = of_others(runs)
-    for (folder, *_), found in zip(folders, summaries(runs, folders), strict=True):
+    folders = [parts for parts in of_others(runs) if "-seed-" not in parts[0]]
+    for folder, *parts in folders:
+        if (found := summary(runs, folder, *parts)) is None:
+            continue
         final = ", ".join(f"{task} {value['mean']:.1f}" for task, value in found["final"].items())
         cells = [folder, found["setting"], found["method"], str(len(found["seeds"]))]
         figures = (mean_text(found[name], 2) for name in ("average_accuracy", "forgetting"))

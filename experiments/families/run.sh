@@ -21,19 +21,26 @@ for order in 1 2 3 4 5; do
 done
 python -m jaxcl.experiments.compare --scenario digits-0-4-5-9 \
     --methods finetune er --seeds 0 1 2 3 4 --out "$runs/digits-0-4-5-9/class" $data
-python -m jaxcl.experiments.compare --scenario permuted-mnist \
-    --methods ewc si lwf --out "$runs/permuted-mnist/domain" --checkpoint-every 60s $data
+# Long runs have a folder for each seed.
+for seed in 0 1 2; do
+    if [ "$seed" = 0 ]; then other=; else other=-seed-$seed; fi
+    python -m jaxcl.experiments.compare --scenario permuted-mnist --seeds "$seed" \
+        --methods ewc si lwf --out "$runs/permuted-mnist$other/domain" --checkpoint-every 60s $data
+done
 # The sum of the distillation over the classes instead of its mean.
 python -m jaxcl.experiments.compare --scenario permuted-mnist --methods lwf --strength 1 \
     --out "$runs/permuted-mnist-strength-1/domain" --checkpoint-every 60s $data
 # A similar pair and a dissimilar one, with less data and fewer epochs than the scenario's.
-short="--limit 10000 --epochs 5 --checkpoint-every 60s $data"
-for pair in mnist-fashion:mnist-fashion 4:cifar10-mnist; do
+for seed in 0 1 2; do
+    if [ "$seed" = 0 ]; then other=; else other=-seed-$seed; fi
+    short="--seeds $seed --limit 10000 --epochs 5 --checkpoint-every 60s $data"
+    for pair in mnist-fashion:mnist-fashion 4:cifar10-mnist; do
+        # shellcheck disable=SC2086
+        python -m jaxcl.experiments.compare --scenario "${pair%:*}" $short \
+            --methods finetune feature_extraction lwf joint --out "$runs/${pair#*:}$other/task"
+    done
     # shellcheck disable=SC2086
-    python -m jaxcl.experiments.compare --scenario "${pair%:*}" $short \
-        --methods finetune feature_extraction lwf joint --out "$runs/${pair#*:}/task"
+    python -m jaxcl.experiments.compare --scenario 3 $short --methods pnn \
+        --out "$runs/mnist-cifar10$other/task"
 done
-# shellcheck disable=SC2086
-python -m jaxcl.experiments.compare --scenario 3 $short --methods pnn \
-    --out "$runs/mnist-cifar10/task"
 python experiments/families/results.py "$runs"

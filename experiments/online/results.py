@@ -14,15 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxcl.reporting.metrics import (
-    anytime_accuracy,
-    average_accuracy,
-    forgetting,
-    mean_sem,
-    verdict,
-)
+from jaxcl.reporting.metrics import average_accuracy, mean_sem, verdict
 from jaxcl.reporting.pages.caption import caption
 from jaxcl.reporting.pages.claims import Place, Section, against_figure, average
+from jaxcl.reporting.pages.seeds import joined
 from jaxcl.reporting.report import markdown_row as line
 from jaxcl.reporting.report import mean_text
 from jaxcl.reporting.summary import recorded
@@ -88,22 +83,6 @@ def parts(runs: Path | None, data: str, method: str, room: int | None) -> list[d
     for run in [] if runs is None else runs.glob(f"online-{data}/{name}/*/"):
         recorded(run, kept / f"{run.name}.json")
     return [json.loads(file.read_text()) for file in sorted(kept.glob("*.json"))]
-
-
-def joined(found: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """What the table needs of all seeds together; None if there is none (yet)."""
-    if not found:
-        return None
-    seeds = [seed for part in found for seed in part["seeds"]]
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds: {sorted(seeds)} are recorded, one of them twice; remove a run")
-    accuracy = [matrix for part in found for matrix in part["accuracy"]]
-    metrics = (average_accuracy, anytime_accuracy, forgetting)
-    return {
-        "seeds": seeds,
-        **{metric.__name__: mean_sem([metric(m) for m in accuracy]) for metric in metrics},
-        "task_seconds": [each for part in found for each in part["task_seconds"]],
-    }
 
 
 def summaries(runs: Path | None, data: str) -> list[dict[str, Any]]:
