@@ -19,6 +19,7 @@ MLP = {"--limit": 20, "--tasks": 3, "--epochs": 1, "--batch-size": 10, "--hidden
 KEPT = {**SMALL, "--buffer": 20}
 RUNS = [
     ("split-cifar10", "der_pp", KEPT),
+    ("split-cifar10", "icarl", KEPT),
     ("online-cifar10", "er_ace", KEPT),
     ("online-cifar100", "finetune", {**SMALL, "--tasks": 1}),
     ("plasticity-mnist", "l2_init", MLP),
