@@ -1,0 +1,41 @@
+"""iCaRL with the loss that the authors of ER-ACE gave it: new images have labels alone.
+
+A plug-in, for ``--plugin experiments/online/labels_for_new.py --method labels_for_new``.
+"""
+
+import dataclasses
+
+import jax.numpy as jnp
+
+import jaxcl
+from jaxcl.methods.icarl import ICaRL
+from jaxcl.transforms import LossTransform
+
+
+@jaxcl.register_method
+@dataclasses.dataclass(frozen=True)
+class LabelsForNew(ICaRL):
+    """iCaRL whose new images have labels alone, also as to old classes, and weigh as exemplars do.
+
+    The published loss holds new images to the old responses for old classes, and weighs both as
+    often as there are of them.
+    """
+
+    summary = "iCaRL whose new images have labels alone and weigh as much as exemplars"
+
+    def losses(self, stream):
+        """Returns the sum of the binary cross-entropies of new images and of exemplars."""
+        return {name: _labels_alone(each) for name, each in super().losses(stream).items()}
+
+
+def _labels_alone(transform: LossTransform) -> LossTransform:
+    def apply(loss, state, context):
+        if not state.exemplars:
+            return transform.apply(loss, state, context)
+        if state.old.teacher:
+            raise ValueError("labels_for_new: inputs are augmented; give --augment alone")
+        state = state._replace(old=state.old._replace(recorded=None), share=jnp.float32(0.5))
+        half, metrics = transform.apply(loss, state, context)
+        return half + (metrics["incoming"] + metrics["replayed"]) / 2, metrics
+
+    return transform._replace(apply=apply)

@@ -1,0 +1,62 @@
+"""iCaRL with new images learned by their labels alone, by hand."""
+
+import runpy
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxcl.core.random import stream
+from jaxcl.methods import METHODS
+from jaxcl.methods.base import StreamInfo
+from jaxcl.transforms import Context, TaskData, drawn, gradients
+
+FILE = Path(__file__).parents[2] / "experiments/online/labels_for_new.py"
+RNG = np.random.default_rng(0)
+OLD, MOVED = (jnp.asarray(RNG.normal(size=(3, 4)), jnp.float32) for _ in range(2))
+ONE, TWO = (
+    {"x": jnp.asarray(RNG.normal(size=(6, 3)), jnp.float32), "label": jnp.arange(6) % 2 + first}
+    for first in (0, 2)
+)
+
+
+@pytest.fixture
+def transform():
+    made = runpy.run_path(str(FILE))["LabelsForNew"]
+    yield made(per_class=None, buffer=4).losses(StreamInfo(4, "class"))["icarl"]
+    del METHODS["labels_for_new"]
+
+
+def forward(w, batch):
+    return batch["x"] @ w
+
+
+def plain(logits, batch):
+    every = jax.nn.log_softmax(logits)
+    return -jnp.take_along_axis(every, batch["label"][:, None], 1).mean()
+
+
+def entropies(batch, target):
+    z = forward(MOVED, batch)
+    return -(target * jax.nn.log_sigmoid(z) + (1 - target) * jax.nn.log_sigmoid(-z)).sum(-1).mean()
+
+
+def test_both_losses_are_added_and_new_images_have_labels_alone(transform, key):
+    task = TaskData(ONE, forward, features=lambda w, batch: batch["x"])
+    state = transform.begin_task(transform.init(OLD), OLD, task, key)
+    state, _ = transform.end_task(state, OLD, task, key)
+    later = task._replace(data=TWO)
+    state = transform.begin_task(state, OLD, later, key)
+    here = Context(MOVED, None, {**TWO, "index": jnp.arange(6)}, key, forward)
+    found = gradients(transform, state, plain, here)
+    kept = drawn(state.exemplars, stream(key, "icarl"), 6)
+    old = jax.nn.sigmoid(forward(OLD, kept)) * jnp.array([1.0, 1, 0, 0])
+    expected = entropies(TWO, jax.nn.one_hot(TWO["label"], 4)) + entropies(kept, old)
+    np.testing.assert_allclose(found.loss, expected, rtol=1e-5)
+    augmented = transform.begin_task(
+        state._replace(exemplars=ONE), OLD, later._replace(augmented=True), key
+    )
+    with pytest.raises(ValueError, match="give --augment alone"):
+        gradients(transform, augmented, plain, here)
