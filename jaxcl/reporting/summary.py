@@ -1,6 +1,7 @@
 """The result of a run as one JSON object."""
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,11 +97,19 @@ def _within_tasks(result: SeedEnded) -> float | None:
     return None if found is None else fmean(found.values())
 
 
+_PLUGIN = re.compile(r'^(\s+)".*[/\\]([^/\\]+\.py)",$')  # a file in a list
+
+
 def portable(summary: dict[str, Any]) -> dict[str, Any]:
-    """Returns a summary without the folders of one machine, its configuration as lines."""
+    """Returns a summary without the folders of one machine, its configuration as lines.
+
+    >>> portable({"config": 'plugins = [\\n    "/home/me/mine.py",\\n]\\ndata_dir = "/data"'})
+    {'config': ['plugins = [', '    "mine.py",', ']']}
+    """
     kept = {name: value for name, value in summary.items() if name != "argv"}
     lines = summary["config"].splitlines()
-    return {**kept, "config": [text for text in lines if not text.startswith("data_dir")]}
+    lines = [text for text in lines if not text.startswith("data_dir")]
+    return {**kept, "config": [_PLUGIN.sub(r'\1"\2",', text) for text in lines]}
 
 
 def recorded(run: Path | None, kept: Path) -> dict[str, Any] | None:

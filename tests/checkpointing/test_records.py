@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from jaxcl.checkpointing.config_file import from_toml
+from jaxcl.front.plugins import load_plugins
 from jaxcl.learner.settings.config import Config
+from jaxcl.methods import METHODS
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
@@ -46,6 +48,17 @@ SUMMARIES = [
 ]
 
 
+@pytest.fixture
+def plugins():
+    """Those that recorded runs name; what they made known goes again."""
+    known = set(METHODS)
+    load_plugins([str(EXPERIMENTS / "online/labels_for_new.py")])
+    yield
+    for name in set(METHODS) - known:
+        del METHODS[name]
+
+
+@pytest.mark.usefixtures("plugins")
 def test_recorded_settings_are_those_of_the_run():
     """They can be read, and say what the summary itself says."""
     assert len(SUMMARIES) > 60
