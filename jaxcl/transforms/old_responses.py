@@ -12,7 +12,7 @@ from jaxcl.core.pytree import copy
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Data, ForwardPass, Int, Outputs, Params, PyTree
 from jaxcl.transforms.base import Context, TaskData, as_before, required
-from jaxcl.transforms.beside import together
+from jaxcl.transforms.beside import passed_beside, together
 from jaxcl.transforms.checks import check_logits, check_outputs, explained
 from jaxcl.transforms.objectives.base import float32
 
@@ -116,12 +116,14 @@ def of_both(
 
     Returns:
       Twice None in the first task.
+
+    Raises:
+      ValueError: no exemplars passed beside the batch.
     """
-    beside = context.beside
     if not old.teacher:
         new = None if old.recorded is None else old.recorded[context.batch["index"]]
-        return new, None if beside is None else beside.batch[name]
-    assert beside is not None, "there are exemplars wherever there is an old network"
+        return new, None if context.beside is None else context.beside.batch[name]
+    beside = passed_beside("the transform", context)
     n, whole = examples(context.batch), together(context.batch, beside.batch)
     found = _answers(old.teacher, context, whole)
     passed = ForwardPass(_with_later_heads(found.outputs, context.outputs), found.features)

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jaxcl.transforms import Context
 from jaxcl.transforms.base import Beside
@@ -43,3 +44,5 @@ def test_a_network_is_asked_about_both_and_heads_that_came_later_are_not_looked_
         old, context(Beside(KEPT, {})), "said", lambda passed, batch: passed.outputs["first"]
     )
     np.testing.assert_array_equal(jnp.concatenate([new, kept]), [[11], [21], [31]])
+    with pytest.raises(ValueError, match="examples pass beside the batch; take gradients"):
+        of_both(old, context(None), "said")
