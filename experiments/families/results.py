@@ -150,16 +150,16 @@ def _final(found: dict[str, Any] | None, what: int | str) -> Measured | None:
 
 def three_types(runs: Path) -> list[str]:
     """Split MNIST in three settings, ours beside the published figures."""
-    return beside("seeds", {(m, s): summary(runs, folder, s, m) for folder, s, m in SPLIT})
+    return compared("seeds", {(m, s): summary(runs, folder, s, m) for folder, s, m in SPLIT})
 
 
 def orders(runs: Path) -> list[str]:
     """Split MNIST with another order of the digits in each run, whose number is its seed."""
     found = {each: joined(summaries(runs, in_orders(*each))) for each in IN_ORDERS}
-    return beside("orders", found)
+    return compared("orders", found)
 
 
-def beside(what: str, found: dict[tuple[str, str], dict[str, Any] | None]) -> list[str]:
+def compared(what: str, found: dict[tuple[str, str], dict[str, Any] | None]) -> list[str]:
     """A row for each method and setting, with so many of what, beside the published figure."""
     header = ["setting", "method", what, "ours", "published", "verdict"]
     lines = [line(header), line(["---"] * len(header))]

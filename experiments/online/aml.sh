@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The authors' runs behind the last table of RESULTS.md that are missing: their code, from a
+# The authors' runs that RESULTS.md lacks in the table of their code: that code, from a
 # checkout of github.com/pclucas14/AML, in its own environment.
 #   experiments/online/aml.sh RUNS AML [OPTION ...]
 # RUN_NUMBERS in the environment: others than 0 and 1.

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from seen_from_behind import augmented, from_behind
 
 from jaxcl.core.random import stream
 from jaxcl.transforms import Context, TaskData, bic, drawn, gradients
@@ -151,16 +152,10 @@ def test_where_inputs_are_augmented_the_old_network_sees_what_the_new_one_does(k
     state = transform.begin_task(before, OLD, task_of(THREE, augmented=True), key)
     assert set(state.exemplars) == {"x", "label"}
 
-    def augmented(batch):
-        return {**batch, "x": batch["x"][:, ::-1]}
-
-    here = context(THREE, key, jnp.arange(16))._replace(
-        forward=lambda params, batch: forward(params, augmented(batch)),
-        teacher=lambda params, stats, batch: forward(params, augmented(batch)),
-    )
+    here = augmented(context(THREE, key, jnp.arange(16)))
     metrics = gradients(transform, state, plain, here).metrics
-    batch = augmented({name: x[~np.asarray(state.held)] for name, x in THREE.items()})
-    again = augmented(drawn(state.exemplars, stream(key, "bic"), 16))
+    batch = from_behind({name: x[~np.asarray(state.held)] for name, x in THREE.items()})
+    again = from_behind(drawn(state.exemplars, stream(key, "bic"), 16))
     for name, data in (("incoming", batch), ("replayed", again)):
         each, _ = loss_by_hand(data, state, [0, 1, 2, 4], 4 / 6)
         np.testing.assert_allclose(metrics[name], each.mean(), rtol=1e-4)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from seen_from_behind import augmented, from_behind
 
 from jaxcl.core.random import stream
 from jaxcl.transforms import Context, ForwardPass, TaskData, drawn, gradients, lucir, replay, stored
@@ -203,17 +204,11 @@ def test_where_inputs_are_augmented_the_old_network_sees_what_the_new_one_does(k
     state = transform.begin_task(ended(transform, key, ONE), OLD, task_of(TWO, augmented=True), key)
     assert set(state.exemplars) == {"x", "label"}
 
-    def augmented(batch):
-        return {**batch, "x": batch["x"][:, ::-1]}
-
-    here = context(TWO, key)._replace(
-        forward=lambda params, batch: forward(params, augmented(batch)),
-        teacher=lambda params, stats, batch: forward(params, augmented(batch)),
-    )
+    here = augmented(context(TWO, key))
     metrics = gradients(transform, state, plain, here).metrics
     old, strength = drawn(state.exemplars, stream(key, "lucir"), 12), 3 * np.sqrt(2 / 3)
-    incoming, _ = loss_by_hand(MOVED, augmented(TWO), strength)
-    replayed = loss_by_hand(MOVED, augmented(old), strength, [2, 4, 5], 0.4, 2)
+    incoming, _ = loss_by_hand(MOVED, from_behind(TWO), strength)
+    replayed = loss_by_hand(MOVED, from_behind(old), strength, [2, 4, 5], 0.4, 2)
     found = [metrics[name] for name in ("incoming", "replayed", "margin")]
     np.testing.assert_allclose(found, [incoming, *replayed], rtol=1e-4)
 

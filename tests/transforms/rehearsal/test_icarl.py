@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from seen_from_behind import augmented, from_behind
 
 from jaxcl.core.random import stream
 from jaxcl.transforms import Context, TaskData, drawn, gradients, icarl
@@ -178,17 +179,11 @@ def test_where_inputs_are_augmented_the_old_network_sees_what_the_new_one_does(b
     state = transform.begin_task(ended, OLD, task_of(two, augmented=True), key)
     assert set(state.exemplars) == {"x", "label", "task"}
 
-    def augmented(batch):
-        return {**batch, "x": batch["x"][:, ::-1]}
-
-    here = context(two, key)._replace(
-        forward=lambda params, batch: forward(params, augmented(batch)),
-        teacher=lambda params, stats, batch: forward(params, augmented(batch)),
-    )
+    here = augmented(context(two, key))
     metrics = gradients(transform, state, plain, here).metrics
     seen, held = ([0, 1], []) if by_task else ([0, 1, 2, 4], [0, 1])
-    old = augmented(drawn(state.exemplars, stream(key, "icarl"), 12))
-    for name, data, of in (("incoming", augmented(two), held), ("replayed", old, [0, 1])):
+    old = from_behind(drawn(state.exemplars, stream(key, "icarl"), 12))
+    for name, data, of in (("incoming", from_behind(two), held), ("replayed", old, [0, 1])):
         expected, _ = loss_by_hand(data, seen, of)
         np.testing.assert_allclose(metrics[name], expected, rtol=1e-4)
     ended, _ = transform.end_task(state, OLD, task_of(two), key)
