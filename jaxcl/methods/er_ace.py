@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import OneOf, Positive, Unit, shown
-from jaxcl.methods.base import Method, StreamInfo
+from jaxcl.methods.base import Method, StreamInfo, class_room
 from jaxcl.methods.replay import Replayed
 
 if TYPE_CHECKING:
@@ -42,9 +42,11 @@ class ERACE(Replayed, Method):
         """
         from jaxcl.transforms import categorical, er_ace
 
-        learned = stream.objective or categorical
+        learned, room = stream.objective or categorical, class_room(stream)
         try:
-            made = er_ace(self.memory(stream.classes), n=self.drawn, objective=learned)
+            made = er_ace(
+                self.memory(stream.classes), n=self.drawn, objective=learned, classes=room
+            )
         except ValueError as error:
             raise UsageError(str(error)) from error
         return {"er_ace": made}

@@ -86,10 +86,11 @@ def test_one_array_serves_features_that_go_on_training(tasks, monkeypatch):
         np.testing.assert_allclose(own, other, rtol=0, atol=1e-5)
 
 
-def test_a_task_compiles_nothing_that_the_first_has_not(tasks):
+@pytest.mark.parametrize("method", ["finetune", "er_ace"])
+def test_a_task_compiles_nothing_that_the_first_has_not(method, tasks):
     run_steps.clear_cache()
     judged.clear_cache()
-    finished(tasks, "finetune")
+    finished(tasks, method)
     # Tests by all classes, and at the end of the run by those of each task alone.
     assert (run_steps._cache_size(), judged._cache_size()) == (1, 2)
 

@@ -39,6 +39,7 @@ def er_ace(
     name: str = "er_ace",
     label: str = "label",
     objective: Objective = categorical,
+    classes: int | None = None,
 ) -> LossTransform:
     """Makes experience replay with asymmetric cross-entropy.
 
@@ -69,6 +70,8 @@ def er_ace(
       label: name of the labels in the data, classes ``[N]``, or ``[N, t]`` with one below 0
         where a position is masked.
       objective: what is learned; of classes.
+      classes: of all tasks together, so that a step that was compiled for one task serves the
+        next; by default those of the tasks so far.  More of them make room as they come.
 
     Returns:
       A transform that reports ``{"incoming": ..., "replayed": ...}``, the two terms in nats, and
@@ -101,7 +104,7 @@ def er_ace(
             "er_ace: the memory keeps no examples with their labels; give per_class, fraction or"
             " stored"
         )
-    chosen = _ACE(memory, n, name, label, objective)
+    chosen = _ACE(memory, n, name, label, objective, classes)
     return LossTransform(
         _init_of(chosen), partial(_apply, chosen), partial(_begin, chosen),
         partial(_update, chosen), partial(_end, chosen),
@@ -116,6 +119,7 @@ class _ACE(NamedTuple):
     name: str
     label: str
     objective: Objective
+    classes: int | None
 
 
 def _init_of(chosen: _ACE):
@@ -127,7 +131,7 @@ def _begin(chosen: _ACE, state: ACEState, params: Params, task: TaskData, key: P
     labels = task.data[chosen.label]
     classes = np.unique(np.asarray(labels))
     known = np.zeros(0, bool) if state.seen is None else np.asarray(state.seen)
-    seen = np.zeros(max(len(known), int(classes.max()) + 1), bool)
+    seen = np.zeros(max(len(known), int(classes.max()) + 1, chosen.classes or 0), bool)
     seen[: len(known)] = known
     seen[classes[classes >= 0]] = True
     memory = chosen.memory.recall(state.memory, params, task, 0, stream(key, chosen.name))

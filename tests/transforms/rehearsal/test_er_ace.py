@@ -110,6 +110,16 @@ def test_remembered_examples_are_told_from_all_classes_seen(memory, key):
         np.testing.assert_allclose(found.gradient, new + replayed, rtol=1e-4, atol=1e-6)
 
 
+def test_room_for_classes_to_come_changes_the_state_alone(key):
+    wide, narrow = (er_ace(fraction(1.0), classes=classes) for classes in (CLASSES, None))
+    states = [after(wide, key, tasks) for tasks in ((), (OLD,))]
+    assert [len(state.seen) for state in states] == [CLASSES, CLASSES]
+    found, other = step(wide, states[1], key), step(narrow, after(narrow, key), key)
+    chex.assert_trees_all_equal(found.gradient, other.gradient)
+    late = examples(12, 3, [CLASSES])
+    assert len(after(wide, key, new=late).seen) == CLASSES + 1
+
+
 def test_a_batch_with_every_class_is_learned_as_it_is(key):
     batch = examples(60, 3, CLASSES)
     found = step(er_ace(fraction(1.0)), after(er_ace(fraction(1.0)), key, (), batch), key, batch)
