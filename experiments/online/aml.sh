@@ -10,17 +10,28 @@ options=("${@:3}")
 cd "$2"
 git rev-parse HEAD >"$runs/commit" 2>/dev/null || true
 
-learn() { # NAME NUMBER OPTION...
-    test -s "$runs/$1-$2.log" && return
-    python main.py --dataset cifar10 --validation 0 --run "$2" "${@:3}" "${options[@]}" \
-        >"$runs/$1-$2.part" 2>&1
-    mv "$runs/$1-$2.part" "$runs/$1-$2.log"
+learn() { # SET NAME NUMBER OPTION...
+    local log="$runs/$1/$2-$3"
+    test -s "$log.log" && return
+    mkdir -p "$runs/$1"
+    python main.py --dataset "$1" --validation 0 --run "$3" "${@:4}" "${options[@]}" >"$log.part" 2>&1
+    mv "$log.part" "$log.log"
 }
 
+# Images kept of each class, crops and flips, rates and weights are those that their record has as
+# best.
+der_pp="--method der++ --use_augs 1 --task_free 1 --lr 0.01 --beta 1"
+icarl="--method icarl --lr 0.01"
 for number in ${RUN_NUMBERS:-0 1}; do
-    for row in 200:20:0.75 1000:100:0.25; do # images kept, of each class, and alpha
-        IFS=: read -r room each alpha <<<"$row"
-        learn "der_pp-$room" "$number" --method der++ --mem_size "$each" --use_augs 1 \
-            --task_free 1 --lr 0.01 --alpha "$alpha" --beta 1
-    done
+    # shellcheck disable=SC2086
+    {
+        learn cifar10 der_pp-200 "$number" $der_pp --mem_size 20 --alpha 0.75
+        learn cifar10 der_pp-1000 "$number" $der_pp --mem_size 100 --alpha 0.25
+        learn cifar10 icarl-200 "$number" $icarl --mem_size 20
+        learn cifar10 icarl-1000 "$number" $icarl --mem_size 100
+        learn cifar10 iid "$number" --method iid --lr 0.01
+        learn cifar100 icarl-2000 "$number" $icarl --mem_size 20
+        learn cifar100 icarl-10000 "$number" $icarl --mem_size 100
+        learn cifar100 iid "$number" --method iid --lr 0.01
+    }
 done

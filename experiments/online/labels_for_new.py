@@ -8,8 +8,9 @@ import dataclasses
 import jax.numpy as jnp
 
 import jaxcl
+from jaxcl.core.random import stream
 from jaxcl.methods.icarl import ICaRL
-from jaxcl.transforms import LossTransform
+from jaxcl.transforms import Beside, Context, LossTransform, Needs, drawn
 
 
 @jaxcl.register_method
@@ -21,21 +22,32 @@ class LabelsForNew(ICaRL):
     often as there are of them.
     """
 
+    apart: bool = False
+    """New images and exemplars pass by themselves, as in that code."""
+
     summary = "iCaRL whose new images have labels alone and weigh as much as exemplars"
 
     def losses(self, stream):
         """Returns the sum of the binary cross-entropies of new images and of exemplars."""
-        return {name: _labels_alone(each) for name, each in super().losses(stream).items()}
+        made = super().losses(stream)
+        return {name: _labels_alone(each, self.apart) for name, each in made.items()}
 
 
-def _labels_alone(transform: LossTransform) -> LossTransform:
+def _labels_alone(transform: LossTransform, apart: bool) -> LossTransform:
     def apply(loss, state, context):
         if not state.exemplars:
             return transform.apply(loss, state, context)
         if state.old.teacher:
             raise ValueError("labels_for_new: inputs are augmented; give --augment alone")
         state = state._replace(old=state.old._replace(recorded=None), share=jnp.float32(0.5))
+        context = _apart(state.exemplars, context) if apart else context
         half, metrics = transform.apply(loss, state, context)
         return half + (metrics["incoming"] + metrics["replayed"]) / 2, metrics
 
-    return transform._replace(apply=apply)
+    return transform._replace(apply=apply, needs=Needs() if apart else transform.needs)
+
+
+def _apart(exemplars, context: Context) -> Context:
+    """The context with exemplars that passed the network by themselves."""
+    batch = drawn(exemplars, stream(context.key, "icarl"), len(context.batch["label"]))
+    return context._replace(beside=Beside(batch, context.forward(context.params, batch), ()))

@@ -25,7 +25,7 @@ from jaxcl.reporting.summary import recorded
 HERE = Path(__file__).parent
 ROOMS = {"cifar10": (200, 1000), "cifar100": (2000, 10000)}
 METHODS = ("er", "er_ace", "der_pp", "agem", "icarl")
-THEIR_LOSS = "labels_for_new"  # a method of labels_for_new.py
+THEIR_LOSS = ("labels_for_new", "labels_apart")  # of labels_for_new.py: together, and apart
 AVERAGE = average_accuracy.__name__
 Published = dict[tuple[str, str, int | None], tuple[float, float]]
 NAMES = {"cifar10": "CIFAR-10, 5 times two classes", "cifar100": "CIFAR-100, 20 times five classes"}
@@ -77,9 +77,14 @@ def rows_of(data: str) -> list[tuple[str, int | None]]:
     return [("finetune", None), ("iid", None), *kept]
 
 
+def _name(method: str, room: int | None) -> str:
+    """Of a run's folder."""
+    return method if room is None else f"{method}-{room}"
+
+
 def parts(runs: Path | None, data: str, method: str, room: int | None) -> list[dict[str, Any]]:
     """Summaries of the runs behind one row, of some seeds each, copied beside this file."""
-    name = method if room is None else f"{method}-{room}"
+    name = _name(method, room)
     kept = HERE / "summaries" / f"online-{data}" / name
     for run in [] if runs is None else runs.glob(f"online-{data}/{name}/*/"):
         recorded(run, kept / f"{run.name}.json")
@@ -98,7 +103,7 @@ def section() -> Section:
         {**PUBLISHED, **RECORDED}.items(), key=lambda each: [*ROOMS].index(each[0][0])
     ):
         kept = "" if room is None else f", {room:,} images kept"
-        text = f"{data.replace('cifar', 'CIFAR-')}, `{method}`{kept}"
+        text = f"{_title(data)}, `{method}`{kept}"
         place = Place("table", "online/RESULTS.md", method)
         ours = average(joined(parts(None, data, method, room)))
         claims.append(against_figure(text, ours, theirs, place, digits=1))
@@ -112,12 +117,17 @@ def table(runs: Path, data: str) -> list[str]:
     for method, room in rows_of(data):
         found = joined(parts(runs, data, method, room))
         where = data, method, room
-        kind = "*" if where in RECORDED else ""
         theirs = PUBLISHED.get(where) or RECORDED.get(where)
-        beside = "-" if theirs is None else f"{theirs[0]:.1f} ± {theirs[1]:.1f}{kind}"
         room_text = "-" if room is None else f"{room:,}"
-        lines.append(line([method, room_text, *_cells(found, theirs, beside)]))
+        lines.append(line([method, room_text, *_cells(found, theirs, _beside(where))]))
     return lines
+
+
+def _beside(where: tuple[str, str, int | None]) -> str:
+    """The figure of others, with a star where it is of held-out images."""
+    theirs = PUBLISHED.get(where) or RECORDED.get(where)
+    star = "*" if where in RECORDED else ""
+    return "-" if theirs is None else f"{theirs[0]:.1f} ± {theirs[1]:.1f}{star}"
 
 
 def _cells(
@@ -138,47 +148,66 @@ def _cells(
 
 def keep_theirs(runs: Path) -> None:
     """Copies the accuracies of the authors' code, where there are any, beside this file."""
-    logs = sorted((runs / "aml").glob("*-*.log"))
+    logs = sorted((runs / "aml").glob("cifar*/*-*.log"))
     if not logs:
         return
-    found: dict[str, dict[str, float]] = {}
+    kept = theirs_here()
+    found = kept["accuracy"]
     for log in logs:
         name, number = log.stem.rsplit("-", 1)
         last = re.findall(r"Avg Acc: ([\d.]+)", log.read_text())[-1]
-        found.setdefault(name, {})[number] = float(last)
-    content = {"accuracy": found, "commit": (runs / "aml/commit").read_text().strip()}
-    (HERE / "aml.json").write_text(json.dumps(content, indent=1) + "\n")
+        found.setdefault(log.parent.name, {}).setdefault(name, {})[number] = float(last)
+    commit = runs / "aml/commit"
+    if commit.exists():
+        kept["commit"] = commit.read_text().strip()
+    (HERE / "aml.json").write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+
+
+def theirs_here() -> dict[str, Any]:
+    """The accuracies of the authors' code by data set, run and number, and its commit."""
+    file = HERE / "aml.json"
+    return json.loads(file.read_text()) if file.exists() else {"accuracy": {}, "commit": None}
 
 
 def beside_theirs() -> list[str]:
     """What the authors' code came to here, beside the published figure and ours."""
-    file = HERE / "aml.json"
-    if not file.exists():
-        return ["not run"]
-    heads = ["method", "images kept", "published", "their code here", "ours"]
+    heads = ["data", "method", "images kept", "published", "their code here", "ours"]
     lines = [line(heads), line(["---"] * len(heads))]
-    for name, runs in json.loads(file.read_text())["accuracy"].items():
-        method, room = name.rsplit("-", 1)
-        ours = joined(parts(None, "cifar10", method, int(room)))
-        mean, error = PUBLISHED["cifar10", method, int(room)]
-        cells = [_counted(mean_sem([*runs.values()]), len(runs))]
-        cells += ["not run" if ours is None else _counted(ours[AVERAGE], len(ours["seeds"]))]
-        lines.append(line([method, room, f"{mean:.1f} ± {error:.1f} (10)", *cells]))
+    accuracy = theirs_here()["accuracy"]
+    for data in ROOMS:
+        for method, room in rows_of(data):
+            runs = accuracy.get(data, {}).get(_name(method, room), {})
+            if runs:
+                published = _beside((data, method, room))
+                here = _counted(mean_sem([*runs.values()]), len(runs))
+                ours = joined(parts(None, data, method, room))
+                mine = "not run" if ours is None else _counted(ours[AVERAGE], len(ours["seeds"]))
+                kept = "-" if room is None else f"{room:,}"
+                lines.append(line([_title(data), method, kept, published, here, mine]))
     return lines
 
 
 def with_their_loss(runs: Path) -> list[str]:
     """iCaRL, and what it comes to with the loss that the authors' code gives it."""
-    heads = ["images kept", "published", "ours", "ours with their loss"]
+    heads = ["data", "images kept", "published", "ours", "with their loss", "and passed apart"]
     lines = [line(heads), line(["---"] * len(heads))]
-    for room in ROOMS["cifar10"]:
-        found = [joined(parts(runs, "cifar10", each, room)) for each in ("icarl", THEIR_LOSS)]
-        mean, error = PUBLISHED["cifar10", "icarl", room]
-        cells = [
-            "not run" if one is None else _counted(one[AVERAGE], len(one["seeds"])) for one in found
-        ]
-        lines.append(line([f"{room:,}", f"{mean:.1f} ± {error:.1f} (10)", *cells]))
+    for data, rooms in ROOMS.items():
+        for room in rooms:
+            names = ("icarl", *THEIR_LOSS)
+            found = [joined(parts(runs, data, name, room)) for name in names]
+            if not any(found[1:]):
+                continue
+            cells = [
+                "not run" if one is None else _counted(one[AVERAGE], len(one["seeds"]))
+                for one in found
+            ]
+            published = _beside((data, "icarl", room))
+            lines.append(line([_title(data), f"{room:,}", published, *cells]))
     return lines
+
+
+def _title(data: str) -> str:
+    return data.replace("cifar", "CIFAR-")
 
 
 def _counted(value: dict[str, float | None], runs: int) -> str:
@@ -202,8 +231,8 @@ def main() -> None:
         page += [f"## {name}, in one pass", "\n".join(table(options.runs, data))]
         page.append(caption(summaries(options.runs, data)))
     keep_theirs(options.runs)
-    page += ["## Their code, run here, CIFAR-10 (in brackets the runs)", "\n".join(beside_theirs())]
-    page += ["## iCaRL with the loss of their code, CIFAR-10 (in brackets the seeds)"]
+    page += ["## Their code, run here (in brackets the runs)", "\n".join(beside_theirs())]
+    page += ["## iCaRL with the loss of their code (in brackets the seeds)"]
     page += ["\n".join(with_their_loss(options.runs))]
     (HERE / "RESULTS.md").write_text("\n\n".join(page) + "\n")
 

@@ -2,7 +2,7 @@
 # Runs behind RESULTS.md that are missing, and then the tables; started again, it goes on.
 #   experiments/online/run.sh RUNS [DATA [OPTION ...]]
 # A part of it: SETS, BUFFERS, METHODS and SEEDS in the environment, such as METHODS="er er_ace".
-# METHODS=labels_for_new is iCaRL with another loss, for the last table.
+# METHODS="labels_for_new labels_apart" is iCaRL with another loss, for the last table.
 set -euo pipefail
 runs=$1
 data=${2:+--data-dir $2}
@@ -41,9 +41,10 @@ for set in $sets; do
                 if [ "$room" = 200 ]; then alpha=0.75; else alpha=0.25; fi
                 learn "online-$set" "$name" "${keep[@]}" --augment crop flip --alpha $alpha
                 ;;
-            labels_for_new)
-                learn "online-$set" "$name" "${keep[@]}" --augment \
-                    --plugin experiments/online/labels_for_new.py
+            labels_for_new | labels_apart)
+                learn "online-$set" "$name" --method labels_for_new --buffer "$room" --augment \
+                    --plugin experiments/online/labels_for_new.py \
+                    --apart "$([ "$method" = labels_apart ] && echo True || echo False)"
                 ;;
             agem | icarl) learn "online-$set" "$name" "${keep[@]}" --augment ;;
             esac

@@ -22,10 +22,15 @@ ONE, TWO = (
 )
 
 
+@pytest.fixture(params=[False, True], ids=["together", "apart"])
+def apart(request):
+    return request.param
+
+
 @pytest.fixture
-def transform():
+def transform(apart):
     made = runpy.run_path(str(FILE))["LabelsForNew"]
-    yield made(per_class=None, buffer=4).losses(StreamInfo(4, "class"))["icarl"]
+    yield made(per_class=None, buffer=4, apart=apart).losses(StreamInfo(4, "class"))["icarl"]
     del METHODS["labels_for_new"]
 
 
@@ -43,14 +48,21 @@ def entropies(batch, target):
     return -(target * jax.nn.log_sigmoid(z) + (1 - target) * jax.nn.log_sigmoid(-z)).sum(-1).mean()
 
 
-def test_both_losses_are_added_and_new_images_have_labels_alone(transform, key):
+def test_both_losses_are_added_and_new_images_have_labels_alone(transform, apart, key):
     task = TaskData(ONE, forward, features=lambda w, batch: batch["x"])
     state = transform.begin_task(transform.init(OLD), OLD, task, key)
     state, _ = transform.end_task(state, OLD, task, key)
     later = task._replace(data=TWO)
     state = transform.begin_task(state, OLD, later, key)
-    here = Context(MOVED, None, {**TWO, "index": jnp.arange(6)}, key, forward)
+    sizes = []
+
+    def counted(w, batch):
+        sizes.append(len(batch["x"]))
+        return forward(w, batch)
+
+    here = Context(MOVED, None, {**TWO, "index": jnp.arange(6)}, key, counted)
     found = gradients(transform, state, plain, here)
+    assert sizes == ([6, 6] if apart else [12])
     kept = drawn(state.exemplars, stream(key, "icarl"), 6)
     old = jax.nn.sigmoid(forward(OLD, kept)) * jnp.array([1.0, 1, 0, 0])
     expected = entropies(TWO, jax.nn.one_hot(TWO["label"], 4)) + entropies(kept, old)
