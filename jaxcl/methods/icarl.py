@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import Positive, shown
-from jaxcl.methods.base import Method, StreamInfo
+from jaxcl.methods.base import Method, StreamInfo, class_room
 from jaxcl.methods.replay import Room
 
 if TYPE_CHECKING:
@@ -40,4 +40,5 @@ class ICaRL(Room, Method):
         room = self.room(stream.classes)
         if room < stream.classes:
             raise UsageError(f"buffer: {room} images for {stream.classes} classes; give more")
-        return {"icarl": icarl(room, n=self.drawn, by_task=by_task)}
+        classes = class_room(stream)
+        return {"icarl": icarl(room, n=self.drawn, by_task=by_task, classes=classes)}

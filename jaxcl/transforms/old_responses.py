@@ -82,6 +82,24 @@ def teacher(params: Params, task: TaskData) -> dict[str, PyTree]:
     return {"params": copy(as_before(params, task)), "stats": copy(task.stats)}
 
 
+def recalled(
+    task: TaskData, params: Params, exemplars: Batch, name: str, new: bool = True
+) -> tuple[Batch, Old]:
+    """Returns exemplars as a task begins, and what stands for the network before it.
+
+    Args:
+      task: that begins.
+      params: of the network as it stands.
+      exemplars: arrays under names.
+      name: under which its logits for the exemplars are put, unless inputs are augmented.
+      new: whether it is asked about the task's data, too.
+    """
+    if task.augmented:
+        return exemplars, Old(None, teacher(params, task))
+    kept = {**exemplars, name: recorded_logits(task, params, exemplars)}
+    return kept, Old(recorded_logits(task, params, task.data) if new else None, {})
+
+
 def answers(teacher: dict[str, PyTree], context: Context) -> Outputs:
     """Returns what a :func:`teacher` says of the inputs as they are augmented in this step."""
     return _answers(teacher, context, context.batch).outputs

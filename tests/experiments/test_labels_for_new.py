@@ -67,8 +67,6 @@ def test_both_losses_are_added_and_new_images_have_labels_alone(transform, apart
     old = jax.nn.sigmoid(forward(OLD, kept)) * jnp.array([1.0, 1, 0, 0])
     expected = entropies(TWO, jax.nn.one_hot(TWO["label"], 4)) + entropies(kept, old)
     np.testing.assert_allclose(found.loss, expected, rtol=1e-5)
-    augmented = transform.begin_task(
-        state._replace(exemplars=ONE), OLD, later._replace(augmented=True), key
-    )
+    augmented = transform.begin_task(state, OLD, later._replace(augmented=True), key)
     with pytest.raises(ValueError, match="give --augment alone"):
         gradients(transform, augmented, plain, here)

@@ -86,13 +86,16 @@ def test_one_array_serves_features_that_go_on_training(tasks, monkeypatch):
         np.testing.assert_allclose(own, other, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", ["finetune", "er_ace"])
-def test_a_task_compiles_nothing_that_the_first_has_not(method, tasks):
+# Tests are by all classes, and at the end of the run by those of each task alone.  A step without
+# exemplars is another than one with them, and so is a test before, with and between old responses.
+@pytest.mark.parametrize(
+    ("method", "steps", "tests"), [("finetune", 1, 2), ("er_ace", 1, 2), ("icarl", 2, 4)]
+)
+def test_a_later_task_compiles_nothing_that_earlier_ones_have_not(method, steps, tests, tasks):
     run_steps.clear_cache()
     judged.clear_cache()
     finished(tasks, method)
-    # Tests by all classes, and at the end of the run by those of each task alone.
-    assert (run_steps._cache_size(), judged._cache_size()) == (1, 2)
+    assert (run_steps._cache_size(), judged._cache_size()) == (steps, tests)
 
 
 def test_classes_that_are_still_to_come_do_not_move_and_are_not_predicted(tasks, monkeypatch):

@@ -16,6 +16,7 @@ from jaxcl.learner.seed_loop import go_on, run
 from jaxcl.networks.base import TEST, Variables
 from jaxcl.scenarios.images import to_float
 from jaxcl.training.events import EpochEnded, SeedEnded, StepsDone
+from jaxcl.transforms.rehearsal.herding import in_use
 
 PLAIN = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "l2": 0.0, "net": "mlp", "hidden": (16,)}
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -162,7 +163,7 @@ def test_exemplars_of_all_classes_and_the_nearest_mean_of_them(setting, tasks):
     """The last row of the matrix follows from the exemplars that the run leaves."""
     ended = result(tasks, "icarl", setting, buffer=27, per_class=None)
     setup = set_up(config("icarl", setting, buffer=27, per_class=None), tasks)
-    exemplars = ended.learned.predictor["icarl"].exemplars
+    exemplars = in_use(ended.learned.predictor["icarl"].exemplars, "")
     assert set(exemplars) == {"input", "label", "task"}
     labels, groups = (np.asarray(exemplars[n]) for n in ("label", "task"))
     if setting != "task":

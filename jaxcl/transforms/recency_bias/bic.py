@@ -13,7 +13,7 @@ from jaxcl.transforms.base import Context, LossTransform, Needs, TaskData
 from jaxcl.transforms.beside import passed_beside
 from jaxcl.transforms.checks import check_classes, check_label, check_logits
 from jaxcl.transforms.objectives import categorical
-from jaxcl.transforms.old_responses import NO_OLD, Old, of_both, recorded_logits, teacher
+from jaxcl.transforms.old_responses import NO_OLD, Old, of_both, recalled, recorded_logits
 from jaxcl.transforms.recency_bias.exemplars import (
     drawn_of_each,
     first_of_each,
@@ -179,12 +179,8 @@ def _begin(chosen: _BiC, state: BiCState, params: Params, task: TaskData, key: P
         share=jnp.asarray(trained / (trained + p), jnp.float32),
         strength=jnp.asarray(len(known) / (len(known) + len(new)), jnp.float32),
     )
-    if task.augmented:
-        return state._replace(old=Old(None, teacher(params, task)))
-    exemplars = {**state.exemplars, RESPONSES: recorded_logits(task, params, state.exemplars)}
-    return state._replace(
-        exemplars=exemplars, old=Old(recorded_logits(task, params, task.data), {})
-    )
+    exemplars, old = recalled(task, params, state.exemplars, RESPONSES)
+    return state._replace(exemplars=exemplars, old=old)
 
 
 def _apply(chosen: _BiC, loss: Scalar, state: BiCState, context: Context) -> tuple[Scalar, Metrics]:

@@ -10,6 +10,7 @@ from jaxcl.core.batching import examples, in_portions, map_batches, take
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Data, Params, PRNGKey, PyTree
 from jaxcl.transforms.objectives.base import float32
+from jaxcl.transforms.rehearsal.buffers import Buffer
 from jaxcl.transforms.rehearsal.memory import drawn
 
 FEATURE_BATCH = 500
@@ -98,6 +99,30 @@ def taken(held: Batch, data: Data, rows: np.ndarray, old: int) -> Batch:
     return take(both, jnp.asarray(order))
 
 
+def with_room(exemplars: Batch, m: int) -> Buffer:
+    """Returns exemplars in a buffer with room for m, so that a step serves for any number of them.
+
+    >>> buffer = with_room({"x": jnp.ones(2)}, 3)
+    >>> buffer.data["x"].shape, int(buffer.filled)
+    ((3,), 2)
+    """
+    n = examples(exemplars)
+
+    def wide(x: Array) -> Array:
+        return jnp.pad(x, [(0, m - n), *[(0, 0)] * (x.ndim - 1)])
+
+    data = jax.tree.map(wide, dict(exemplars))
+    return Buffer(data, jnp.asarray(n, jnp.int32), jnp.zeros(1, jnp.int32))
+
+
+def in_use(exemplars: Batch | Buffer, without: str) -> Batch:
+    """Returns exemplars as arrays without room for more, but for one that was recorded."""
+    if not isinstance(exemplars, Buffer):
+        return {name: x for name, x in exemplars.items() if name != without}
+    n, data = int(exemplars.filled), exemplars.data
+    return {name: jax.tree.map(lambda x: x[:n], x) for name, x in data.items() if name != without}
+
+
 def drawn_beside(
     name: str, n: int | None, state: PyTree, batch: Batch, key: PRNGKey
 ) -> Batch | None:
@@ -106,7 +131,8 @@ def drawn_beside(
     Args:
       name: of the stream of random numbers.
       n: how many, as many as the batch has by default.
-      state: of the transform, with ``exemplars``, arrays under names; none in the first task.
+      state: of the transform, with ``exemplars``, arrays under names or a buffer; none in the first
+        task.
       batch: of the step.
       key: of the step.
     """
@@ -114,15 +140,19 @@ def drawn_beside(
     return drawn(kept, stream(key, name), n or examples(batch)) if kept else None
 
 
-def class_means(features: Array, groups: np.ndarray, labels: np.ndarray) -> tuple[Array, Array]:
+def class_means(
+    features: Array, groups: np.ndarray, labels: np.ndarray, least: int = 0
+) -> tuple[Array, Array]:
     """Returns the means of classes, divided by their length, and whether a class has one.
 
     Args:
       features: of exemplars, ``[P, width]``.
       groups: task that the class of each belongs to, int ``[P]``.
       labels: its class there, int ``[P]``.
+      least: classes that there is room for at least.
     """
-    place, shape = (groups, labels), (int(groups.max()) + 1, int(labels.max()) + 1)
+    classes = max(int(labels.max()) + 1, least)
+    place, shape = (groups, labels), (int(groups.max()) + 1, classes)
     sums = jnp.zeros((*shape, features.shape[-1]), jnp.float32).at[place].add(features)
     # The sum has the direction of the mean.
     return unit(sums), jnp.zeros(shape, bool).at[place].set(True)

@@ -15,14 +15,17 @@ from jaxcl.transforms.between_tasks.nearest_mean import nearest
 from jaxcl.transforms.checks import check_classes, check_label, check_logits
 from jaxcl.transforms.objectives import categorical
 from jaxcl.transforms.objectives.base import float32
-from jaxcl.transforms.old_responses import NO_OLD, Old, of_both, recorded_logits, teacher
+from jaxcl.transforms.old_responses import NO_OLD, Old, of_both, recalled
+from jaxcl.transforms.rehearsal.buffers import Buffer
 from jaxcl.transforms.rehearsal.herding import (
     class_means,
     drawn_beside,
+    in_use,
     selected,
     taken,
     unit_features,
     unit_rows,
+    with_room,
 )
 from jaxcl.transforms.rehearsal.memory import check_drawn
 
@@ -33,8 +36,8 @@ class ICaRLState(NamedTuple):
     """State of :func:`icarl`; what is None is there once a task has begun, or ended.
 
     Attributes:
-      exemplars: arrays of them, class by class and the most important first; while a later task is
-        trained, with the old network's logits, unless inputs are augmented.
+      exemplars: class by class and the most important first, with room for the capacity; while a
+        later task is trained, with the old network's logits, unless inputs are augmented.
       old: the old network's logits for the task's data, float32, or that network.
       new: whether a class occurs in the present task.
       seen: whether a class occurs in the tasks so far, the present one included.
@@ -43,7 +46,7 @@ class ICaRLState(NamedTuple):
       known: whether a class has a mean.
     """
 
-    exemplars: Batch
+    exemplars: Batch | Buffer
     old: Old
     new: Bool[Array, "classes"] | None
     seen: Bool[Array, "classes"] | None
@@ -60,6 +63,7 @@ def icarl(
     name: str = "icarl",
     label: str = "label",
     task: str = "task",
+    classes: int | None = None,
 ) -> LossTransform:
     """Makes incremental classifier and representation learning.
 
@@ -92,6 +96,8 @@ def icarl(
       name: of the stream of random numbers.
       label: name of the labels in the data, classes ``[N]``.
       task: name of the indices of tasks in the data, int ``[N]``; looked at with ``by_task``.
+      classes: of all tasks together, so that a step that was compiled for one task serves the
+        next; by default those of the tasks so far.  More of them make room as they come.
 
     Returns:
       A transform that reports ``{"incoming": ..., "replayed": ...}`` and has ``predict``: scores
@@ -100,9 +106,9 @@ def icarl(
       predict and in ``TaskData``.
 
     Raises:
-      ValueError: no room; from ``begin_task``, data without labels of that name, or with labels
-        that are no classes of examples; from ``apply``, no exemplars beside the batch; from
-        ``end_task``, fewer exemplars than classes; from ``end_task`` and ``predict``, no features.
+      ValueError: no room; from ``begin_task``, data without labels of that name, or with none that
+        are classes; from ``apply``, no exemplars beside the batch; from ``end_task``, fewer
+        exemplars than classes; from ``end_task`` and ``predict``, no features.
 
     References:
       Rebuffi, Kolesnikov, Sperl & Lampert, iCaRL: incremental classifier and representation
@@ -120,7 +126,7 @@ def icarl(
     check_drawn(n)
     if capacity < 1:
         raise ValueError(f"capacity: {capacity} is not positive; give room for an example")
-    chosen = _ICaRL(capacity, n, by_task, name, label, task)
+    chosen = _ICaRL(capacity, n, by_task, name, label, task, classes)
     return LossTransform(
         _init, partial(_apply, chosen), partial(_begin, chosen), end_task=partial(_end, chosen),
         predict=partial(_predict, chosen), needs=Needs(beside=partial(drawn_beside, name, n)),
@@ -136,10 +142,10 @@ class _ICaRL(NamedTuple):
     name: str
     label: str
     task: str
+    classes: int | None
 
 
-def _init(params: Params) -> ICaRLState:
-    del params
+def _init(_: Params) -> ICaRLState:
     return ICaRLState({}, NO_OLD, None, None, jnp.ones((), jnp.float32), None, None)
 
 
@@ -150,20 +156,17 @@ def _begin(
     check_label(task.data, chosen.label)
     check_classes(task.data[chosen.label])
     labels = np.asarray(task.data[chosen.label])
-    old = np.zeros(0, bool) if state.seen is None else np.asarray(state.seen)
-    new = np.zeros(max(len(old), int(labels.max()) + 1), bool)
+    known = np.zeros(0, bool) if state.seen is None else np.asarray(state.seen)
+    new = np.zeros(max(len(known), int(labels.max()) + 1, chosen.classes or 0), bool)
     new[labels] = True
-    seen = new | np.pad(old, (0, len(new) - len(old)))
+    seen = new | np.pad(known, (0, len(new) - len(known)))
     state = state._replace(new=jnp.asarray(new), seen=jnp.asarray(seen))
-    if not state.exemplars:
+    if not (kept := in_use(state.exemplars, RESPONSES)):
         return state
-    n, p = len(labels), examples(state.exemplars)
-    state = state._replace(share=jnp.asarray(n / (n + p), jnp.float32))
-    if task.augmented:
-        return state._replace(old=Old(None, teacher(params, task)))
-    exemplars = {**state.exemplars, RESPONSES: recorded_logits(task, params, state.exemplars)}
-    responses = None if chosen.by_task else recorded_logits(task, params, task.data)
-    return state._replace(exemplars=exemplars, old=Old(responses, {}))
+    n, p = len(labels), examples(kept)
+    share = jnp.float32(n / (n + p))
+    kept, old = recalled(task, params, kept, RESPONSES, new=not chosen.by_task)
+    return state._replace(exemplars=with_room(kept, chosen.capacity), old=old, share=share)
 
 
 def _apply(
@@ -214,7 +217,7 @@ def _end(
     del key
     if task.features is None:
         raise ValueError("features: missing; give TaskData(..., features=...)")
-    held = {name: x for name, x in state.exemplars.items() if name != RESPONSES}
+    held = in_use(state.exemplars, RESPONSES)
     sources = [held, task.data] if held else [task.data]
     features = [unit_features(task.features, params, data) for data in sources]
     rows = np.concatenate([np.asarray(each) for each in features])
@@ -222,11 +225,10 @@ def _end(
     labels = np.concatenate([np.asarray(data[chosen.label]) for data in sources])
     old = len(rows) - examples(task.data)
     kept = selected(groups, labels, rows, old, chosen.capacity)
-    means, known = class_means(jnp.asarray(rows[kept]), groups[kept], labels[kept])
-    ended = state._replace(
-        exemplars=taken(held, task.data, kept, old), old=NO_OLD, means=means, known=known
-    )
-    return ended, params
+    own = jnp.asarray(rows[kept])
+    means, known = class_means(own, groups[kept], labels[kept], chosen.classes or 0)
+    exemplars = with_room(taken(held, task.data, kept, old), chosen.capacity)
+    return state._replace(exemplars=exemplars, old=NO_OLD, means=means, known=known), params
 
 
 def _groups(chosen: _ICaRL, data: Data) -> np.ndarray:
