@@ -37,8 +37,17 @@ def test_where_runs_differ_every_value_is_counted():
     assert caption([summary(), other, summary()]) == (
         "3 runs, 2 of 3 seeds, 1 of 1 seed; 4 minutes in all."
         " Machine: 2 cores of Xeon, 8 GB (2 runs); 16 cores of Xeon, 8 GB, 2 NVIDIA H100 (1 run)."
-        " Versions: jax 0.10.2 (2 runs), 0.10.3 (1 run), numpy 2.4."
+        " Versions: numpy 2.4; jax 0.10.2 (2 runs), jax 0.10.3 (1 run)."
         " Commit: 0123456 (2 runs), 0123456 with changes (1 run)."
+    )
+
+
+def test_versions_that_came_together_stand_together():
+    newer = summary(versions={"jax": "0.11.2", "numpy": "2.5", "optax": "0.2"})
+    older = summary(versions={"jax": "0.10.2", "numpy": "2.4", "optax": "0.2"})
+    assert (
+        " Versions: optax 0.2; jax 0.11.2, numpy 2.5 (2 runs); jax 0.10.2, numpy 2.4 (1 run)."
+        in (caption([newer, older, newer]))
     )
 
 
@@ -54,7 +63,7 @@ def test_what_older_summaries_do_not_hold_is_not_recorded():
     both = caption([old, summary()])
     assert "; 2 minutes in all (not recorded for 1 of the runs)." in both
     assert "Machine: not recorded (1 run); 2 cores of Xeon, 8 GB (1 run)." in both
-    assert "numpy not recorded (1 run), 2.4 (1 run)" in both
+    assert "jax 0.10.2; numpy not recorded (1 run), numpy 2.4 (1 run)" in both
 
 
 def test_a_machine_of_which_little_is_known():

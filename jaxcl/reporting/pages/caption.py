@@ -94,11 +94,17 @@ def _minutes(summaries: Sequence[dict[str, Any]]) -> str:
 
 
 def _versions(summaries: Sequence[dict[str, Any]]) -> str:
-    """Every package with its version, or its versions."""
+    """Every package with its version: first those that all runs have alike."""
     names = dict.fromkeys(name for one in summaries for name in one.get("versions", {}))
     if not names:
         return UNKNOWN
-    return ", ".join(
-        f"{name} {counted(one.get('versions', {}).get(name, UNKNOWN) for one in summaries)}"
-        for name in names
+    found = {
+        name: [one.get("versions", {}).get(name, UNKNOWN) for one in summaries] for name in names
+    }
+    same = {name: each[0] for name, each in found.items() if len({*each}) == 1}
+    others = [name for name in names if name not in same]
+    alike = ", ".join(f"{name} {version}" for name, version in same.items())
+    differing = counted(
+        ", ".join(f"{name} {found[name][run]}" for name in others) for run in range(len(summaries))
     )
+    return "; ".join(text for text in (alike, differing) if text)
