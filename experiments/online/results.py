@@ -9,6 +9,7 @@ tables are made of is copied to ``summaries/`` and ``aml.json`` beside this file
 import argparse
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,41 +27,11 @@ HERE = Path(__file__).parent
 ROOMS = {"cifar10": (200, 1000), "cifar100": (2000, 10000)}
 METHODS = ("er", "er_ace", "der_pp", "agem", "icarl")
 THEIR_LOSS = ("labels_for_new", "labels_apart")  # of labels_for_new.py: together, and apart
+SCALED = "scaled-cifar10/finetune"  # the run of scaled.py
 AVERAGE = average_accuracy.__name__
-Published = dict[tuple[str, str, int | None], tuple[float, float]]
 NAMES = {"cifar10": "CIFAR-10, 5 times two classes", "cifar100": "CIFAR-100, 20 times five classes"}
-# Caccia et al. 2022 (arXiv 2104.05025v3), read there: tables 1 and 6 for CIFAR-10, table 2 for
-# CIFAR-100; mean and standard error of ten runs.
-PUBLISHED: Published = {
-    ("cifar10", "finetune", None): (18.4, 0.3),
-    ("cifar10", "iid", None): (62.7, 0.7),
-    ("cifar10", "er", 200): (40.3, 0.6),
-    ("cifar10", "er", 1000): (49.4, 1.3),
-    ("cifar10", "er_ace", 200): (43.4, 1.6),
-    ("cifar10", "er_ace", 1000): (53.7, 1.1),
-    ("cifar10", "der_pp", 200): (39.3, 1.0),
-    ("cifar10", "der_pp", 1000): (52.3, 1.1),
-    ("cifar10", "icarl", 200): (41.7, 0.6),
-    ("cifar10", "icarl", 1000): (45.1, 0.6),
-    ("cifar100", "iid", None): (19.8, 0.3),
-    ("cifar100", "er", 10000): (19.8, 0.4),
-    ("cifar100", "er_ace", 10000): (25.8, 0.4),
-    ("cifar100", "der_pp", 10000): (15.1, 0.4),
-    ("cifar100", "icarl", 10000): (17.3, 0.2),
-}
-# Runs that the authors recorded while they chose rates, on a tenth of the training images that
-# was held out: sweeps/hp_result_final.csv of github.com/pclucas14/AML, commit 7c92936, read there;
-# mean and standard error of three runs at the settings that these here have.
-RECORDED: Published = {
-    ("cifar10", "agem", 200): (18.75, 0.12),
-    ("cifar10", "agem", 1000): (18.61, 0.10),
-    ("cifar100", "er", 2000): (11.38, 0.46),
-    ("cifar100", "er_ace", 2000): (17.92, 0.33),
-    ("cifar100", "der_pp", 2000): (13.87, 0.92),
-    ("cifar100", "agem", 2000): (3.67, 0.05),
-    ("cifar100", "agem", 10000): (3.52, 0.14),
-    ("cifar100", "icarl", 2000): (14.77, 0.78),
-}
+FIGURES = json.loads((HERE / "figures.json").read_text())
+"""What others published and recorded: data set -> run -> mean and error, each with its source."""
 SOURCE = """\
 Figures of Caccia et al. (2022), read in the paper and in the record of their own runs: average \
 accuracy on all classes after a single pass (%)."""
@@ -82,11 +53,24 @@ def _name(method: str, room: int | None) -> str:
     return method if room is None else f"{method}-{room}"
 
 
+def figure(data: str, method: str, room: int | None) -> tuple[tuple[float, float] | None, str]:
+    """Mean and error that others have, and as a text: with a star where images were held out."""
+    name = _name(method, room)
+    for kind, star in (("published", ""), ("recorded", "*")):
+        if name in FIGURES[kind][data]:
+            mean, error = FIGURES[kind][data][name]
+            return (mean, error), f"{mean:.1f} ± {error:.1f}{star}"
+    return None, "-"
+
+
 def parts(runs: Path | None, data: str, method: str, room: int | None) -> list[dict[str, Any]]:
     """Summaries of the runs behind one row, of some seeds each, copied beside this file."""
-    name = _name(method, room)
-    kept = HERE / "summaries" / f"online-{data}" / name
-    for run in [] if runs is None else runs.glob(f"online-{data}/{name}/*/"):
+    return _copied(runs, f"online-{data}/{_name(method, room)}")
+
+
+def _copied(runs: Path | None, name: str) -> list[dict[str, Any]]:
+    kept = HERE / "summaries" / name
+    for run in [] if runs is None else runs.glob(f"{name}/*/"):
         recorded(run, kept / f"{run.name}.json")
     return [json.loads(file.read_text()) for file in sorted(kept.glob("*.json"))]
 
@@ -99,35 +83,27 @@ def summaries(runs: Path | None, data: str) -> list[dict[str, Any]]:
 def section() -> Section:
     """Every published figure, beside what was recorded."""
     claims = []
-    for (data, method, room), theirs in sorted(
-        {**PUBLISHED, **RECORDED}.items(), key=lambda each: [*ROOMS].index(each[0][0])
-    ):
-        kept = "" if room is None else f", {room:,} images kept"
-        text = f"{_title(data)}, `{method}`{kept}"
-        place = Place("table", "online/RESULTS.md", method)
-        ours = average(joined(parts(None, data, method, room)))
-        claims.append(against_figure(text, ours, theirs, place, digits=1))
+    for data in ROOMS:
+        for method, room in rows_of(data):
+            theirs, _ = figure(data, method, room)
+            if theirs is not None:
+                kept = "" if room is None else f", {room:,} images kept"
+                text = f"{_title(data)}, `{method}`{kept}"
+                place = Place("table", "online/RESULTS.md", method)
+                ours = average(joined(parts(None, data, method, room)))
+                claims.append(against_figure(text, ours, theirs, place, digits=1))
     runs = [each for data in ROOMS for each in summaries(None, data)]
     return Section("Online learning in one pass", SOURCE, COMMAND, claims, runs)
 
 
 def table(runs: Path, data: str) -> list[str]:
     """Every method on one data set, beside the recorded figures."""
-    lines = [line(HEADER), line(["---"] * len(HEADER))]
+    lines = _begun(HEADER)
     for method, room in rows_of(data):
         found = joined(parts(runs, data, method, room))
-        where = data, method, room
-        theirs = PUBLISHED.get(where) or RECORDED.get(where)
         room_text = "-" if room is None else f"{room:,}"
-        lines.append(line([method, room_text, *_cells(found, theirs, _beside(where))]))
+        lines.append(line([method, room_text, *_cells(found, *figure(data, method, room))]))
     return lines
-
-
-def _beside(where: tuple[str, str, int | None]) -> str:
-    """The figure of others, with a star where it is of held-out images."""
-    theirs = PUBLISHED.get(where) or RECORDED.get(where)
-    star = "*" if where in RECORDED else ""
-    return "-" if theirs is None else f"{theirs[0]:.1f} ± {theirs[1]:.1f}{star}"
 
 
 def _cells(
@@ -171,47 +147,58 @@ def theirs_here() -> dict[str, Any]:
 
 def beside_theirs() -> list[str]:
     """What the authors' code came to here, beside the published figure and ours."""
-    heads = ["data", "method", "images kept", "published", "their code here", "ours"]
-    lines = [line(heads), line(["---"] * len(heads))]
+    lines = _begun(["data", "method", "images kept", "published", "their code here", "ours"])
     accuracy = theirs_here()["accuracy"]
     for data in ROOMS:
         for method, room in rows_of(data):
             runs = accuracy.get(data, {}).get(_name(method, room), {})
             if runs:
-                published = _beside((data, method, room))
-                here = _counted(mean_sem([*runs.values()]), len(runs))
+                _, published = figure(data, method, room)
+                here = f"{mean_text(mean_sem([*runs.values()]), 2)} ({len(runs)})"
                 ours = joined(parts(None, data, method, room))
-                mine = "not run" if ours is None else _counted(ours[AVERAGE], len(ours["seeds"]))
                 kept = "-" if room is None else f"{room:,}"
-                lines.append(line([_title(data), method, kept, published, here, mine]))
+                cells = [_title(data), method, kept, published, here, _counted(ours)]
+                lines.append(line(cells))
     return lines
 
 
 def with_their_loss(runs: Path) -> list[str]:
     """iCaRL, and what it comes to with the loss that the authors' code gives it."""
-    heads = ["data", "images kept", "published", "ours", "with their loss", "and passed apart"]
-    lines = [line(heads), line(["---"] * len(heads))]
+    lines = _begun(
+        ["data", "images kept", "published", "ours", "with their loss", "and passed apart"]
+    )
     for data, rooms in ROOMS.items():
         for room in rooms:
             names = ("icarl", *THEIR_LOSS)
             found = [joined(parts(runs, data, name, room)) for name in names]
             if not any(found[1:]):
                 continue
-            cells = [
-                "not run" if one is None else _counted(one[AVERAGE], len(one["seeds"]))
-                for one in found
-            ]
-            published = _beside((data, "icarl", room))
-            lines.append(line([_title(data), f"{room:,}", published, *cells]))
+            _, published = figure(data, "icarl", room)
+            lines.append(line([_title(data), f"{room:,}", published, *map(_counted, found)]))
     return lines
+
+
+def with_their_scale(runs: Path) -> list[str]:
+    """All classes at once, and what it comes to with images from -1 to 1."""
+    lines = _begun(["data", "published", "ours", "with images from -1 to 1"])
+    found = [joined(parts(runs, "cifar10", "iid", None)), joined(_copied(runs, SCALED))]
+    row = [_title("cifar10"), figure("cifar10", "iid", None)[1], *map(_counted, found)]
+    return [*lines, line(row)]
+
+
+def _begun(heads: Sequence[str]) -> list[str]:
+    return [line(heads), line(["---"] * len(heads))]
 
 
 def _title(data: str) -> str:
     return data.replace("cifar", "CIFAR-")
 
 
-def _counted(value: dict[str, float | None], runs: int) -> str:
-    return f"{mean_text(value, 2)} ({runs})"
+def _counted(found: dict[str, Any] | None) -> str:
+    """The average accuracy, and of how many seeds."""
+    if found is None:
+        return "not run"
+    return f"{mean_text(found[AVERAGE], 2)} ({len(found['seeds'])})"
 
 
 def main() -> None:
@@ -234,6 +221,8 @@ def main() -> None:
     page += ["## Their code, run here (in brackets the runs)", "\n".join(beside_theirs())]
     page += ["## iCaRL with the loss of their code (in brackets the seeds)"]
     page += ["\n".join(with_their_loss(options.runs))]
+    page += ["## All classes at once, images as in their code (in brackets the seeds)"]
+    page += ["\n".join(with_their_scale(options.runs))]
     (HERE / "RESULTS.md").write_text("\n\n".join(page) + "\n")
 
 

@@ -2,7 +2,8 @@
 # Runs behind RESULTS.md that are missing, and then the tables; started again, it goes on.
 #   experiments/online/run.sh RUNS [DATA [OPTION ...]]
 # A part of it: SETS, BUFFERS, METHODS and SEEDS in the environment, such as METHODS="er er_ace".
-# METHODS="labels_for_new labels_apart" is iCaRL with another loss, for the last table.
+# METHODS="labels_for_new labels_apart scaled" is for the last tables: iCaRL with another loss, and
+# all classes of CIFAR-10 at once with images from -1 to 1 (TFDS_DATA_DIR says where these are).
 set -euo pipefail
 runs=$1
 data=${2:+--data-dir $2}
@@ -26,6 +27,11 @@ for set in $sets; do
     case " $methods " in *" finetune "*) learn "online-$set" finetune --method finetune --augment ;; esac
     case " $methods " in *" iid "*) learn "online-$set" iid --method finetune --tasks 1 --augment ;; esac
     if [ "$set" = cifar10 ]; then
+        case " $methods " in *" scaled "*)
+            learn scaled-cifar10 finetune --method finetune \
+                --plugin experiments/online/scaled.py
+            ;;
+        esac
         rooms="200 1000" crops=(--augment crop flip) ace=0.01
     else
         rooms="2000 10000" crops=(--augment) ace=0.1
