@@ -28,11 +28,11 @@ def measured(values: Sequence[float]) -> Measured | None:
     return Measured(mean_sem(values), len(values)) if values else None
 
 
-def average(summary: dict[str, Any] | None) -> Measured | None:
-    """The average accuracy of a run; None where there is no run."""
+def average(summary: dict[str, Any] | None, metric: str = "average_accuracy") -> Measured | None:
+    """The average accuracy of a run, or another metric; None where there is no run."""
     if summary is None:
         return None
-    return Measured(summary["average_accuracy"], len(summary["seeds"]))
+    return Measured(summary[metric], len(summary["seeds"]))
 
 
 class Place(NamedTuple):
