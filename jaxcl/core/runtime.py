@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +46,21 @@ def compile_clock() -> Iterator[Callable[[], tuple[float, float]]]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what a result depends on."""
+    """Versions of what a result depends on.
+
+    Without packages that were not installed, such as those that a checkout on the path brings: a
+    run that is done is recorded all the same.
+    """
     import platform
     from importlib import metadata
 
-    names = ("jaxcl", "jax", "jaxlib", "numpy", "optax", "orbax-checkpoint", "tensorflow-datasets")
-    return {"python": platform.python_version(), **{n: metadata.version(n) for n in names}}
+    import jaxcl
+
+    found = {"python": platform.python_version(), "jaxcl": jaxcl.__version__}
+    for name in ("jax", "jaxlib", "numpy", "optax", "orbax-checkpoint", "tensorflow-datasets"):
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def machine() -> dict[str, Any]:

@@ -3,14 +3,16 @@ import re
 import runpy
 import shutil
 import subprocess
+from importlib import metadata
 from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import pytest
 
+import jaxcl
 from jaxcl.core import runtime
-from jaxcl.core.runtime import compile_clock, machine
+from jaxcl.core.runtime import compile_clock, machine, versions
 
 
 def test_the_clock_counts_compiling_and_nothing_else():
@@ -33,6 +35,20 @@ def test_the_machine_that_tests_run_on():
     assert (found["accelerator"], found["accelerators"]) == (None, 0)
     assert 1 <= found["cores"] <= os.cpu_count()
     assert found["memory"] is None or found["memory"] > 2**27  # bytes, not pages
+
+
+def test_a_package_that_was_not_installed_has_no_version_and_stops_nothing(monkeypatch):
+    def version(name):
+        if name in {"jaxcl", "optax"}:  # a checkout on the path
+            raise metadata.PackageNotFoundError(name)
+        return installed(name)
+
+    installed = metadata.version
+    monkeypatch.setattr(metadata, "version", version)
+    found = versions()
+    assert found["jaxcl"] == jaxcl.__version__
+    assert found["jax"] == jax.__version__
+    assert "optax" not in found
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="Linux alone has it")
