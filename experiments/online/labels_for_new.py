@@ -35,7 +35,7 @@ class LabelsForNew(ICaRL):
 
 def _labels_alone(transform: LossTransform, apart: bool) -> LossTransform:
     def apply(loss, state, context):
-        if not state.exemplars:
+        if not state.exemplars.data:
             return transform.apply(loss, state, context)
         if state.old.teacher:
             raise ValueError("labels_for_new: inputs are augmented; give --augment alone")

@@ -11,7 +11,7 @@ from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Data, Params, PRNGKey, PyTree
 from jaxcl.transforms.objectives.base import float32
 from jaxcl.transforms.rehearsal.buffers import Buffer
-from jaxcl.transforms.rehearsal.memory import drawn
+from jaxcl.transforms.rehearsal.memory import drawn, held
 
 FEATURE_BATCH = 500
 TINY = 1e-12  # the least length that a feature is divided by
@@ -115,10 +115,8 @@ def with_room(exemplars: Batch, m: int) -> Buffer:
     return Buffer(data, jnp.asarray(n, jnp.int32), jnp.zeros(1, jnp.int32))
 
 
-def in_use(exemplars: Batch | Buffer, without: str) -> Batch:
+def in_use(exemplars: Buffer, without: str) -> Batch:
     """Returns exemplars as arrays without room for more, but for one that was recorded."""
-    if not isinstance(exemplars, Buffer):
-        return {name: x for name, x in exemplars.items() if name != without}
     n, data = int(exemplars.filled), exemplars.data
     return {name: jax.tree.map(lambda x: x[:n], x) for name, x in data.items() if name != without}
 
@@ -137,7 +135,7 @@ def drawn_beside(
       key: of the step.
     """
     kept = state.exemplars
-    return drawn(kept, stream(key, name), n or examples(batch)) if kept else None
+    return drawn(kept, stream(key, name), n or examples(batch)) if held(kept) else None
 
 
 def class_means(

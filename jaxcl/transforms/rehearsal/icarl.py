@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcl.core.batching import examples
-from jaxcl.core.types import Array, Batch, Bool, Data, Float, Metrics, Params, PRNGKey, Scalar
+from jaxcl.core.types import Array, Bool, Data, Float, Metrics, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Context, LossTransform, Needs, TaskData
 from jaxcl.transforms.beside import passed_beside
 from jaxcl.transforms.between_tasks.nearest_mean import nearest
@@ -16,7 +16,7 @@ from jaxcl.transforms.checks import check_classes, check_label, check_logits
 from jaxcl.transforms.objectives import categorical
 from jaxcl.transforms.objectives.base import float32
 from jaxcl.transforms.old_responses import NO_OLD, Old, of_both, recalled
-from jaxcl.transforms.rehearsal.buffers import Buffer
+from jaxcl.transforms.rehearsal.buffers import Buffer, without_rows
 from jaxcl.transforms.rehearsal.herding import (
     class_means,
     drawn_beside,
@@ -46,7 +46,7 @@ class ICaRLState(NamedTuple):
       known: whether a class has a mean.
     """
 
-    exemplars: Batch | Buffer
+    exemplars: Buffer
     old: Old
     new: Bool[Array, "classes"] | None
     seen: Bool[Array, "classes"] | None
@@ -146,7 +146,7 @@ class _ICaRL(NamedTuple):
 
 
 def _init(_: Params) -> ICaRLState:
-    return ICaRLState({}, NO_OLD, None, None, jnp.ones((), jnp.float32), None, None)
+    return ICaRLState(without_rows(), NO_OLD, None, None, jnp.ones((), jnp.float32), None, None)
 
 
 def _begin(
@@ -176,7 +176,7 @@ def _apply(
     logits = context.logits(context.outputs, context.batch)
     check_logits(logits)
     corrected = loss - categorical.loss(logits, labels).mean()
-    if not state.exemplars:
+    if not state.exemplars.data:
         incoming = _loss(chosen, state, logits, labels, None)
         return corrected + incoming, {"incoming": incoming, "replayed": jnp.float32(0)}
     batch, outputs, _ = passed_beside("icarl", context)
