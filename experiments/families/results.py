@@ -23,29 +23,19 @@ from jaxcl.reporting.pages.claims import (
     average,
 )
 from jaxcl.reporting.pages.seeds import joined
+from jaxcl.reporting.report import markdown_head, mean_text
 from jaxcl.reporting.report import markdown_row as line
-from jaxcl.reporting.report import mean_text
 from jaxcl.reporting.summary import recorded
 
 HERE = Path(__file__).parent
 SETTINGS = ("task", "domain", "class")
 SEEDS = (1, 2)  # in folders of their own, where a run was made with seed 0 first
 METHODS = ("finetune", "joint", "ewc", "si", "lwf", "er")
-# van de Ven, Tuytelaars & Tolias 2022, split MNIST, recalled: mean and standard error of 20 seeds.
-PUBLISHED = {
-    "finetune": ((84.32, 0.94), (60.13, 1.66), (19.89, 0.02)),
-    "joint": ((99.67, 0.03), (98.59, 0.05), (98.17, 0.04)),
-    "ewc": ((99.06, 0.15), (63.03, 1.58), (20.64, 0.52)),
-    "si": ((99.20, 0.11), (66.94, 1.13), (21.20, 0.57)),
-    "lwf": ((99.60, 0.03), (71.18, 1.42), (21.89, 0.32)),
-    "er": ((98.98, 0.07), (93.75, 0.24), (88.79, 0.20)),
-}
-# van de Ven & Tolias 2019 (arXiv 1904.07734), ten tasks of permuted MNIST that share their outputs,
-# recalled: mean and standard error of 20 seeds.
-PERMUTED = {"ewc": (94.31, 0.11), "si": (95.33, 0.11), "lwf": (72.64, 0.52)}
-# A primer's single layer, digits 0 to 4 and then 5 to 9: accuracy on the former at the end, read
-# in it; one run.
-PRIMER = {"finetune": 7.5, "er": 40.8}
+# What others published, with its source in the file; on split MNIST by setting.
+_FIGURES = json.loads((HERE / "figures.json").read_text())
+PUBLISHED, PERMUTED, PRIMER = (
+    _FIGURES[name]["figures"] for name in ("split-mnist", "permuted-mnist", "digits-0-4-5-9")
+)
 SPLIT = [("split-mnist", setting, method) for setting in SETTINGS for method in METHODS]
 IN_ORDERS = (("finetune", "task"), ("finetune", "domain"), ("si", "domain"), ("si", "class"))
 PAIR_METHODS = ("finetune", "feature_extraction", "lwf", "joint")
@@ -61,6 +51,12 @@ as these, so the figure of `er` is not comparable); and what Li & Hoiem (2016) a
 (2016) say in words, as recalled."""
 HEADLINES = (("domain", "ewc"), ("class", "lwf"), ("class", "er"))
 PLACE, COMMAND = Place("table", "families/RESULTS.md"), "experiments/families/run.sh RUNS"
+
+
+def theirs(method: str, setting: str) -> tuple[float, float]:
+    """Mean and error that others have on split MNIST."""
+    mean, error = PUBLISHED[method][SETTINGS.index(setting)]
+    return mean, error
 
 
 def summaries(runs: Path | None, folders: Iterable[tuple[str, ...]]) -> list[dict[str, Any]]:
@@ -98,7 +94,7 @@ def section() -> Section:
         against_figure(
             f"split MNIST, {setting}: `{method}`",
             average(summary(None, folder, setting, method)),
-            PUBLISHED[method][SETTINGS.index(setting)],
+            theirs(method, setting),
             PLACE,
             headline=(setting, method) in HEADLINES,
         )
@@ -107,10 +103,10 @@ def section() -> Section:
     for method, setting in IN_ORDERS:
         text = f"split MNIST, {setting}: `{method}`, other orders of the digits"
         ours = average(joined(summaries(None, in_orders(method, setting))))
-        claims += [against_figure(text, ours, PUBLISHED[method][SETTINGS.index(setting)], PLACE)]
-    for method, theirs in PERMUTED.items():
-        ours = average(summary(None, "permuted-mnist", "domain", method))
-        claims.append(against_figure(f"permuted MNIST, domain: `{method}`", ours, theirs, PLACE))
+        claims += [against_figure(text, ours, theirs(method, setting), PLACE)]
+    for method, (mean, error) in PERMUTED.items():
+        ours, text = average(summary(None, "permuted-mnist", "domain", method)), "permuted MNIST"
+        claims.append(against_figure(f"{text}, domain: `{method}`", ours, (mean, error), PLACE))
     for method, figure in PRIMER.items():
         ours = _final(summary(None, "digits-0-4-5-9", "class", method), 0)
         text, alike = f"one layer, digits 0-4 after 5-9: `{method}`", method != "er"
@@ -134,9 +130,9 @@ def _of_pairs() -> list[Claim]:
             ("feature_extraction", 1, f"learns {new} better than", True),
             ("joint", 0, f"keeps as much of {old} as", False),
         ):
-            ours, theirs = (_final(found[method], place) for method in ("lwf", other))
+            ours, beside = (_final(found[method], place) for method in ("lwf", other))
             text = f"{old}, then {new}: `lwf` {name} `{other}`"
-            claims.append(against_ours(text, ours, theirs, PLACE, better=better, digits=1))
+            claims.append(against_ours(text, ours, beside, PLACE, better=better, digits=1))
     return claims
 
 
@@ -162,25 +158,22 @@ def orders(runs: Path) -> list[str]:
 def compared(what: str, found: dict[tuple[str, str], dict[str, Any] | None]) -> list[str]:
     """A row for each method and setting, with so many of what, beside the published figure."""
     header = ["setting", "method", what, "ours", "published", "verdict"]
-    lines = [line(header), line(["---"] * len(header))]
+    lines = markdown_head(header)
     for (method, setting), run in found.items():
-        theirs = PUBLISHED[method][SETTINGS.index(setting)]
-        cells = ["-", "not run", _figure(theirs), "not run"]
+        figure = theirs(method, setting)
+        beside = mean_text({"mean": figure[0], "sem": figure[1]}, 2)
+        cells = ["-", "not run", beside, "not run"]
         if run is not None:
             ours, count = run["average_accuracy"], str(len(run["seeds"]))
-            cells = [count, mean_text(ours, 2), _figure(theirs), verdict(ours, theirs)]
+            cells = [count, mean_text(ours, 2), beside, verdict(ours, figure)]
         lines.append(line([setting, method, *cells]))
     return lines
-
-
-def _figure(theirs: tuple[float, float]) -> str:
-    return mean_text({"mean": theirs[0], "sem": theirs[1]}, 2)
 
 
 def pairs(runs: Path) -> list[str]:
     """A similar pair of tasks and a dissimilar one, as Li & Hoiem compare them."""
     header = ["method", *(f"{old}, then {new}" for old, new in PAIRS.values())]
-    lines = [line(header), line(["---"] * len(header))]
+    lines = markdown_head(header)
     for method in PAIR_METHODS:
         cells = []
         for folder, (old, new) in PAIRS.items():
@@ -211,7 +204,7 @@ def of_others(runs: Path) -> list[tuple[str, ...]]:
 def others(runs: Path) -> list[str]:
     """Every other run: its folder, method, accuracy of each task and what was forgotten."""
     header = ["run", "setting", "method", "seeds", "average accuracy", "forgetting", "final"]
-    lines = [line(header), line(["---"] * len(header))]
+    lines = markdown_head(header)
     folders = [parts for parts in of_others(runs) if "-seed-" not in parts[0]]
     for folder, *parts in folders:
         if (found := summary(runs, folder, *parts)) is None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxcl.reporting.pages.caption import caption
 from jaxcl.reporting.pages.claims import Measured, Place, Section, against_ours, measured
+from jaxcl.reporting.report import markdown_head
 from jaxcl.reporting.report import markdown_row as line
 from jaxcl.reporting.summary import recorded
 
@@ -101,7 +102,7 @@ def _same(values: list[float], which: Callable[[list[float]], float]) -> Measure
 def methods(runs: Path) -> list[str]:
     """Accuracy on all classes after the last task, with the classes in ten orders."""
     heads = ["method", "orders", "mean", "standard deviation", "lowest", "highest"]
-    lines = [line([*heads, "forgetting", "seconds a run", "MB kept"]), line(["---"] * 9)]
+    lines = markdown_head([*heads, "forgetting", "seconds a run", "MB kept"])
     for method in METHODS:
         there = summaries(runs, method)
         values = [s["average_accuracy"]["mean"] for s in there]
@@ -127,7 +128,7 @@ def alphabets(runs: Path) -> list[str]:
         "seconds a run",
         "MB kept",
     ]
-    lines = [line(heads), line(["---"] * len(heads))]
+    lines = markdown_head(heads)
     for method in OF_ALPHABETS:
         found, cells = summary(runs, "omniglot", method), ["not run"] * 5
         if found is not None:
@@ -145,7 +146,7 @@ def ridge() -> list[str]:
     if not found:
         return ["not run"]
     heads = ["ridge regression on all tasks at once", "lambda", "accuracy"]
-    lines = [line([*heads, "weights of the runs, in any order"]), line(["---"] * 4)]
+    lines = markdown_head([*heads, "weights of the runs, in any order"])
     for name, one in found.items():
         what = "the features" if name == "features" else f"random features of `{name}`"
         orders = one.get("apart", {}).values()

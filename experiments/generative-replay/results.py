@@ -21,8 +21,8 @@ from jaxcl.reporting.pages.caption import caption
 from jaxcl.reporting.pictures.methods import average_curves
 from jaxcl.reporting.pictures.panels import Panel, accuracy_panels
 from jaxcl.reporting.pictures.style import rendered
+from jaxcl.reporting.report import markdown_head, mean_text
 from jaxcl.reporting.report import markdown_row as line
-from jaxcl.reporting.report import mean_text
 from jaxcl.reporting.summary import curves, portable
 from jaxcl.runner.resume import events_of
 
@@ -102,7 +102,7 @@ def accuracies(found: Sequence[dict[str, Any]], *, chain: bool) -> list[str]:
     own = [f"solver {i + 1}" for i in range(len(tasks))] if chain else ["average", *tasks]
     last = "last below first" if chain else f"{tasks[0]} lost"
     header = ["method", "seeds", *own, last, "minutes", "commit"]
-    lines = [line(header), line(["---"] * len(header))]
+    lines = markdown_head(header)
     for one in found:
         # [seed][task learned][task tested]
         accuracy = one["accuracy"]
@@ -125,7 +125,7 @@ def generators(found: Sequence[dict[str, Any]]) -> list[str]:
     rows = [(one["method"], *each) for one in found for each in one["quality"].items()]
     shown = [name for name in FIGURES if any(name in values for _, _, values in rows)]
     header = ["method", "generator after", *(FIGURES[name] for name in shown)]
-    lines = [line(header), line(["---"] * len(header))]
+    lines = markdown_head(header)
     for method, task, values in rows:
         cells = [mean_text(mean_sem(values[f]), 3) if f in values else "" for f in shown]
         lines.append(line([method, task, *cells]))

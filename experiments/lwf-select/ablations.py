@@ -15,8 +15,8 @@ from jaxcl.checkpointing.run_folder import SUMMARY
 from jaxcl.reporting.labels import label, value_text
 from jaxcl.reporting.metrics import average_accuracy, forgetting, mean_sem
 from jaxcl.reporting.pages.caption import caption
+from jaxcl.reporting.report import markdown_head, mean_text
 from jaxcl.reporting.report import markdown_row as line
-from jaxcl.reporting.report import mean_text
 
 HERE = Path(__file__).parent
 KEPT = HERE / "ablations.json"
@@ -127,7 +127,7 @@ def findings(points: list[dict[str, Any]], base: dict[str, Any]) -> str:
 
 def table(known: dict[str, list[dict[str, Any]]], names: list[str]) -> str:
     """The points of some folders, in their order."""
-    lines = [line(HEADER), line(["---"] * len(HEADER))]
+    lines = markdown_head(HEADER)
     base = known[BASE][0] if BASE in names else None
     lines += [each for name in names for each in rows(name, known[name], base)]
     points = [point for name in names for point in known[name]]

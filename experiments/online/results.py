@@ -9,7 +9,6 @@ tables are made of is copied to ``summaries/`` and ``aml.json`` beside this file
 import argparse
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from jaxcl.reporting.metrics import average_accuracy, mean_sem, verdict
 from jaxcl.reporting.pages.caption import caption
 from jaxcl.reporting.pages.claims import Place, Section, against_figure, average
 from jaxcl.reporting.pages.seeds import joined
+from jaxcl.reporting.report import markdown_head, mean_text
 from jaxcl.reporting.report import markdown_row as line
-from jaxcl.reporting.report import mean_text
 from jaxcl.reporting.summary import recorded
 
 HERE = Path(__file__).parent
@@ -98,7 +97,7 @@ def section() -> Section:
 
 def table(runs: Path, data: str) -> list[str]:
     """Every method on one data set, beside the recorded figures."""
-    lines = _begun(HEADER)
+    lines = markdown_head(HEADER)
     for method, room in rows_of(data):
         found = joined(parts(runs, data, method, room))
         room_text = "-" if room is None else f"{room:,}"
@@ -147,7 +146,7 @@ def theirs_here() -> dict[str, Any]:
 
 def beside_theirs() -> list[str]:
     """What the authors' code came to here, beside the published figure and ours."""
-    lines = _begun(["data", "method", "images kept", "published", "their code here", "ours"])
+    lines = markdown_head(["data", "method", "images kept", "published", "their code here", "ours"])
     accuracy = theirs_here()["accuracy"]
     for data in ROOMS:
         for method, room in rows_of(data):
@@ -164,7 +163,7 @@ def beside_theirs() -> list[str]:
 
 def with_their_loss(runs: Path) -> list[str]:
     """iCaRL, and what it comes to with the loss that the authors' code gives it."""
-    lines = _begun(
+    lines = markdown_head(
         ["data", "images kept", "published", "ours", "with their loss", "and passed apart"]
     )
     for data, rooms in ROOMS.items():
@@ -180,14 +179,10 @@ def with_their_loss(runs: Path) -> list[str]:
 
 def with_their_scale(runs: Path) -> list[str]:
     """All classes at once, and what it comes to with images from -1 to 1."""
-    lines = _begun(["data", "published", "ours", "with images from -1 to 1"])
+    lines = markdown_head(["data", "published", "ours", "with images from -1 to 1"])
     found = [joined(parts(runs, "cifar10", "iid", None)), joined(_copied(runs, SCALED))]
     row = [_title("cifar10"), figure("cifar10", "iid", None)[1], *map(_counted, found)]
     return [*lines, line(row)]
-
-
-def _begun(heads: Sequence[str]) -> list[str]:
-    return [line(heads), line(["---"] * len(heads))]
 
 
 def _title(data: str) -> str:

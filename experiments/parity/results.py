@@ -15,8 +15,8 @@ from typing import Any
 from jaxcl.reporting.metrics import mean_sem, verdict
 from jaxcl.reporting.pages.caption import caption
 from jaxcl.reporting.pages.claims import Place, Section, against_figure, average
+from jaxcl.reporting.report import markdown_head, mean_text
 from jaxcl.reporting.report import markdown_row as line
-from jaxcl.reporting.report import mean_text
 from jaxcl.reporting.summary import recorded
 
 HERE = Path(__file__).parent
@@ -82,7 +82,7 @@ def mammoth(runs: Path) -> dict[str, Any]:
 def table(runs: Path, peer: dict[str, Any]) -> list[str]:
     """Each method in both, and whether they agree."""
     head = ["method", "jaxcl", "Mammoth", "seeds", "difference", "verdict"]
-    lines = [line(head), line(["---"] * len(head))]
+    lines = markdown_head(head)
     for method, other in METHODS.items():
         ours = summary(runs, method)
         found = list(peer["accuracy"].get(other, {}).values())

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from jaxcl.reporting.pages.caption import caption
 from jaxcl.reporting.pages.claims import Claim, Measured, Place, Section, against_ours
 from jaxcl.reporting.pictures.style import WIDTH, looks, rendered, styled
+from jaxcl.reporting.report import markdown_head, mean_text, measure_text
 from jaxcl.reporting.report import markdown_row as line
-from jaxcl.reporting.report import mean_text, measure_text
 from jaxcl.reporting.summary import portable
 
 HERE = Path(__file__).parent
@@ -98,7 +98,7 @@ def table(found: Summaries) -> list[str]:
     """Accuracy of the newest task at both ends of the stream, and what came with it."""
     heads = ["", "first tasks (%)", "last tasks (%)", "change (points)", "dormant at the end (%)"]
     heads += ["effective rank", "weights, rms", "minutes"]
-    lines = [line(heads), line(["---"] * len(heads))]
+    lines = markdown_head(heads)
     for name, label in RUNS.items():
         one = found[name]
         if one is None:

@@ -15,8 +15,8 @@ import numpy as np
 from jaxcl.reporting.metrics import verdict
 from jaxcl.reporting.pages.caption import caption
 from jaxcl.reporting.pages.claims import Place, Section, against_figure, average
+from jaxcl.reporting.report import markdown_head, mean_text
 from jaxcl.reporting.report import markdown_row as line
-from jaxcl.reporting.report import mean_text
 from jaxcl.reporting.summary import recorded
 
 HERE = Path(__file__).parent
@@ -76,7 +76,7 @@ def section() -> Section:
 
 def table(runs: Path) -> list[str]:
     """Every method, beside the published figure where there is one."""
-    lines = [line(HEADER), line(["---"] * len(HEADER))]
+    lines = markdown_head(HEADER)
     for method, room in ROWS:
         found = summary(runs, method, room)
         cells = ["" if found is None else str(len(found["seeds"]))]

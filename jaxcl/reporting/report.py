@@ -24,6 +24,15 @@ def markdown_row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def markdown_head(names: Sequence[str]) -> list[str]:
+    """Makes the two lines that a table in Markdown begins with.
+
+    >>> markdown_head(["method", "seeds"])
+    ['| method | seeds |', '| --- | --- |']
+    """
+    return [markdown_row(names), markdown_row(["---"] * len(names))]
+
+
 def what_text(summary: dict[str, Any]) -> str:
     """Returns which method was run on what."""
     over = f" with {summary['replay']} replay" if summary.get("replay") else ""

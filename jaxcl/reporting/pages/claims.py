@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from jaxcl.reporting.metrics import mean_sem, verdict
 from jaxcl.reporting.pages.caption import caption
-from jaxcl.reporting.report import markdown_row, mean_text
+from jaxcl.reporting.report import markdown_head, markdown_row, mean_text
 
 NOT_RUN, NOT_COMPARABLE = "not run", "not comparable"
 HEADER = ("claim", "published", "ours", "seeds", "verdict", "table")
@@ -224,4 +224,4 @@ def _figures(claim: Claim) -> list[str]:
 
 
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(map(markdown_row, [header, ["---"] * len(header), *rows]))
+    return "\n".join([*markdown_head(header), *map(markdown_row, rows)])

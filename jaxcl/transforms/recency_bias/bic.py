@@ -22,7 +22,7 @@ from jaxcl.transforms.recency_bias.exemplars import (
     renewed,
     rows_of,
 )
-from jaxcl.transforms.recency_bias.linear_correction import Correction, corrected, fitted, widened
+from jaxcl.transforms.recency_bias.linear_correction import Correction, corrected, refitted
 from jaxcl.transforms.rehearsal.herding import drawn_beside
 from jaxcl.transforms.rehearsal.memory import check_drawn
 
@@ -156,8 +156,7 @@ class _BiC(NamedTuple):
     label: str
 
 
-def _init(params: Params) -> BiCState:
-    del params
+def _init(_: Params) -> BiCState:
     one, zero = jnp.ones((), jnp.float32), jnp.zeros((), jnp.float32)
     return BiCState({}, {}, None, NO_OLD, None, one, zero, None)
 
@@ -242,13 +241,12 @@ def _refitted(
     balanced = first_of_each(validation, chosen.label, each)
     logits = corrected(recorded_logits(task, params, balanced), state.correction)
     own = np.zeros(logits.shape[-1], bool)
-    own[np.unique(np.asarray(task.data[chosen.label]))] = True
+    own[np.asarray(task.data[chosen.label])] = True
     own[np.asarray(state.classes)] = False
     if not own.any():
         return state
-    pair = fitted(logits, balanced[chosen.label], jnp.asarray(own), jnp.float32(chosen.ridge))
-    before = widened(state.correction, len(own))
-    return state._replace(correction=jnp.where(own, pair[:, None], before))
+    given = balanced[chosen.label], jnp.asarray(own), jnp.float32(chosen.ridge)
+    return state._replace(correction=refitted(state.correction, logits, *given))
 
 
 def _predict(state: BiCState, context: Context) -> Array:

@@ -40,6 +40,18 @@ def widened(correction: Correction | None, classes: int) -> Float[Array, "2 wide
     return jnp.concatenate([given, same], -1)
 
 
+def refitted(
+    correction: Correction | None,
+    logits: Float[Array, "n outputs"],
+    labels: Int[Array, "n"],
+    own: Bool[Array, "outputs"],
+    ridge: Scalar,
+) -> Float[Array, "2 outputs"]:
+    """Returns a correction whose alpha and beta for some classes are :func:`fitted`."""
+    pair = fitted(logits, labels, own, ridge)
+    return jnp.where(own, pair[:, None], widened(correction, len(own)))
+
+
 @jax.jit
 def fitted(
     logits: Float[Array, "n outputs"],

@@ -154,8 +154,7 @@ class _LUCIR(NamedTuple):
     label: str
 
 
-def _init(chosen: _LUCIR, params: Params) -> LUCIRState:
-    del params
+def _init(chosen: _LUCIR, _: Params) -> LUCIRState:
     one, base = jnp.ones((), jnp.float32), jnp.asarray(chosen.strength, jnp.float32)
     return LUCIRState(base, {}, NO_OLD, None, one, jnp.ones((), jnp.float32))
 
