@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import jaxcl
 from jaxcl.core.random import stream
 from jaxcl.methods.icarl import ICaRL
-from jaxcl.transforms import Beside, Context, LossTransform, Needs, drawn
+from jaxcl.transforms import Beside, Context, LossTransform, Needs, drawn, required
 
 
 @jaxcl.register_method
@@ -49,5 +49,6 @@ def _labels_alone(transform: LossTransform, apart: bool) -> LossTransform:
 
 def _apart(exemplars, context: Context) -> Context:
     """The context with exemplars that passed the network by themselves."""
-    batch = drawn(exemplars, stream(context.key, "icarl"), len(context.batch["label"]))
-    return context._replace(beside=Beside(batch, context.forward(context.params, batch), ()))
+    key, forward = required(context)
+    batch = drawn(exemplars, stream(key, "icarl"), len(context.batch["label"]))
+    return context._replace(beside=Beside(batch, forward(context.params, batch), ()))
