@@ -25,16 +25,21 @@ class LabelsForNew(ICaRL):
     apart: bool = False
     """New images and exemplars pass by themselves, as in that code."""
 
+    unseen: bool = False
+    """Classes that have not come yet are pushed down, as in that code."""
+
     summary = "iCaRL whose new images have labels alone and weigh as much as exemplars"
 
     def losses(self, stream):
         """Returns the sum of the binary cross-entropies of new images and of exemplars."""
         made = super().losses(stream)
-        return {name: _labels_alone(each, self.apart) for name, each in made.items()}
+        return {name: _labels_alone(each, self.apart, self.unseen) for name, each in made.items()}
 
 
-def _labels_alone(transform: LossTransform, apart: bool) -> LossTransform:
+def _labels_alone(transform: LossTransform, apart: bool, unseen: bool) -> LossTransform:
     def apply(loss, state, context):
+        if unseen:
+            state = state._replace(new=state.new | ~state.seen, seen=jnp.ones_like(state.seen))
         if not state.exemplars.data:
             return transform.apply(loss, state, context)
         if state.old.teacher:

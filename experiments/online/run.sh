@@ -2,8 +2,9 @@
 # Runs behind RESULTS.md that are missing, and then the tables; started again, it goes on.
 #   experiments/online/run.sh RUNS [DATA [OPTION ...]]
 # A part of it: SETS, BUFFERS, METHODS and SEEDS in the environment, such as METHODS="er er_ace".
-# METHODS="labels_for_new labels_apart scaled" is for the last tables: iCaRL with another loss, and
-# all classes of CIFAR-10 at once with images from -1 to 1 (TFDS_DATA_DIR says where these are).
+# METHODS="labels_for_new labels_apart labels_of_all scaled" is for the last tables: iCaRL with
+# another loss, and all classes of CIFAR-10 at once with images from -1 to 1 (TFDS_DATA_DIR says
+# where these are).
 set -euo pipefail
 runs=$1
 data=${2:+--data-dir $2}
@@ -47,10 +48,11 @@ for set in $sets; do
                 if [ "$room" = 200 ]; then alpha=0.75; else alpha=0.25; fi
                 learn "online-$set" "$name" "${keep[@]}" --augment crop flip --alpha $alpha
                 ;;
-            labels_for_new | labels_apart)
+            labels_for_new | labels_apart | labels_of_all)
                 learn "online-$set" "$name" --method labels_for_new --buffer "$room" --augment \
                     --plugin experiments/online/labels_for_new.py \
-                    --apart "$([ "$method" = labels_apart ] && echo True || echo False)"
+                    --apart "$([ "$method" != labels_for_new ] && echo True || echo False)" \
+                    --unseen "$([ "$method" = labels_of_all ] && echo True || echo False)"
                 ;;
             agem | icarl) learn "online-$set" "$name" "${keep[@]}" --augment ;;
             esac

@@ -28,9 +28,10 @@ def apart(request):
 
 
 @pytest.fixture
-def transform(apart):
-    made = runpy.run_path(str(FILE))["LabelsForNew"]
-    yield made(per_class=None, buffer=4, apart=apart).losses(StreamInfo(4, "class"))["icarl"]
+def made():
+    yield lambda **given: runpy.run_path(str(FILE))["LabelsForNew"](
+        per_class=None, buffer=4, **given
+    ).losses(StreamInfo(4, "class"))["icarl"]
     del METHODS["labels_for_new"]
 
 
@@ -48,7 +49,8 @@ def entropies(batch, target):
     return -(target * jax.nn.log_sigmoid(z) + (1 - target) * jax.nn.log_sigmoid(-z)).sum(-1).mean()
 
 
-def test_both_losses_are_added_and_new_images_have_labels_alone(transform, apart, key):
+def test_both_losses_are_added_and_new_images_have_labels_alone(made, apart, key):
+    transform = made(apart=apart)
     task = TaskData(ONE, forward, features=lambda w, batch: batch["x"])
     state = transform.begin_task(transform.init(OLD), OLD, task, key)
     state, _ = transform.end_task(state, OLD, task, key)
@@ -70,3 +72,17 @@ def test_both_losses_are_added_and_new_images_have_labels_alone(transform, apart
     augmented = transform.begin_task(state, OLD, later._replace(augmented=True), key)
     with pytest.raises(ValueError, match="give --augment alone"):
         gradients(transform, augmented, plain, here)
+
+
+@pytest.mark.parametrize("unseen", [False, True])
+def test_classes_that_have_not_come_yet_are_pushed_down_where_that_is_asked(made, unseen, key):
+    transform = made(apart=True, unseen=unseen)
+    task = TaskData(ONE, forward, features=lambda w, batch: batch["x"])
+    state = transform.begin_task(transform.init(OLD), OLD, task, key)
+    here = Context(MOVED, None, {**ONE, "index": jnp.arange(6)}, key, forward)
+    found = gradients(transform, state, plain, here)
+    pushed = found.gradient[:, 2:]
+    assert bool(jnp.any(pushed)) == unseen
+    of_all = entropies(ONE, jax.nn.one_hot(ONE["label"], 4))
+    of_seen = of_all + jax.nn.log_sigmoid(-forward(MOVED, ONE)[:, 2:]).sum(-1).mean()
+    np.testing.assert_allclose(found.loss, of_all if unseen else of_seen, rtol=1e-5)
