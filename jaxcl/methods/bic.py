@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import Positive, Unit, shown
-from jaxcl.methods.base import Method, StreamInfo, check_classes
+from jaxcl.methods.base import Method, StreamInfo, check_classes, class_room
 from jaxcl.methods.replay import Room
 
 if TYPE_CHECKING:
@@ -56,4 +56,4 @@ class BiC(Room, Method):
                 f"buffer: {room} images for {stream.classes} classes; give two for each, or more"
             )
         given = {"held_out": self.held_out, "temperature": self.temperature, "n": self.drawn}
-        return {"bic": bic(room, **given)}
+        return {"bic": bic(room, **given, classes=class_room(stream))}

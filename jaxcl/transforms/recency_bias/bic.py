@@ -8,48 +8,42 @@ import numpy as np
 
 from jaxcl.core.batching import examples
 from jaxcl.core.random import stream
-from jaxcl.core.types import Array, Batch, Bool, Float, Int, Metrics, Params, PRNGKey, Scalar
+from jaxcl.core.types import Array, Batch, Bool, Float, Metrics, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Context, LossTransform, Needs, TaskData
 from jaxcl.transforms.beside import passed_beside
 from jaxcl.transforms.checks import check_classes, check_label, check_logits
 from jaxcl.transforms.objectives import categorical
 from jaxcl.transforms.old_responses import NO_OLD, Old, of_both, recalled, recorded_logits
-from jaxcl.transforms.recency_bias.exemplars import (
-    drawn_of_each,
-    first_of_each,
-    joined,
-    parts,
-    renewed,
-    rows_of,
-)
-from jaxcl.transforms.recency_bias.linear_correction import Correction, corrected, refitted
-from jaxcl.transforms.rehearsal.herding import drawn_beside
+from jaxcl.transforms.recency_bias import exemplars as of_classes
+from jaxcl.transforms.recency_bias.linear_correction import Correction, corrected, refitted, widened
+from jaxcl.transforms.rehearsal.buffers import Buffer, without_rows
+from jaxcl.transforms.rehearsal.herding import as_wide, drawn_beside, in_use, with_room
 from jaxcl.transforms.rehearsal.memory import check_drawn
 
 RESPONSES = "bic_responses"  # name of the old logits of an exemplar
+NEVER = -1e30  # a logit whose class has probability 0, finite so that 0 times it is 0
 
 
 class BiCState(NamedTuple):
     """State of :func:`bic`; what is None is there while a task, or a later one, is trained.
 
     Attributes:
-      exemplars: arrays of them, class by class and the most important first; while a later task is
-        trained, with the old network's logits, unless inputs are augmented.
-      validation: arrays of the examples of old classes that nothing is trained on.
+      exemplars: class by class and the most important first, with room for the capacity; while a
+        later task is trained, with the old network's logits, unless inputs are augmented.
+      validation: the examples of old classes that nothing is trained on, with room for the most.
       held: whether an example of the task's data is not trained on.
       old: the old network's logits for the task's data, not yet corrected, or that network.
-      classes: those of earlier tasks.
+      classes: whether a class is one of earlier tasks.
       share: part of the task's examples among all that are trained on, float32.
       strength: lambda, float32.
-      correction: alpha and beta of every class, 1 and 0 of those that have none; None before the
-        second task has ended.
+      correction: alpha and beta of every class, 1 and 0 of those that have none.
     """
 
-    exemplars: Batch
-    validation: Batch
+    exemplars: Buffer
+    validation: Buffer
     held: Bool[Array, "n"] | None
     old: Old
-    classes: Int[Array, "old"] | None
+    classes: Bool[Array, "classes"] | None
     share: Scalar
     strength: Scalar
     correction: Correction | None
@@ -64,6 +58,7 @@ def bic(
     n: int | None = None,
     name: str = "bic",
     label: str = "label",
+    classes: int | None = None,
 ) -> LossTransform:
     """Makes bias correction, for tasks whose new classes compete with the old ones.
 
@@ -101,6 +96,8 @@ def bic(
       n: exemplars drawn in a step, with replacement; by default as many as a batch has.
       name: of the stream of random numbers.
       label: name of the labels in the data, classes ``[N]``.
+      classes: of all tasks together, so that a step that was compiled for one task serves the
+        next; by default those of the tasks so far.  More of them make room as they come.
 
     Returns:
       A transform that reports ``{"incoming": ..., "replayed": ...}`` and has ``predict``: the
@@ -137,7 +134,7 @@ def bic(
     for what, value in (("temperature", temperature), ("ridge", ridge)):
         if not value > 0:
             raise ValueError(f"{what}: {value} is not positive")
-    chosen = _BiC(capacity, held_out, temperature, ridge, n, name, label)
+    chosen = _BiC(capacity, held_out, temperature, ridge, n, name, label, classes)
     return LossTransform(
         _init, partial(_apply, chosen), partial(_begin, chosen), end_task=partial(_end, chosen),
         predict=_predict, needs=Needs(beside=partial(drawn_beside, name, n)),
@@ -154,11 +151,12 @@ class _BiC(NamedTuple):
     n: int | None
     name: str
     label: str
+    classes: int | None
 
 
 def _init(_: Params) -> BiCState:
     one, zero = jnp.ones((), jnp.float32), jnp.zeros((), jnp.float32)
-    return BiCState({}, {}, None, NO_OLD, None, one, zero, None)
+    return BiCState(without_rows(), without_rows(), None, NO_OLD, None, one, zero, None)
 
 
 def _begin(chosen: _BiC, state: BiCState, params: Params, task: TaskData, key: PRNGKey) -> BiCState:
@@ -166,20 +164,23 @@ def _begin(chosen: _BiC, state: BiCState, params: Params, task: TaskData, key: P
     check_classes(task.data[chosen.label])
     labels = np.asarray(task.data[chosen.label])
     new = np.unique(labels)
-    known = np.unique(np.asarray(state.exemplars[chosen.label])) if state.exemplars else new[:0]
-    _, each = parts(chosen.capacity, len(known) or len(new), chosen.held_out)
-    held = drawn_of_each(labels, each, stream(key, chosen.name))
-    state = state._replace(held=jnp.asarray(held))
-    if not len(known):
+    exemplars = in_use(state.exemplars, RESPONSES)
+    known = np.unique(np.asarray(exemplars[chosen.label])) if exemplars else new[:0]
+    _, each = of_classes.parts(chosen.capacity, len(known) or len(new), chosen.held_out)
+    held = of_classes.drawn_of_each(labels, each, stream(key, chosen.name))
+    before = 0 if state.correction is None else state.correction.shape[-1]
+    width = max(before, int(new[-1]) + 1, chosen.classes or 0)
+    state = state._replace(held=jnp.asarray(held), correction=widened(state.correction, width))
+    if not exemplars:
         return state
-    trained, p = len(labels) - int(held.sum()), examples(state.exemplars)
+    trained, p = len(labels) - int(held.sum()), examples(exemplars)
     state = state._replace(
-        classes=jnp.asarray(known, jnp.int32),
+        classes=jnp.isin(jnp.arange(width), known),
         share=jnp.asarray(trained / (trained + p), jnp.float32),
         strength=jnp.asarray(len(known) / (len(known) + len(new)), jnp.float32),
     )
-    exemplars, old = recalled(task, params, state.exemplars, RESPONSES)
-    return state._replace(exemplars=exemplars, old=old)
+    exemplars, old = recalled(task, params, exemplars, RESPONSES)
+    return state._replace(exemplars=with_room(exemplars, chosen.capacity), old=old)
 
 
 def _apply(chosen: _BiC, loss: Scalar, state: BiCState, context: Context) -> tuple[Scalar, Metrics]:
@@ -191,7 +192,7 @@ def _apply(chosen: _BiC, loss: Scalar, state: BiCState, context: Context) -> tup
     each = _losses(chosen, state, logits, labels, old)
     kept = jnp.ones_like(each) if state.held is None else 1 - state.held[rows].astype(jnp.float32)
     incoming = (kept * each).sum() / jnp.maximum(kept.sum(), 1)
-    if not state.exemplars:
+    if not state.exemplars.data:
         return plain + incoming, {"incoming": incoming, "replayed": jnp.float32(0)}
     batch, outputs, _ = passed_beside("bic", context)
     logits = context.logits(outputs, batch)
@@ -205,10 +206,12 @@ def _losses(
 ) -> Float[Array, "b"]:
     q = corrected(logits, state.correction)
     right = categorical.loss(q, labels)
-    if old is None:
+    if old is None or state.classes is None:
         return right
-    before = corrected(old, state.correction)[:, state.classes]
-    kept = categorical.distance(q[:, state.classes], before, jnp.float32(chosen.temperature))
+    known, had = (as_wide(state.classes, x.shape[-1]) for x in (q, old))
+    before = jnp.where(had, corrected(old, state.correction), NEVER)
+    now, softness = jnp.where(known, q, NEVER), jnp.float32(chosen.temperature)
+    kept = categorical.distance(now, before, softness)
     return state.strength * kept + (1 - state.strength) * right
 
 
@@ -218,16 +221,18 @@ def _end(
     del key
     assert state.held is not None, "the task has begun"
     held = np.asarray(state.held)
-    trained, aside = (rows_of(task.data, np.flatnonzero(x)) for x in (~held, held))
-    validation = joined(state.validation, aside)
+    trained, aside = (of_classes.rows_of(task.data, np.flatnonzero(x)) for x in (~held, held))
+    validation = of_classes.joined(in_use(state.validation, RESPONSES), aside)
     if state.classes is not None:
         state = _refitted(chosen, state, params, task, validation)
-    kept = {name: x for name, x in state.exemplars.items() if name != RESPONSES}
+    kept = in_use(state.exemplars, RESPONSES)
     classes = np.unique(np.concatenate([np.asarray(x[chosen.label]) for x in (kept, trained) if x]))
-    room, each = parts(chosen.capacity, len(classes), chosen.held_out)
+    room, each = of_classes.parts(chosen.capacity, len(classes), chosen.held_out)
+    exemplars = of_classes.renewed(kept, trained, task, params, chosen.label, room)
+    most = of_classes.most_held_out(chosen.capacity, chosen.held_out)
     return state._replace(
-        exemplars=renewed(kept, trained, task, params, chosen.label, room),
-        validation=first_of_each(validation, chosen.label, each),
+        exemplars=with_room(exemplars, chosen.capacity),
+        validation=with_room(of_classes.first_of_each(validation, chosen.label, each), most),
         held=None, old=NO_OLD, classes=None,
     ), params  # fmt: skip
 
@@ -237,15 +242,14 @@ def _refitted(
 ) -> BiCState:
     """The state with alpha and beta of the classes that came with the task."""
     assert state.classes is not None
-    _, each = parts(chosen.capacity, len(state.classes), chosen.held_out)
-    balanced = first_of_each(validation, chosen.label, each)
+    _, each = of_classes.parts(chosen.capacity, int(state.classes.sum()), chosen.held_out)
+    balanced = of_classes.first_of_each(validation, chosen.label, each)
     logits = corrected(recorded_logits(task, params, balanced), state.correction)
-    own = np.zeros(logits.shape[-1], bool)
-    own[np.asarray(task.data[chosen.label])] = True
-    own[np.asarray(state.classes)] = False
+    width = logits.shape[-1]
+    own = jnp.isin(jnp.arange(width), task.data[chosen.label]) & ~as_wide(state.classes, width)
     if not own.any():
         return state
-    given = balanced[chosen.label], jnp.asarray(own), jnp.float32(chosen.ridge)
+    given = balanced[chosen.label], own, jnp.float32(chosen.ridge)
     return state._replace(correction=refitted(state.correction, logits, *given))
 
 

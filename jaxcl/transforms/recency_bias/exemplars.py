@@ -61,6 +61,15 @@ def parts(capacity: int, classes: int, held_out: float) -> tuple[int, int]:
     return each - aside, aside
 
 
+def most_held_out(capacity: int, held_out: float) -> int:
+    """Returns how many examples are held out at most, of :func:`parts` of however many classes.
+
+    >>> most_held_out(25, 0.25)  # of 12 classes one each; of 3 two each
+    12
+    """
+    return max(parts(capacity, n, held_out)[1] * n for n in range(1, capacity // 2 + 1))
+
+
 def drawn_of_each(labels: np.ndarray, n: int, key: PRNGKey) -> np.ndarray:
     """Returns marks of n random examples of each class, but of no more than half of them.
 

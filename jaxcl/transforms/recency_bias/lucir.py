@@ -10,17 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcl.core.batching import examples
-from jaxcl.core.types import (
-    Array,
-    Batch,
-    Float,
-    ForwardPass,
-    Int,
-    Metrics,
-    Params,
-    PRNGKey,
-    Scalar,
-)
+from jaxcl.core.types import Array, Batch, Float, ForwardPass, Int, Metrics, Params, PRNGKey, Scalar
 from jaxcl.transforms.base import Context, LossTransform, Needs, TaskData
 from jaxcl.transforms.beside import passed_beside
 from jaxcl.transforms.checks import check_classes, check_label, check_logits, check_not_negative
@@ -29,7 +19,8 @@ from jaxcl.transforms.objectives.base import float32
 from jaxcl.transforms.old_responses import NO_OLD, Old, of_both, teacher
 from jaxcl.transforms.recency_bias.cosine import cosine_logits, directions, unit
 from jaxcl.transforms.recency_bias.exemplars import renewed
-from jaxcl.transforms.rehearsal.herding import drawn_beside, unit_features
+from jaxcl.transforms.rehearsal.buffers import Buffer, without_rows
+from jaxcl.transforms.rehearsal.herding import drawn_beside, in_use, unit_features, with_room
 from jaxcl.transforms.rehearsal.memory import check_drawn
 
 FEATURES = "lucir_features"  # name of the old features of an exemplar
@@ -40,8 +31,9 @@ class LUCIRState(NamedTuple):
 
     Attributes:
       strength: lambda_base, float32 scalar.
-      exemplars: arrays of them, class by class and the most important first; while a later task is
-        trained, with the old network's features, of length 1, unless inputs are augmented.
+      exemplars: class by class and the most important first, with room for the capacity; while a
+        later task is trained, with the old network's features, of length 1, unless inputs are
+        augmented.
       old: the old network's features of the task's data, of length 1, or that network.
       new: classes of the task that are in no earlier one.
       growth: square root of old classes / classes of the task, float32 scalar.
@@ -49,7 +41,7 @@ class LUCIRState(NamedTuple):
     """
 
     strength: Scalar
-    exemplars: Batch
+    exemplars: Buffer
     old: Old
     new: Int[Array, "new"] | None
     growth: Scalar
@@ -156,7 +148,7 @@ class _LUCIR(NamedTuple):
 
 def _init(chosen: _LUCIR, _: Params) -> LUCIRState:
     one, base = jnp.ones((), jnp.float32), jnp.asarray(chosen.strength, jnp.float32)
-    return LUCIRState(base, {}, NO_OLD, None, one, jnp.ones((), jnp.float32))
+    return LUCIRState(base, without_rows(), NO_OLD, None, one, jnp.ones((), jnp.float32))
 
 
 def _begin(
@@ -165,13 +157,13 @@ def _begin(
     del key
     check_label(task.data, chosen.label)
     check_classes(task.data[chosen.label])
-    if not state.exemplars:
+    if not (exemplars := in_use(state.exemplars, FEATURES)):
         return state
     if task.features is None:
         raise ValueError("features: missing; give TaskData(..., features=...)")
     labels = np.asarray(task.data[chosen.label])
-    here, old = np.unique(labels), np.unique(np.asarray(state.exemplars[chosen.label]))
-    new, p = np.setdiff1d(here, old), examples(state.exemplars)
+    here, old = np.unique(labels), np.unique(np.asarray(exemplars[chosen.label]))
+    new, p = np.setdiff1d(here, old), examples(exemplars)
     state = state._replace(
         new=jnp.asarray(new, jnp.int32) if len(new) else None,
         growth=jnp.asarray(math.sqrt(len(old) / len(here)), jnp.float32),
@@ -179,9 +171,9 @@ def _begin(
     )
     if task.augmented:
         return state._replace(old=Old(None, teacher(params, task)))
-    kept = {FEATURES: unit_features(task.features, params, state.exemplars)}
+    kept = {**exemplars, FEATURES: unit_features(task.features, params, exemplars)}
     recorded = unit_features(task.features, params, task.data)
-    return state._replace(exemplars={**state.exemplars, **kept}, old=Old(recorded, {}))
+    return state._replace(exemplars=with_room(kept, chosen.capacity), old=Old(recorded, {}))
 
 
 def _apply(
@@ -195,7 +187,7 @@ def _apply(
     rows = directions(context.features, len(labels))
     old, kept_old = of_both(state.old, context, FEATURES, _directions)
     incoming = _loss(state, rows, weights, labels, old)
-    if not state.exemplars:
+    if not state.exemplars.data:
         return plain + incoming, {"incoming": incoming, "replayed": nothing, "margin": nothing}
     batch, _, features = passed_beside("lucir", context)
     rows, labels = directions(features, examples(batch)), batch[chosen.label]
@@ -235,13 +227,14 @@ def _end(
     chosen: _LUCIR, state: LUCIRState, params: Params, task: TaskData, key: PRNGKey
 ) -> tuple[LUCIRState, Params]:
     del key
-    kept = {name: x for name, x in state.exemplars.items() if name != FEATURES}
+    kept = in_use(state.exemplars, FEATURES)
     data = [x[chosen.label] for x in (kept, task.data) if x]
     classes = len(np.unique(np.concatenate([np.asarray(labels) for labels in data])))
     if not (each := chosen.capacity // classes):
         raise ValueError(f"capacity: {chosen.capacity} exemplars for {classes} classes; give more")
     exemplars = renewed(kept, task.data, task, params, chosen.label, each)
-    return state._replace(exemplars=exemplars, old=NO_OLD, new=None), params
+    room = with_room(exemplars, chosen.capacity)
+    return state._replace(exemplars=room, old=NO_OLD, new=None), params
 
 
 def _predict(chosen: _LUCIR, state: LUCIRState, context: Context) -> Array:

@@ -138,6 +138,15 @@ def drawn_beside(
     return drawn(kept, stream(key, name), n or examples(batch)) if held(kept) else None
 
 
+def as_wide(classes: Array, width: int) -> Array:
+    """Returns what is said of classes, bool, of so many: of those beyond it is not so.
+
+    >>> print(as_wide(jnp.array([True, False, True]), 4), as_wide(jnp.array([True, False]), 1))
+    [ True False  True False] [ True]
+    """
+    return jnp.pad(classes[:width], (0, max(0, width - len(classes))))
+
+
 def class_means(
     features: Array, groups: np.ndarray, labels: np.ndarray, least: int = 0
 ) -> tuple[Array, Array]:

@@ -18,6 +18,7 @@ from jaxcl.transforms.objectives.base import float32
 from jaxcl.transforms.old_responses import NO_OLD, Old, of_both, recalled
 from jaxcl.transforms.rehearsal.buffers import Buffer, without_rows
 from jaxcl.transforms.rehearsal.herding import (
+    as_wide,
     class_means,
     drawn_beside,
     in_use,
@@ -197,18 +198,13 @@ def _loss(
     if old is not None:
         held = jnp.ones(old.shape[-1], bool)  # outputs that came since are not
         if not chosen.by_task and state.new is not None:
-            held &= ~_as_wide(state.new, old.shape[-1])
+            held &= ~as_wide(state.new, old.shape[-1])
         missing = (0, width - old.shape[-1])
         response = jnp.pad(jax.nn.sigmoid(old), ((0, 0), missing))
         target = jnp.where(jnp.pad(held, missing), response, target)
     each = -(target * jax.nn.log_sigmoid(z) + (1 - target) * jax.nn.log_sigmoid(-z))
-    seen = jnp.ones(width, bool) if state.seen is None else _as_wide(state.seen, width)
+    seen = jnp.ones(width, bool) if state.seen is None else as_wide(state.seen, width)
     return jnp.where(seen, each, 0.0).sum(-1).mean()
-
-
-def _as_wide(classes: Array, width: int) -> Array:
-    """What is said of classes, of so many: of the others it is not so."""
-    return jnp.pad(classes[:width], (0, max(0, width - len(classes))))
 
 
 def _end(

@@ -11,8 +11,8 @@ from seen_from_behind import augmented, from_behind
 from jaxcl.core.random import stream
 from jaxcl.transforms import Context, TaskData, bic, drawn, gradients
 from jaxcl.transforms.recency_bias.bic import RESPONSES
-from jaxcl.transforms.recency_bias.linear_correction import fitted
-from jaxcl.transforms.rehearsal.herding import herding
+from jaxcl.transforms.recency_bias.linear_correction import fitted, widened
+from jaxcl.transforms.rehearsal.herding import herding, in_use
 
 CLASSES, INPUTS, WIDTH = 6, 4, 3
 RIDGE = jnp.float32(1e-3)
@@ -74,9 +74,7 @@ def plain(outputs, batch):
 
 def logits_by_hand(params, data, correction):
     f = np.asarray(data["x"], float) @ np.asarray(params["f"], float)
-    alpha, beta = np.ones(CLASSES), np.zeros(CLASSES)
-    if correction is not None:
-        alpha, beta = np.asarray(correction, float)
+    alpha, beta = np.asarray(widened(correction, CLASSES), float)
     return f, alpha * (f @ np.asarray(params["w"], float)) + beta, alpha
 
 
@@ -125,9 +123,9 @@ def test_old_responses_and_labels_weigh_as_there_are_old_and_new_classes(tasks, 
     """Of the corrected logits, in the third task those of a correction that is none of (1, 0)."""
     transform, data = bic(24), tasks[-1]
     state = begun(transform, key, *tasks)
-    assert (state.correction is None) == (len(tasks) == 2)
+    assert uncorrected(state) == (len(tasks) == 2)
     trained = np.flatnonzero(~np.asarray(state.held))
-    r = len(trained) / (len(trained) + len(state.exemplars["x"]))
+    r = len(trained) / (len(trained) + len(arrays(state.exemplars)["x"]))
     for i in range(3):
         own = jax.random.fold_in(key, i)
         rows = jax.random.permutation(own, len(data["x"]))[:9]
@@ -150,7 +148,7 @@ def test_where_inputs_are_augmented_the_old_network_sees_what_the_new_one_does(k
     transform = bic(24)
     before = ended(transform, key, ONE, TWO)
     state = transform.begin_task(before, OLD, task_of(THREE, augmented=True), key)
-    assert set(state.exemplars) == {"x", "label"}
+    assert set(state.exemplars.data) == {"x", "label"}
 
     here = augmented(context(THREE, key, jnp.arange(16)))
     metrics = gradients(transform, state, plain, here).metrics
@@ -159,6 +157,15 @@ def test_where_inputs_are_augmented_the_old_network_sees_what_the_new_one_does(k
     for name, data in (("incoming", batch), ("replayed", again)):
         each, _ = loss_by_hand(data, state, [0, 1, 2, 4], 4 / 6)
         np.testing.assert_allclose(metrics[name], each.mean(), rtol=1e-4)
+
+
+def arrays(buffer):
+    """Those of the examples that are in a buffer."""
+    return in_use(buffer, "")
+
+
+def uncorrected(state):
+    return bool((state.correction == jnp.array([[1.0], [0.0]])).all())
 
 
 def same_rows(a, b):
@@ -176,21 +183,25 @@ def test_what_is_held_out_is_never_trained_on_and_is_as_much_of_every_class(key)
     for state, data, m in ((first, ONE, 4), (second, TWO, 4)):
         held, labels = np.asarray(state.held), np.asarray(data["label"])
         assert [held[labels == c].sum() for c in np.unique(labels)] == [m, m]
-    assert same_rows(one.validation["x"], ONE["x"][np.asarray(first.held)])
-    aside = [*np.asarray(one.validation["x"]), *np.asarray(TWO["x"][np.asarray(second.held)])]
+    assert same_rows(arrays(one.validation)["x"], ONE["x"][np.asarray(first.held)])
+    aside = [
+        *np.asarray(arrays(one.validation)["x"]),
+        *np.asarray(TWO["x"][np.asarray(second.held)]),
+    ]
     for state, classes, kept, m in ((one, [0, 1], 8, 4), (two, [0, 1, 2, 4], 4, 2)):
-        labels, others = (np.asarray(x["label"]) for x in (state.exemplars, state.validation))
+        kept_now, others_now = arrays(state.exemplars), arrays(state.validation)
+        labels, others = (np.asarray(x["label"]) for x in (kept_now, others_now))
         assert labels.tolist() == np.repeat(classes, kept).tolist()
         assert others.tolist() == np.repeat(classes, m).tolist()
-        assert RESPONSES not in state.exemplars
-        for x in np.asarray(state.exemplars["x"]):
+        assert RESPONSES not in kept_now
+        for x in np.asarray(kept_now["x"]):
             assert not (x == np.asarray(aside)).all(1).any()
-    np.testing.assert_array_equal(
-        two.validation["x"][others == 1], one.validation["x"][one.validation["label"] == 1][:2]
-    )
-    np.testing.assert_array_equal(
-        two.exemplars["x"][labels == 1], one.exemplars["x"][one.exemplars["label"] == 1][:4]
-    )
+    for now, before, m in (
+        (others_now, arrays(one.validation), 2),
+        (kept_now, arrays(one.exemplars), 4),
+    ):
+        first = before["x"][before["label"] == 1][:m]
+        np.testing.assert_array_equal(now["x"][now["label"] == 1], first)
 
 
 def test_exemplars_of_new_classes_are_herded_among_those_that_were_trained_on(key):
@@ -200,8 +211,8 @@ def test_exemplars_of_new_classes_are_herded_among_those_that_were_trained_on(ke
         rows = np.flatnonzero((np.asarray(ONE["label"]) == label) & ~held)
         f = np.asarray(features(OLD, ONE), float)[rows]
         best = rows[herding(f / np.linalg.norm(f, axis=1, keepdims=True), 11)]
-        own = state.exemplars["label"] == label
-        np.testing.assert_array_equal(state.exemplars["x"][own], ONE["x"][best])
+        own = arrays(state.exemplars)
+        np.testing.assert_array_equal(own["x"][own["label"] == label], ONE["x"][best])
 
 
 @pytest.mark.slow
@@ -209,13 +220,12 @@ def test_new_classes_are_corrected_by_the_fit_on_what_was_held_out(key):
     """One after the other: what was fitted before stays as it is."""
     transform = bic(24, held_out=1 / 3)
     one, two = ended(transform, key, ONE), ended(transform, key, ONE, TWO)
-    assert one.correction is None
+    assert uncorrected(one)
     held = np.asarray(begun(transform, key, ONE, TWO).held)
-    x = jnp.concatenate([one.validation["x"], TWO["x"][held]])
-    labels = jnp.concatenate([one.validation["label"], TWO["label"][held]])
-    assert np.bincount(labels).tolist() == [4, 4, 4, 0, 4]
+    aside = {n: jnp.concatenate([x, TWO[n][held]]) for n, x in arrays(one.validation).items()}
+    assert np.bincount(aside["label"]).tolist() == [4, 4, 4, 0, 4]
     own = jnp.isin(jnp.arange(CLASSES), jnp.array([2, 4]))
-    pair = fitted(forward(OLD, {"x": x}), labels, own, RIDGE)
+    pair = fitted(forward(OLD, aside), aside["label"], own, RIDGE)
     expected = np.where(own, np.asarray(pair)[:, None], [[1], [0]])
     np.testing.assert_allclose(two.correction, expected, rtol=1e-4, atol=1e-5)
     assert np.abs(np.asarray(pair) - [1, 0]).max() > 0.1
@@ -223,7 +233,7 @@ def test_new_classes_are_corrected_by_the_fit_on_what_was_held_out(key):
     np.testing.assert_array_equal(three.correction[:, :3], two.correction[:, :3])
     np.testing.assert_array_equal(three.correction[:, 4], two.correction[:, 4])
     held = np.asarray(begun(transform, key, ONE, TWO, THREE).held)
-    aside = {n: jnp.concatenate([two.validation[n], THREE[n][held]]) for n in THREE}
+    aside = {n: jnp.concatenate([x, THREE[n][held]]) for n, x in arrays(two.validation).items()}
     q = jnp.asarray(logits_by_hand(OLD, aside, two.correction)[1], jnp.float32)
     pair = fitted(q, aside["label"], jnp.isin(jnp.arange(CLASSES), jnp.array([3, 5])), RIDGE)
     for c in (3, 5):
@@ -244,7 +254,7 @@ def test_an_old_class_in_the_task_is_fitted_with_as_many_examples_as_the_others(
     transform, mixed = bic(24, held_out=1 / 3), data_of(24, 9, [0, 2])
     one, two = ended(transform, key, ONE), ended(transform, key, ONE, mixed)
     held = np.asarray(begun(transform, key, ONE, mixed).held)
-    aside = {n: jnp.concatenate([one.validation[n], mixed[n][held]]) for n in mixed}
+    aside = {n: jnp.concatenate([x, mixed[n][held]]) for n, x in arrays(one.validation).items()}
     rows = np.concatenate([np.flatnonzero(aside["label"] == c)[:4] for c in (0, 1, 2)])
     own = jnp.arange(CLASSES) == 2
     pair = fitted(forward(OLD, aside)[rows], aside["label"][rows], own, RIDGE)
@@ -258,9 +268,9 @@ def test_classes_that_come_again_are_not_corrected(key):
     state = begun(transform, key, ONE, again)
     np.testing.assert_allclose(state.strength, 2 / 4)
     state = ended(transform, key, ONE, again)
-    assert state.correction is None
-    assert np.bincount(state.exemplars["label"]).tolist() == [11, 11]
-    assert np.bincount(state.validation["label"]).tolist() == [1, 1]
+    assert uncorrected(state)
+    assert np.bincount(arrays(state.exemplars)["label"]).tolist() == [11, 11]
+    assert np.bincount(arrays(state.validation)["label"]).tolist() == [1, 1]
 
 
 def test_data_on_the_host_is_kept_alike(key):
@@ -290,3 +300,12 @@ def test_what_cannot_be_is_refused(key):
     bad = {"x": ONE["x"], "label": jnp.zeros((40, 2), jnp.int32)}
     with pytest.raises(ValueError, match="is not a class for each example"):
         bic(24).begin_task(state, OLD, task_of(bad), key)
+
+
+def test_a_step_has_the_same_shapes_in_every_later_task(key):
+    """With the number of classes given: two earlier classes with 12 examples each, four with 6."""
+    transform, tasks = bic(24, classes=CLASSES), (ONE, data_of(16, 5, [2, 4]), THREE)
+    second, third = begun(transform, key, *tasks[:2]), begun(transform, key, *tasks)
+    shapes = [jax.tree.map(lambda x: (x.shape, x.dtype), state) for state in (second, third)]
+    assert shapes[0] == shapes[1]
+    assert [int(state.exemplars.filled) for state in (second, third)] == [22, 20]

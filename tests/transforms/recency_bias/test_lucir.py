@@ -13,7 +13,7 @@ from jaxcl.transforms import Context, ForwardPass, TaskData, drawn, gradients, l
 from jaxcl.transforms.recency_bias.cosine import cosine_logits, unit
 from jaxcl.transforms.recency_bias.lucir import FEATURES
 from jaxcl.transforms.rehearsal.buffers import reservoir
-from jaxcl.transforms.rehearsal.herding import herding
+from jaxcl.transforms.rehearsal.herding import herding, in_use, with_room
 
 CLASSES, INPUTS, WIDTH = 6, 4, 3
 
@@ -165,12 +165,14 @@ def test_features_that_have_not_turned_and_exemplars_that_are_far_cost_nothing(k
     scaled = {**OLD, "f": 7 * OLD["f"]}
     incoming = gradients(transform, state, plain, context(TWO, key, params=scaled)).metrics
     np.testing.assert_allclose(incoming["incoming"], loss_by_hand(OLD, TWO)[0], rtol=1e-4)
-    labels = state.exemplars["label"]
+    exemplars = in_use(state.exemplars, "")
+    labels = exemplars["label"]
     assert np.bincount(labels).tolist() == [5, 5]
     ahead = state._replace(new=jnp.array([0, 1]))  # the own class among its rivals
-    only = {name: x[labels == 0] for name, x in state.exemplars.items()}
+    only = {name: x[labels == 0] for name, x in exemplars.items()}
+    ahead = ahead._replace(exemplars=with_room(only, 10))
     own = context(TWO, key, params=scaled)
-    loss = gradients(transform, ahead._replace(exemplars=only), plain, own).metrics["margin"]
+    loss = gradients(transform, ahead, plain, own).metrics["margin"]
     other = cosine_logits(unit(features(OLD, only)), OLD["w"] / jnp.linalg.norm(OLD["w"], axis=0))
     rows = np.asarray(jax.random.randint(stream(key, "lucir"), (12,), 0, 5))
     above = np.maximum(0, np.asarray(other)[rows, 1] - np.asarray(other)[rows, 0])
@@ -178,17 +180,18 @@ def test_features_that_have_not_turned_and_exemplars_that_are_far_cost_nothing(k
 
 
 def test_every_class_has_as_many_exemplars_chosen_by_herding(key):
-    one, two = ended(made(), key, ONE), ended(made(), key, ONE, TWO)
-    assert one.exemplars["label"].tolist() == [0] * 5 + [1] * 5
-    assert two.exemplars["label"].tolist() == [0, 0, 1, 1, 2, 2, 4, 4, 5, 5]
-    assert FEATURES not in two.exemplars
+    found = ended(made(), key, ONE), ended(made(), key, ONE, TWO)
+    one, two = (in_use(state.exemplars, "") for state in found)
+    assert one["label"].tolist() == [0] * 5 + [1] * 5
+    assert two["label"].tolist() == [0, 0, 1, 1, 2, 2, 4, 4, 5, 5]
+    assert FEATURES not in two
     for label in (0, 1):
         rows = np.flatnonzero(np.asarray(ONE["label"]) == label)
         f = np.asarray(features(OLD, ONE), float)[rows]
         best = rows[herding(f / np.linalg.norm(f, axis=1, keepdims=True), 5)]
-        own = one.exemplars["x"][one.exemplars["label"] == label]
+        own = one["x"][one["label"] == label]
         np.testing.assert_array_equal(own, ONE["x"][best])
-        np.testing.assert_array_equal(two.exemplars["x"][two.exemplars["label"] == label], own[:2])
+        np.testing.assert_array_equal(two["x"][two["label"] == label], own[:2])
 
 
 def test_without_a_class_that_is_new_there_is_no_margin(key):
@@ -198,11 +201,19 @@ def test_without_a_class_that_is_new_there_is_no_margin(key):
     assert float(gradients(transform, state, plain, context(again, key)).metrics["margin"]) == 0
 
 
+def test_a_step_has_the_same_shapes_in_every_later_task(key):
+    tasks = ONE, data_of(12, 5, [2, 4]), data_of(12, 6, [3, 5])
+    second, third = begun(made(), key, *tasks[:2]), begun(made(), key, *tasks)
+    shapes = [jax.tree.map(lambda x: (x.shape, x.dtype), state) for state in (second, third)]
+    assert shapes[0] == shapes[1]
+    assert [int(state.exemplars.filled) for state in (second, third)] == [10, 8]
+
+
 def test_where_inputs_are_augmented_the_old_network_sees_what_the_new_one_does(key):
     """Here both see the inputs from behind, exemplars too, which are kept as they are."""
     transform = made(strength=3.0, margin=0.4)
     state = transform.begin_task(ended(transform, key, ONE), OLD, task_of(TWO, augmented=True), key)
-    assert set(state.exemplars) == {"x", "label"}
+    assert set(state.exemplars.data) == {"x", "label"}
 
     here = augmented(context(TWO, key))
     metrics = gradients(transform, state, plain, here).metrics
