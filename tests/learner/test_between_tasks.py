@@ -23,6 +23,8 @@ from jaxcl.training.events import EpochEnded, SeedEnded
 PLAIN = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "l2": 0.0, "net": "mlp", "hidden": (16,)}
 pytestmark = pytest.mark.usefixtures("compiled_once")
 EVERY = ["task", "domain", "class", "full"]
+EITHER = list(zip(EVERY, (False, True, True, False), strict=True))
+"""Each setting with one of two values, each value in two settings."""
 
 
 @pytest.fixture
@@ -73,8 +75,7 @@ def unit(x):
     return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
-@pytest.mark.parametrize("normalise", [False, True])
-@pytest.mark.parametrize("setting", EVERY)
+@pytest.mark.parametrize(("setting", "normalise"), EITHER)
 @pytest.mark.slow
 def test_tasks_are_tested_by_the_nearest_mean(setting, normalise, tasks):
     if setting != "domain":
@@ -129,8 +130,7 @@ def test_without_shrinking_and_noise_it_is_fine_tuning_to_the_bit(setting, tasks
     assert same.matrix == plain.matrix
 
 
-@pytest.mark.parametrize("keep", [False, True])
-@pytest.mark.parametrize("setting", EVERY)
+@pytest.mark.parametrize(("setting", "keep"), EITHER)
 @pytest.mark.slow
 def test_the_matrix_is_that_of_the_changed_weights(setting, keep, tasks):
     given = {"shrink": 0.3, "noise": 0.3, "keep_optimizer": keep}
