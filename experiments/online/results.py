@@ -25,7 +25,12 @@ from jaxcl.reporting.summary import recorded
 HERE = Path(__file__).parent
 ROOMS = {"cifar10": (200, 1000), "cifar100": (2000, 10000)}
 METHODS = ("er", "er_ace", "der_pp", "agem", "icarl")
-THEIR_LOSS = ("labels_for_new", "labels_apart")  # of labels_for_new.py: together, and apart
+THEIR_LOSS = {
+    "labels_for_new": "with their loss",
+    "labels_apart": "and passed apart",
+    "labels_of_all": "and classes to come pushed down",
+}
+"""Runs of labels_for_new.py, each with one more of what their code does, and their columns."""
 SCALED = "scaled-cifar10/finetune"  # the run of scaled.py
 AVERAGE = average_accuracy.__name__
 NAMES = {"cifar10": "CIFAR-10, 5 times two classes", "cifar100": "CIFAR-100, 20 times five classes"}
@@ -163,9 +168,7 @@ def beside_theirs() -> list[str]:
 
 def with_their_loss(runs: Path) -> list[str]:
     """iCaRL, and what it comes to with the loss that the authors' code gives it."""
-    lines = markdown_head(
-        ["data", "images kept", "published", "ours", "with their loss", "and passed apart"]
-    )
+    lines = markdown_head(["data", "images kept", "published", "ours", *THEIR_LOSS.values()])
     for data, rooms in ROOMS.items():
         for room in rooms:
             names = ("icarl", *THEIR_LOSS)

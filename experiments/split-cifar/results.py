@@ -7,6 +7,8 @@ made of is copied to ``summaries/`` beside this file.
 """
 
 import argparse
+import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -21,36 +23,38 @@ from jaxcl.reporting.summary import recorded
 
 HERE = Path(__file__).parent
 METHODS, ROOMS = ("er", "der_pp", "agem", "er_ace", "icarl"), (200, 500, 5120)
-# Buzzega et al. 2020 (arXiv 2004.07211), table 2, ten runs each, recalled: all classes told apart,
-# and with the task known (the other classes' logits left out).
-PUBLISHED: dict[tuple[str, int | None], tuple[float, float | None]] = {
-    ("finetune", None): (19.62, 61.02),
-    ("joint", None): (92.20, 98.31),
-    ("er", 200): (44.79, 91.19),
-    ("der_pp", 200): (64.88, 91.92),
-    ("agem", 200): (20.04, 83.88),
-    ("er", 500): (57.74, None),
-    ("der_pp", 500): (72.70, None),
-}
 HEADER = [
     *("method", "images kept", "seeds", "average accuracy", "published", "verdict"),
     *("within each task", "published", "verdict", "hours"),
 ]
 METRICS = ("average_accuracy", "within_task_accuracy")
 """All classes told apart, and those of a task alone."""
-
+FIGURES = json.loads((HERE / "figures.json").read_text())
+"""What was published: run -> mean and deviation for both metrics, and their source."""
 
 ROWS = [("finetune", None), ("joint", None)]
 ROWS += [(method, room) for room in ROOMS for method in METHODS]
 SOURCE = """\
-Figures of Buzzega et al. (2020), recalled: average accuracy after 50 epochs a task (%)."""
-
+Figures of Buzzega et al. (2020), read in tables of later papers that repeat them: average \
+accuracy after 50 epochs a task (%)."""
 COMMAND = "METHODS=NAME experiments/split-cifar/run.sh RUNS"
+
+
+def _name(method: str, room: int | None) -> str:
+    """Of a run's folder."""
+    return method if room is None else f"{method}-{room}"
+
+
+def published(method: str, room: int | None) -> list[tuple[float, float] | None]:
+    """Mean and standard error that are published, for each metric; None where there is none."""
+    figures = FIGURES["figures"].get(_name(method, room), [None, None])
+    root = math.sqrt(FIGURES["runs"])
+    return [None if each is None else (each[0], each[1] / root) for each in figures]
 
 
 def summary(runs: Path | None, method: str, room: int | None) -> dict[str, Any] | None:
     """A run's summary, copied beside this file; None if there is none (yet)."""
-    name = method if room is None else f"{method}-{room}"
+    name = _name(method, room)
     kept = HERE / "summaries" / f"{name}.json"
     return recorded(runs and runs / "split-cifar10" / name, kept)
 
@@ -63,14 +67,14 @@ def summaries(runs: Path | None) -> list[dict[str, Any]]:
 def section() -> Section:
     """Every published figure, beside what was recorded."""
     claims = []
-    for (method, room), figures in PUBLISHED.items():
+    for method, room in ROWS:
         text = f"`{method}`" + ("" if room is None else f", {room:,} images kept")
         place = Place("table", "split-cifar/RESULTS.md", method)
         found = summary(None, method, room)
-        for metric, what, figure in zip(METRICS, ("", ", within each task"), figures, strict=True):
-            if figure is not None:
-                ours = average(found, metric)
-                claims.append(against_figure(text + what, ours, (figure, None), place))
+        figures = published(method, room)
+        for metric, what, theirs in zip(METRICS, ("", ", within each task"), figures, strict=True):
+            if theirs is not None:
+                claims.append(against_figure(text + what, average(found, metric), theirs, place))
     return Section("Dark Experience Replay", SOURCE, COMMAND, claims, summaries(None))
 
 
@@ -80,18 +84,15 @@ def table(runs: Path) -> list[str]:
     for method, room in ROWS:
         found = summary(runs, method, room)
         cells = ["" if found is None else str(len(found["seeds"]))]
-        for metric, figure in zip(
-            METRICS, PUBLISHED.get((method, room), (None, None)), strict=True
-        ):
-            beside = "-" if figure is None else f"{figure:.2f}"
+        for metric, theirs in zip(METRICS, published(method, room), strict=True):
+            beside = "-" if theirs is None else f"{theirs[0]:.2f} ± {theirs[1]:.2f}"
             cells += (
                 ["not measured", beside, ""]
                 if found is None
                 else [
                     mean_text(found[metric], 2),
                     beside,
-                    # Their spread is not known here.
-                    "-" if figure is None else verdict(found[metric], (figure, 0.0)),
+                    "-" if theirs is None else verdict(found[metric], theirs),
                 ]
             )
         cells.append("" if found is None else f"{_hours(found):.1f}")
@@ -114,7 +115,7 @@ def main() -> None:
         "Made by `results.py` from the summaries of runs; the commands stand in `run.sh`.",
         "## Split CIFAR-10, 50 epochs a task: average accuracy (%)",
         "Mean ± standard error over the seeds; within each task: the logits of the other tasks'"
-        " classes are left out. Published are the figures of Buzzega et al. (2020).",
+        " classes are left out. Published are the figures of Buzzega et al. (2020), ten runs each.",
         "\n".join(table(options.runs)),
         caption(summaries(options.runs)),
     ]
