@@ -188,7 +188,11 @@ def on_route(net: Net, route: Route, path: Path) -> bool:
 
 
 def count(params: PyTree) -> int:
-    """Returns the number of scalar parameters in a tree."""
+    """Returns the number of scalar parameters in a tree.
+
+    >>> count({"kernel": jnp.zeros((3, 2)), "bias": jnp.zeros(2)})
+    8
+    """
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 

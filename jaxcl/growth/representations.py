@@ -41,6 +41,10 @@ def cka(x: Float[ndarray, "n p"], y: Float[ndarray, "n q"]) -> float:
       Kornblith, Norouzi, Lee & Hinton, Similarity of neural network representations
       revisited, 2019 (arXiv 1905.00414); the estimate: Song et al., Feature selection via
       dependence maximization, 2012.
+
+    >>> x = np.array([[0.0, 1.0], [2.0, 0.0], [1.0, 3.0], [4.0, 2.0], [3.0, 3.0]])
+    >>> round(cka(x, 3 * x[:, ::-1] + 1), 3), cka(x, np.ones((5, 1)))
+    (1.0, 0.0)
     """
     if len(x) < 4:
         raise ValueError(f"x: {len(x)} examples; at least 4 are needed")
@@ -77,6 +81,10 @@ def rsa(x: Float[ndarray, "n p"], y: Float[ndarray, "n q"]) -> float:
     References:
       Dwivedi & Roig, Representation similarity analysis for efficient task taxonomy and
       transfer learning, 2019 (arXiv 1904.11740).
+
+    >>> x = np.array([[0.0, 1.0, 3.0], [2.0, 0.0, 1.0], [1.0, 3.0, 0.0], [4.0, 2.0, 3.0]])
+    >>> round(rsa(x, 3 * x + 1), 3)
+    1.0
     """
     if len(x) < 3:
         raise ValueError(f"x: {len(x)} examples; at least 3 are needed")
@@ -113,6 +121,10 @@ def svcca(x: Float[ndarray, "n p"], y: Float[ndarray, "n q"], kept: float = 0.99
 
     References:
       Raghu, Gilmer, Yosinski & Sohl-Dickstein, SVCCA, 2017 (arXiv 1706.05806).
+
+    >>> x = np.array([[0.0, 1.0], [2.0, 0.0], [1.0, 3.0], [4.0, 2.0], [3.0, 3.0]])
+    >>> round(svcca(x, x @ np.array([[1.0, 2.0], [0.0, 1.0]])), 3)  # any map that loses nothing
+    1.0
     """
     a, b = _basis(x, kept), _basis(y, kept)
     fewest = min(a.shape[1], b.shape[1])

@@ -73,6 +73,10 @@ def frechet_similarity(a: Moments, b: Moments) -> float:
     as those after a ReLU, the value lies in [0, 1].  It is symmetric and does not
     change if both sets of activations are scaled by the same number or rotated
     by the same rotation.  Two layers that are silent on both sets are alike: 1.
+
+    >>> a, b = moments(np.array([[0.0], [2.0]])), moments(np.array([[2.0], [4.0]]))
+    >>> round(frechet_similarity(a, b), 3)  # a distance of 2^2; 1 + 1 + 9 + 1 in all
+    0.667
     """
     size = sum(np.sum(m.mean**2) + np.trace(m.covariance) for m in (a, b))
     return 1.0 - frechet_distance(a, b) / float(size) if size > 0 else 1.0
@@ -93,6 +97,10 @@ def bures_similarity(a: Moments, b: Moments) -> float:
 
     References:
       Uhlmann, The transition probability in the state space of a *-algebra, 1976.
+
+    >>> a, b, c = (moments(np.array(x)) for x in ([[1.0, 0.0]], [[3.0, 0.0]], [[0.0, 1.0]]))
+    >>> bures_similarity(a, b), bures_similarity(a, c)  # the same channel, and another
+    (1.0, 0.0)
     """
     one, other = _second(a), _second(b)
     size = float(np.trace(one) * np.trace(other))
@@ -108,6 +116,10 @@ def cosine_similarity(a: Moments, b: Moments) -> float:
 
     ``tr(A B) / (|A| |B|)`` with Frobenius norms, in [0, 1]: 1 where one is a multiple of the
     other.  Invariances as of :func:`bures_similarity`.
+
+    >>> a, b = moments(np.array([[1.0, 0.0]])), moments(np.array([[1.0, 0.0], [0.0, 1.0]]))
+    >>> round(cosine_similarity(a, b), 3)  # of diag(1, 0) and diag(1/2, 1/2)
+    0.707
     """
     one, other = _second(a), _second(b)
     size = float(np.linalg.norm(one) * np.linalg.norm(other))

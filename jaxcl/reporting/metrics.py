@@ -13,6 +13,9 @@ def average_accuracy(matrix: Matrix) -> float:
 
     References:
       Lopez-Paz & Ranzato, Gradient episodic memory, 2017 (arXiv 1706.08840).
+
+    >>> average_accuracy([[90.0, None], [70.0, 80.0]])
+    75.0
     """
     return float(np.mean(np.asarray(matrix[-1], float)))
 
