@@ -168,15 +168,19 @@ def beside_theirs() -> list[str]:
 
 def with_their_loss(runs: Path) -> list[str]:
     """iCaRL, and what it comes to with the loss that the authors' code gives it."""
-    lines = markdown_head(["data", "images kept", "published", "ours", *THEIR_LOSS.values()])
+    head = ["data", "images kept", "published", "ours", *THEIR_LOSS.values(), "verdict"]
+    lines = markdown_head(head)
     for data, rooms in ROOMS.items():
         for room in rooms:
             names = ("icarl", *THEIR_LOSS)
             found = [joined(parts(runs, data, name, room)) for name in names]
             if not any(found[1:]):
                 continue
-            _, published = figure(data, "icarl", room)
-            lines.append(line([_title(data), f"{room:,}", published, *map(_counted, found)]))
+            theirs, published = figure(data, "icarl", room)
+            last = [each for each in found[1:] if each][-1]
+            cells = [_title(data), f"{room:,}", published, *map(_counted, found)]
+            assert theirs is not None, "iCaRL has a figure of every size"
+            lines.append(line([*cells, verdict(last[AVERAGE], theirs)]))
     return lines
 
 
