@@ -89,12 +89,21 @@ def test_one_array_serves_features_that_go_on_training(tasks, monkeypatch):
 # Tests are by all classes, and at the end of the run by those of each task alone.  A step without
 # exemplars is another than one with them, and so is a test before, with and between old responses.
 @pytest.mark.parametrize(
-    ("method", "steps", "tests"), [("finetune", 1, 2), ("er_ace", 1, 2), ("icarl", 2, 4)]
+    ("method", "steps", "tests", "given"),
+    [
+        ("finetune", 1, 2, {}),
+        ("er_ace", 1, 2, {}),
+        ("icarl", 2, 4, {}),
+        ("bic", 2, 4, {}),
+        ("lucir", 2, 4, {"heads": "full"}),
+    ],
 )
-def test_a_later_task_compiles_nothing_that_earlier_ones_have_not(method, steps, tests, tasks):
+def test_a_later_task_compiles_nothing_that_earlier_ones_have_not(
+    method, steps, tests, given, tasks
+):
     run_steps.clear_cache()
     judged.clear_cache()
-    finished(tasks, method)
+    finished(tasks, method, **given)
     assert (run_steps._cache_size(), judged._cache_size()) == (steps, tests)
 
 
