@@ -35,12 +35,14 @@ from hypothesis import settings
 from jaxcl import networks
 from jaxcl.learner import build, seed_loop
 from jaxcl.learner.state import Setup
+from jaxcl.methods.replay import NoiseReplay
 from jaxcl.networks import cnn
 from jaxcl.networks.gan import mlp_gan
 from jaxcl.runner import grouping
 from jaxcl.scenarios.datasets import builtin
 from jaxcl.scenarios.task import Task, size_text
 from jaxcl.training.generative import quality
+from jaxcl.transforms.rehearsal.made_examples import noise
 
 jax.devices()  # as many as that are simulated here, but not in the commands that tests start
 os.environ["XLA_FLAGS"] = _flags
@@ -87,6 +89,12 @@ def _quick_generator(monkeypatch):
     monkeypatch.setattr(build, "mlp_gan", _small_gan)
     monkeypatch.setattr(quality, "STEPS", 3)
     monkeypatch.setattr(quality, "HIDDEN", (16, 8))
+
+
+@pytest.fixture
+def little_noise(monkeypatch):
+    """A hundredth of the noise that is replayed, which takes longest of what a small run does."""
+    monkeypatch.setattr(NoiseReplay, "memory", lambda self, classes: noise(100))
 
 
 @pytest.fixture(autouse=True, scope="module")

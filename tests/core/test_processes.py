@@ -74,6 +74,18 @@ def alone(tmp_path_factory):
     return folder
 
 
+LONG = "400", "--checkpoint-every", "1s"
+
+
+@pytest.fixture(scope="module")
+def alone_for_long(tmp_path_factory):
+    """What one process makes of 400 iterations."""
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    ((code, _, errors),) = ended(start(1, folder, *LONG))
+    assert code == 0, errors
+    return folder
+
+
 @pytest.mark.parametrize("n", [2, 4])
 def test_processes_that_share_batches_make_what_one_makes(n, alone, tmp_path):
     found = ended(start(n, tmp_path / "run", "60"))
@@ -98,9 +110,9 @@ def saved(folder: Path, seconds: float = 600) -> None:
 
 
 @pytest.mark.parametrize("killed", [0, 1])
-def test_when_one_is_killed_the_others_end_and_another_number_goes_on(killed, tmp_path):
-    folder, long = tmp_path / "run", ("400", "--checkpoint-every", "1s")
-    started = start(2, folder, *long)
+def test_when_one_is_killed_the_others_end_and_another_number_goes_on(killed, alone_for_long, tmp_path):
+    folder = tmp_path / "run"
+    started = start(2, folder, *LONG)
     saved(folder)
     started[killed].kill()
     codes = ended(started)
@@ -109,13 +121,10 @@ def test_when_one_is_killed_the_others_end_and_another_number_goes_on(killed, tm
     assert "another process has ended, or cannot be reached" in errors
     assert not (folder / "summary.json").exists()
     left = {0: 1, 1: 2}[killed]  # processes that go on
-    found = ended(start(left, folder, *long, "--resume", str(folder)))
+    found = ended(start(left, folder, *LONG, "--resume", str(folder)))
     assert [code for code, _, _ in found] == [0] * left, found
     assert "resumed from checkpoint" in found[0][1]
-    whole = tmp_path / "whole"
-    ((code, _, errors),) = ended(start(1, whole, "400"))
-    assert code == 0, errors
-    assert_same(whole, folder, 1e-4)  # rounding grows with the steps
+    assert_same(alone_for_long, folder, 1e-4)  # rounding grows with the steps
 
 
 def test_a_signal_to_one_stops_all_when_everything_is_saved(tmp_path):

@@ -18,7 +18,7 @@ SETTINGS = {
     "epochs": 2, "batch_size": 20, "lr": 2e-3, "l2": 0.0, "net": "mlp", "hidden": (20,),
     "generator_steps": 3, "generator_batch": 8, "generated": 40,
 }  # fmt: skip
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_once", "little_noise")
 
 
 @pytest.fixture

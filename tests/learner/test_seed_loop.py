@@ -17,7 +17,7 @@ from jaxcl.training.events import EpochEnded, SeedEnded, StepsDone, TaskBegan
 SETTINGS = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "probe": 40}
 PLAIN = {"net": "mlp", "hidden": (16,)}  # compiled in a fraction of the time of the cnn
 GENERATOR = {"generator_steps": 3, "generator_batch": 8, "generated": 40}
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_once", "little_noise")
 
 
 def finish(tasks, **settings):

@@ -17,7 +17,7 @@ from jaxcl.training.events import EpochEnded, SeedEnded, StepsDone
 
 SETTINGS = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "probe": 40, "warmup_epochs": 1}
 SETTINGS |= {"generator_steps": 3, "generator_batch": 8, "generated": 40}
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_once", "little_noise")
 
 
 @pytest.fixture
@@ -56,8 +56,10 @@ def test_going_on_from_any_moment_gives_the_same_bits(method, net, tasks):
             events.append(event)
     ended = [event for event in events if isinstance(event, SeedEnded)]
     assert len({json.dumps(snap.meta) for _, snap in taken}) == len(taken)
-    # In the middle of an epoch, at its end, in the second task, in the second seed.
-    for at in (0, len(taken) // 4, len(taken) // 2 - 1, len(taken) - 2):
+    # In the first epoch of all, which is a run again and so for one method alone; as the second
+    # task begins and as it ends; in the second seed.
+    first = [0] if method == "ewc" else []
+    for at in (*first, len(taken) // 4, len(taken) // 2 - 1, len(taken) - 2):
         snap = taken[at][1]
         again = [
             e for e in go_on(setup, [snapshot.restore(setup, snap)]) if isinstance(e, SeedEnded)

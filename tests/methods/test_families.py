@@ -12,7 +12,7 @@ from jaxcl.training.events import SeedEnded
 
 SETTINGS = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "l2": 0.0, "net": "mlp", "hidden": (20,)}
 PENALTIES = ("ewc", "online_ewc", "si", "mas", "rwalk")
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_once", "little_noise")
 
 
 @pytest.fixture
