@@ -23,6 +23,8 @@ FILES = (
 )  # fmt: skip
 COMPARISON, SWEEP = "comparison.json", "sweep.json"
 """Tables of several runs, in the folder that holds theirs."""
+PLACE = "data_dir"
+"""The setting that says where images lie: elsewhere they are the same, and they are compared."""
 
 
 def holds_run(folder: Path) -> bool:
@@ -146,12 +148,38 @@ def unusable(
 
 
 def check_same(folder: Path, config: Any) -> None:
-    """Raises a UsageError that names the settings in which a run differs from a saved one."""
+    """Raises a UsageError that names the settings in which a run differs from a saved one.
+
+    Its images may lie elsewhere now.
+    """
     saved, given = saved_config(type(config), folder).flat(), config.flat()
-    differ = [name for name in (saved | given) if saved.get(name) != given.get(name)]
+    names = [name for name in saved | given if name != PLACE]
+    differ = [name for name in names if saved.get(name) != given.get(name)]
     if differ:
         parts = (f"{n} is {text_of(saved.get(n))}, not {text_of(given.get(n))}" for n in differ)
         raise UsageError(f"resume: in {folder}, {'; '.join(parts)}; leave these options out")
+
+
+def note_place(folder: Path, config: Any) -> None:
+    """Writes down where the images of a run lie now, if that is elsewhere.
+
+    Raises:
+      OutputError: it cannot be written.
+    """
+    if saved_config(type(config), folder).flat()[PLACE] != config.flat()[PLACE]:
+        try:
+            write_bytes(folder / CONFIG, to_toml(config).encode())
+        except OSError as error:
+            raise OutputError(f"out: {folder} cannot be written ({error.strerror})") from error
+
+
+def without_place(text: str) -> list[str]:
+    """Returns the lines of a configuration, but for where images lie.
+
+    >>> without_place('epochs = 2\\ndata_dir = "/data"')
+    ['epochs = 2']
+    """
+    return [line for line in text.splitlines() if not line.startswith(f"{PLACE} = ")]
 
 
 def text_of(value: Any) -> str:

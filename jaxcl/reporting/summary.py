@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from jaxcl.checkpointing.config_file import to_toml
+from jaxcl.checkpointing.run_folder import without_place
 from jaxcl.core.runtime import git_commit, machine, versions
 from jaxcl.reporting.metrics import (
     anytime_accuracy,
@@ -107,8 +108,7 @@ def portable(summary: dict[str, Any]) -> dict[str, Any]:
     {'config': ['plugins = [', '    "mine.py",', ']']}
     """
     kept = {name: value for name, value in summary.items() if name != "argv"}
-    lines = summary["config"].splitlines()
-    lines = [text for text in lines if not text.startswith("data_dir")]
+    lines = without_place(summary["config"])
     return {**kept, "config": [_PLUGIN.sub(r'\1"\2",', text) for text in lines]}
 
 

@@ -141,8 +141,7 @@ def _opened(
             # Another process may have begun or ended a run here meanwhile.
             if _resumes(command, config, out) != resumes:
                 raise UsageError(f"out: {out} was changed by another process; look there first")
-            if not resumes:
-                run_folder.create(out, config)
+            (run_folder.note_place if resumes else run_folder.create)(out, config)
             if command.place.noted:
                 unfinished.note(out)
         return _last_common([out for out, (_, _, resumes) in left.items() if resumes])

@@ -138,7 +138,8 @@ def _look(setup: Setup, out: Path, console: Console, most: int | None) -> Found 
 
 def _check_same_run(meta: dict[str, Any], number: int, setup: Setup, out: Path) -> None:
     """Raises a UsageError if settings or images are not those that a checkpoint was made with."""
-    if meta["config"] != to_toml(setup.config):
+    before, now = (run_folder.without_place(x) for x in (meta["config"], to_toml(setup.config)))
+    if before != now:
         raise UsageError(
             f"resume: {out / run_folder.CONFIG} was changed since checkpoint {number} was"
             " written; restore it, or begin anew with --overwrite"

@@ -110,7 +110,9 @@ def saved(folder: Path, seconds: float = 600) -> None:
 
 
 @pytest.mark.parametrize("killed", [0, 1])
-def test_when_one_is_killed_the_others_end_and_another_number_goes_on(killed, alone_for_long, tmp_path):
+def test_when_one_is_killed_the_others_end_and_another_number_goes_on(
+    killed, alone_for_long, tmp_path
+):
     folder = tmp_path / "run"
     started = start(2, folder, *LONG)
     saved(folder)
