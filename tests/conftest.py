@@ -3,7 +3,9 @@
 import dataclasses
 import functools
 import os
+import signal
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 # The same small programs are compiled again and again: keep them for a run of the tests,
@@ -38,7 +40,7 @@ from jaxcl.learner.state import Setup
 from jaxcl.methods.replay import NoiseReplay
 from jaxcl.networks import cnn
 from jaxcl.networks.gan import mlp_gan
-from jaxcl.runner import grouping
+from jaxcl.runner import grouping, recorder
 from jaxcl.scenarios.datasets import builtin
 from jaxcl.scenarios.task import Task, size_text
 from jaxcl.training.generative import quality
@@ -151,6 +153,27 @@ def compiled_once(monkeypatch):
             monkeypatch.setattr(module, name, once)
     monkeypatch.setattr(build, "Setup", made)
     monkeypatch.setattr(seed_loop, "forget_programs", lambda: None)
+
+
+@pytest.fixture
+def stopping_after(monkeypatch):
+    """``with stopping_after(n):`` a run gets SIGTERM when it has written n lines of metrics."""
+
+    @contextmanager
+    def stopping_after(n: int):
+        append, lines = recorder.run_folder.append, []
+
+        def stopping(*line):
+            append(*line)
+            lines.append(line)
+            if len(lines) == n:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(recorder.run_folder, "append", stopping)
+            yield
+
+    return stopping_after
 
 
 @pytest.fixture

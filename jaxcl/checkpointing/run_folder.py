@@ -170,7 +170,8 @@ def note_place(folder: Path, config: Any) -> None:
         try:
             write_bytes(folder / CONFIG, to_toml(config).encode())
         except OSError as error:
-            raise OutputError(f"out: {folder} cannot be written ({error.strerror})") from error
+            reason = f"cannot be written ({error.strerror}); make room or allow it"
+            raise OutputError(f"out: {folder} {reason}") from error
 
 
 def without_place(text: str) -> list[str]:

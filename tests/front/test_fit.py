@@ -1,7 +1,5 @@
 import dataclasses
 import inspect
-import os
-import signal
 import textwrap
 
 import chex
@@ -14,7 +12,6 @@ from jaxcl.core.sharding import on_mesh
 from jaxcl.learner.seed_loop import run
 from jaxcl.learner.settings.configuration import configure
 from jaxcl.methods.replay import BufferReplay
-from jaxcl.runner import recorder
 from jaxcl.runner.commands import How
 from jaxcl.training.settings import Training
 
@@ -75,20 +72,12 @@ def test_what_is_finished_is_returned_and_what_differs_is_refused(pair, small):
 
 
 @pytest.mark.slow
-def test_the_same_call_goes_on_where_it_was_cut_off_to_the_bit(pair, small, tmp_path, monkeypatch):
+def test_the_same_call_goes_on_where_it_was_cut_off_to_the_bit(
+    pair, small, tmp_path, stopping_after
+):
     whole = jaxcl.fit(pair, "ewc", **{**small, "out": tmp_path / "whole"})
-    append, lines = recorder.run_folder.append, []
-
-    def stopping(*given):
-        append(*given)
-        lines.append(given)
-        if len(lines) == 3:  # within the second task
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(recorder.run_folder, "append", stopping)
-    with pytest.raises(jaxcl.Interrupted):
+    with stopping_after(3), pytest.raises(jaxcl.Interrupted):  # within the second task
         jaxcl.fit(pair, "ewc", **small)
-    monkeypatch.setattr(recorder.run_folder, "append", append)
     with pytest.raises(UsageError, match="is not finished"):
         jaxcl.load(small["out"])
     resumed = jaxcl.fit(pair, "ewc", **small)

@@ -1,8 +1,5 @@
 """The growing head of the class setting: one array from the start, or an array for each task."""
 
-import os
-import signal
-
 import jax
 import numpy as np
 import pytest
@@ -15,7 +12,6 @@ from jaxcl.growth.heads import NEVER
 from jaxcl.learner.seed_loop import run
 from jaxcl.learner.testing import evaluate
 from jaxcl.methods import METHODS
-from jaxcl.runner import recorder
 from jaxcl.training.evaluation import judged
 from jaxcl.training.events import EpochEnded, SeedEnded
 from jaxcl.training.train_step import run_steps
@@ -137,7 +133,7 @@ def test_who_wants_an_array_for_each_task_has_it(tasks):
 
 
 def test_a_run_of_an_earlier_version_predicts_as_it_did_and_is_not_gone_on_with(
-    tasks, monkeypatch, tmp_path
+    tasks, monkeypatch, stopping_after, tmp_path
 ):
     given = {"setting": "class", "hidden": (4,), "epochs": 1, "batch_size": 20}
     given |= {"console": Console(quiet=True), "out": tmp_path / "run"}
@@ -146,20 +142,10 @@ def test_a_run_of_an_earlier_version_predicts_as_it_did_and_is_not_gone_on_with(
     before = run.logits(tasks[0].test_inputs)
     monkeypatch.setattr(METHODS["ewc"], "one_head", True)
     np.testing.assert_array_equal(jaxcl.load(run.folder).logits(tasks[0].test_inputs), before)
-    append, lines = recorder.run_folder.append, []
-
-    def stopping(*line):
-        append(*line)
-        lines.append(line)
-        if len(lines) == 2:  # within the second task
-            os.kill(os.getpid(), signal.SIGTERM)
-
     monkeypatch.setattr(METHODS["ewc"], "one_head", False)
-    monkeypatch.setattr(recorder.run_folder, "append", stopping)
     given["out"] = tmp_path / "stopped"
-    with pytest.raises(jaxcl.Interrupted):
+    with stopping_after(2), pytest.raises(jaxcl.Interrupted):  # within the second task
         jaxcl.fit(tasks, "ewc", **given)
-    monkeypatch.setattr(recorder.run_folder, "append", append)
     monkeypatch.setattr(METHODS["ewc"], "one_head", True)
     with pytest.raises(UsageError, match="had a head for each task; begin anew"):
         jaxcl.fit(tasks, "ewc", **given)

@@ -1,8 +1,5 @@
 """Going on where an earlier process stopped; what is refused, test_scenario.py says."""
 
-import os
-import signal
-
 import chex
 import numpy as np
 import pytest
@@ -11,7 +8,6 @@ from rich.console import Console
 import jaxcl
 from jaxcl.core.errors import UsageError
 from jaxcl.learner import build
-from jaxcl.runner import recorder
 
 
 @pytest.fixture
@@ -26,20 +22,10 @@ def fit(tmp_path):
 
 
 @pytest.fixture
-def stopped(fit, tmp_path, monkeypatch):
+def stopped(fit, tmp_path, stopping_after):
     """The folder of a run that was interrupted within its second task."""
-    append, lines = recorder.run_folder.append, []
-
-    def stopping(*line):
-        append(*line)
-        lines.append(line)
-        if len(lines) == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(recorder.run_folder, "append", stopping)
-        with pytest.raises(jaxcl.Interrupted):
-            fit("stopped", "here")
+    with stopping_after(3), pytest.raises(jaxcl.Interrupted):
+        fit("stopped", "here")
     return tmp_path / "stopped"
 
 
