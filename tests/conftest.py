@@ -7,6 +7,7 @@ import signal
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 # The same small programs are compiled again and again: keep them for a run of the tests,
 # whose workers and commands share them.
@@ -37,8 +38,10 @@ from hypothesis import settings
 from jaxcl import networks
 from jaxcl.learner import build, seed_loop
 from jaxcl.learner.state import Setup
+from jaxcl.methods import METHODS
 from jaxcl.methods.replay import NoiseReplay
 from jaxcl.networks import cnn
+from jaxcl.networks.choices import NETWORKS
 from jaxcl.networks.gan import mlp_gan
 from jaxcl.runner import grouping, recorder
 from jaxcl.scenarios.datasets import builtin
@@ -153,6 +156,13 @@ def compiled_once(monkeypatch):
             monkeypatch.setattr(module, name, once)
     monkeypatch.setattr(build, "Setup", made)
     monkeypatch.setattr(seed_loop, "forget_programs", lambda: None)
+
+
+@pytest.fixture
+def own_registry():
+    """What a test makes known by its name is forgotten again."""
+    with mock.patch.dict(METHODS), mock.patch.dict(NETWORKS):
+        yield
 
 
 @pytest.fixture

@@ -25,12 +25,18 @@ from jaxcl.reporting.summary import recorded
 HERE = Path(__file__).parent
 ROOMS = {"cifar10": (200, 1000), "cifar100": (2000, 10000)}
 METHODS = ("er", "er_ace", "der_pp", "agem", "icarl")
-THEIR_LOSS = {
-    "labels_for_new": "with their loss",
-    "labels_apart": "and passed apart",
-    "labels_of_all": "and classes to come pushed down",
+NEARER = {
+    "icarl": {
+        "labels_for_new": "with their loss",
+        "labels_apart": "and passed apart",
+        "labels_of_all": "and classes to come pushed down",
+    },
+    "er_ace": {
+        "ace_cosine": "with a cosine classifier",
+        "ace_of_all": "and classes to come pushed down",
+    },
 }
-"""Runs of labels_for_new.py, each with one more of what their code does, and their columns."""
+"""Runs of plug-ins, each with one more of what their code does, and their columns."""
 SCALED = "scaled-cifar10/finetune"  # the run of scaled.py
 AVERAGE = average_accuracy.__name__
 NAMES = {"cifar10": "CIFAR-10, 5 times two classes", "cifar100": "CIFAR-100, 20 times five classes"}
@@ -166,20 +172,19 @@ def beside_theirs() -> list[str]:
     return lines
 
 
-def with_their_loss(runs: Path) -> list[str]:
-    """iCaRL, and what it comes to with the loss that the authors' code gives it."""
-    head = ["data", "images kept", "published", "ours", *THEIR_LOSS.values(), "verdict"]
-    lines = markdown_head(head)
+def nearer(runs: Path, method: str) -> list[str]:
+    """A method, and what it comes to the nearer it is to the authors' code."""
+    steps = NEARER[method]
+    lines = markdown_head(["data", "images kept", "published", "ours", *steps.values(), "verdict"])
     for data, rooms in ROOMS.items():
         for room in rooms:
-            names = ("icarl", *THEIR_LOSS)
-            found = [joined(parts(runs, data, name, room)) for name in names]
+            found = [joined(parts(runs, data, name, room)) for name in (method, *steps)]
             if not any(found[1:]):
                 continue
-            theirs, published = figure(data, "icarl", room)
+            theirs, published = figure(data, method, room)
             last = [each for each in found[1:] if each][-1]
             cells = [_title(data), f"{room:,}", published, *map(_counted, found)]
-            assert theirs is not None, "iCaRL has a figure of every size"
+            assert theirs is not None, f"{method} has a figure of every size"
             lines.append(line([*cells, verdict(last[AVERAGE], theirs)]))
     return lines
 
@@ -222,7 +227,9 @@ def main() -> None:
     keep_theirs(options.runs)
     page += ["## Their code, run here (in brackets the runs)", "\n".join(beside_theirs())]
     page += ["## iCaRL with the loss of their code (in brackets the seeds)"]
-    page += ["\n".join(with_their_loss(options.runs))]
+    page += ["\n".join(nearer(options.runs, "icarl"))]
+    page += ["## ER-ACE with the classifier and the rivals of their code (in brackets the seeds)"]
+    page += ["\n".join(nearer(options.runs, "er_ace"))]
     page += ["## All classes at once, images as in their code (in brackets the seeds)"]
     page += ["\n".join(with_their_scale(options.runs))]
     (HERE / "RESULTS.md").write_text("\n\n".join(page) + "\n")

@@ -2,9 +2,9 @@
 # Runs behind RESULTS.md that are missing, and then the tables; started again, it goes on.
 #   experiments/online/run.sh RUNS [DATA [OPTION ...]]
 # A part of it: SETS, BUFFERS, METHODS and SEEDS in the environment, such as METHODS="er er_ace".
-# METHODS="labels_for_new labels_apart labels_of_all scaled" is for the last tables: iCaRL with
-# another loss, and all classes of CIFAR-10 at once with images from -1 to 1 (TFDS_DATA_DIR says
-# where these are).
+# METHODS="labels_for_new labels_apart labels_of_all ace_cosine ace_of_all scaled" is for the last
+# tables: iCaRL with another loss, ER-ACE with another classifier and more rivals, and all classes
+# of CIFAR-10 at once with images from -1 to 1 (TFDS_DATA_DIR says where these are).
 set -euo pipefail
 runs=$1
 data=${2:+--data-dir $2}
@@ -53,6 +53,12 @@ for set in $sets; do
                     --plugin experiments/online/labels_for_new.py \
                     --apart "$([ "$method" != labels_for_new ] && echo True || echo False)" \
                     --unseen "$([ "$method" = labels_of_all ] && echo True || echo False)"
+                ;;
+            ace_cosine | ace_of_all)
+                learn "online-$set" "$name" --buffer "$room" "${crops[@]}" --lr $ace \
+                    --plugin experiments/online/cosine_head.py experiments/online/ace_of_all.py \
+                    --net cosine_resnet18 --width 20 --initial uniform \
+                    --method "$([ "$method" = ace_cosine ] && echo er_ace || echo ace_of_all)"
                 ;;
             agem | icarl) learn "online-$set" "$name" "${keep[@]}" --augment ;;
             esac

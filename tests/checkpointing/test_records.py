@@ -10,7 +10,6 @@ import pytest
 from jaxcl.checkpointing.config_file import from_toml
 from jaxcl.front.plugins import load_plugins
 from jaxcl.learner.settings.config import Config
-from jaxcl.methods import METHODS
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
@@ -48,14 +47,13 @@ SUMMARIES = [
 ]
 
 
+PLUGINS = ("labels_for_new", "ace_of_all", "cosine_head")
+
+
 @pytest.fixture
-def plugins():
-    """Those that recorded runs name; what they made known goes again."""
-    known = set(METHODS)
-    load_plugins([str(EXPERIMENTS / "online/labels_for_new.py")])
-    yield
-    for name in set(METHODS) - known:
-        del METHODS[name]
+def plugins(own_registry):
+    """Those that recorded runs name."""
+    load_plugins([str(EXPERIMENTS / f"online/{name}.py") for name in PLUGINS])
 
 
 @pytest.mark.usefixtures("plugins")

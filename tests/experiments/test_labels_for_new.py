@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from jaxcl.core.random import stream
-from jaxcl.methods import METHODS
 from jaxcl.methods.base import StreamInfo
 from jaxcl.transforms import Context, TaskData, drawn, gradients
 
@@ -28,11 +27,10 @@ def apart(request):
 
 
 @pytest.fixture
-def made():
-    yield lambda **given: runpy.run_path(str(FILE))["LabelsForNew"](
+def made(own_registry):
+    return lambda **given: runpy.run_path(str(FILE))["LabelsForNew"](
         per_class=None, buffer=4, **given
     ).losses(StreamInfo(4, "class"))["icarl"]
-    del METHODS["labels_for_new"]
 
 
 def forward(w, batch):
