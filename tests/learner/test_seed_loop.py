@@ -50,12 +50,15 @@ def pair(make_task):
     ],
 )
 @pytest.mark.slow
-def test_every_method_learns_what_can_be_learned(method, net, pair, make_task):
+def test_every_method_learns_what_can_be_learned(method, net, pair, make_task, request):
     """Bars are told apart after a few steps, whatever the method."""
-    if method == "feature_extraction":  # what it learned first must serve again
+    if method != "feature_extraction":  # which needs many features
+        request.getfixturevalue("small_cnn")
+    else:  # what it learned first must serve again
         pair = [make_task("bars", classes=4), make_task("sides", classes=3, seed=1)]
     settings = {**GENERATOR, "epochs": 6 if method == "feature_extraction" else 4}
     settings |= {"net": "cnn"} if net == "cnn" else PLAIN
+    settings |= {"units": 500} if method == "ranpac" else {}  # of 10,000, which take long
     if METHODS[method].refuses:  # and a cosine classifier turns slowly from its first weights
         settings |= {"setting": "class", "epochs": 12, "lr": 1e-2}
     events = finish(pair, method=method, warmup_epochs=0, **settings)
@@ -81,7 +84,9 @@ def test_every_method_learns_what_can_be_learned(method, net, pair, make_task):
     assert ended.growth.routes["bars"] == layers
     if method == "split":
         assert ended.growth.routes["sides"] == {"conv1": "sides", "conv2": "sides"}
-        assert ended.growth.weights["added"] == 19_392
+        assert ended.growth.weights["added"] == count(
+            [ended.params[layer]["t01"] for layer in ("conv1", "conv2")]
+        )
     elif method != "select":
         assert ended.growth.routes["sides"] == layers
         assert ended.growth.weights["added"] == 0
@@ -258,16 +263,17 @@ def cut(task: Task, height: int, width: int) -> Task:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_cnn")
 @pytest.mark.parametrize("method", ["select", "pnn"])
 def test_the_cnn_takes_images_as_they_come(method, pair):
     small = [cut(task, 13, 13) for task in pair]
     settings = {"method": method, "setting": "task", "epochs": 1}
     params = result(small, resize="keep", **settings).params
     first = params["column"]["t00"]["conv1"] if method == "pnn" else params["conv1"]["t00"]
-    assert first["w"].shape == (3, 3, 1, 32)
+    assert first["w"].shape[:3] == (3, 3, 1)
     whole = result(small[:1], **settings).params
     first = whole["column"]["t00"]["conv1"] if method == "pnn" else whole["conv1"]["t00"]
-    assert first["w"].shape == (3, 3, 3, 32)
+    assert first["w"].shape[:3] == (3, 3, 3)
 
 
 @pytest.mark.parametrize(
