@@ -30,6 +30,7 @@ for number in ${RUN_NUMBERS:-0 1}; do
         learn cifar10 icarl-200 "$number" $icarl --mem_size 20
         learn cifar10 icarl-1000 "$number" $icarl --mem_size 100
         learn cifar10 iid "$number" --method iid --lr 0.01
+        learn cifar100 er_ace-10000 "$number" --method er_ace --task_free 1 --lr 0.1 --mem_size 100
         learn cifar100 icarl-2000 "$number" $icarl --mem_size 20
         learn cifar100 icarl-10000 "$number" $icarl --mem_size 100
         learn cifar100 iid "$number" --method iid --lr 0.01
