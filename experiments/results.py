@@ -40,7 +40,9 @@ error is taken as it stands; one seed of ours has the error of the published fig
 Then *met* says that the first is better by more than two joint standard errors, or not worse by \
 more than that, and *below* that it is not. Between two single seeds, which have no error, any \
 difference counts.
-- *Not comparable* is what was measured in another way, *not run* what no run is recorded of."""
+- *Not comparable* is what was measured in another way, *not run* what no run is recorded of.
+- A published figure that is *recalled* is quoted from memory, one that was *read* from its \
+source."""
 
 
 def sections() -> list[Section]:

@@ -197,11 +197,14 @@ def short_table() -> str:
 def page(results: dict[str, Any]) -> str:
     """The table, and how it was measured."""
     where = sorted({f"{case['machine']}, {case['date']}" for case in results.values()})
+    several = {len(case["jaxcl"]) for case in results.values()} - {1}
+    turns = " or ".join(map(str, sorted(several))) or "several"
     return (
         "# jaxcl beside the programs of others\n\nWritten by `python experiments/benchmarks/"
         "references.py`: whole programs, from start to exit, in turn, one seed of the class"
         " setting. *First start*: nothing is compiled yet; a ratio without a range is of a single"
-        f" turn. {'; '.join(where)}.\n\n{table(results)}\n"
+        f" turn, the others of {turns}. The versions of the others stand in [NOTES.md](NOTES.md#"
+        f"programs-of-others). {'; '.join(where)}.\n\n{table(results)}\n"
     )
 
 

@@ -54,6 +54,7 @@ def row(name: str, case: Measured, turns: Turns) -> list[str]:
         f"**{statistics.median(wall):.2f}** ({min(wall):.2f} to {max(wall):.2f})",
         f"{statistics.median(cpu):.2f}",
         f"{peak[0]:.0f} / {peak[1]:.0f} MiB",
+        str(len(wall)),
     ]
 
 
@@ -67,7 +68,8 @@ SHORT = (
     "fisher-cnn",
 )
 """Cases of the README: some that are faster, and the one that is slowest."""
-HEADER = ["case", "jaxcl", "PyTorch", "PyTorch / jaxcl", "CPU seconds", "peak memory"]
+HEADER = ["case", "jaxcl", "PyTorch", "PyTorch / jaxcl", "CPU seconds, PyTorch / jaxcl"]
+HEADER += ["peak memory, jaxcl / PyTorch", "turns"]
 
 
 def shown(name: str, case: Measured, turns: Turns) -> str:
@@ -95,7 +97,10 @@ def save(name: str, turns: Turns) -> None:
 
 def page(results: dict) -> str:
     """RESULTS.md: a table for each machine."""
-    parts = ["# jaxcl beside PyTorch\n\nWritten by `python experiments/benchmarks/run.py`.\n"]
+    parts = [
+        "# jaxcl beside PyTorch\n\nWritten by `python experiments/benchmarks/run.py`. Times are"
+        " medians of turns, ratios are of neighbouring turns: median, lowest and highest.\n"
+    ]
     for where, cases in results.items():
         versions = {f"{p} {v}" for e in cases.values() for p, v in e["versions"].items()}
         dates = sorted({entry["date"] for entry in cases.values()})
@@ -105,7 +110,7 @@ def page(results: dict) -> str:
         lines = [HEADER, ["---"] * len(HEADER), *rows]
         parts += [f"| {' | '.join(cells)} |\n" for cells in lines]
     if not any("core" not in where for where in results):
-        parts.append("\n## Accelerators\n\nNot measured.\n")
+        parts.append("\n## Accelerators\n\n`gpu.py` measures one GPU: [GPU.md](GPU.md).\n")
     return "".join(parts)
 
 

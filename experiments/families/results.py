@@ -109,7 +109,7 @@ def section() -> Section:
         claims.append(against_figure(f"{text}, domain: `{method}`", ours, (mean, error), PLACE))
     for method, figure in PRIMER.items():
         ours = _final(summary(None, "digits-0-4-5-9", "class", method), 0)
-        text, alike = f"one layer, digits 0-4 after 5-9: `{method}`", method != "er"
+        text, alike = f"one layer, digits 0-4 once 5-9 are learned: `{method}`", method != "er"
         claims += [against_figure(text, ours, (figure, None), PLACE, digits=1, comparable=alike)]
     claims += _of_pairs()
     lost = _final(summary(None, "mnist-cifar10", "task", "pnn"), "forgetting")
@@ -187,7 +187,8 @@ def _pair(found: dict[str, Any], old: str, new: str) -> str:
     first = mean_sem([matrix[0][0] for matrix in found["accuracy"]])
     values = first, found["final"][old], found["final"][new]
     before, kept, learned = (mean_text(value, 1) for value in values)
-    return f"{old} {before} -> {kept}, {new} {learned}"
+    seeds = len(found["seeds"])
+    return f"{old} {before} -> {kept}, {new} {learned} ({seeds} seed{'s' if seeds > 1 else ''})"
 
 
 def of_others(runs: Path) -> list[tuple[str, ...]]:

@@ -25,7 +25,7 @@ python -m jaxcl.experiments.compare --scenario digits-0-4-5-9 \
 for seed in 0 1 2; do
     if [ "$seed" = 0 ]; then other=; else other=-seed-$seed; fi
     python -m jaxcl.experiments.compare --scenario permuted-mnist --seeds "$seed" \
-        --methods ewc si lwf --out "$runs/permuted-mnist$other/domain" --checkpoint-every 60s $data
+        --methods ewc si lwf er dgr --out "$runs/permuted-mnist$other/domain" --checkpoint-every 60s $data
 done
 # The sum of the distillation over the classes instead of its mean.
 python -m jaxcl.experiments.compare --scenario permuted-mnist --methods lwf --strength 1 \

@@ -151,6 +151,11 @@ def judges(found: Sequence[dict[str, Any]]) -> str:
     return one if len(with_floor) == len(tables) else f"{one} Where that is missing: {many}"
 
 
+def label(run: str) -> str:
+    """A method's name, or the options of a trial in short."""
+    return run.replace("generator-lr=", "").replace("replay-temperature=", "T=").replace(",", ", ")
+
+
 def way(found: Sequence[dict[str, Any]], name: str, title: str) -> str:
     """Draws accuracy as training goes on: of each task if they are two, else on average."""
     file = HERE / "pictures" / f"{name}-accuracy.png"
@@ -158,8 +163,10 @@ def way(found: Sequence[dict[str, Any]], name: str, title: str) -> str:
         methods = {one["method"]: one["curves"] for one in found}
         figure = accuracy_panels({title: Panel(methods, found[0]["ends"])}, columns=1)
     else:
-        methods = {one["method"]: average_so_far(one["accuracy"]) for one in found}
-        figure = average_curves(methods, title)
+        methods = {label(one["method"]): average_so_far(one["accuracy"]) for one in found}
+        figure = average_curves(methods, title.partition(",")[0] if name == CHAIN else title)
+        if name == CHAIN:  # each of whose solvers has learned the same
+            figure.axes[0].set(xlabel="solver", ylabel="test accuracy (%)")
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(rendered(figure, "png"))
     return f"![accuracy](pictures/{file.name})"
@@ -188,7 +195,7 @@ def pictures(runs: Path, name: str) -> list[str]:
     if not shown:
         return []
     cells = [
-        [f"generator of the {which} task, as it learned" for which in shown],
+        [f"generator of the {which} task, as it learned from top to bottom" for which in shown],
         ["---"] * len(shown),
         [f"![samples](pictures/{name}-{which}.png)" for which in shown],
     ]

@@ -42,9 +42,12 @@ AVERAGE = average_accuracy.__name__
 NAMES = {"cifar10": "CIFAR-10, 5 times two classes", "cifar100": "CIFAR-100, 20 times five classes"}
 FIGURES = json.loads((HERE / "figures.json").read_text())
 """What others published and recorded: data set -> run -> mean and error, each with its source."""
-SOURCE = """\
+STARRED = """\
+A star marks figures of another kind: three runs that the authors recorded while they chose rates, \
+tested on a tenth of the training images that was held out and not on the test set."""
+SOURCE = f"""\
 Figures of Caccia et al. (2022), read in the paper and in the record of their own runs: average \
-accuracy on all classes after a single pass (%)."""
+accuracy on all classes after a single pass (%), ten runs each. {STARRED}"""
 COMMAND = "METHODS=NAME experiments/online/run.sh RUNS"
 HEADER = [
     *("method", "images kept", "seeds", "average accuracy", "published", "verdict"),
@@ -85,7 +88,7 @@ def _copied(runs: Path | None, name: str) -> list[dict[str, Any]]:
     return [json.loads(file.read_text()) for file in sorted(kept.glob("*.json"))]
 
 
-def summaries(runs: Path | None, data: str) -> list[dict[str, Any]]:
+def of_all(runs: Path | None, data: str) -> list[dict[str, Any]]:
     """All runs on a data set that there are."""
     return [part for row in rows_of(data) for part in parts(runs, data, *row)]
 
@@ -95,14 +98,15 @@ def section() -> Section:
     claims = []
     for data in ROOMS:
         for method, room in rows_of(data):
-            theirs, _ = figure(data, method, room)
+            theirs, published = figure(data, method, room)
             if theirs is not None:
                 kept = "" if room is None else f", {room:,} images kept"
                 text = f"{_title(data)}, `{method}`{kept}"
                 place = Place("table", "online/RESULTS.md", method)
                 ours = average(joined(parts(None, data, method, room)))
-                claims.append(against_figure(text, ours, theirs, place, digits=1))
-    runs = [each for data in ROOMS for each in summaries(None, data)]
+                claim = against_figure(text, ours, theirs, place, digits=1)
+                claims.append(claim._replace(published=published))
+    runs = [each for data in ROOMS for each in of_all(None, data)]
     return Section("Online learning in one pass", SOURCE, COMMAND, claims, runs)
 
 
@@ -173,20 +177,22 @@ def beside_theirs() -> list[str]:
 
 
 def nearer(runs: Path, method: str) -> list[str]:
-    """A method, and what it comes to the nearer it is to the authors' code."""
-    steps = NEARER[method]
+    """A method, what it comes to the nearer it is to the authors' code, and a caption."""
+    steps, behind = NEARER[method], []
     lines = markdown_head(["data", "images kept", "published", "ours", *steps.values(), "verdict"])
     for data, rooms in ROOMS.items():
         for room in rooms:
-            found = [joined(parts(runs, data, name, room)) for name in (method, *steps)]
+            each = [parts(runs, data, name, room) for name in (method, *steps)]
+            found = [joined(one) for one in each]
             if not any(found[1:]):
                 continue
+            behind += [part for one in each[1:] for part in one]
             theirs, published = figure(data, method, room)
-            last = [each for each in found[1:] if each][-1]
+            last = [one for one in found[1:] if one][-1]
             cells = [_title(data), f"{room:,}", published, *map(_counted, found)]
             assert theirs is not None, f"{method} has a figure of every size"
             lines.append(line([*cells, verdict(last[AVERAGE], theirs)]))
-    return lines
+    return [*lines, "", caption(behind)]
 
 
 def with_their_scale(runs: Path) -> list[str]:
@@ -216,22 +222,23 @@ def main() -> None:
     page = [
         "# Results",
         "Made by `results.py` from the summaries of runs; the commands stand in `run.sh`. Mean ±"
-        " standard error over the seeds, percent and percentage points. Published are the figures"
-        " of Caccia et al. (2022), ten runs each, and with a star those of their own runs on"
-        " held-out images. The verdict is *met* where both means are within two joint standard"
-        " errors.",
+        " standard error over the seeds, percent and percentage points. Published are figures of"
+        f" Caccia et al. (2022), ten runs each. {STARRED} *Met* is what lies within two joint"
+        " standard errors.",
     ]
     for data, name in NAMES.items():
         page += [f"## {name}, in one pass", "\n".join(table(options.runs, data))]
-        page.append(caption(summaries(options.runs, data)))
+        page.append(caption(of_all(options.runs, data)))
     keep_theirs(options.runs)
     page += ["## Their code, run here (in brackets the runs)", "\n".join(beside_theirs())]
-    page += ["## iCaRL with the loss of their code (in brackets the seeds)"]
-    page += ["\n".join(nearer(options.runs, "icarl"))]
-    page += ["## ER-ACE with the classifier and the rivals of their code (in brackets the seeds)"]
-    page += ["\n".join(nearer(options.runs, "er_ace"))]
+    page += [f"Their code: pclucas14/AML, commit {theirs_here()['commit']}."]
+    for method, title in (
+        ("icarl", "iCaRL with the loss of their code"),
+        ("er_ace", "ER-ACE with the classifier and the rivals of their code"),
+    ):
+        page += [f"## {title} (in brackets the seeds)", "\n".join(nearer(options.runs, method))]
     page += ["## All classes at once, images as in their code (in brackets the seeds)"]
-    page += ["\n".join(with_their_scale(options.runs))]
+    page += ["\n".join(with_their_scale(options.runs)), caption(_copied(options.runs, SCALED))]
     (HERE / "RESULTS.md").write_text("\n\n".join(page) + "\n")
 
 

@@ -33,7 +33,7 @@ TASKS = re.compile(r"Raw accuracy values: Class-IL \[([^\]]*)\]")
 
 
 SOURCE = """\
-Figures of Mammoth, the code of Buzzega et al. (2020), measured here with its code unchanged: \
+Figures of Mammoth, the code of Buzzega et al. (2020), measured here with its methods unchanged: \
 accuracy on all classes of split CIFAR-10 after one epoch a task (%)."""
 COMMAND = "experiments/parity/mammoth.sh RUNS MAMMOTH && experiments/parity/run.sh RUNS"
 PEER = HERE / "mammoth.json"

@@ -82,13 +82,17 @@ def _end(found: Summaries, name: str, part: str) -> Measured | None:
     return Measured(one["plasticity"][part]["accuracy"], len(one["seeds"]))
 
 
-def summary(runs: Path | None, name: str) -> dict[str, Any] | None:
+def summary(
+    runs: Path | None, name: str, scenario: str = "plasticity-mnist"
+) -> dict[str, Any] | None:
     """What is needed of a run's summary, copied beside this file; None if there is none (yet)."""
     found = None if runs is None else runs / name / "summary.json"
     kept = HERE / "summaries" / f"{name}.json"
     if found is not None and found.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         whole = portable(json.loads(found.read_text()))
+        if whole["scenario"] != scenario:
+            raise SystemExit(f"error: {found}: a run of {whole['scenario']}, not of {scenario}")
         parts = [f'"{key}": {json.dumps(whole[key])}' for key in KEPT if key in whole]
         kept.write_text("{\n" + ",\n".join(parts) + "\n}\n")
     return json.loads(kept.read_text()) if kept.exists() else None
@@ -130,7 +134,7 @@ def picture(found: Summaries) -> None:
             label=RUNS[name].replace("`", ""),
             **marked,
         )
-    axes.set(xlabel="task", ylabel="accuracy on it as it was learned (%)")
+    axes.set(xlabel="task", ylabel=f"accuracy on the newest task (%), mean of {SMOOTH} tasks")
     figure.legend(loc="outside lower center", ncols=2)
     (HERE / "accuracy.png").write_bytes(rendered(figure, "png"))
 
@@ -139,8 +143,9 @@ def main() -> None:
     """Writes RESULTS.md and accuracy.png."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=Path)
+    parser.add_argument("--scenario", default="plasticity-mnist", help="of the runs")
     options = parser.parse_args()
-    found = {name: summary(options.runs, name) for name in RUNS}
+    found = {name: summary(options.runs, name, options.scenario) for name in RUNS}
     known = [one for one in found.values() if one is not None]
     parts = [
         "# Results",

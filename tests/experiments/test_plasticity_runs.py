@@ -4,11 +4,18 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+
+
+def _run(*command: str, code: int = 0) -> None:
+    where = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=where, capture_output=True, text=True)
+    assert done.returncode == code, done.stdout + done.stderr
 
 
 @pytest.mark.slow
@@ -17,13 +24,13 @@ def test_the_commands_run_and_the_table_is_theirs(tmp_path):
     left = shutil.ignore_patterns("summaries", "RESULTS.md", "*.png")
     shutil.copytree(ROOT / "experiments/plasticity", folder, ignore=left)
     short = ["plasticity-digits", "--tasks", "4", "--limit", "40", "--hidden", "8", "8"]
-    done = subprocess.run(
-        ["bash", str(folder / "run.sh"), str(tmp_path / "runs"), *short],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    runs = str(tmp_path / "runs")
+    tables = [sys.executable, str(folder / "results.py"), runs]
+    _run("bash", str(folder / "run.sh"), runs, *short)
+    assert not (folder / "RESULTS.md").exists()  # it is of another scenario
+    _run(*tables, code=1)
+    assert not (folder / "summaries").exists()
+    _run(*tables, "--scenario", "plasticity-digits")
     text = (folder / "RESULTS.md").read_text()
     assert "not run" not in text
     assert "Each end is a mean over 2 tasks." in text

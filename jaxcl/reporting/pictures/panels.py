@@ -68,7 +68,7 @@ def _note(figure: Figure, panels: Mapping[str, Panel]) -> str:
     note = seeds_text(counts, BAND).replace("\n", " ") if counts else "no runs"
     if any(_cut(axes) for axes in figure.axes):
         note += "; a task's first epoch may lie below its axes"
-    return note
+    return f"{note}; dotted: a new task begins"
 
 
 def _tasks(panel: Panel) -> list[str]:
