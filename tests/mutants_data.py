@@ -583,7 +583,7 @@ MUTANTS = [
     Mutant("rank-of-squared-singular-values", MEASURES,
         "parts = values[values > 0] / values.sum()", "parts = values[values > 0] ** 2 / (values**2).sum()", OF_MEASURES),
     Mutant("rms-of-the-mean-of-leaves", MEASURES,
-        "for x in leaves) / sum(x.size for x in leaves)", "/ x.size for x in leaves) / len(leaves)", OF_MEASURES),
+        "np.square(x).sum() for x in known) / sum(x.size for x in known)", "np.square(x).mean() for x in known) / len(known)", OF_MEASURES),
     Mutant("plasticity-of-the-changed-weights", LEARN,
         "*_measured(setup, learner, data)]", "*_measured(setup, learner.changed(params=params), data)]", OF_NEWEST),
     Mutant("the-end-tested-on-the-newest", LEARN,

@@ -23,13 +23,13 @@ class OutputError(OSError):
 def check_name(field: str, name: str, known: Iterable[str]) -> None:
     """Raises a :class:`UsageError` with the nearest known name, if unknown.
 
-    >>> check_name("net", "cn", ["cnn", "mlp"])
+    >>> check_name("net", "CN", ["cnn", "mlp"])
     Traceback (most recent call last):
-    jaxcl.core.errors.UsageError: net: 'cn' is unknown; did you mean 'cnn'? Known: cnn, mlp
+    jaxcl.core.errors.UsageError: net: 'CN' is unknown; did you mean 'cnn'? Known: cnn, mlp
     """
     known = list(known)
     if name in known:
         return
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UsageError(f"{field}: {name!r} is unknown; {hint}Known: {', '.join(known)}")
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? Known" if near else "known"
+    raise UsageError(f"{field}: {name!r} is unknown; {hint}: {', '.join(known)}")

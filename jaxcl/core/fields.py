@@ -127,6 +127,19 @@ def traced(kind: type) -> frozenset[str]:
     return frozenset(name for name, hint in hints(kind).items() if TRACED in marks(hint))
 
 
+def give_way(settings: Any) -> None:
+    """Sets to None what is at its default, where another setting that excludes it is given.
+
+    What excludes each other stands in the class's ``exclusive``: groups of names.
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(settings)}
+    for group in settings.exclusive:
+        own = [name for name in group if getattr(settings, name) not in (None, defaults[name])]
+        for name in group:
+            if own and name not in own:
+                object.__setattr__(settings, name, None)  # frozen, but still being made
+
+
 def check_ranges(settings: Any) -> None:
     """Raises a :class:`UsageError` for the first field that is not in its range."""
     for name, hint in hints(type(settings)).items():

@@ -97,6 +97,7 @@ def main(comparison: Comparison | show.Command) -> None:
     processes.on_primary(lambda: report.write(summaries, out))
     report.show(summaries, [summary["method"] for summary in summaries], console)
     console.print(f"written to {out}", highlight=False)
+    console.print(f"picture: {out / report.PICTURE}.png", highlight=False)
 
 
 def _finished(command: show.Command) -> None:

@@ -50,7 +50,7 @@ def read(args: Sequence[str]) -> Parsed[Options]:
     The settings of a run that is resumed are the usual ones, so those that are given
     and differ can be refused.
     """
-    from jaxcl.checkpointing import run_folder
+    from jaxcl.checkpointing import run_folder, saved_settings
 
     args, prog = early.prepared(args), cli.program("scenario")
     for i, arg in enumerate(args):
@@ -59,19 +59,18 @@ def read(args: Sequence[str]) -> Parsed[Options]:
     folder, chosen = _value(args, "--resume"), choices(args)
     if folder is None or not (Path(folder) / run_folder.CONFIG).exists():
         return parse(prog, Options, args, configure(**chosen))
-    saved = run_folder.saved_config(Config, Path(folder), words_of(args, "plugin", ()))
+    saved = saved_settings.saved_config(Config, Path(folder), words_of(args, "plugin", ()))
     _check_registered(saved, Path(folder), words_of(args, "plugin", ()))
     now = saved.flat() | {"replay": saved.replay_on_top}
-    differ = {name: value for name, value in chosen.items() if now[name] != value}
+    differ = {name: (now[name], value) for name, value in chosen.items() if now[name] != value}
     if differ:
-        parts = (f"{n} is {run_folder.text_of(now[n])}, not {v}" for n, v in differ.items())
-        raise UsageError(f"resume: in {folder}, {'; '.join(parts)}; leave these options out")
+        raise saved_settings.others("resume", Path(folder), differ)
     return parse(prog, Options, args, saved)
 
 
 def _check_registered(saved: Config, folder: Path, given: Sequence[str]) -> None:
     """Raises a UsageError for a scenario or a data set that is not known without a plug-in."""
-    from jaxcl.checkpointing import run_folder
+    from jaxcl.checkpointing import saved_settings
 
     try:
         scenario_of(saved.scenario)
@@ -80,7 +79,7 @@ def _check_registered(saved: Config, folder: Path, given: Sequence[str]) -> None
 
             check_data(saved.data)
     except UsageError as error:
-        raise run_folder.unusable(folder, error, given) from None
+        raise saved_settings.unusable(folder, error, given) from None
 
 
 def _value(args: Sequence[str], name: str) -> str | None:

@@ -5,6 +5,7 @@ pictures are to be written.
 """
 
 import dataclasses
+import inspect
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Annotated, Any, get_args
 import tyro
 from rich.console import Console
 
-from jaxcl.checkpointing import run_folder
+from jaxcl.checkpointing import run_folder, saved_settings
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import shown
 from jaxcl.experiments.command_line import cli, early
@@ -45,7 +46,9 @@ def read(args: Sequence[str], prog: str | None = None) -> Command:
     """Reads the command line, here or of another program."""
     known = [field.name for field in dataclasses.fields(Command)]
     args = _with_form(_with_file(args))
-    return run_tyro(Command, prog or cli.program("show"), Command.__doc__ or "", args, known)
+    return run_tyro(
+        Command, prog or cli.program("show"), inspect.getdoc(Command) or "", args, known
+    )
 
 
 def _with_file(args: Sequence[str]) -> list[str]:
@@ -121,6 +124,9 @@ def _show_several(folder: Path, console: Console) -> None:
             tuning.show(tuning.tried_of(found), console)
         else:
             comparison.show(found, [row["method"] for row in found], console)
+            picture = folder / f"{comparison.PICTURE}.png"
+            if picture.exists():
+                console.print(f"picture: {picture}", highlight=False)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"run: {file} is damaged; name the folders of the runs within") from error
 
@@ -146,7 +152,7 @@ def _summary(folder: Path) -> Any:
         named = f"the runs within, {' '.join(within)}" if within else "the folder that a run wrote"
         raise UsageError(f"run: {folder} {what}; name {named}")
     if not run_folder.finished(folder):
-        again = cli.go_on(folder, run_folder.plugins(folder))
+        again = cli.go_on(folder, saved_settings.plugins(folder))
         raise UsageError(f"run: {folder} is not finished; go on with: {again}")
     try:
         return json.loads((folder / run_folder.SUMMARY).read_text())

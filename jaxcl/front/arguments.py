@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from jaxcl.core.errors import UsageError
+from jaxcl.methods import METHODS
 from jaxcl.methods.base import Method
 from jaxcl.networks.choices import Network
 from jaxcl.scenarios.task import Task
 
-METHODS = "a name, or a method such as jaxcl.methods.EWC()"
+A_METHOD = "a name, or a method such as jaxcl.methods.EWC()"
 NETWORKS = "a name, jaxcl.networks.MLP(), or a network of your own by jaxcl.from_linen, say"
 
 
@@ -29,7 +30,10 @@ def check_arguments(tasks: Any, method: Any, network: Any) -> None:
             if not isinstance(each, Task):
                 kind = type(each).__name__
                 raise UsageError(f"tasks: {kind} is among them; give jaxcl.Task(name, x, y, x, y)")
-    _check_kind("method", method, Method, METHODS)
+    _check_kind("method", method, Method, A_METHOD)
+    if isinstance(method, Method) and METHODS.get(method.name) is not type(method):
+        name = type(method).__name__
+        raise UsageError(f"method: {name} is unknown; put @jaxcl.register_method above its class")
     if network is not None:
         _check_kind("network", network, Network, NETWORKS)
 

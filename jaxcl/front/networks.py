@@ -54,7 +54,11 @@ class Networks:
 
     @cached_property
     def variables(self) -> list[Variables]:
-        """Returns for each seed the final parameters and statistics."""
+        """Returns for each seed the final parameters and statistics.
+
+        Raises:
+          UsageError: they are missing or damaged.
+        """
         return [
             Variables(*(self._tree(part, seed) for part in (run_folder.PARAMS, run_folder.STATS)))
             for seed in self.summary["seeds"]
@@ -62,7 +66,14 @@ class Networks:
 
     def _tree(self, part: str, seed: int) -> PyTree:
         path = self.folder / part / f"seed{seed}"
-        return checkpoint.load_params(path) if path.exists() else {}
+        if not path.exists() and part != run_folder.PARAMS:  # not every run has the others
+            return {}
+        if not path.exists():
+            raise UsageError(f"folder: {path} is missing; restore it, or run again")
+        try:
+            return checkpoint.load_params(path)
+        except Exception as error:  # whatever the storage library finds wrong
+            raise UsageError(f"folder: {path} is damaged; restore it, or run again") from error
 
     def logits(
         self, inputs: PyTree, task: str | None = None, *, seed: int | None = None

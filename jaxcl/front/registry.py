@@ -90,8 +90,12 @@ def _network_of(function: Callable[..., Network]) -> type[Network]:
         fields.append((each.name, each.annotation, dataclasses.field(default=each.default)))
 
     def made(self: Network) -> Network:
-        values = {name: getattr(self, name) for name, *_ in fields}
-        return function(**values)
+        found = function(**{name: getattr(self, name) for name, *_ in fields})
+        if not isinstance(found, Network):
+            kind = type(found).__name__
+            text = f"{function.__name__} returned a {kind}; return jaxcl.from_linen(...), say"
+            raise UsageError(f"network: {text}")
+        return found
 
     def make(self: Network, inputs: Spec, *, columns: bool = False) -> Any:
         return made(self).make(inputs, columns=columns)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from jaxcl.checkpointing import run_folder
+from jaxcl.checkpointing import run_folder, saved_settings
 from jaxcl.core.errors import UsageError
 from jaxcl.core.types import PyTree
 from jaxcl.front.networks import Networks
@@ -182,9 +182,13 @@ def load(
     folder = Path(folder)
     load_plugins(plugins)
     if not run_folder.finished(folder):
+        within = sorted(str(file.parent) for file in folder.glob(f"*/{run_folder.SUMMARY}"))
+        if within:
+            text = f"{folder} holds several runs; name one of them, such as {within[0]}"
+            raise UsageError(f"folder: {text}")
         what = "is not finished" if run_folder.holds_run(folder) else "is not there"
         raise UsageError(f"folder: the run in {folder} {what}; run it first")
-    config = run_folder.saved_config(Config, folder, kept(plugins), run_folder.by_argument)
+    config = saved_settings.saved_config(Config, folder, kept(plugins), saved_settings.by_argument)
     if network is not None:
         config = dataclasses.replace(config, network=network)
     file = folder / run_folder.SUMMARY

@@ -133,6 +133,9 @@ def losses(config: Config, classes: int, units: Units | None = None) -> dict[str
     """
     training, objective = config.training, OBJECTIVES[config.training.loss]
     made = config.method.losses(StreamInfo(classes, config.data.setting, objective, units))
+    if not isinstance(made, dict) or not all(isinstance(t, LossTransform) for t in made.values()):
+        text = f"the losses of {config.method.name} are {made!r:.60}"
+        raise UsageError(f"method: {text}; return a dict of transforms")
     if config.replay is not None and (memory := config.replay.memory(classes)) is not None:
         how = {**config.replay.options(), "objective": objective}
         try:

@@ -102,14 +102,14 @@ class EpochPlan(NamedTuple):
       take: ``(learner, state) -> learner`` with the state that the steps led to.
       finish: ``(learner) -> learner, metrics`` after the last step.
       most: steps that can be asked for at once, from any multiple of them on; None: any.
-      remedy: options that may be too large where the loss is not finite.
+      remedy: option that may be too large where the loss is not finite.
     """
 
     request: Callable[[Learner, np.int32, np.int32], StepRequest]
     take: Callable[[Learner, Any], Learner]
     finish: Callable[[Learner], tuple[Learner, dict[str, float]]]
     most: int | None = None
-    remedy: str = "--lr or --strength"
+    remedy: str = "--lr"
 
     def last_of_chunk(self, first: int, steps: int, chunk: int) -> int:
         """Returns where the steps end that are asked for at once.

@@ -149,7 +149,9 @@ def plan_epoch(
         given = program, learner.phase.train, learner.phase.totals, (streamed(int(first)), rows)
         return StepRequest(run_steps, *given, first, last)
 
-    return learner, EpochPlan(request, _take, partial(_finish_epoch, setup, epoch), most)
+    return learner, EpochPlan(
+        request, _take, partial(_finish_epoch, setup, epoch), most, setup.config.too_large
+    )
 
 
 def _start_epoch(setup: Setup, learner: Learner, epoch: Epoch) -> Learner:
@@ -186,7 +188,7 @@ def _finish_epoch(setup: Setup, epoch: Epoch, learner: Learner) -> tuple[Learner
         task = setup.tasks.names[learner.at.task_index]
         raise NonFiniteLoss(
             f"parameters: not finite after epoch {learner.at.epoch + 1} of task {task!r}; try a"
-            " smaller --lr or --strength"
+            f" smaller {setup.config.too_large}"
         )
     found = means(learner.phase.totals.sums, epoch.steps)
     return learner.changed(epoch=learner.at.epoch + 1, step=0, totals=None), found

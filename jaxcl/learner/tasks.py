@@ -16,7 +16,7 @@ from jaxcl.scenarios.datasets.frozen import Backbone
 from jaxcl.scenarios.derive import DERIVED, shuffled_classes, split
 from jaxcl.scenarios.readers.files import read
 from jaxcl.scenarios.settings import FileSettings, MadeSettings, SplitSettings
-from jaxcl.scenarios.task import Task, hold_out, limit, rgb32, size_text
+from jaxcl.scenarios.task import Task, hold_out, is_image, limit, rgb32, size_text
 from jaxcl.transforms.objectives import OBJECTIVES
 
 
@@ -168,6 +168,11 @@ def _with_numbers(task: Task, loss: str) -> Task:
             " labels of two axes"
         )
     train, test = (np.asarray(each, np.float32) for each in labels)
+    if loss == "squared" and (test == test[:1]).all():
+        raise DataError(
+            f"task {task.name!r}: all test labels are equal, so R^2, which accuracy stands for with"
+            " --loss squared, is not defined; give at least two that differ"
+        )
     return task._replace(train_labels=train, test_labels=test)
 
 
@@ -179,6 +184,10 @@ def alike(config: Config, tasks: Sequence[Task]) -> list[Task]:
         if differ:
             raise UsageError("resize: keep, but inputs differ between tasks; give bilinear")
         return list(tasks)
+    images = all(is_image(task.train_inputs) for task in tasks)
+    if differ and not images:
+        found = ", ".join(f"{task.name!r} {size_text(task.train_inputs)}" for task in tasks)
+        raise DataError(f"inputs differ between tasks ({found}); give all of them one shape")
     if config.network.takes_rgb or differ:  # other networks take images as they come
         return [rgb32(task, config.data.resize) for task in tasks]
     return list(tasks)

@@ -14,6 +14,7 @@ from jaxcl.core.fields import (
     Positive,
     Unit,
     check_ranges,
+    give_way,
     on_command_line,
     shown,
 )
@@ -76,6 +77,9 @@ class Kept:
     """reservoir, class_balanced or ring: who stays."""
 
     exclusive: ClassVar[tuple[tuple[str, ...], ...]] = (("per_class", "ratio", "buffer"),)
+
+    def __post_init__(self) -> None:
+        give_way(self)
 
     def check(self) -> None:
         """Raises a UsageError for a setting that it cannot have."""
@@ -142,6 +146,9 @@ class Room:
     """Images kept in all."""
 
     exclusive: ClassVar[tuple[tuple[str, ...], ...]] = (("per_class", "buffer"),)
+
+    def __post_init__(self) -> None:
+        give_way(self)
 
     def room(self, classes: int) -> int:
         """Returns for how many images there is room, with so many classes of all tasks."""

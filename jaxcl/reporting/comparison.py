@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from jaxcl.checkpointing import run_folder
+from jaxcl.checkpointing import run_folder, saved_settings
 from jaxcl.core.errors import UsageError
 from jaxcl.methods import METHODS
 from jaxcl.reporting.console import first_that_fits
@@ -29,7 +29,7 @@ FIGURES = {
     "backward_transfer": "backward",
     "forward_transfer": "forward",
 }
-CAPTION = "average, learned: %; forgotten, backward, forward: points; time: of one seed"
+CAPTION = "average, learned: %; forgotten, backward, forward: points; time: a seed's tasks"
 PICTURE = "comparison"
 NEW = "replay", "data"  # older summaries have no such names
 
@@ -91,7 +91,7 @@ def figures_of(summary: Summary, names: Iterable[str], *, errors: bool) -> list[
 def check_alike(summaries: Sequence[Summary], names: Sequence[str]) -> None:
     """Raises a UsageError unless all runs measured the same: the accuracy on the same tasks."""
     for what in ("scenario", "setting", "tasks", "validation"):
-        values = [run_folder.text_of(_plain(summary.get(what))) for summary in summaries]
+        values = [saved_settings.text_of(_plain(summary.get(what))) for summary in summaries]
         for name, value in zip(names, values, strict=True):
             if value != values[0]:
                 raise UsageError(

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from jaxcl.checkpointing.config_file import to_toml
-from jaxcl.checkpointing.run_folder import without_place
+from jaxcl.checkpointing.saved_settings import without_place
 from jaxcl.core.runtime import git_commit, machine, versions
 from jaxcl.reporting.metrics import (
     anytime_accuracy,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jaxcl.checkpointing import checkpoint, lock, run_folder, unfinished
+from jaxcl.checkpointing import checkpoint, lock, run_folder, saved_settings, unfinished
 from jaxcl.checkpointing.config_file import from_toml, to_toml
 from jaxcl.core import processes, runtime
 from jaxcl.core.errors import NonFiniteLoss, UsageError
@@ -40,7 +40,7 @@ def settled(command: RunCommand) -> tuple[Config, Path]:
     if folder is not None and (folder / run_folder.CONFIG).exists():
         # As it was where the run began: to the bit, it decides the result.  The plug-ins may lie
         # elsewhere now, and the run's settings stay as they are.
-        saved = run_folder.saved_config(Config, folder, config.plugins)
+        saved = saved_settings.saved_config(Config, folder, config.plugins)
         together = saved.together if config.together is None else config.together
         config = dataclasses.replace(config, together=together, plugins=saved.plugins)
     config = check_config(config)
@@ -115,7 +115,7 @@ def _left(command: RunCommand, console: Console) -> tuple[str, str, bool | None]
     """Folder and settings of a run, and whether it goes on; None if it is finished."""
     config, out = settled(command)
     if (resumes := _resumes(command, config, out)) is None:
-        console.print(f"{out}: this run is finished", highlight=False)
+        console.print(f"{out}: this run is finished; jaxcl show {out} prints it", highlight=False)
         checkpoint.clean(out / run_folder.CHECKPOINTS, set())  # killed before it could
     return str(out), to_toml(config), resumes
 
@@ -141,7 +141,7 @@ def _opened(
             # Another process may have begun or ended a run here meanwhile.
             if _resumes(command, config, out) != resumes:
                 raise UsageError(f"out: {out} was changed by another process; look there first")
-            (run_folder.note_place if resumes else run_folder.create)(out, config)
+            (saved_settings.note_place if resumes else run_folder.create)(out, config)
             if command.place.noted:
                 unfinished.note(out)
         return _last_common([out for out, (_, _, resumes) in left.items() if resumes])
@@ -187,9 +187,10 @@ def _side_by_side(runs: Sequence[Recording]) -> list[list[Recording]]:
 
 
 def _resumes(command: RunCommand, config: Config, out: Path) -> bool | None:
-    """Whether a run goes on; None if it is finished; UsageError if the folder is not free."""
-    if command.place.resume is not None and command.place.overwrite:
-        raise UsageError("resume: not together with --overwrite; give one of the two")
+    """Whether a run goes on; None if it is finished; UsageError if the folder is not free.
+
+    One that is resumed and overwritten begins anew with the settings that it has.
+    """
     if command.place.resume is not None and command.place.out not in (None, command.place.resume):
         raise UsageError(
             f"resume: {command.place.resume} is not --out {command.place.out}; give one of the two"
@@ -199,7 +200,11 @@ def _resumes(command: RunCommand, config: Config, out: Path) -> bool | None:
             raise UsageError(f"resume: {out} holds no run; give --out with it to begin one there")
         run_folder.check_free(out, overwrite=command.place.overwrite)
         return False
-    run_folder.check_same(out, config)
+    if command.place.overwrite:
+        run_folder.check_free(out, overwrite=True)
+        return False
+    what = "resume" if command.place.out is None else "out"
+    saved_settings.check_same(out, config, what)
     return None if run_folder.finished(out) else True
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 from rich.console import Console
 
-from jaxcl.checkpointing import checkpoint, run_folder
+from jaxcl.checkpointing import checkpoint, run_folder, saved_settings
 from jaxcl.checkpointing.config_file import to_toml
 from jaxcl.core import processes
 from jaxcl.core.errors import UsageError
@@ -138,7 +138,7 @@ def _look(setup: Setup, out: Path, console: Console, most: int | None) -> Found 
 
 def _check_same_run(meta: dict[str, Any], number: int, setup: Setup, out: Path) -> None:
     """Raises a UsageError if settings or images are not those that a checkpoint was made with."""
-    before, now = (run_folder.without_place(x) for x in (meta["config"], to_toml(setup.config)))
+    before, now = (saved_settings.without_place(x) for x in (meta["config"], to_toml(setup.config)))
     if before != now:
         raise UsageError(
             f"resume: {out / run_folder.CONFIG} was changed since checkpoint {number} was"

@@ -126,7 +126,8 @@ def _check_range(task: Task) -> None:
         if len(labels) and (labels.min() < 0 or labels.max() >= task.classes):
             span = f"{labels.min()} to {labels.max()}"
             where = f"task {task.name!r}, {split}"
-            raise DataError(f"{where}: labels are {span}; they must be 0 to {task.classes - 1}")
+            must = "0 or more" if labels.min() < 0 else f"0 to {task.classes - 1}"
+            raise DataError(f"{where}: labels are {span}; they must be {must}")
     if task.classes < 2 or len(np.unique(task.train_labels)) < 2:
         raise DataError(f"task {task.name!r}: a single class; give at least two")
 

@@ -126,19 +126,23 @@ def size_text(inputs: Any) -> str:
     return ", ".join(f"{leaf.dtype} {'x'.join(map(str, leaf.shape[1:]))}" for leaf in leaves)
 
 
+def is_image(inputs: Any) -> bool:
+    """Returns whether inputs are one array ``[n, height, width, channels]``."""
+    return [leaf.ndim for leaf in jax.tree.leaves(inputs)] == [4]
+
+
 def rgb32(task: Task, how: Literal["bilinear", "pad"]) -> Task:
     """Returns the task with images 32x32x3.
 
     Raises:
       DataError: images that are larger, or have other than 1 or 3 channels.
     """
-    shapes = [leaf.shape[1:] for leaf in jax.tree.leaves(task.train_inputs)]
-    if len(shapes) != 1 or len(shapes[0]) != 3:
+    if not is_image(task.train_inputs):
         raise DataError(
             f"task {task.name!r}: inputs are {size_text(task.train_inputs)}, and this network takes"
             " images [n, height, width, channels]; give --net mlp, or a network of your own"
         )
-    height, width, channels = shapes[0]
+    height, width, channels = jax.tree.leaves(task.train_inputs)[0].shape[1:]
     if max(height, width) > SIDE or channels not in (1, 3):
         raise DataError(
             f"task {task.name!r}: images are {size_text(task.train_inputs)}, and this network"

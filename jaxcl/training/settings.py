@@ -16,6 +16,7 @@ from jaxcl.core.fields import (
     Traced,
     Unit,
     check_ranges,
+    give_way,
     shown,
 )
 
@@ -45,7 +46,7 @@ class Training:
     later_lr: Annotated[Traced[Positive[float] | None], shown("as --lr", "FLOAT")] = None
     """Of later tasks."""
     schedule: Traced[OneOf[Literal["constant", "cosine"]]] = "constant"
-    """constant, or cosine over a task."""
+    """constant, or cosine over a task's epochs."""
     l2: Traced[NonNegative[float]] = 1e-4
     """Weight of the L2 term."""
     later_l2: Annotated[Traced[NonNegative[float] | None], shown("as --l2", "FLOAT")] = None
@@ -58,6 +59,9 @@ class Training:
     """Fresh weights for each task."""
 
     exclusive: ClassVar[tuple[tuple[str, ...], ...]] = (("epochs", "iterations"),)
+
+    def __post_init__(self) -> None:
+        give_way(self)
 
     def check(self) -> None:
         """Raises a UsageError for a number that is not in its range."""

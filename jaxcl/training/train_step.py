@@ -75,7 +75,7 @@ def run_steps(
       program: what is compiled.
       state: donated.
       totals: donated; of the epoch's earlier steps.
-      data: the whole task on the device, ``image`` as bytes; or a window of it.
+      data: the whole task on the device, images as bytes; or a window of it.
       order: rows of each step's batch; None for a window, whose arrays are
         ``[steps, batch, ...]`` and begin at a multiple of so many steps.
       first: position of the first step.

@@ -1,13 +1,14 @@
 """Several loss transforms as one."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from jaxcl.core.pytree import joined
-from jaxcl.transforms.base import LossTransform, Needs
+from jaxcl.transforms.base import LossTransform, Needs, TaskData
 from jaxcl.transforms.checks import check_owned
 
 
-def chain(**transforms: LossTransform) -> LossTransform:
+def chain(*unnamed: object, **transforms: LossTransform) -> LossTransform:
     """Applies transforms one after the other, in the order they are written.
 
     The order has meaning: a penalty adds to the loss it is given, a replay weighs it, and
@@ -15,9 +16,12 @@ def chain(**transforms: LossTransform) -> LossTransform:
     there are any, are dicts under the given names.  ``chain()`` is the identity.
 
     Args:
+      unnamed: none; each transform has a name.
       transforms: under names of one's own.
 
     Raises:
+      TypeError: something without a name, or that is no transform; from the hooks, a state, a
+        task or a result of another kind than they have.
       ValueError: two transforms that predict, or two with examples beside the batch; from
         ``init``, ``begin_task`` and ``end_task``, where the state of a transform holds the
         parameters' own arrays.
@@ -34,6 +38,13 @@ def chain(**transforms: LossTransform) -> LossTransform:
     8.0
     """
 
+    if unnamed:
+        raise TypeError("chain: a transform without a name; give each one, chain(ewc=ewc(1e4))")
+    for name, t in transforms.items():
+        if not isinstance(t, LossTransform):
+            hint = f"; call it, {name}={name}(...)" if callable(t) else "; give a LossTransform"
+            raise TypeError(f"chain: {name} is a {type(t).__name__}{hint}")
+
     def owned(state, params):
         for name in transforms:
             check_owned(name, state[name], params)
@@ -43,13 +54,17 @@ def chain(**transforms: LossTransform) -> LossTransform:
         return owned({name: t.init(params) for name, t in transforms.items()}, params)
 
     def apply(loss, state, context):
+        check_state(state)
         metrics = {}
         for name, t in transforms.items():
-            loss, found = t.apply(loss, state[name], context)
+            made = t.apply(loss, state[name], context)
+            loss, found = pair(f"{name}: apply", "loss, metrics", made)
             metrics |= {name: found} if found else {}  # without leaves there is nothing to save
         return loss, metrics
 
     def begin_task(state, params, task, key):
+        check_state(state)
+        check_task(task)
         begun = {n: t.begin_task(state[n], params, task, key) for n, t in transforms.items()}
         return owned(begun, params)
 
@@ -57,13 +72,40 @@ def chain(**transforms: LossTransform) -> LossTransform:
         return joined({n: t.update(state[n], step) for n, t in transforms.items()})
 
     def end_task(state, params, task, key):
+        check_state(state)
+        check_task(task)
         ended = {}
         for name, t in transforms.items():
-            ended[name], params = t.end_task(state[name], params, task, key)
+            found = t.end_task(state[name], params, task, key)
+            ended[name], params = pair(f"{name}: end_task", "state, params", found)
         return owned(ended, params), params
 
     hooks = _gradient(transforms), _predict(transforms), _needs(transforms)
     return LossTransform(init, apply, begin_task, update, end_task, *hooks)
+
+
+def check_state(state: object) -> None:
+    """Raises a TypeError where a state of a chain is something else."""
+    if not isinstance(state, Mapping):
+        hint = "end_task returns (state, params)" if isinstance(state, tuple) else "give init's"
+        raise TypeError(f"state: a {type(state).__name__}, not the dict of a chain; {hint}")
+
+
+def check_task(task: object) -> None:
+    """Raises a TypeError where a task is given as it is, without its forward function."""
+    if not isinstance(task, TaskData):
+        raise TypeError(f"task: a {type(task).__name__}; give TaskData(data, forward)")
+
+
+def pair(where: str, what: str, found: Any) -> tuple[Any, Any]:
+    """Returns what a hook returned, if it is two things.
+
+    Raises:
+      TypeError: it is something else.
+    """
+    if not isinstance(found, tuple) or len(found) != 2:
+        raise TypeError(f"{where} returned a {type(found).__name__}; return ({what})")
+    return found
 
 
 def _gradient(transforms: Mapping[str, LossTransform]):

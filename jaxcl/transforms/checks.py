@@ -1,6 +1,6 @@
 """What a transform refuses: each error names the argument and the remedy."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,10 +14,23 @@ STATISTICS = ("BatchStat", "RngCount", "RngKey", "RngState", "Cache", "Intermedi
 """Kinds of Flax NNX variables that no optimiser trains."""
 
 
-def check_not_negative(name: str, value: float) -> None:
+def check_not_negative(name: str, value: float | str) -> None:
     """Raises a ValueError that names an argument, if it is negative or not a number."""
+    if isinstance(value, str) or value != value:
+        raise ValueError(f"{name}: {value!r} is no number; pass 0 or more")
     if not value >= 0:
         raise ValueError(f"{name}: {value} is negative; pass 0 or more")
+
+
+def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
+    """Raises a ValueError that names an argument, if it is none of some words.
+
+    >>> check_choice("fisher", "exat", ("exact", "empirical"))
+    Traceback (most recent call last):
+    ValueError: fisher: 'exat' is unknown; pass exact or empirical
+    """
+    if value not in allowed:
+        raise ValueError(f"{name}: {value!r} is unknown; pass {' or '.join(allowed)}")
 
 
 def check_positive(name: str, n: int) -> None:

@@ -19,11 +19,18 @@ from jaxcl.core.types import (
     Scalar,
 )
 from jaxcl.transforms.base import Context, LossTransform, TaskData
-from jaxcl.transforms.checks import check_not_negative, check_outputs, check_recorded
+from jaxcl.transforms.checks import (
+    check_choice,
+    check_not_negative,
+    check_outputs,
+    check_recorded,
+)
 from jaxcl.transforms.objectives import Objective, categorical
 from jaxcl.transforms.objectives.base import NO_OUTPUT
-from jaxcl.transforms.old_responses import answers, of_a_draw, recorded, teacher
+from jaxcl.transforms.old_responses import answers, of_a_draw, recorded, rows_of, teacher
 from jaxcl.transforms.rehearsal.made_examples import drawn_images
+
+NOBODY = "nobody"  # is asked in the first task: the mark in place of a teacher
 
 
 class DistillState(NamedTuple):
@@ -38,7 +45,7 @@ class DistillState(NamedTuple):
         task's ``forward`` returned.
       inputs: what they are responses to, where that is not the task's own data.
       teacher: ``params`` and ``stats`` of the network before, where inputs are augmented and
-        so what was recorded would not hold for them; else empty.
+        so what was recorded would not hold for them, or in the first task a mark; else empty.
     """
 
     strength: Scalar
@@ -99,7 +106,9 @@ def distill(
       that were recorded are compared.
 
     Raises:
-      ValueError: a negative strength or a temperature that is not positive.
+      ValueError: a negative strength, a temperature that is not positive, or an unknown
+        weighting; from ``apply`` with one output, ``begin_task`` was never called.
+      KeyError: from ``apply``, no ``batch["index"]``.
       TypeError: from ``begin_task``, where ``forward`` returns more than logits.
 
     References:
@@ -118,6 +127,7 @@ def distill(
     0.6931
     """
     check_not_negative("strength", strength)
+    check_choice("weighting", weighting, ("one", "tasks"))
     if not temperature > 0:
         raise ValueError(f"temperature: {temperature} is not positive; pass 2, say")
     chosen = _Distill(
@@ -164,7 +174,8 @@ def _begin(
             " augmentation out"
         )
     if task.augmented:
-        return state._replace(teacher=teacher(params, task) if int(state.tasks) else {})
+        asked = teacher(params, task) if int(state.tasks) else {NOBODY: jnp.zeros(())}
+        return state._replace(teacher=asked)
     if not chosen.generated:
         return state._replace(responses=recorded(params, task, task.data, chosen.record_batch))
     if int(state.tasks) == 0:
@@ -177,16 +188,15 @@ def _begin(
 def _apply(
     chosen: _Distill, loss: Scalar, state: DistillState, context: Context
 ) -> tuple[Scalar, Metrics]:
-    rows, outputs = context.batch.get("index"), context.outputs
-    if chosen.generated:
-        if not state.inputs:  # no earlier task
-            return loss, {"kd": jnp.zeros((), jnp.float32)}
-        rows, outputs = of_a_draw(state.inputs, context)
-    responses = state.responses
+    outputs, responses = context.outputs, state.responses
+    if NOBODY in state.teacher or (chosen.generated and not state.inputs):  # the first task
+        return loss, {"kd": jnp.zeros((), jnp.float32)}
     if state.teacher:
         responses, rows = answers(state.teacher, context), slice(None)
-    if rows is None:
-        raise KeyError('batch["index"] is missing; give the rows of the task\'s data')
+    elif chosen.generated:
+        rows, outputs = of_a_draw(state.inputs, context)
+    else:
+        rows = rows_of(context)
     check_recorded(outputs, responses)
     selected = _select(outputs, responses)
     check_outputs(selected)

@@ -139,7 +139,7 @@ def of_both(
       ValueError: no exemplars passed beside the batch.
     """
     if not old.teacher:
-        new = None if old.recorded is None else old.recorded[context.batch["index"]]
+        new = None if old.recorded is None else old.recorded[rows_of(context)]
         return new, None if context.beside is None else context.beside.batch[name]
     beside = passed_beside("the transform", context)
     n, whole = examples(context.batch), together(context.batch, beside.batch)
@@ -160,6 +160,13 @@ def _with_later_heads(old: Outputs, new: Outputs) -> Outputs:
     n = examples(old)
     later = {name: jnp.zeros((n, *x.shape[1:]), x.dtype) for name, x in new.items()}
     return later | dict(old)
+
+
+def rows_of(context: Context) -> Int[Array, "b"]:
+    """Returns which rows of the task's data a batch is made of."""
+    if "index" not in context.batch:
+        raise KeyError('batch["index"] is missing; give the rows of the task\'s data')
+    return context.batch["index"]
 
 
 def of_a_draw(inputs: Batch, context: Context) -> tuple[Int[Array, "batch"], Outputs]:

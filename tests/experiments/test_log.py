@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from jaxcl.checkpointing import run_folder
+from jaxcl.checkpointing import run_folder, saved_settings
 from jaxcl.experiments import scenario
 from jaxcl.learner.settings.config import Config
 from jaxcl.runner import session
@@ -59,7 +59,7 @@ def test_a_run_that_is_stopped_logs_what_a_whole_one_does(run, tmp_path, monkeyp
     found = [float(row["accuracy"]) for row in rows if row["seed"] == "3"]
     assert found == [x for row in summary["accuracy"][0] for x in row if x is not None]
 
-    run_folder.create(tmp_path / "whole", run_folder.saved_config(Config, tmp_path / "whole"))
+    run_folder.create(tmp_path / "whole", saved_settings.saved_config(Config, tmp_path / "whole"))
     assert not (tmp_path / "whole/csv").exists()  # it was replaced by a run that logs nothing
 
 

@@ -93,7 +93,10 @@ def test_a_folder_that_holds_a_run_is_kept_unless_told(run, tmp_path):
     held.mkdir()
     (held / "summary.json").write_text("precious")
     assert "holds files that no run wrote" in run(*QUICK, "--out", "here", "--overwrite")[2]
-    (held / "config.toml").write_text("")
+    (held / "config.toml").write_text('title = "a project"')
+    assert "holds files that no run wrote" in run(*QUICK, "--out", "here", "--overwrite")[2]
+    assert "--overwrite" not in run(*QUICK, "--out", "here")[2]
+    (held / "config.toml").write_text('scenario = "builtin"\n[method]\nname = "ewc"')
     (held / "notes.txt").write_text("mine")
     code, _, err = run(*QUICK, "--out", "here")
     assert code == 2
@@ -131,7 +134,6 @@ def test_the_default_folder_is_named_after_scenario_and_method(run, tmp_path):
         (["--epochs", "9" * 400], "epochs: more than 100000"),
         (["--epochs", "1000000000"], "epochs: more than 100000"),
         (["--resume", "x", "--out", "y"], "resume: x is not --out y"),
-        (["--resume", "x", "--overwrite"], "resume: not together with --overwrite"),
         (["--data-dir", "~nobody-of-this-name/x", "--scenario", "3"], "data_dir: ~nobody"),
     ],
 )
@@ -217,7 +219,7 @@ def test_a_signal_saves_and_names_the_command_that_goes_on(run, tmp_path, number
     assert err == f"error: interrupted and saved; go on with: {again}\n"
     code, _, err = run("--resume", folder, "--epochs", "21", "--strength", "2")
     assert code == 2
-    assert "strength is 15.0, not 2.0; epochs is 10, not 21; leave these options out" in err
+    assert "strength is 15.0 and not 2.0; epochs is 10 and not 21; give the same" in err
     metrics = (folder / "metrics.jsonl").read_bytes()
     (folder / "metrics.jsonl").write_bytes(b"x" * len(metrics))
     code, _, err = run("--resume", folder)
@@ -253,7 +255,8 @@ def test_a_signal_saves_and_names_the_command_that_goes_on(run, tmp_path, number
     assert seen == [(t, e) for t in ("digits", "letters", "photos") for e in range(10)]
     assert not list(folder.glob("checkpoints/*"))
     code, out, _ = run("--resume", folder)
-    assert (code, out) == (0, f"{folder}: this run is finished\n")
+    assert code == 0
+    assert out == f"{folder}: this run is finished; jaxcl show {folder} prints it\n"
 
 
 @pytest.mark.slow
@@ -335,6 +338,10 @@ def test_bare_resume(run, tmp_path):
     code, _, _ = run(*QUICK, "--out", "here", "--resume")  # the same command begins a run
     assert code == 0
     assert "this run is finished" in run(*QUICK, "--out", "here", "--resume")[1]
+    before = (tmp_path / "here/config.toml").read_text()
+    (tmp_path / "here/summary.json").unlink()
+    assert run("--resume=here", "--overwrite")[0] == 0  # anew, with the settings that it has
+    assert (tmp_path / "here/config.toml").read_text() == before
     code, _, _ = run(*QUICK)
     (folder,) = (tmp_path / "runs/builtin/finetune").iterdir()
     (folder / "summary.json").unlink()

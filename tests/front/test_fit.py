@@ -16,6 +16,11 @@ from jaxcl.runner.commands import How
 from jaxcl.training.settings import Training
 
 
+@dataclasses.dataclass(frozen=True)
+class Unregistered(jaxcl.methods.Finetune):
+    """A method that nobody has made known."""
+
+
 @pytest.mark.slow
 def test_a_fit_is_the_run_of_its_configuration(pair, small):
     one_device = How(mesh="data=1")
@@ -46,6 +51,22 @@ def test_a_scenario_is_fitted_by_its_name(tmp_path, quiet):
     assert result.config.data.setting == "class"
 
 
+def test_what_is_usual_gives_way_to_what_excludes_it(pair, small):
+    """Given as objects, settings are refused or hold as they do on a command line."""
+    assert Training(iterations=5).epochs is None
+    assert jaxcl.methods.AGEM(buffer=9).ratio is None
+    assert jaxcl.methods.ERACE(ratio=0.5, fill="end").buffer is None
+    for name in ("epochs", "batch_size", "lr"):
+        small.pop(name)
+    result = jaxcl.fit(pair, training=Training(iterations=3, batch_size=10), **small)
+    assert result.config.training.epochs is None
+    small["out"] = small["out"] / "other"
+    with pytest.raises(UsageError, match="iterations: not together with --epochs"):
+        jaxcl.fit(pair, training=Training(iterations=3, epochs=2, batch_size=10), **small)
+    with pytest.raises(UsageError, match="buffer: not together with --per-class"):
+        jaxcl.fit(pair, jaxcl.methods.AGEM(per_class=2, buffer=9), **small)
+
+
 def test_settings_are_given_whole_or_one_by_one(pair, small):
     training = Training(epochs=1, batch_size=10, l2=0.0)
     for name in ("epochs", "batch_size", "lr"):
@@ -65,7 +86,7 @@ def test_what_is_finished_is_returned_and_what_differs_is_refused(pair, small):
     again = jaxcl.fit(pair, "finetune", **small)
     assert (small["out"] / "summary.json").stat().st_mtime_ns == changed
     np.testing.assert_array_equal(first.accuracy, again.accuracy)
-    with pytest.raises(UsageError, match=r"lr is 0.01, not 0.5; leave"):
+    with pytest.raises(UsageError, match=r"out: in .*, lr is 0.01 and not 0.5; give the same, a"):
         jaxcl.fit(pair, "finetune", **{**small, "lr": 0.5})
     other = jaxcl.fit(pair, "finetune", **{**small, "lr": 0.5}, overwrite=True)
     assert other.config.training.lr == 0.5
@@ -106,6 +127,7 @@ def test_the_usual_batch_is_no_larger_than_the_smallest_task(pair, small):
         ({"seeds": (0, 0.5)}, "seeds: 0.5 is no whole number; give [0], say"),
         ({"tasks": [1]}, "tasks: int is among them; give jaxcl.Task("),
         ({"tasks": 0}, "tasks: 0 is no list; give one of jaxcl.Task, or a scenario"),
+        ({"method": Unregistered()}, "method: Unregistered is unknown; put @jaxcl.register_method"),
         ({"tasks": jaxcl.Task("t", 0, 0, 0, 0)}, "tasks: a single Task is given; give a list"),
     ],
 )
@@ -154,3 +176,23 @@ def test_the_example_of_its_docstring(tmp_path, monkeypatch):
     exec("\n".join(lines), names)
     assert eval(last, names) == (1, 2, 2)
     assert (tmp_path / "runs/small/summary.json").exists()
+
+
+def test_inputs_of_different_shapes_and_labels_without_variance_are_named(pair, small):
+    narrow = [
+        each._replace(**{k: getattr(each, k)[:, :3] for k in ("train_inputs", "test_inputs")})
+        for each in pair
+    ]
+    message = r"inputs differ between tasks \('first' float32 \d+, 'second' float32 3\); give all"
+    with pytest.raises(DataError, match=message):
+        jaxcl.fit([pair[0], narrow[1]], **small)
+    even = pair[0]._replace(
+        train_labels=pair[0].train_inputs[:, :1], test_labels=np.ones((len(pair[0].test_labels), 1))
+    )
+    with pytest.raises(DataError, match="all test labels are equal, so R\\^2"):
+        jaxcl.fit([even], loss="squared", **small)
+
+
+def test_hidden_classes_are_no_large_weights(pair, small):
+    result = jaxcl.fit(pair, setting="class", plasticity=True, **small)
+    assert 0 < result.summary["plasticity"]["first"]["weight_rms"]["mean"] < 10

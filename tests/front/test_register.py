@@ -112,3 +112,24 @@ def test_settings_that_a_registered_network_has_not_are_refused():
 
     with pytest.raises(UsageError, match="the plain network has no --hidden; leave it out"):
         configure("finetune", "builtin", net="plain", hidden=(3,))
+
+
+def test_a_method_or_a_network_that_returns_nothing_is_named(pair, small):
+    @jaxcl.register_method
+    @dataclasses.dataclass(frozen=True)
+    class Forgetful(Method):
+        """Returns no losses."""
+
+        summary = "nothing"
+
+        def losses(self, stream):
+            """Returns nothing."""
+
+    @jaxcl.register_network
+    def no_layers():
+        """No network."""
+
+    with pytest.raises(UsageError, match="method: the losses of forgetful are None; return a dict"):
+        jaxcl.fit(pair, "forgetful", **small)
+    with pytest.raises(UsageError, match="network: no_layers returned a NoneType; return jaxcl"):
+        jaxcl.fit(pair, "finetune", **{**small, "network": "no_layers"})

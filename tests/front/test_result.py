@@ -1,3 +1,5 @@
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -118,3 +120,18 @@ def test_inputs_may_be_a_tree(small):
         UsageError, match=r"network: apply \(functions\) was given by a program; give"
     ):
         jaxcl.load(small["out"]).predict(tasks[0].test_inputs, "a")
+
+
+def test_weights_that_are_missing_or_damaged_and_folders_of_several_runs_are_named(pair, small):
+    result = jaxcl.fit(pair, "finetune", **small)
+    with pytest.raises(UsageError, match="holds several runs; name one of them, such as /"):
+        jaxcl.load(small["out"].parent)
+    weights = result.folder / "params/seed0"
+    for file in weights.rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"rubbish")
+    with pytest.raises(UsageError, match="seed0 is damaged; restore it, or run again"):
+        jaxcl.load(result.folder).params  # noqa: B018
+    shutil.rmtree(weights)
+    with pytest.raises(UsageError, match="seed0 is missing; restore it, or run again"):
+        jaxcl.load(result.folder).predict(pair[0].test_inputs, "first")

@@ -102,7 +102,7 @@ def test_a_setting_that_nothing_here_has_is_refused(settings, message):
         ({"method": "ewc", "validation": 1.0}, "validation: 1 leaves nothing to train on"),
         ({"method": "ewc", "seeds": (1, 1)}, "seeds: .* has one twice"),
         ({"method": "ewc", "epochs": 10**6}, "epochs: more than 100000"),
-        ({"method": "ewc", "augment": ("foo",)}, "'foo' is unknown; Known: crop, flip, cutout$"),
+        ({"method": "ewc", "augment": ("foo",)}, "'foo' is unknown; known: crop, flip, cutout$"),
         ({"method": "ewc", "augment": ("own",)}, "a function was given by a program"),
     ],
 )

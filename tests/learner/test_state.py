@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from given import configured
+from given import configured, mean_distillation
 
 from jaxcl.growth.heads import View, forward
 from jaxcl.growth.parameters import leaf_mask
@@ -21,7 +21,6 @@ from jaxcl.methods.lwf import LwF
 from jaxcl.networks import Pathway, cnn, columns
 from jaxcl.training.events import EpochEnded
 from jaxcl.transforms import Context, TaskData
-from jaxcl.transforms.objectives.losses import mean_distillation
 
 SETTINGS = {"epochs": 2, "batch_size": 20, "net": "mlp", "hidden": (4,), "setting": "task"}
 

@@ -31,7 +31,7 @@ def stopped(fit, tmp_path, stopping_after):
 
 def test_images_may_lie_elsewhere_now(stopped, fit, tmp_path, monkeypatch):
     assert f'data_dir = "{tmp_path / "here"}"' in (stopped / "config.toml").read_text()
-    with pytest.raises(UsageError, match="limit is 20, not 30; leave these options out"):
+    with pytest.raises(UsageError, match="limit is 20 and not 30; give the same, another"):
         fit("stopped", "there", limit=30)
     with monkeypatch.context() as patch:  # but they must be the same
         patch.setattr(build, "checksum", lambda *tasks: "other")

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from given import add_branch, add_head, first_params, logits
+from given import add_branch, add_head, first_params, logits, mean_cross_entropy
 
 from jaxcl.growth.heads import FULL_HEAD, SETTINGS, View, forward, own_logits
 from jaxcl.growth.parameters import leaf_mask, merge
@@ -16,7 +16,7 @@ from jaxcl.training.program import Program, adam, start_phase
 from jaxcl.training.step import make_step
 from jaxcl.training.train_step import epoch_order, no_totals, run_steps
 from jaxcl.transforms import LossTransform, TaskData, chain, distill, l2
-from jaxcl.transforms.objectives.losses import cross_entropy, mean_cross_entropy
+from jaxcl.transforms.objectives.losses import cross_entropy
 
 NET = cnn(size=12, filters=(4, 5), hidden=6, formulation="native")
 OLD = (Pathway("t00", ("t00", "t00"), "t00"),)

@@ -1,5 +1,8 @@
 """What would go wrong in silence is refused, by an error that names the remedy."""
 
+import inspect
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,6 +18,7 @@ from jaxcl.transforms import (
     TaskData,
     chain,
     der,
+    diagonal_fisher,
     distill,
     ewc,
     fraction,
@@ -251,3 +255,53 @@ def test_parameters_that_have_grown_since_the_task_began_are_named(make, grown):
         ValueError, match=r"params: \['\w+'\] has shape .* call state = transform\.b"
     ):
         make(1.0).apply(jnp.float32(0), state, Context(grown, W, DATA))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (partial(ewc, 1.0, fisher="exat"), "fisher: 'exat' is unknown; pass exact or sampled or"),
+        (partial(online_ewc, 1.0, fisher="Exact"), "fisher: 'Exact' is unknown"),
+        (partial(si, 1.0, gradient="totl"), "gradient: 'totl' is unknown; pass loss or total"),
+        (partial(distill, weighting="task"), "weighting: 'task' is unknown; pass one or tasks"),
+        (partial(ewc, "a"), "strength: 'a' is no number; pass 0 or more"),
+        (partial(ewc, np.nan), "strength: nan is no number"),
+    ],
+)
+def test_a_misspelt_word_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        # As a user has it, without checks of types.
+        inspect.unwrap(make.func)(*make.args, **make.keywords)
+
+
+def test_the_fisher_of_misspelt_labels_or_of_no_examples_is_refused(key):
+    with pytest.raises(ValueError, match="labels: 'exat' is unknown"):
+        inspect.unwrap(diagonal_fisher)(W, TaskData(DATA, forward), key, labels="exat")
+    with pytest.raises(ValueError, match="examples: the task's data has none"):
+        diagonal_fisher(W, TaskData(jax.tree.map(lambda x: x[:0], DATA), forward), key)
+
+
+def test_slips_in_the_use_of_a_chain_are_named(key):
+    with pytest.raises(TypeError, match=r"without a name; give each one, chain\(ewc="):
+        chain(ewc(1.0))
+    with pytest.raises(TypeError, match=r"ewc is a function; call it, ewc=ewc\("):
+        inspect.unwrap(chain)(ewc=ewc)
+    both = chain(ewc=ewc(1.0), l2=l2(1.0))
+    state, task = both.init(W), TaskData(DATA, forward)
+    for hook in (both.begin_task, both.end_task):
+        with pytest.raises(TypeError, match=r"task: a dict; give TaskData\(data, forward\)"):
+            hook(state, W, DATA, key)
+    ended = both.end_task(state, W, task, key)
+    with pytest.raises(
+        TypeError, match=r"state: a tuple, not .*; end_task returns \(state, params"
+    ):
+        both.apply(jnp.float32(0), ended, Context(W, forward(W, DATA), DATA))
+
+
+def test_hooks_that_return_something_else_are_named(key):
+    lost = LossTransform(lambda p: (), lambda loss, s, c: loss, end_task=lambda s, p, t, k: s)
+    both = chain(mine=lost)
+    with pytest.raises(TypeError, match=r"mine: apply returned .*; return \(loss, metrics\)"):
+        both.apply(jnp.float32(0), both.init(W), Context(W, forward(W, DATA), DATA))
+    with pytest.raises(TypeError, match=r"mine: end_task returned a tuple; return \(state, params"):
+        both.end_task(both.init(W), W, TaskData(DATA, forward), key)

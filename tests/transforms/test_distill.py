@@ -262,3 +262,19 @@ def test_classes_that_had_no_output_yet_are_as_if_they_were_not_there(padded, ke
     np.testing.assert_allclose(loss(w.at[:, 2:].set(0), hidden), alone, rtol=1e-6)
     before = {"w": w.at[:, 2:].set(0), "b": hidden}
     np.testing.assert_allclose(loss(w, jnp.zeros(4), before), alone, rtol=1e-6)
+
+
+def test_augmented_inputs_in_the_first_task(key):
+    """One output or several: nobody is asked, and that is no error; nothing recorded is one."""
+    transform, w = distill(1.0), jnp.ones((3, 2))
+    batch = {"x": INPUTS, "index": jnp.arange(N)}
+    for one in (lambda w, batch: batch["x"] @ w, lambda w, batch: {"a": batch["x"] @ w}):
+        task, seen = TaskData(DATA, one, augmented=True), Context(w, one(w, batch), batch, key, one)
+        state = transform.begin_task(transform.init(w), w, task, key)
+        loss, metrics = transform.apply(jnp.float32(2), state, seen)
+        assert (loss, metrics["kd"]) == (2, 0)
+        state, _ = transform.end_task(state, w, task, key)
+        state = transform.begin_task(state, w, task, key)
+        assert transform.apply(jnp.float32(2), state, seen)[0] > 2
+    with pytest.raises(ValueError, match="nothing is recorded; call state = "):
+        transform.apply(jnp.float32(2), transform.init(w), Context(w, batch["x"] @ w, batch))

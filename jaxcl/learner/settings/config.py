@@ -70,6 +70,11 @@ class Config:
         own = vars(type(self.method)).get("one_head", False)  # a subclass may have other losses
         return own and not (training.scratch or training.warmup_epochs)
 
+    @property
+    def too_large(self) -> str:
+        """Returns the options that may be too large where the loss is not finite."""
+        return "--lr or --strength" if "strength" in hints(type(self.method)) else "--lr"
+
     def parts(self) -> Iterator[tuple[str, Any]]:
         """Yields the parts that are there, by name."""
         for name in PARTS:
@@ -85,9 +90,11 @@ class Config:
         for _, part in self.parts():
             part.check()
             for group in part.exclusive:
-                if all(getattr(part, name) is None for name in group):
+                given = {n: getattr(part, n) for n in group if getattr(part, n) is not None}
+                if not given:
                     options = " or ".join(option(name) for name in group)
                     raise UsageError(f"{group[0]}: not set, nor what it excludes; give {options}")
+                _excluding(part, given)
         if not self.seeds:
             raise UsageError("seeds: none given; give at least one, such as 0")
         if len(set(self.seeds)) < len(self.seeds):

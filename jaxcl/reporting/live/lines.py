@@ -67,7 +67,7 @@ def epoch_lines(who: str, event: EpochEnded, began: TaskBegan, name: str) -> Ite
       name: of its task.
     """
     phase = {GENERATOR: " (generator)", WARMUP: " (warm-up)"}.get(event.phase, "")
-    where = f"epoch {event.epoch + 1}/{len(began.steps)}{phase}"
+    where = f"epoch {event.epoch + 1:>{len(str(len(began.steps)))}}/{len(began.steps)}{phase}"
     seconds = f"  {event.seconds:.1f} s"
     fullest, *shorter = [_generator(event.metrics)] if event.phase == GENERATOR else _scores(event)
     yield f"{who} · {name} {where}  {fullest}{seconds}"

@@ -44,7 +44,7 @@ def train_judge(key: PRNGKey, tasks: Sequence[Batch]) -> Params:
 
     Args:
       key: for its weights and its batches.
-      tasks: ``image`` (bytes) and ``label``, counted over all of the tasks.
+      tasks: ``input`` (bytes) and ``label``, counted over all of the tasks.
 
     Returns:
       Its parameters.

@@ -185,12 +185,20 @@ def _solved(shrinkage: float, moments: Moments) -> tuple[Array, Array]:
     counts = np.asarray(moments.counts)
     means = np.asarray(moments.sums, np.float64) / np.maximum(counts, 1)[..., None]
     covariance = np.asarray(moments.scatter, np.float64) / counts.sum()
-    regular = (1 - shrinkage) * covariance + shrinkage * np.eye(len(covariance))
-    factor = scipy.linalg.cho_factor(regular, lower=True)
+    try:
+        factor = scipy.linalg.cho_factor(_shrunk(shrinkage, covariance), lower=True)
+    except scipy.linalg.LinAlgError:  # sums in float32 can leave eigenvalues a little below 0
+        values, axes = scipy.linalg.eigh(covariance)
+        covariance = (axes * np.maximum(values, 0)) @ axes.T
+        factor = scipy.linalg.cho_factor(_shrunk(shrinkage, covariance), lower=True)
     weights = scipy.linalg.cho_solve(factor, means.reshape(-1, means.shape[-1]).T).T
     weights = weights.reshape(means.shape)
     bias = -(weights * means).sum(-1) / 2
     return jnp.asarray(weights, jnp.float32), jnp.asarray(bias, jnp.float32)
+
+
+def _shrunk(shrinkage: float, covariance: np.ndarray) -> np.ndarray:
+    return (1 - shrinkage) * covariance + shrinkage * np.eye(len(covariance))
 
 
 def _predict(where: Where, state: LDAState, context: Context) -> Array:

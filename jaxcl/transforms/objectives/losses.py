@@ -25,11 +25,6 @@ def cross_entropy(logits: Logits, label: Int[Array, ""]) -> Scalar:
     return -jax.nn.log_softmax(logits)[label]
 
 
-def mean_cross_entropy(logits: Float[Array, "b classes"], labels: Int[Array, "b"]) -> Scalar:
-    """Returns the mean of :func:`cross_entropy` over a batch."""
-    return jax.vmap(cross_entropy)(logits, labels).mean()
-
-
 def soft_cross_entropy(logits: Logits, target: Float[Array, "classes"]) -> Scalar:
     """Returns cross-entropy against a distribution: ``-sum(target * log softmax(logits))``.
 
@@ -61,15 +56,3 @@ def distillation(logits: Logits, teacher_logits: Logits, temperature: Scalar) ->
     chex.assert_rank([logits, teacher_logits, temperature], [1, 1, 0])
     target = jax.nn.softmax(teacher_logits / temperature)
     return soft_cross_entropy(logits / temperature, target)
-
-
-def mean_distillation(
-    logits: Float[Array, "b new"], teacher_logits: Float[Array, "b old"], temperature: Scalar
-) -> Scalar:
-    """Returns the mean of :func:`distillation` over a batch.
-
-    Classes that the teacher has not are the student's last ones; they had probability 0.
-    """
-    missing = ((0, 0), (0, logits.shape[-1] - teacher_logits.shape[-1]))
-    padded = jnp.pad(teacher_logits, missing, constant_values=-jnp.inf)
-    return jax.vmap(distillation, (0, 0, None))(logits, padded, temperature).mean()

@@ -1,7 +1,7 @@
 """Elastic weight consolidation: quadratic penalties weighted by the Fisher information."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,13 @@ import jax.numpy as jnp
 from jaxcl.core.pytree import copy, regrow
 from jaxcl.core.types import Array, Metrics, Params, PRNGKey, PyTree, Scalar
 from jaxcl.transforms.base import Context, LossTransform, TaskData
-from jaxcl.transforms.checks import check_grown, check_label, check_not_negative, check_params
+from jaxcl.transforms.checks import (
+    check_choice,
+    check_grown,
+    check_label,
+    check_not_negative,
+    check_params,
+)
 from jaxcl.transforms.objectives import Objective, categorical
 from jaxcl.transforms.objectives.base import Labels, wide
 from jaxcl.transforms.penalties.importance import diagonal_fisher
@@ -97,7 +103,8 @@ def ewc(
       A transform that reports ``{"penalty": ...}``, half of the sum above, without lambda.
 
     Raises:
-      ValueError: a negative strength; from ``init``, parameters that are not all trained;
+      ValueError: a negative strength, or an unknown Fisher; from ``init``, parameters that are
+        not all trained;
         from ``begin_task``, data without the labels of an empirical Fisher.
 
     References:
@@ -114,6 +121,7 @@ def ewc(
      [0.125 0.125]]
     """
     check_not_negative("strength", strength)
+    check_choice("fisher", fisher, get_args(Labels))
     fisher_of = partial(
         diagonal_fisher, labels=fisher, examples=n, label=label, objective=objective
     )
@@ -179,11 +187,12 @@ def online_ewc(
     [0.1875 0.1875]
     """
     check_not_negative("strength", strength)
+    check_choice("fisher", fisher, get_args(Labels))
     fisher_of = partial(
         diagonal_fisher, labels=fisher, examples=n, label=label, objective=objective
     )
     if not 0 <= decay <= 1:
-        raise ValueError(f"decay: {decay} is outside [0, 1]")
+        raise ValueError(f"decay: {decay} is outside [0, 1]; pass 1 to forget nothing")
 
     def end_task(
         state: QuadraticState, params: Params, task: TaskData, key: PRNGKey

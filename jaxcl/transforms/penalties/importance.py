@@ -1,9 +1,12 @@
 """How much each weight matters for what a network says: the diagonal Fisher, and MAS."""
 
+from typing import get_args
+
 import jax.numpy as jnp
 
 from jaxcl.core.types import Array, Batch, Params, PRNGKey, PyTree
 from jaxcl.transforms.base import TaskData
+from jaxcl.transforms.checks import check_choice
 from jaxcl.transforms.objectives import Objective, categorical
 from jaxcl.transforms.objectives.base import NO_OUTPUT, Labels
 from jaxcl.transforms.penalties.per_example import mean_importance
@@ -45,7 +48,7 @@ def diagonal_fisher(
       A tree like ``params``, in float32 at least; no entry is negative.
 
     Raises:
-      ValueError: fewer than one example is asked for.
+      ValueError: fewer than one example is asked for or there, or unknown labels.
 
     References:
       Kunstner, Balles & Hennig, Limitations of the empirical Fisher, 2019
@@ -57,6 +60,7 @@ def diagonal_fisher(
     [[0.125 0.125]
      [0.125 0.125]]
     """
+    check_choice("labels", labels, get_args(Labels))
     directions = objective.directions(labels, label)
     return mean_importance(params, task, key, directions, jnp.square, examples)
 
@@ -80,7 +84,7 @@ def output_sensitivity(
       A tree like ``params``, in float32 at least; no entry is negative.
 
     Raises:
-      ValueError: fewer than one example is asked for.
+      ValueError: fewer than one example is asked for or there.
 
     References:
       Aljundi et al., Memory aware synapses: learning what (not) to forget, 2018

@@ -63,9 +63,11 @@ def mean_importance(
       chunk: examples in a backward pass; by default what suits the platform.
 
     Raises:
-      ValueError: fewer than one example is asked for.
+      ValueError: fewer than one example is asked for or there.
     """
     n = count_examples(task.data)
+    if n == 0:
+        raise ValueError("examples: the task's data has none; give at least one")
     if examples is not None and examples < 1:
         raise ValueError(f"examples: {examples} is not positive; give at least 1, or None for all")
     rows = jnp.arange(n)

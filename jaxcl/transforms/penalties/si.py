@@ -9,7 +9,12 @@ import jax.numpy as jnp
 from jaxcl.core.pytree import regrow
 from jaxcl.core.types import Array, Int, Metrics, Params, PRNGKey, PyTree, Scalar
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData
-from jaxcl.transforms.checks import check_not_negative, check_params, check_updated
+from jaxcl.transforms.checks import (
+    check_choice,
+    check_not_negative,
+    check_params,
+    check_updated,
+)
 from jaxcl.transforms.objectives.base import wide
 from jaxcl.transforms.penalties.ewc import distance, wide_copy
 from jaxcl.transforms.penalties.per_example import wide_zeros
@@ -48,7 +53,9 @@ def si(strength: float, *, xi: float = 0.1, gradient: Gradient = "loss") -> Loss
     did for the loss.  As a task ends,
     ``Omega_i += max(0, omega_i / ((theta_i - theta_i at its start)^2 + xi))`` and
     ``theta~`` are the present weights.  A weight that was always held at its place
-    has importance 0 from this task.
+    has importance 0 from this task.  The paper has no maximum, and its authors' program takes that
+    of 0 and the sum over tasks; here each task's share is at least 0, so no task lowers what
+    another has found.
 
     Args:
       strength: c, at least 0.
@@ -61,7 +68,8 @@ def si(strength: float, *, xi: float = 0.1, gradient: Gradient = "loss") -> Loss
       ``update`` needs ``Step.loss_gradient`` (``Step.gradient`` with ``"total"``).
 
     Raises:
-      ValueError: a negative strength, or a damping that is not positive; from ``end_task``,
+      ValueError: a negative strength, a damping that is not positive, or an unknown gradient; from
+        ``end_task``,
         if ``update`` was not called since ``begin_task``.
 
     References:
@@ -79,6 +87,7 @@ def si(strength: float, *, xi: float = 0.1, gradient: Gradient = "loss") -> Loss
     [1. 0.]
     """
     check_not_negative("strength", strength)
+    check_choice("gradient", gradient, ("loss", "total"))
     if not xi > 0:
         raise ValueError(f"xi: {xi} is not positive; pass 0.1, say")
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy import ndarray
 
 from jaxcl.core.types import Array, Params
-from jaxcl.transforms.objectives.base import wide
+from jaxcl.transforms.objectives.base import NO_OUTPUT, wide
 
 # Up to this score a unit counts as dormant where it is reported: one of those of Sokar et al.
 # (2023), recalled.
@@ -91,12 +91,11 @@ def effective_rank(features: Array | ndarray) -> float | None:
 def weight_rms(params: Params) -> float:
     """Returns the root of the mean square of all parameters.
 
-    >>> weight_rms({"w": jnp.array([3.0, 4.0]), "b": jnp.zeros(2)})
+    Biases that hide classes which are still to come, below -1e8, are left out.
+
+    >>> weight_rms({"w": jnp.array([3.0, 4.0]), "b": jnp.array([0.0, 0.0, -1e9])})
     2.5
     """
-    leaves = jax.tree.leaves(params)
-    return float(np.sqrt(sum(_square_sum(x) for x in leaves) / sum(x.size for x in leaves)))
-
-
-def _square_sum(x: Array) -> float:
-    return float(np.square(np.asarray(x, np.float64)).sum())
+    leaves = [np.asarray(x, np.float64) for x in jax.tree.leaves(params)]
+    known = [x[x >= NO_OUTPUT] if x.ndim == 1 else x for x in leaves]
+    return float(np.sqrt(sum(np.square(x).sum() for x in known) / sum(x.size for x in known)))

@@ -13,7 +13,7 @@ from jaxcl.transforms.base import Context, LossTransform, Needs, TaskData
 from jaxcl.transforms.beside import passed_beside
 from jaxcl.transforms.checks import check_classes, check_label, check_logits
 from jaxcl.transforms.objectives import categorical
-from jaxcl.transforms.old_responses import NO_OLD, Old, of_both, recalled, recorded_logits
+from jaxcl.transforms.old_responses import NO_OLD, Old, of_both, recalled, recorded_logits, rows_of
 from jaxcl.transforms.recency_bias import exemplars as of_classes
 from jaxcl.transforms.recency_bias.linear_correction import Correction, corrected, refitted, widened
 from jaxcl.transforms.rehearsal.buffers import Buffer, without_rows
@@ -107,7 +107,7 @@ def bic(
 
     Raises:
       ValueError: an argument out of its range; from ``begin_task``, data without labels of that
-        name, or with labels that are no classes of examples; from ``begin_task`` and
+        name, with labels that are no classes of examples, or with one of each; from it and
         ``end_task``, room for fewer than two examples of a class; from ``apply``, no exemplars
         beside the batch; from ``end_task``, no features.
 
@@ -133,7 +133,8 @@ def bic(
         raise ValueError(f"held_out: {held_out} is outside (0, 1); give 0.1, say")
     for what, value in (("temperature", temperature), ("ridge", ridge)):
         if not value > 0:
-            raise ValueError(f"{what}: {value} is not positive")
+            raise ValueError(f"{what}: {value} is not positive; pass 1, say")
+    of_classes.parts(capacity, 1, held_out)
     chosen = _BiC(capacity, held_out, temperature, ridge, n, name, label, classes)
     return LossTransform(
         _init, partial(_apply, chosen), partial(_begin, chosen), end_task=partial(_end, chosen),
@@ -168,6 +169,8 @@ def _begin(chosen: _BiC, state: BiCState, params: Params, task: TaskData, key: P
     known = np.unique(np.asarray(exemplars[chosen.label])) if exemplars else new[:0]
     _, each = of_classes.parts(chosen.capacity, len(known) or len(new), chosen.held_out)
     held = of_classes.drawn_of_each(labels, each, stream(key, chosen.name))
+    if not held.any():
+        raise ValueError("held_out: no class has two examples, so none can be; give two of each")
     before = 0 if state.correction is None else state.correction.shape[-1]
     width = max(before, int(new[-1]) + 1, chosen.classes or 0)
     state = state._replace(held=jnp.asarray(held), correction=widened(state.correction, width))
@@ -184,7 +187,7 @@ def _begin(chosen: _BiC, state: BiCState, params: Params, task: TaskData, key: P
 
 
 def _apply(chosen: _BiC, loss: Scalar, state: BiCState, context: Context) -> tuple[Scalar, Metrics]:
-    labels, rows = context.batch[chosen.label], context.batch["index"]
+    labels, rows = context.batch[chosen.label], rows_of(context)
     logits = context.logits(context.outputs, context.batch)
     check_logits(logits)
     plain = loss - categorical.loss(logits, labels).mean()

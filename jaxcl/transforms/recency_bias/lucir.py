@@ -82,8 +82,8 @@ def lucir(
     ``capacity // classes`` exemplars, chosen as by :func:`icarl`.
 
     The authors have a scale that is a parameter of its own, set new weights to mean features
-    as a task begins, and let features be negative; here features and first weights are the
-    network's.
+    as a task begins, let features be negative, and hold the old classes' weights where they are in
+    later tasks; here features and first weights are the network's, and all weights train.
 
     Args:
       capacity: exemplars of all classes together.

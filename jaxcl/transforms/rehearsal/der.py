@@ -72,7 +72,8 @@ def der(
 
     Raises:
       ValueError: a negative weight, or no room; from ``begin_task``, if the data has no
-        labels of that name; from ``end_task``, if ``update`` was not called since.
+        labels of that name; from ``update``, more logits than ``classes``; from ``end_task``, if
+        ``update`` was not called since.
 
     References:
       Buzzega et al., Dark experience for general continual learning, 2020
@@ -196,7 +197,10 @@ def _padded(chosen: _DER, logits: Array, labels: Array) -> Array:
     known = jnp.where(known < NO_OUTPUT, jnp.nan, known)
     if chosen.objective.classes and labels.ndim > 1:
         known = jnp.where(labels[..., None] < 0, jnp.nan, known)
-    missing = (*((0, 0),) * (logits.ndim - 1), (0, chosen.classes - logits.shape[-1]))
+    width = logits.shape[-1]
+    if width > chosen.classes:
+        raise ValueError(f"classes: {chosen.classes}, and there are {width} logits; give as many")
+    missing = (*((0, 0),) * (logits.ndim - 1), (0, chosen.classes - width))
     return jnp.pad(known, missing, constant_values=jnp.nan)
 
 

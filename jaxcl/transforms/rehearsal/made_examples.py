@@ -24,7 +24,8 @@ def noise(n: int = 10_000, inputs: str = "input", label: str = "label") -> Memor
       label: name of the labels that are made.
 
     Raises:
-      ValueError: ``n`` not positive; in the second task or later, inputs that are a tree.
+      ValueError: ``n`` not positive; as a task begins, inputs that are a tree, or whole numbers
+        that are no bytes.
 
     References:
       Shin, Lee, Kim & Kim, Continual learning with deep generative replay, 2017
@@ -41,11 +42,13 @@ def noise(n: int = 10_000, inputs: str = "input", label: str = "label") -> Memor
         like = task.data[inputs]
         if not hasattr(like, "shape"):
             raise ValueError(f"noise: {inputs!r} is a tree; it is drawn for one array of images")
+        bytes_ = like.dtype == jnp.uint8
+        if not bytes_ and not jnp.issubdtype(like.dtype, jnp.floating):
+            raise ValueError(f"noise: {inputs!r} is {like.dtype}; it is drawn for bytes or floats")
         if tasks == 0:
             return memory
         pixels, which = jax.random.split(key)
         made = jnp.clip(0.5 + 0.25 * jax.random.normal(pixels, (n, *like.shape[1:])), 0, 1)
-        bytes_ = jnp.issubdtype(like.dtype, jnp.integer)
         images = (jnp.round(255 * made) if bytes_ else made).astype(like.dtype)
         batch, logits = _judged(images, inputs, params, task, tasks, which)
         return {**batch, label: jnp.argmax(logits, -1).astype(jnp.int32)}

@@ -182,3 +182,15 @@ def test_what_it_cannot_use_is_refused(key):
     state, here = through(transform, [A], key), Context(PARAMS, forward(PARAMS, NEW), NEW)
     with pytest.raises(ValueError, match="features: missing; give Context"):
         transform.predict(state, here)
+
+
+def test_features_on_a_large_scale_whose_scatter_is_rounded(key):
+    """More features than examples: the smallest eigenvalues are 0, but for rounding."""
+    x = 300 * jax.random.normal(key, (40, 64))
+    data = {"x": x, "label": jnp.arange(40) % 4}
+    transform, w = slda(), jnp.zeros((64, 4))
+    task = TaskData(data, lambda w, b: b["x"] @ w, features=lambda w, b: b["x"])
+    state, _ = transform.end_task(transform.init(w), w, task, key)
+    logits = transform.predict(state, Context(w, x @ w, data, features=x))
+    assert jnp.isfinite(logits).all()
+    assert (logits.argmax(1) == data["label"]).all()

@@ -309,3 +309,17 @@ def test_a_step_has_the_same_shapes_in_every_later_task(key):
     shapes = [jax.tree.map(lambda x: (x.shape, x.dtype), state) for state in (second, third)]
     assert shapes[0] == shapes[1]
     assert [int(state.exemplars.filled) for state in (second, third)] == [22, 20]
+
+
+def test_one_example_of_each_class_and_a_batch_without_rows_are_named(key):
+    w, forward = jnp.eye(2), lambda w, b: b["x"] @ w
+    data = {"x": jnp.eye(2), "label": jnp.arange(2)}
+    transform = bic(8)
+    with pytest.raises(ValueError, match="held_out: no class has two examples"):
+        transform.begin_task(transform.init(w), w, TaskData(data, forward), key)
+    with pytest.raises(ValueError, match="capacity: 1 examples for 1 classes; give two"):
+        bic(1)
+    twice = jax.tree.map(lambda x: jnp.concatenate([x, x]), data)
+    state = transform.begin_task(transform.init(w), w, TaskData(twice, forward), key)
+    with pytest.raises(KeyError, match="give the rows of the task"):
+        transform.apply(jnp.float32(0), state, Context(w, forward(w, twice), twice, key))

@@ -6,7 +6,7 @@ import pytest
 from scipy.special import log_softmax, softmax
 
 from jaxcl.transforms import Context, TaskData, chain, distill, ewc, replay
-from jaxcl.transforms.rehearsal.made_examples import drawn_images, generated
+from jaxcl.transforms.rehearsal.made_examples import drawn_images, generated, noise
 from jaxcl.transforms.rehearsal.memory import LOGITS, fraction
 
 RNG = np.random.default_rng(0)
@@ -418,7 +418,7 @@ def test_distillation_of_generated_images_leaves_the_first_task_as_it_is(key):
         chex.assert_trees_all_equal(state, start)
     logits = forward(W, NOW)
     for outputs in (logits, {}, {"t00": logits}):  # no head yet, or what the new task has made
-        loss, metrics = transform.apply(jnp.float32(0.7), start, Context(W, outputs, NOW))
+        loss, metrics = transform.apply(jnp.float32(0.7), state, Context(W, outputs, NOW))
         assert float(loss) == np.float32(0.7)
         assert float(metrics["kd"]) == 0
 
@@ -482,3 +482,9 @@ def test_replay_and_ewc_by_hand(key):
     other = chain(ewc=ewc(7.0), replay=replay(generated()))
     loss, _ = other.apply(jnp.float32(1.5), state, here)
     np.testing.assert_allclose(loss, (1.5 + 7 * penalty + kd) / 2, rtol=1e-5)
+
+
+def test_noise_in_place_of_tokens_is_refused(key):
+    task = TaskData({"input": jnp.zeros((3, 5), jnp.int32)}, lambda w, batch: batch["input"])
+    with pytest.raises(ValueError, match="'input' is int32; it is drawn for bytes or floats"):
+        noise(3).recall({}, {}, task, 1, key)
