@@ -109,10 +109,6 @@ def _newest() -> Path:
 def main(parsed: Parsed[Options]) -> None:
     """Runs the command."""
     console, options, config = make_console(), parsed.extra, parsed.config
-    if options.list:
-        from jaxcl.experiments.command_line.listing import listing
-
-        return listing(console)
 
     from jaxcl.front import fitting
     from jaxcl.runner import execute

@@ -71,6 +71,8 @@ def _installed(name: str) -> bool:
 
 def _load(name: str) -> None:
     if not name.endswith(".py"):
+        if Path(name).is_file():
+            raise UsageError(f"plugin: {name} is no Python file; give one, mine.py")
         if not _installed(name):
             raise UsageError(
                 f"plugin: no module {name!r} is installed; give one that is, or a file, mine.py"

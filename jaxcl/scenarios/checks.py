@@ -129,7 +129,8 @@ def _check_range(task: Task) -> None:
             must = "0 or more" if labels.min() < 0 else f"0 to {task.classes - 1}"
             raise DataError(f"{where}: labels are {span}; they must be {must}")
     if task.classes < 2 or len(np.unique(task.train_labels)) < 2:
-        raise DataError(f"task {task.name!r}: a single class; give at least two")
+        hint = "give at least two, or raise --limit if it is given"
+        raise DataError(f"task {task.name!r}: a single class; {hint}")
 
 
 def check_all(tasks: Sequence[Task], batch_size: int, *, of_classes: bool = True) -> list[Task]:

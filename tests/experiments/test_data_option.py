@@ -96,7 +96,7 @@ def test_a_run_goes_on_from_another_folder(run, tmp_path):
     assert summary(folder.parent, folder.name)["tasks"] == ["mine-order-1-0-1", "mine-order-1-2-3"]
     code, _, err = run(f"--resume={folder}", "--data=runs/mine.npz")
     assert code == 2
-    assert f"data is {tmp_path}/mine.npz, not {tmp_path}/runs/mine.npz; leave these" in err
+    assert f"data is {tmp_path}/mine.npz and not {tmp_path}/runs/mine.npz; give the" in err
 
 
 @pytest.mark.slow
@@ -115,6 +115,15 @@ def test_others_compare_and_search(call, tmp_path):
         code, _, err = call(command, *args)
         assert code == 2
         assert "batch_size: 33 is more than the 1" in err
+
+
+def test_a_dry_run_says_which_class_has_which_number_and_where_floats_lie(run, tmp_path):
+    labels = np.array(["cat", "ant"] * 10)
+    np.savez(tmp_path / "named.npz", x=np.linspace(0, 255, 20, dtype=np.float32)[:, None], y=labels)
+    code, out, _ = run("--method=finetune", "--net=mlp", "--data=named.npz", "--dry-run")
+    assert code == 0
+    assert "classes, in their order: 0 is 'ant', 1 is 'cat'" in out
+    assert "2 outputs, float32 1 from " in out
 
 
 def test_a_dry_run_says_what_the_tasks_are(run):

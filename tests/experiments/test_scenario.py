@@ -19,7 +19,7 @@ from given import configured
 from jaxcl.checkpointing import unfinished
 from jaxcl.checkpointing.checkpoint import load_params
 from jaxcl.checkpointing.config_file import from_toml, to_toml
-from jaxcl.experiments import scenario
+from jaxcl.experiments import compare, scenario, sweep
 from jaxcl.experiments.command_line.inspect import classes_of
 from jaxcl.learner.settings.config import Config
 from jaxcl.learner.settings.configuration import configure
@@ -124,6 +124,8 @@ def test_the_default_folder_is_named_after_scenario_and_method(run, tmp_path):
         (["--method", "slect"], "method: 'slect' is unknown; did you mean 'select'?"),
         (["--scenario", "7"], "scenario: '7' is unknown"),
         (["--epochs", "0"], "epochs: 0 is not positive"),
+        (["--epochs", "abc"], "epochs: 'abc' cannot be read; see --help"),
+        (["--plugin", "a-file"], "plugin: a-file is no Python file; give one, mine.py"),
         (["--mesh", "batch=2"], "mesh: 'batch=2' cannot be read; give sizes"),
         (["--stream", "--method", "joint"], "stream: joint needs all inputs on the device"),
         (["--threshold", "-0.1"], "threshold: -0.1 is outside [0, 1]"),
@@ -388,9 +390,10 @@ def test_checkpoint_every_is_epochs_or_seconds(run, value):
     assert "is neither epochs (2) nor seconds (30s)" in err
 
 
-def test_list_names_everything_in_a_line_each(run):
+def test_list_names_everything_in_a_line_each(run, call):
     code, out, _ = run("--list")
     assert code == 0
+    assert call(compare, "--list") == call(sweep, "--list") == (0, out, "")
     names = *SCENARIOS, *METHODS, *NETWORKS, "PATH", *sources.NAMES
     assert len(out.splitlines()) == 4 + len(names)
     for name in names:

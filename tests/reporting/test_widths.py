@@ -194,6 +194,8 @@ def test_what_a_task_shares_is_said_shorter_and_shorter():
     assert lines[2] == "photos: conv1 shared with digits; conv2 new"
     both = event._replace(route=(first, first))
     assert list(route_lines(both, ["digits", "b", "c"]))[2] == "c: all 2 layers shared with digits"
+    plain = both._replace(similarity={"conv1": {}, "conv2": {}})  # of a method without branches
+    assert set(route_lines(plain, ["digits", "b", "c"])) == {"c"}
 
 
 @pytest.mark.parametrize("together", [1, 2, 3, 5])

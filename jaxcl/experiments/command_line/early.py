@@ -1,5 +1,7 @@
 """What is read before all other options: plug-ins, which register what these name, and the data.
 
+With ``--list``, every command says what there is and ends.
+
 A plug-in that cannot be imported shows its own traceback, without the lines of ours above it.
 """
 
@@ -29,7 +31,7 @@ def prepared(args: Sequence[str]) -> list[str]:
 
     Raises:
       UsageError: a plug-in that there is not, ``--data`` with another scenario.
-      SystemExit: a plug-in that cannot be imported; code 1.
+      SystemExit: a plug-in that cannot be imported, code 1; or ``--list`` was asked for, 0.
     """
     said, named = list(groups(args)), []
     for name, words in said:
@@ -37,6 +39,12 @@ def prepared(args: Sequence[str]) -> list[str]:
             named += words_of(words, name, ())
             _check_value(name, words)
     load(named)
+    if any(words == ["--list"] for _, words in said):
+        from jaxcl.experiments.command_line.listing import listing
+        from jaxcl.reporting.console import make_console
+
+        listing(make_console())
+        sys.exit(0)
     rest = [word for name, words in said if name != "plugin" for word in words]
     whole = ["--plugin", *kept(named)] if named else []
     return [*_with_scenario(rest), *whole]

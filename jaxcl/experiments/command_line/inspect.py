@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -20,7 +21,8 @@ from jaxcl.scenarios.datasets import sources, tfds
 from jaxcl.scenarios.datasets.catalog import FROZEN, SOURCES
 from jaxcl.scenarios.images import SIDE
 from jaxcl.scenarios.inputs import ready, spec_of
-from jaxcl.scenarios.settings import MadeSettings
+from jaxcl.scenarios.readers.files import read
+from jaxcl.scenarios.settings import DataSettings, FileSettings, MadeSettings
 from jaxcl.scenarios.task import Task, size_text
 
 RGB = (32, 32, 3)
@@ -55,6 +57,7 @@ def dry_run(console: Console, config: Config, out: Path) -> None:
     else:
         tasks = load_tasks(config, lambda text: console.print(text, style="dim"))
         lines, classes = [_size(task) for task in tasks], [task.classes for task in tasks]
+        lines += _class_names(config.data)
         tasks = alike(config, tasks)
         spec = spec_of(ready(config.data, tasks[0]), tasks[0].train_inputs)
     console.print(_parameters(config, spec, classes))
@@ -90,7 +93,24 @@ def _size(task: Task) -> str:
     """What a task has."""
     train, test = len(task.train_labels), len(task.test_labels)
     kind = size_text(task.train_inputs)
+    leaves = [leaf for leaf in jax.tree.leaves(task.train_inputs) if leaf.dtype != np.uint8]
+    if leaves:  # which are taken as they are
+        low, high = min(leaf.min() for leaf in leaves), max(leaf.max() for leaf in leaves)
+        kind += f" from {float(low):.3g} to {float(high):.3g}"
     return f"{task.name}: {train:,} to train, {test:,} to test, {task.classes} outputs, {kind}"
+
+
+def _class_names(data: DataSettings) -> list[str]:
+    """Which class of a file has which number, where that is not the same."""
+    if not isinstance(data, FileSettings) or not (path := Path(data.data).expanduser()).exists():
+        return []
+    names = read(path).classes
+    if list(names) == [str(i) for i in range(len(names))]:
+        return []
+    some = [f"{i} is {name!r}" for i, name in enumerate(names[:TEN])]
+    more = [f"{len(names) - TEN} more"] if len(names) > TEN else []
+    when = "before --order deals them out" if data.order else "in their order"
+    return [f"classes, {when}: {', '.join([*some, *more])}"]
 
 
 def _whether_there(config: Config) -> list[str]:

@@ -168,8 +168,8 @@ def _command(extra: type, usual: Config, without: Collection[str]) -> Any:
     """A dataclass of all options, at their usual values."""
     fields = [
         ("method", _told(str, METHOD), usual.method.name),
-        ("scenario", _told(str, f"{LISTED[:-1]}, or give --data."), usual.scenario),
-        ("net", _told(Literal[tuple(NETWORKS)], LISTED, "STR"), usual.network.name),
+        ("scenario", _told(str, "See --list, or give --data."), usual.scenario),
+        ("net", _told(Literal[tuple(NETWORKS)], "See --list.", "STR"), usual.network.name),
         ("seeds", _told(tuple[int, ...], "Such as 0 1 2, or 0..2.", "INT"), usual.seeds),
         ("together", _told(TOGETHER, "Networks trained at once."), usual.together),
     ]
@@ -186,8 +186,7 @@ def _command(extra: type, usual: Config, without: Collection[str]) -> Any:
     return dataclasses.make_dataclass("Command", made, frozen=True)
 
 
-LISTED = "See jaxcl scenario --list."
-METHOD = f"{LISTED[:-1]}; usually select, or finetune where nothing can branch."
+METHOD = "See --list; usually select, or finetune where nothing can branch."
 PLUGIN = "plugin"
 MORE = Annotated[
     tuple[str, ...],

@@ -70,6 +70,9 @@ def run_tyro(
     except SystemExit as stop:
         if stop.code == 2:
             message = _one_line(boxes.getvalue())
+            if unread := re.match("Error parsing --([a-z0-9-]+)", message):
+                name = unread[1].replace("-", "_")
+                message = f"{name}: {' '.join(words_of(args, name, ()))!r} cannot be read"
             near = "" if "Perhaps you meant" in message else _nearest(known, args)
             raise UsageError(f"{message}{near}; see --help") from None
         raise

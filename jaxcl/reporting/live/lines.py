@@ -48,6 +48,9 @@ def _route(event: TaskBegan, names: Sequence[str], most: int | None) -> str:
             what += f" ({name}{found[nearest]:.2f})"
         whats.append(what)
         parts.append(f"{layer} {what}")
+    branched = own in event.route or any(event.similarity.values())
+    if event.task_index and not branched:  # as with every method that never makes a branch
+        parts = []
     # Of a deep network, or where room is short, one thing is said once.
     if len(parts) > (1 if most == 0 else 2) and len(set(whats)) == 1:
         parts = [f"all {len(parts)} layers {whats[0]}"]

@@ -110,14 +110,11 @@ def der_pp(
     the loss of the objective: cross-entropy for classes.
 
     Args:
-      capacity: as in :func:`der`.
-      classes: as in :func:`der`.
+      capacity, classes: as in :func:`der`.
       alpha: at least 0; with 0 this is plain replay from a reservoir.
       beta: at least 0; with 0 the numbers are those of :func:`der`, at the cost of a
         second forward pass.
-      name: as in :func:`der`.
-      label: as in :func:`der`.
-      objective: what is learned.
+      name, label, objective: as in :func:`der`.
 
     Returns:
       A transform like :func:`der`, that reports ``{"dark": ..., "replayed": ...}``.
@@ -197,10 +194,10 @@ def _padded(chosen: _DER, logits: Array, labels: Array) -> Array:
     known = jnp.where(known < NO_OUTPUT, jnp.nan, known)
     if chosen.objective.classes and labels.ndim > 1:
         known = jnp.where(labels[..., None] < 0, jnp.nan, known)
-    width = logits.shape[-1]
-    if width > chosen.classes:
-        raise ValueError(f"classes: {chosen.classes}, and there are {width} logits; give as many")
-    missing = (*((0, 0),) * (logits.ndim - 1), (0, chosen.classes - width))
+    more = chosen.classes - logits.shape[-1]
+    if more < 0:
+        raise ValueError(f"classes: {chosen.classes}, {-more} less than there are logits; give all")
+    missing = (*((0, 0),) * (logits.ndim - 1), (0, more))
     return jnp.pad(known, missing, constant_values=jnp.nan)
 
 

@@ -236,5 +236,5 @@ def test_more_logits_than_classes_are_named(key):
     w, batch = jnp.zeros((2, 2)), {"x": jnp.eye(2), "label": jnp.arange(2)}
     transform, forward = der(4, classes=1), lambda w, batch: batch["x"] @ w
     state = transform.begin_task(transform.init(w), w, TaskData(batch, forward), key)
-    with pytest.raises(ValueError, match="classes: 1, and there are 2 logits; give as many"):
+    with pytest.raises(ValueError, match="classes: 1, 1 less than there are logits; give all"):
         transform.update(state, Step(w, w, w, context=Context(w, batch["x"] @ w, batch, key)))
