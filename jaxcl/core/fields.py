@@ -143,7 +143,12 @@ def give_way(settings: Any) -> None:
 def check_ranges(settings: Any) -> None:
     """Raises a :class:`UsageError` for the first field that is not in its range."""
     for name, hint in hints(type(settings)).items():
-        value = getattr(settings, name)
+        value, kind = getattr(settings, name), plain(hint)
+        if typing.get_origin(kind) is typing.Literal and value is not None:
+            if value not in typing.get_args(kind):
+                raise UsageError(f"{name}: {value!r}; give {' or '.join(typing.get_args(kind))}")
+        elif kind is int and isinstance(value, float):
+            raise UsageError(f"{name}: {value} is no whole number; give one")
         for mark in marks(hint):
             if isinstance(mark, Range) and value is not None:
                 _check_range(name, value, mark)

@@ -171,6 +171,13 @@ def register_logger(kind: Kind) -> Kind:
 
     Raises:
       UsageError: no such class, or a name that is taken, by a file of a run's folder too.
+
+    >>> @register_logger
+    ... class OneLine(Logger):
+    ...     def take(self, event):
+    ...         print(event.metrics)
+    >>> LOGGERS.pop("one_line") is OneLine
+    True
     """
     if not (isinstance(kind, type) and issubclass(kind, Logger)):
         raise UsageError(

@@ -150,6 +150,19 @@ def test_a_text_for_a_number_is_one_line(pair, small, value):
     assert str(error.value) == f"strength: {value!r} is no number; give one"
 
 
+def test_a_word_or_a_fraction_that_a_setting_cannot_have_is_one_line():
+    for make, name, value, message in (
+        (Training, "batch_size", 32.5, "batch_size: 32.5 is no whole number; give one"),
+        (Training, "optimizer", "adm", "optimizer: 'adm'; give adam or sgd"),
+        (jaxcl.methods.EWC, "fisher", "exat", "fisher: 'exat'; give exact or sampled or empirical"),
+    ):
+        settings = make()
+        object.__setattr__(settings, name, value)  # as a user has it, without checks of types
+        with pytest.raises(UsageError) as error:
+            settings.check()
+        assert str(error.value) == message
+
+
 def test_tasks_that_cannot_be_learned_are_refused_before_a_folder_is_made(pair, small):
     for tasks, message in {
         "none": ([], "tasks: none given"),
