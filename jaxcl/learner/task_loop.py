@@ -149,9 +149,8 @@ def plan_epoch(
         given = program, learner.phase.train, learner.phase.totals, (streamed(int(first)), rows)
         return StepRequest(run_steps, *given, first, last)
 
-    return learner, EpochPlan(
-        request, _take, partial(_finish_epoch, setup, epoch), most, setup.config.too_large
-    )
+    finish = partial(_finish_epoch, setup, epoch)
+    return learner, EpochPlan(request, _take, finish, most, setup.config.too_large)
 
 
 def _start_epoch(setup: Setup, learner: Learner, epoch: Epoch) -> Learner:
@@ -186,10 +185,8 @@ def _finish_epoch(setup: Setup, epoch: Epoch, learner: Learner) -> tuple[Learner
     leaves = [_finite(leaf) for leaf in jax.tree.leaves(learner.model.params)]
     if not all(jax.device_get(leaves)):
         task = setup.tasks.names[learner.at.task_index]
-        raise NonFiniteLoss(
-            f"parameters: not finite after epoch {learner.at.epoch + 1} of task {task!r}; try a"
-            f" smaller {setup.config.too_large}"
-        )
+        text = f"not finite after epoch {learner.at.epoch + 1} of task {task!r}"
+        raise NonFiniteLoss(f"parameters: {text}; try a smaller {setup.config.too_large}")
     found = means(learner.phase.totals.sums, epoch.steps)
     return learner.changed(epoch=learner.at.epoch + 1, step=0, totals=None), found
 

@@ -37,13 +37,7 @@ def chain(*unnamed: object, **transforms: LossTransform) -> LossTransform:
     7.0
     8.0
     """
-
-    if unnamed:
-        raise TypeError("chain: a transform without a name; give each one, chain(ewc=ewc(1e4))")
-    for name, t in transforms.items():
-        if not isinstance(t, LossTransform):
-            hint = f"; call it, {name}={name}(...)" if callable(t) else "; give a LossTransform"
-            raise TypeError(f"chain: {name} is a {type(t).__name__}{hint}")
+    check_named(unnamed, transforms)
 
     def owned(state, params):
         for name in transforms:
@@ -82,6 +76,16 @@ def chain(*unnamed: object, **transforms: LossTransform) -> LossTransform:
 
     hooks = _gradient(transforms), _predict(transforms), _needs(transforms)
     return LossTransform(init, apply, begin_task, update, end_task, *hooks)
+
+
+def check_named(unnamed: tuple[object, ...], transforms: Mapping[str, object]) -> None:
+    """Raises a TypeError for what has no name, and for what is no transform."""
+    if unnamed:
+        raise TypeError("chain: a transform without a name; give each one, chain(ewc=ewc(1e4))")
+    for name, t in transforms.items():
+        if not isinstance(t, LossTransform):
+            hint = f"call it, {name}={name}(...)" if callable(t) else "give a LossTransform"
+            raise TypeError(f"chain: {name} is a {type(t).__name__}; {hint}")
 
 
 def check_state(state: object) -> None:
