@@ -32,7 +32,7 @@ class Command:
     Of a folder that compare or sweep wrote, its table.
     """
 
-    runs: tyro.conf.Positional[tuple[Path, ...]] = ()
+    runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], shown("none", "PATH ...")] = ()
     """Folders of runs, such as runs/builtin/ewc/20261121-191612."""
     html: Annotated[Path | None, shown("none; FILE: RUN/report.html", "FILE")] = None
     """Write a page; of several runs, one that compares them."""
