@@ -129,7 +129,7 @@ def write(folder: Path, number: int, arrays: Arrays, meta: Mapping[str, Any]) ->
         for file in sorted(path.rglob("*"))
         if file.is_file()
     }
-    kinds = {name: [list(x.shape), x.dtype.str] for name, x in arrays.items()}
+    kinds = {name: [list(x.shape), x.dtype.name] for name, x in arrays.items()}
     content = {"format": FORMAT, "meta": dict(meta), "arrays": kinds, "files": files}
     manifest = {**content, "sha256": _digest(_text(content))}
     write_bytes(folder / f"{number:06d}.json", _text(manifest))

@@ -133,7 +133,7 @@ def arrays(found: Mapping[str, ndarray] | None) -> dict[str, ndarray]:
     if not is_multiprocess():
         return dict(found or {})
     own = dict(found or {})
-    kinds = on_primary(lambda: {name: [list(x.shape), x.dtype.str] for name, x in own.items()})
+    kinds = on_primary(lambda: {name: [list(x.shape), x.dtype.name] for name, x in own.items()})
     return {
         name: np.frombuffer(_told(own[name].tobytes() if own else b""), kind).reshape(shape)
         for name, (shape, kind) in kinds.items()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from rich.console import Console
 
@@ -58,8 +58,9 @@ def read(args: Sequence[str]) -> Tables:
         check_name("paper", args[0], PAPERS)
         args[0] = f"--paper={args[0]}"
     methods, names = (words_of(args, n, u) for n, u in (("methods", METHODS), ("scenarios", USUAL)))
-    if not methods:
-        raise UsageError("methods: none given; give at least one, such as select")
+    for what, given, one in (("methods", methods, "select"), ("scenarios", names, "3")):
+        if not given:
+            raise UsageError(f"{what}: none given; give at least one, such as {one}")
     for name in names:
         check_name("scenarios", name, [n for n in SCENARIOS if n[0].isdigit()])
     for name in methods:
@@ -87,7 +88,11 @@ def main(tables: Tables) -> None:
     configs, command = tables
     console, reproduction = make_console(), tables_of(command.paper)
     file = command.report / reproduction.RESULTS
-    before = processes.on_primary(lambda: json.loads(file.read_text()) if file.exists() else [])
+
+    def kept() -> list[Any]:
+        return processes.on_primary(lambda: json.loads(file.read_text()) if file.exists() else [])
+
+    before = kept()
     for config in () if command.no_runs else configs.values():
         reproduction.check_same(before, reproduction.settings(check_config(config)))
     done = {(each["scenario"], each["method"], each["seed"]) for each in before}
@@ -98,7 +103,7 @@ def main(tables: Tables) -> None:
             _run(command, missing, folders, console)
     finally:  # also what there is when a signal comes
         new = [each for folder in folders.values() if (each := reproduction.result(folder))]
-        results = reproduction.merged(before, new)
+        results = reproduction.merged(kept(), new)  # another command may have written meanwhile
         if results:
             processes.on_primary(lambda: reproduction.write(results, command.report))
     if not results and processes.is_primary():

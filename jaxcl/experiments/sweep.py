@@ -72,7 +72,9 @@ def _run(parsed: Parsed[Options], points: list[dict[str, Any]], out: Path, conso
     from jaxcl.runner import halving, several
 
     options, factor = parsed.extra, parsed.extra.halving
-    parts = [1] if factor is None else halving.parts(len(points), factor)
+    training = _at(parsed, points[0]).training
+    steps = training.epochs or training.iterations or 1
+    parts = [1] if factor is None else halving.parts(len(points), factor, steps)
     tried: dict[str, Tried] = {}
     first: list[Tried] = []
     for part in parts:

@@ -1,10 +1,12 @@
 """What :func:`jaxcl.fit` is given, looked at before anything is done with it."""
 
+import dataclasses
 import numbers
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jaxcl.core.errors import UsageError
+from jaxcl.core.fields import hints
 from jaxcl.methods import METHODS
 from jaxcl.methods.base import Method
 from jaxcl.networks.choices import Network
@@ -36,6 +38,20 @@ def check_arguments(tasks: Any, method: Any, network: Any) -> None:
         raise UsageError(f"method: {name} is unknown; put @jaxcl.register_method above its class")
     if network is not None:
         _check_kind("network", network, Network, NETWORKS)
+
+
+def check_given(settings: Mapping[str, Any], **parts: Any) -> None:
+    """Raises a UsageError for a setting that stands beside the object that has it.
+
+    >>> check_given({"strength": 2.0}, method=METHODS["ewc"]())
+    Traceback (most recent call last):
+    jaxcl.core.errors.UsageError: strength: given beside method=EWC(...); give it there
+    """
+    for part, value in parts.items():
+        if dataclasses.is_dataclass(value):
+            for name in settings.keys() & hints(type(value)).keys():
+                kind = type(value).__name__
+                raise UsageError(f"{name}: given beside {part}={kind}(...); give it there")
 
 
 def _check_kind(name: str, value: Any, kind: type, remedy: str) -> None:

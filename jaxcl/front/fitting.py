@@ -13,13 +13,13 @@ from jaxcl.checkpointing.config_file import from_toml, to_toml
 from jaxcl.core import processes
 from jaxcl.core.errors import UsageError
 from jaxcl.core.sharding import on_mesh
-from jaxcl.front.arguments import check_arguments, seeds_of
+from jaxcl.front.arguments import check_arguments, check_given, seeds_of
 from jaxcl.front.plugins import kept, load_plugins
 from jaxcl.front.results import Result, load
 from jaxcl.learner.settings.config import Config
 from jaxcl.learner.settings.configuration import configure
 from jaxcl.learner.settings.protocols import OWN
-from jaxcl.learner.tasks import with_whole_batches
+from jaxcl.learner.tasks import check_tasks, cut, with_whole_batches
 from jaxcl.methods.base import Method
 from jaxcl.methods.replay import Replay
 from jaxcl.networks.choices import Network
@@ -96,8 +96,11 @@ def fit(
     load_plugins(plugins)
     names = {"setting": setting, "plugins": kept(plugins) or None, "seeds": seeds_of(seeds)}
     names |= {"replay": replay if isinstance(replay, str) else None}
+    check_given(settings, method=method, network=network, training=training, replay=replay)
     config = _configured(tasks, method, network, **names, **settings)
     if training is not None:
+        if config.method.from_scratch:  # whatever else is given
+            training = dataclasses.replace(training, scratch=True, keep_optimizer=False)
         config = dataclasses.replace(config, training=training)
     if isinstance(replay, Replay):
         config = dataclasses.replace(config, replay=replay)
@@ -106,10 +109,23 @@ def fit(
     if place.out is not None and not overwrite and run_folder.holds_run(place.out):
         place = dataclasses.replace(place, resume=place.out)
     given = None if isinstance(tasks, str) else list(tasks)
-    if given is not None and training is None and "batch_size" not in settings:
-        config = with_whole_batches(config, given)
+    if given is not None:
+        usual = training is None and "batch_size" not in settings
+        config, given = _as_settings_say(config, given, usual_batches=usual)
     command = RunCommand(config, how or How(), place)
     return run(command, console or make_console(), given)
+
+
+def _as_settings_say(
+    config: Config, tasks: list[Task], *, usual_batches: bool
+) -> tuple[Config, list[Task]]:
+    """The tasks cut and with a part held out, as is said; batches that the smallest one fills."""
+    if usual_batches:
+        config = with_whole_batches(config, tasks)
+    if config.data.limit is None and config.data.validation == 0:
+        return config, tasks
+    tasks = [cut(task, config.data, spread=True) for task in check_tasks(config, tasks)]
+    return (with_whole_batches(config, tasks) if usual_batches else config), tasks
 
 
 def run(command: RunCommand, console: Console, tasks: Sequence[Task] | None = None) -> Result:

@@ -84,6 +84,8 @@ class Networks:
             raise UsageError(f"seed: {seed} was not run; choose from {', '.join(map(str, seeds))}")
         place = 0 if seed is None else seeds.index(seed)
         seen = self._as_learned(jax.tree.map(np.asarray, inputs))
+        if examples(seen) == 0:
+            raise UsageError("inputs: no examples; give at least one")
         view = self._view(seen, place)
         index = self._index(view, task)
         data = {"input": seen, "task": np.full(examples(seen), index, np.int32)}

@@ -15,7 +15,8 @@ def read_data(path: Path | str) -> Task:
 
     Args:
       path: an ``.npz`` file with ``x_train, y_train, x_test, y_test`` (or ``x, y``, of which a
-        fifth of each class is held out), a ``.csv`` file of features with the label last, or a
+        fifth of each class is held out), a ``.csv`` file of numbers and a label (the column
+        named ``label`` or ``class``, else the last), or a
         folder of images, ``class/name.png``.
 
     Raises:

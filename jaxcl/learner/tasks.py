@@ -15,7 +15,7 @@ from jaxcl.scenarios.datasets import sources
 from jaxcl.scenarios.datasets.frozen import Backbone
 from jaxcl.scenarios.derive import DERIVED, shuffled_classes, split
 from jaxcl.scenarios.readers.files import read
-from jaxcl.scenarios.settings import FileSettings, MadeSettings, SplitSettings
+from jaxcl.scenarios.settings import DataSettings, FileSettings, MadeSettings, SplitSettings
 from jaxcl.scenarios.task import Task, hold_out, is_image, limit, rgb32, size_text
 from jaxcl.transforms.objectives import OBJECTIVES
 
@@ -45,8 +45,19 @@ def load_tasks(config: Config, progress: Callable[[str], None] = lambda text: No
         if scenario.made != "split":  # the same images, and memory for no others
             whole = limit(whole, data.limit)
         tasks = DERIVED[scenario.made](whole, data.tasks)
-    tasks = [hold_out(limit(task, data.limit), data.validation) for task in tasks]
-    return check_tasks(config, tasks)
+    # A file of one's own may be sorted by class.
+    return check_tasks(config, [cut(t, data, spread=isinstance(data, FileSettings)) for t in tasks])
+
+
+def cut(task: Task, data: DataSettings, *, spread: bool = False) -> Task:
+    """Returns a task with no more examples than the settings allow, and a part held out.
+
+    Args:
+      task: with all its examples.
+      data: the settings.
+      spread: whether the examples that stay are spread over all, instead of the first ones.
+    """
+    return hold_out(limit(task, data.limit, spread=spread), data.validation)
 
 
 def loaded(name: str, data_dir: Path | None, progress: Callable[[str], None]) -> Task:

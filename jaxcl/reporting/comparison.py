@@ -1,6 +1,7 @@
 """Several methods on one scenario: a table, a picture, JSON, and what to expect."""
 
 import json
+import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -90,14 +91,21 @@ def figures_of(summary: Summary, names: Iterable[str], *, errors: bool) -> list[
 
 def check_alike(summaries: Sequence[Summary], names: Sequence[str]) -> None:
     """Raises a UsageError unless all runs measured the same: the accuracy on the same tasks."""
-    for what in ("scenario", "setting", "tasks", "validation"):
-        values = [saved_settings.text_of(_plain(summary.get(what))) for summary in summaries]
+    for what in ("scenario", "data", "setting", "tasks", "validation", "limit"):
+        values = [saved_settings.text_of(_plain(_said(summary, what))) for summary in summaries]
         for name, value in zip(names, values, strict=True):
             if value != values[0]:
                 raise UsageError(
                     f"runs: {what} of {names[0]} is {values[0]}, of {name} {value};"
                     " compare runs that measured the same"
                 )
+
+
+def _said(summary: Summary, what: str) -> Any:
+    """A figure of a summary, or the limit that its settings have."""
+    if what != "limit":
+        return summary.get(what)
+    return tomllib.loads(summary.get("config", "")).get("data", {}).get("limit")
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ from rich.table import Table
 from jaxcl.checkpointing import run_folder
 from jaxcl.reporting.console import first_that_fits, fits
 from jaxcl.reporting.labels import SHOWN, lengths, shortened
-from jaxcl.reporting.report import accuracy_cells, mean_text, what_text
+from jaxcl.reporting.report import accuracy_cells, mean_text, tested, what_text
 
 LEGEND = 24  # characters of a task's name where it stands for t1
 
@@ -29,7 +29,7 @@ def show_accuracy(summary: dict[str, Any], console: Console) -> None:
       console: whose width decides.
     """
     tasks, seeds = summary["tasks"], len(summary["seeds"])
-    measured = "held-out" if summary.get("validation") else "test"
+    measured = tested(summary)
     title = f"{what_text(summary)}: {measured} accuracy (%)"
     if len(tasks) > SHOWN:
         tables = (_table(summary, " ", length) for length in lengths(tasks))

@@ -39,6 +39,11 @@ def what_text(summary: dict[str, Any]) -> str:
     return f"{summary['method']}{over} on {where_text(summary)}"
 
 
+def tested(summary: dict[str, Any]) -> str:
+    """Returns what a run was tested on: ``test`` examples, or some ``held-out`` from training."""
+    return "held-out" if summary.get("validation") else "test"
+
+
 def where_text(summary: dict[str, Any]) -> str:
     """Returns what a run learned: a scenario, or a data set of one's own."""
     data = summary.get("data")

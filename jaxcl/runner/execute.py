@@ -171,8 +171,9 @@ def _logged(run: Recording, names: Sequence[str], held: contextlib.ExitStack) ->
 
 def _last_common(folders: Sequence[Path]) -> int | None:
     """The checkpoint that all runs have, if a process died while it saved one more of some."""
-    newest = [max(checkpoint.numbers(each / run_folder.CHECKPOINTS), default=0) for each in folders]
-    if newest and min(newest) > 0 and max(newest) == min(newest) + 1:
+    there = [checkpoint.numbers(each / run_folder.CHECKPOINTS) for each in folders]
+    newest = [max(numbers, default=0) for numbers in there]
+    if newest and max(newest) == min(newest) + 1 and all(min(newest) in each for each in there):
         return min(newest)
     return None
 

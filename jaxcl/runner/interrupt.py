@@ -42,6 +42,9 @@ def catching(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
     Yields:
       A function that returns whether a signal came.
     """
+    if threading.current_thread() is not threading.main_thread():  # which alone gets signals
+        yield lambda: False
+        return
     came: list[float] = []
 
     def listen(pipe: socket.socket) -> None:

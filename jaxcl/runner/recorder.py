@@ -21,7 +21,7 @@ from jaxcl.learner.settings.config import Config
 from jaxcl.learner.state import Setup, chance, schedule
 from jaxcl.reporting.console import say
 from jaxcl.reporting.image_grid import image_grid
-from jaxcl.reporting.report import what_text
+from jaxcl.reporting.report import tested, what_text
 from jaxcl.reporting.summary import curves, summarise
 from jaxcl.runner.resume import Progress
 from jaxcl.training.events import GENERATOR, EpochEnded, Event, Learned, SeedEnded, as_line
@@ -191,7 +191,8 @@ def _write_epoch(setup: Setup, out: Path, event: EpochEnded) -> None:
         return
     epochs = schedule(setup, event.task_index)[: event.epoch + 1]
     done = sum(epoch.steps for epoch in epochs)
-    name = f"seed{event.seed}-{setup.tasks.names[event.task_index]}-{done:06d}.png"
+    task = setup.tasks.names[event.task_index].replace("/", "-")
+    name = f"seed{event.seed}-{task}-{done:06d}.png"
     folder = out / run_folder.SAMPLES
     folder.mkdir(exist_ok=True)
     assert event.learner is not None
@@ -220,7 +221,9 @@ def _finish(
         "kind": setup.tasks.kind, "mean": inputs.mean, "deviation": inputs.deviation,
     }  # fmt: skip
     summary |= run_folder.metrics_mark(out)
-    figure = learning_curves(*curves(epochs, setup.tasks.names), what_text(summary))
+    figure = learning_curves(
+        *curves(epochs, setup.tasks.names), what_text(summary), tested(summary)
+    )
     run_folder.write_bytes(out / run_folder.PLOT, rendered(figure, "png"))
     run_folder.write_bytes(out / run_folder.SUMMARY, json.dumps(summary, indent=1).encode())
     return summary

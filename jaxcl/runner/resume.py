@@ -19,6 +19,8 @@ from jaxcl.reporting.live.lines import seeds_text
 from jaxcl.training.events import EpochEnded, SeedEnded, events_of
 from jaxcl.training.learner_state import Learner
 
+ANEW = "begin anew: --overwrite, or remove its folder"
+
 
 class Progress(NamedTuple):
     """What an earlier process did.
@@ -114,9 +116,7 @@ def _look(setup: Setup, out: Path, console: Console, most: int | None) -> Found 
     found = checkpoint.newest(folder, usable, passed_over, most)
     if found is None and checkpoint.numbers(folder):
         why = reasons[0] if reasons else "all are newer than those of the runs beside it"
-        raise UsageError(
-            f"resume: no checkpoint in {folder} can be used ({why}); begin anew with --overwrite"
-        )
+        raise UsageError(f"resume: no checkpoint in {folder} can be used ({why}); {ANEW}")
     if found is None:
         checkpoint.clean(folder, set())
         run_folder.cut_metrics(out, 0)
@@ -130,7 +130,7 @@ def _look(setup: Setup, out: Path, console: Console, most: int | None) -> Found 
         epochs, results = events_of(run_folder.cut_metrics(out, found.meta["metrics_bytes"]))
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f"resume: {out / run_folder.METRICS} was changed ({error}); begin anew with --overwrite"
+            f"resume: {out / run_folder.METRICS} was changed ({error}); {ANEW}"
         ) from error
     checkpoint.clean(folder, {found.number})
     return Found(found, epochs, results)
@@ -142,12 +142,12 @@ def _check_same_run(meta: dict[str, Any], number: int, setup: Setup, out: Path) 
     if before != now:
         raise UsageError(
             f"resume: {out / run_folder.CONFIG} was changed since checkpoint {number} was"
-            " written; restore it, or begin anew with --overwrite"
+            f" written; restore it, or {ANEW}"
         )
     if meta["data"] != setup.tasks.checksum:
         raise UsageError(
             f"resume: the images in {setup.config.data.data_dir or 'the data folder'} are not those"
-            f" that the run in {out} began with; restore them, or begin anew with --overwrite"
+            f" that the run in {out} began with; restore them, or {ANEW}"
         )
 
 
@@ -157,10 +157,10 @@ def _check_same_network(found: checkpoint.Checkpoint, setup: Setup, out: Path) -
         if (differs := difference(setup.net, variables)) is not None:
             raise UsageError(
                 f"resume: the network is not the one that the run in {out} began with"
-                f" ({differs}); give that one again, or begin anew with --overwrite"
+                f" ({differs}); give that one again, or {ANEW}"
             )
         if setup.setting.hidden and len(variables.params["heads"]) > 1:
             raise UsageError(
                 f"resume: the run in {out} was begun by a version that had a head for each task;"
-                " begin anew with --overwrite"
+                f" {ANEW}"
             )

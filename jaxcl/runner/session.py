@@ -86,7 +86,7 @@ def record(
                 break
             at_rest = _at_rest(happened, failed.keys())
             inherits = _inherits(runs, happened)
-            due = inherits or _due(saving, happened, time.perf_counter() - saved)
+            due = inherits or _due(runs[0].setup, saving, happened, time.perf_counter() - saved)
             if at_rest and _save(at_rest, recorders, stopping(), due, spent):
                 saved = time.perf_counter()
             if inherits:
@@ -156,12 +156,15 @@ def _at_rest(happened: Happened, failed: Collection[int]) -> dict[int, list[Lear
     return found
 
 
-def _due(saving: Saving, happened: Happened, seconds: float) -> bool:
-    """Whether it is time to save: after so many seconds, or as so many epochs have ended."""
+def _due(setup: Setup, saving: Saving, happened: Happened, seconds: float) -> bool:
+    """Whether it is time to save: after so many seconds, or as so many epochs of a seed ended."""
     if saving.seconds is not None:
         return seconds >= saving.seconds
-    ended = [event for event in happened.values() if isinstance(event, EpochEnded)]
-    return bool(ended) and saving.epochs is not None and (ended[0].epoch + 1) % saving.epochs == 0
+    ended = next((event for event in happened.values() if isinstance(event, EpochEnded)), None)
+    if ended is None or saving.epochs is None:
+        return False
+    before = sum(len(schedule(setup, task)) for task in range(ended.task_index))
+    return (before + ended.epoch + 1) % saving.epochs == 0
 
 
 def _inherits(runs: Sequence[Recording], happened: Happened) -> bool:

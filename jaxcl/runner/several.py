@@ -25,7 +25,7 @@ from jaxcl.scenarios.task import Task
 
 
 def new_folder(*parts: str) -> Path:
-    """Makes a folder under ``runs`` that is named after the moment."""
+    """Returns a folder under ``runs`` that is named after the moment; it is not made."""
     return Path("runs", *parts, datetime.now().strftime("%Y%m%d-%H%M%S"))
 
 

@@ -100,6 +100,8 @@ def ready(settings: DataSettings, first: Task) -> Inputs:
     check_augment(settings)
     own = [settings.augmentation] if settings.augmentation is not None else []
     made = [NAMES[name]() for name in settings.augment if name != OWN] + own
+    if made and not own and len(jax.tree.leaves(first.train_inputs)) != 1:
+        raise UsageError("augment: inputs are a tree; give a function of your own, or leave it out")
     augment = compose(*made) if len(made) > 1 else made[0] if made else None
     how = Inputs(augment, *(_moments(first.train_inputs) if settings.normalise else ()))
     if augment is not None:

@@ -62,13 +62,27 @@ def rows_of(inputs: Any, rows: Any) -> Any:
     return jax.tree.map(lambda x: x[rows], inputs)
 
 
-def limit(task: Task, most: int | None) -> Task:
-    """Returns the task with at most so many training and test examples: the first ones."""
+def limit(task: Task, most: int | None, *, spread: bool = False) -> Task:
+    """Returns the task with at most so many training and test examples.
+
+    Args:
+      task: with all of them.
+      most: how many; None: all.
+      spread: whether they are spread evenly over all; by default they are the first ones.
+    """
+
+    def rows(labels: ndarray) -> Any:
+        n = len(labels)
+        if not spread or most is None or n <= most:
+            return slice(most)
+        return np.arange(most) * n // most
+
+    train, test = rows(task.train_labels), rows(task.test_labels)
     return task._replace(
-        train_inputs=rows_of(task.train_inputs, slice(most)),
-        train_labels=task.train_labels[:most],
-        test_inputs=rows_of(task.test_inputs, slice(most)),
-        test_labels=task.test_labels[:most],
+        train_inputs=rows_of(task.train_inputs, train),
+        train_labels=task.train_labels[train],
+        test_inputs=rows_of(task.test_inputs, test),
+        test_labels=task.test_labels[test],
     )
 
 

@@ -22,6 +22,7 @@ ARRAYS = {
     "a/b": np.arange(3, dtype=np.int32),
     "empty": np.zeros((0, 4), np.float32),
     "scalar": np.array(2.5, np.float32),
+    "half": np.arange(4).astype(jnp.bfloat16),
 }
 
 

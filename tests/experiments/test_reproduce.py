@@ -96,6 +96,7 @@ def test_tables_are_written_again_from_runs_of_other_settings(call, tmp_path):
         (["--no-runs"], "runs: none is finished yet; leave --no-runs out"),
         (["--scenarios", "builtin"], "scenarios: 'builtin' is unknown"),
         (["--seeds"], "seeds: none given"),
+        (["--scenarios"], "scenarios: none given; give at least one, such as 3"),
     ],
 )
 def test_bad_usage(run, tmp_path, args, message):

@@ -3,8 +3,10 @@ import inspect
 import textwrap
 
 import chex
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen
 
 import jaxcl
 from jaxcl.core.errors import DataError, UsageError
@@ -13,6 +15,7 @@ from jaxcl.learner.seed_loop import run
 from jaxcl.learner.settings.configuration import configure
 from jaxcl.methods.replay import BufferReplay
 from jaxcl.runner.commands import How
+from jaxcl.scenarios import task
 from jaxcl.training.settings import Training
 
 
@@ -209,3 +212,44 @@ def test_inputs_of_different_shapes_and_labels_without_variance_are_named(pair, 
 def test_hidden_classes_are_no_large_weights(pair, small):
     result = jaxcl.fit(pair, setting="class", plasticity=True, **small)
     assert 0 < result.summary["plasticity"]["first"]["weight_rms"]["mean"] < 10
+
+
+def test_a_part_is_held_out_and_a_limit_holds_for_tasks_that_are_given(pair, small):
+    """The test labels are wrong, and nobody looks at them."""
+    wrong = [each._replace(test_labels=(each.test_labels + 1) % 2) for each in pair[1:]]
+    del small["batch_size"]
+    given = {**small, "epochs": 20, "validation": 0.25}
+    held_out = jaxcl.fit(wrong, **given).accuracy[0, 0, 0]
+    tested = jaxcl.fit(wrong, **{**given, "validation": 0.0}, overwrite=True).accuracy[0, 0, 0]
+    assert held_out > 50 > tested
+    result = jaxcl.fit(pair[:1], **{**small, "limit": 12, "out": small["out"] / "few"})
+    assert result.config.training.batch_size == 12
+    three = sorted(pair[0].train_labels)  # sorted by class: examples of each class stay
+    few = task.limit(pair[0]._replace(train_labels=np.array(three)), 6, spread=True)
+    assert few.train_labels.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_setting_beside_the_object_that_has_it_is_refused(pair, small):
+    for given, message in (
+        ({"method": jaxcl.methods.EWC(7.0), "strength": 1.0}, "strength: given beside method=EWC"),
+        ({"hidden": (9,)}, r"hidden: given beside network=MLP\(...\); give it there"),
+        ({"training": Training(epochs=1)}, "given beside training=Training"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            jaxcl.fit(pair, **small, **given)
+
+
+@pytest.mark.slow
+def test_gdumb_begins_with_fresh_weights_however_training_is_given(pair, small):
+    for name in ("epochs", "batch_size", "lr"):
+        small.pop(name)
+    method, training = jaxcl.methods.GDumb(per_class=5), Training(epochs=1, batch_size=5)
+    assert jaxcl.fit(
+        pair, method, setting="class", training=training, **small
+    ).config.training.scratch
+
+
+def test_parameters_in_half_precision_are_refused(pair, small):
+    small["network"] = jaxcl.from_linen(linen.Dense(3, param_dtype=jnp.bfloat16))
+    with pytest.raises(UsageError, match="parameters are bfloat16; make them float32, and compute"):
+        jaxcl.fit(pair, **small)

@@ -122,6 +122,12 @@ def test_inputs_may_be_a_tree(small):
         jaxcl.load(small["out"]).predict(tasks[0].test_inputs, "a")
 
 
+def test_no_examples_are_refused(pair, small):
+    result = jaxcl.fit(pair, "finetune", **small)
+    with pytest.raises(UsageError, match="inputs: no examples; give at least one"):
+        result.predict(pair[0].test_inputs[:0], "first")
+
+
 def test_weights_that_are_missing_or_damaged_and_folders_of_several_runs_are_named(pair, small):
     result = jaxcl.fit(pair, "finetune", **small)
     with pytest.raises(UsageError, match="holds several runs; name one of them, such as /"):

@@ -262,6 +262,9 @@ def test_runs_that_measured_other_things_are_not_compared():
         comparison.check_alike([one, summary_of(["a", "c"])], ["x", "y"])
     with pytest.raises(UsageError, match=r"validation of x is 0.0, of y 0.1;"):
         comparison.check_alike([one, one | {"validation": 0.1}], ["x", "y"])
+    few = one | {"config": "[data]\nlimit = 20"}
+    with pytest.raises(UsageError, match="limit of x is unset, of y 20; compare runs that"):
+        comparison.check_alike([one, few], ["x", "y"])
 
 
 def test_a_notebook_gets_plain_text(monkeypatch):

@@ -1,5 +1,8 @@
 """Going on where an earlier process stopped; what is refused, test_scenario.py says."""
 
+import inspect
+from concurrent.futures import ThreadPoolExecutor
+
 import chex
 import numpy as np
 import pytest
@@ -8,6 +11,9 @@ from rich.console import Console
 import jaxcl
 from jaxcl.core.errors import UsageError
 from jaxcl.learner import build
+from jaxcl.runner import execute, session
+from jaxcl.runner.interrupt import catching
+from jaxcl.training.events import EpochEnded
 
 
 @pytest.fixture
@@ -42,3 +48,36 @@ def test_images_may_lie_elsewhere_now(stopped, fit, tmp_path, monkeypatch):
     chex.assert_trees_all_equal(gone_on.params, alone.params)
     for text in ((stopped / "config.toml").read_text(), gone_on.summary["config"]):
         assert f'data_dir = "{tmp_path / "there"}"' in text
+
+
+def test_checkpoints_are_counted_over_the_run_and_not_over_a_task(monkeypatch):
+    """With two epochs a task, every third epoch is one of another task."""
+    monkeypatch.setattr(session, "schedule", lambda setup, task: [None, None])
+    saving, due = session.Saving(3, None, keep=2), []
+    for task in range(3):
+        for epoch in range(2):
+            ended = EpochEnded(None, 0, task, epoch, "train", {}, {}, 1.0)
+            due.append(inspect.unwrap(session._due)(None, saving, {(0, 0): ended}, 0.0))
+    assert due == [False, False, True, False, False, True]
+
+
+def test_runs_go_on_from_a_checkpoint_that_all_of_them_have(tmp_path):
+    def folder(name, *numbers):
+        for number in numbers:
+            path = tmp_path / name / "checkpoints" / f"{number:06d}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return tmp_path / name
+
+    assert execute._last_common([folder("a", 4, 5, 6), folder("b", 4, 5)]) == 5
+    assert execute._last_common([folder("kept-one", 6), folder("c", 5)]) is None
+    assert execute._last_common([folder("d", 5), folder("e", 5)]) is None
+
+
+def test_outside_of_the_main_thread_a_run_goes_on_without_signals():
+    def body():
+        with catching(print) as stopping:
+            return stopping()
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(body).result() is False

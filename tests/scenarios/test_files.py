@@ -213,3 +213,13 @@ def test_tables_that_cannot_be_trained_on_are_refused_with_the_line(tmp_path):
         refused(table(tmp_path, text), message)
     path = table(tmp_path, "größe,label\n1,a\n", "latin-1")
     refused(path, "not UTF-8 .*; save it as UTF-8 text")
+
+
+def test_underscores_are_no_numbers_and_an_index_is_no_feature(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("".join(f"{i}.5,{label}\n" for i, label in enumerate(["1_2", "12"] * 5)))
+    assert read(path).classes == ("12", "1_2")
+    path.write_text("1_000,a\n2,b\n" * 5)
+    refused(path, "'1_000' is no finite number")
+    path.write_text(",x,label\n0,1.5,a\n1,2.5,b\n")
+    refused(path, "a column has no name; write it without the index")

@@ -46,6 +46,22 @@ def test_train_and_test_are_read_in_the_order_of_the_names(folder):
     assert found.test_labels.tolist() == [0, 1]
 
 
+def test_a_second_folder_of_another_name_is_not_left_out_in_silence(folder):
+    (folder / "test").rename(folder / "validation")
+    refused(folder, "validation: beside train; name it test, or move it away")
+
+
+def test_images_are_turned_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for i in range(2):
+            image = Image.fromarray(np.zeros((2, 5, 3), np.uint8))
+            image.save(tmp_path / name / f"{i}.jpg", exif=exif)
+    assert read(tmp_path).train_inputs.shape[1:] == (5, 2, 3)
+
+
 def test_without_a_test_folder_a_part_of_each_class_is_held_out(folder):
     for path in (folder / "train", folder):  # classes at the top, then train alone
         if path == folder:

@@ -161,14 +161,18 @@ def _watched(model: Any, paths: Sequence[str]) -> tuple[Any, dict[str, Any]]:
     found: dict[str, Any] = {}
     for path in paths:
         part = part_of(model, path)
-        model = eqx.tree_at(lambda m, at=path: part_of(m, at), model, _Watched(part, path, found))
+        watched = _Watched(part, path, found)  # pyright: ignore[reportCallIssue]
+        model = eqx.tree_at(lambda m, at=path: part_of(m, at), model, watched)
     return model, found
 
 
-class _Watched(eqx.Module):
+class _Watched(eqx.nn.StatefulLayer):
     inner: Any
     path: str = eqx.field(static=True)
     found: dict[str, Any] = eqx.field(static=True)
+
+    def is_stateful(self) -> bool:
+        return isinstance(self.inner, eqx.nn.StatefulLayer) and self.inner.is_stateful()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         made = self.inner(*args, **kwargs)

@@ -19,7 +19,9 @@ Curves = Mapping[str, Sequence[Sequence[float | None]] | np.ndarray]
 
 
 @styled()
-def learning_curves(curves: Curves, boundaries: Sequence[int], title: str = "") -> Figure:
+def learning_curves(
+    curves: Curves, boundaries: Sequence[int], title: str = "", tested: str = "test"
+) -> Figure:
     """Draws the test accuracy (%) of every task against the epochs of the whole run.
 
     Lines are means over seeds, bands go from the lowest to the highest seed.  Of more than 20 tasks
@@ -29,6 +31,7 @@ def learning_curves(curves: Curves, boundaries: Sequence[int], title: str = "") 
       curves: what to draw.
       boundaries: epochs after which each task ended.
       title: above the picture.
+      tested: what the accuracy is of: ``test`` or ``held-out`` examples.
     """
     names, seeds = list(curves), len(next(iter(curves.values())))
     short = len(names) > MANY
@@ -47,7 +50,7 @@ def learning_curves(curves: Curves, boundaries: Sequence[int], title: str = "") 
         every = max(1, table.shape[1] // 8)
         marks = {"markevery": (place % every, every)}
         line_with_band(axes, epochs, table, label=label, **look._asdict(), **marks)
-    axes.set(xlabel="epoch", ylabel="test accuracy (%)", ylim=(0, 102))
+    axes.set(xlabel="epoch", ylabel=f"{tested} accuracy (%)", ylim=(0, 102))
     axes.set_xlim(0.5, boundaries[-1] + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(names) > 1 and not short:

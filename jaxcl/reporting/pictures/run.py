@@ -15,7 +15,7 @@ from jaxcl.reporting.pictures.forgetting import forgetting_bars
 from jaxcl.reporting.pictures.matrix import accuracy_matrix
 from jaxcl.reporting.pictures.routes import route_diagram, ways
 from jaxcl.reporting.pictures.style import rendered
-from jaxcl.reporting.report import what_text
+from jaxcl.reporting.report import tested, what_text
 from jaxcl.reporting.summary import curves
 from jaxcl.training.events import GENERATOR, EpochEnded
 
@@ -34,7 +34,7 @@ def run_figures(
     """
     title, tasks, matrices = what_text(summary), summary["tasks"], summary["accuracy"]
     if any(event.phase != GENERATOR for event in epochs):
-        yield "accuracy", learning_curves(*curves(epochs, tasks), title)
+        yield "accuracy", learning_curves(*curves(epochs, tasks), title, tested(summary))
     yield "matrix", accuracy_matrix(matrices, tasks, title)
     at_the_end = np.array([matrix[-1] for matrix in matrices], float)
     if len(tasks) > 1 and not np.isnan(at_the_end).any():

@@ -149,6 +149,8 @@ def _label_column(where: str, row: Sequence[str]) -> int | None:
     found = [i for i, name in enumerate(names) if name in LABEL_COLUMNS]
     if len(found) > 1:
         raise DataError(f"{where}: {len(found)} columns are named {LABEL_COLUMNS}; keep one")
+    if found and "" in names:
+        raise DataError(f"{where}: a column has no name; write it without the index, index=False")
     if found:
         return found[0]
     words = [name for name in names[:-1] if name and not _is_number(name)]
@@ -157,6 +159,8 @@ def _label_column(where: str, row: Sequence[str]) -> int | None:
 
 
 def _is_number(text: str) -> bool:
+    if "_" in text:  # which Python's numbers may have
+        return False
     try:
         float(text)
     except ValueError:
@@ -166,6 +170,8 @@ def _is_number(text: str) -> bool:
 
 def _numbers(line: str, cells: Sequence[str]) -> Float32[ndarray, "d"]:
     try:
+        if any("_" in cell for cell in cells):
+            raise ValueError
         with np.errstate(over="ignore"):  # what is too large for float32 is found below
             values = np.array(cells, np.float64).astype(np.float32)
         if np.isfinite(values).all():

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from jaxcl.core.errors import DataError
 from jaxcl.scenarios.readers.arrays import Part
@@ -22,19 +22,23 @@ def read_folder(path: Path) -> tuple[Part, Part | None]:
 
     Classes and files follow in the order of their names, as text.  Hidden files, files of other
     kinds, and folders beside ``train`` and ``test`` are left out; ``train`` without folders in it
-    is a class like others.
+    is a class like others.  Images are turned upright where they say how.
 
     Returns:
       The training and test examples; None for these where there is no folder ``test``.
 
     Raises:
       DataError: no class folders, one without images, an image that is damaged, or one of
-        another size or other channels than the first.
+        another size or other channels than the first; ``train`` beside a folder that is not
+        ``test``.
     """
     if not (path.joinpath("train").is_dir() and _folders(path / "train")):
         return _read_classes(path, None), None
     train = _read_classes(path / "train", None)
     if not path.joinpath("test").is_dir():
+        others = [folder for folder in _folders(path) if folder.name != "train"]
+        if others:
+            raise DataError(f"{others[0]}: beside train; name it test, or move it away")
         return train, None
     return train, _read_classes(path / "test", (f"the first in {train.where}", train.inputs[0]))
 
@@ -94,6 +98,7 @@ def pixels(where: str, image: Image.Image) -> UInt8[ndarray, "height width chann
     Raises:
       DataError: more than 8 bits for a channel.
     """
+    image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):  # Pillow would clip these to 255, which is white
         raise DataError(
             f"{where}: more than 8 bits for a channel (mode {image.mode}); save it with 8 bits"

@@ -229,3 +229,18 @@ def test_every_stream_of_a_linen_module_has_a_key():
         for n in range(2)
     )
     assert (one != other).all()
+
+
+def test_a_branch_of_equinox_that_has_statistics_within_a_sequence():
+    def blocks(key):
+        def block(width, key):
+            norm = eqx.nn.BatchNorm(4, "batch", momentum=0.8, mode="batch")
+            return eqx.nn.Sequential([eqx.nn.Linear(width, 4, key=key), norm])
+
+        first, second = jax.random.split(key)
+        return eqx.nn.Sequential([block(3, first), block(4, second)])
+
+    network = from_equinox(blocks, branches=("layers/0", "layers/1"))
+    net, variables, route = grown(network, jax.ShapeDtypeStruct((3,), jnp.float32))
+    found = net.activations(variables, jnp.ones((5, 3)), route)
+    assert {name: x.shape for name, x in found.items()} == dict.fromkeys(net.layers, (5, 4))
