@@ -89,10 +89,10 @@ def summary(
     found = None if runs is None else runs / name / "summary.json"
     kept = HERE / "summaries" / f"{name}.json"
     if found is not None and found.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
         whole = portable(json.loads(found.read_text()))
         if whole["scenario"] != scenario:
             raise SystemExit(f"error: {found}: a run of {whole['scenario']}, not of {scenario}")
+        kept.parent.mkdir(parents=True, exist_ok=True)
         parts = [f'"{key}": {json.dumps(whole[key])}' for key in KEPT if key in whole]
         kept.write_text("{\n" + ",\n".join(parts) + "\n}\n")
     return json.loads(kept.read_text()) if kept.exists() else None
