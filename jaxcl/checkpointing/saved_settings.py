@@ -154,6 +154,6 @@ def text_of(value: Any) -> str:
     >>> text_of(None), text_of((0, 1)), text_of(0.5)
     ('unset', '0 1', '0.5')
     """
-    if isinstance(value, tuple):
-        return " ".join(map(str, value))
-    return "unset" if value is None else str(value)
+    if value is None or value == ():
+        return "unset"
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
