@@ -68,7 +68,7 @@ def interrupted(out, monkeypatch, **given):
     """A run that a signal ends after its first task."""
     seen = []
 
-    def due(saving, happened, seconds):
+    def due(setup, saving, happened, seconds):
         seen.append(happened)
         return False
 
