@@ -117,8 +117,8 @@ def page(results: dict[str, Any]) -> str:
         " task is 200 built-in digits with their pixels in another order, learned in 8 epochs of"
         " batches of 20 by an MLP 100-100 (`select`: by the CNN). Times are without compiling,"
         " which has a column of its own.\n\n"
-        "![step, checkpoint](work_over_tasks.png)\n\nCheckpoints of `ewc`, `online_ewc` and `mas`"
-        " are equally large, and so are those of `er` and `agem`: one line hides the other.\n\n"
+        "![step, checkpoint](work_over_tasks.png)\n\nOf methods whose checkpoints are equally"
+        " large, the line of the last one hides the others.\n\n"
     )
     return f"{about}{table}\n"
 
