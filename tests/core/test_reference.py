@@ -78,13 +78,15 @@ def text_of(page: str, name: str) -> str:
 
 
 def sections(text: str) -> dict[str, dict[str, str]]:
-    """Section -> name -> what is said of it."""
+    """Section -> name -> what is said of it: an argument a line, as pdoc lists no others."""
     found = {}
     for title, body in SECTION.findall(text):
         entries = re.split(r"^(?=\S)", textwrap.dedent(body), flags=re.M)
         pairs = [each.partition(":") for each in entries if each.strip()]
         found[title] = {
-            name.strip(" *"): rest.strip() for first, _, rest in pairs for name in first.split(",")
+            name.strip(" *"): rest.strip()
+            for first, _, rest in pairs
+            for name in ([first] if title == "Args" else first.split(","))
         }
     return found
 
@@ -166,11 +168,12 @@ def test_what_a_text_refers_to_is_public(page, name):
 
 def test_what_is_looked_for_is_found():
     text = (
-        "One.\n\nArgs:\n  a: first,\n    and more.\n  b, c: others.\n\nRaises:\n  ValueError: no.\n"
+        "One.\n\nArgs:\n  a: first,\n    and more.\n  b, c: others.\n\n"
+        "Raises:\n  TypeError, ValueError: no.\n"
     )
     assert sections(text) == {
-        "Args": {"a": "first,\n  and more.", "b": "others.", "c": "others."},
-        "Raises": {"ValueError": "no."},
+        "Args": {"a": "first,\n  and more.", "b, c": "others."},
+        "Raises": {"TypeError": "no.", "ValueError": "no."},
     }
     assert raised_in(test_what_is_looked_for_is_found) == set()
     assert raised_in(sys.modules["jaxcl"].transforms.l2_init) == set()

@@ -110,11 +110,14 @@ def der_pp(
     the loss of the objective: cross-entropy for classes.
 
     Args:
-      capacity, classes: as in :func:`der`.
+      capacity: as in :func:`der`.
+      classes: as in :func:`der`.
       alpha: at least 0; with 0 this is plain replay from a reservoir.
       beta: at least 0; with 0 the numbers are those of :func:`der`, at the cost of a
         second forward pass.
-      name, label, objective: as in :func:`der`.
+      name: as in :func:`der`.
+      label: as in :func:`der`.
+      objective: as in :func:`der`.
 
     Returns:
       A transform like :func:`der`, that reports ``{"dark": ..., "replayed": ...}``.
