@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tomllib
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,14 @@ FILES = (
 )  # fmt: skip
 COMPARISON, SWEEP = "comparison.json", "sweep.json"
 """Tables of several runs, in the folder that holds theirs."""
+
+
+def new(*parts: str) -> Path:
+    """Returns a folder under ``runs`` that is named after the moment; it is not made.
+
+    The milliseconds keep runs apart that a loop of the shell starts at once.
+    """
+    return Path("runs", *parts, datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3])
 
 
 def holds_run(folder: Path) -> bool:

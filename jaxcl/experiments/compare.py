@@ -88,7 +88,7 @@ def main(comparison: Comparison | show.Command) -> None:
 
     console, (configs, options, usual_batches) = make_console(), comparison
     scenario = next(iter(configs.values())).title
-    out = options.out or several.new_folder("compare", scenario)
+    out = options.out or run_folder.new("compare", scenario)
     said = options.out is not None
     prog = cli.program("compare")
     several.run_each(options, configs, out, console, prog, said=said, usual_batches=usual_batches)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from rich.console import Console
 
+from jaxcl.checkpointing import run_folder
 from jaxcl.core.errors import NonFiniteLoss, UsageError
 from jaxcl.core.fields import shown
 from jaxcl.experiments.command_line import cli, early
@@ -48,7 +49,7 @@ def main(parsed: Parsed[Options]) -> None:
     """Runs what is missing, then prints and writes what was found."""
     from jaxcl.core import processes
     from jaxcl.reporting import tuning
-    from jaxcl.runner import grid, several
+    from jaxcl.runner import grid
 
     console, config, options = make_console(), parsed.config, parsed.extra
     varied = grid.axes(options.grid, config)
@@ -56,7 +57,7 @@ def main(parsed: Parsed[Options]) -> None:
         if name in parsed.said:
             raise UsageError(f"{name}: given, and in the grid as well; give one of the two")
     points = grid.points(varied)
-    out = options.out or several.new_folder("sweep", config.title, config.method.name)
+    out = options.out or run_folder.new("sweep", config.title, config.method.name)
     tried, first = _run(parsed, points, out, console)
     processes.on_primary(lambda: tuning.write(tried, first, varied, out))
     tuning.show(tried, console)
@@ -66,7 +67,6 @@ def main(parsed: Parsed[Options]) -> None:
 
 def _run(parsed: Parsed[Options], points: list[dict[str, Any]], out: Path, console: Console):
     """Each point as far as it was trained, and all of them after the first round."""
-    from jaxcl.checkpointing import run_folder
     from jaxcl.core import processes
     from jaxcl.reporting.tuning import Tried
     from jaxcl.runner import halving, several

@@ -6,7 +6,6 @@ import os
 import re
 import time
 from collections.abc import Hashable, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -48,8 +47,7 @@ def settled(command: RunCommand) -> tuple[Config, Path]:
         check_stream(config)
     if place.out == Path() or place.resume == Path():
         raise UsageError("out: empty; name a folder of its own")
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    usual = Path("runs", config.title, config.method.name, stamp)
+    usual = run_folder.new(config.title, config.method.name)
     return config, place.resume or place.out or usual
 
 

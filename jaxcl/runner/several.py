@@ -4,7 +4,6 @@ import dataclasses
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -22,11 +21,6 @@ from jaxcl.runner.commands import How, Place, RunCommand
 from jaxcl.runner.interrupt import Interrupted
 from jaxcl.scenarios.settings import FileSettings
 from jaxcl.scenarios.task import Task
-
-
-def new_folder(*parts: str) -> Path:
-    """Returns a folder under ``runs`` that is named after the moment; it is not made."""
-    return Path("runs", *parts, datetime.now().strftime("%Y%m%d-%H%M%S"))
 
 
 def run_each(
