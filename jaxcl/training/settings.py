@@ -46,7 +46,7 @@ class Training:
     later_lr: Annotated[Traced[Positive[float] | None], shown("as --lr", "FLOAT")] = None
     """Of later tasks."""
     schedule: Traced[OneOf[Literal["constant", "cosine"]]] = "constant"
-    """constant, or cosine over a task's epochs."""
+    """constant, or cosine: falls from epoch to epoch of a task."""
     l2: Traced[NonNegative[float]] = 1e-4
     """Weight of the L2 term."""
     later_l2: Annotated[Traced[NonNegative[float] | None], shown("as --l2", "FLOAT")] = None

@@ -40,6 +40,7 @@ class Storage(NamedTuple):
       add_each: ``(buffer, batch, keys [b]) -> Buffer``: the same with a key for each example,
         so that examples may be offered in parts of any size.
       label: name of the labels by whose class the rule keeps; None where it looks at none.
+      classes: labels are below it; None where it looks at none.
     """
 
     nothing: Callable[[], Buffer]
@@ -47,6 +48,7 @@ class Storage(NamedTuple):
     add: Callable[[Buffer, Batch, PRNGKey], Buffer]
     add_each: Callable[[Buffer, Batch, Array], Buffer]
     label: str | None = None
+    classes: int | None = None
 
 
 def sample(buffer: Buffer, key: PRNGKey, n: int) -> Batch:
@@ -162,7 +164,7 @@ def class_balanced(capacity: int, classes: int, label: str = "label") -> Storage
 
     Args:
       capacity: M, at least 1.
-      classes: labels are 0 to ``classes - 1``.
+      classes: labels are 0 to ``classes - 1``; transforms refuse a task with others.
       label: name of the labels in the data, classes ``[N]``.
 
     Raises:
@@ -196,7 +198,7 @@ def class_balanced(capacity: int, classes: int, label: str = "label") -> Storage
         return jnp.where((full | crowded) & ~keep, capacity, row)
 
     made = _storage(capacity, place, classes, lambda example: example[label])
-    return made._replace(label=label)
+    return made._replace(label=label, classes=classes)
 
 
 def greedy(capacity: int, classes: int, label: str = "label") -> Storage:
@@ -208,7 +210,7 @@ def greedy(capacity: int, classes: int, label: str = "label") -> Storage:
 
     Args:
       capacity: M, at least 1.
-      classes: labels are 0 to ``classes - 1``.
+      classes: labels are 0 to ``classes - 1``; transforms refuse a task with others.
       label: name of the labels in the data, classes ``[N]``.
 
     Raises:
@@ -233,4 +235,4 @@ def greedy(capacity: int, classes: int, label: str = "label") -> Storage:
         return jnp.where(fewer, row, capacity)
 
     made = _storage(capacity, place, classes, lambda example: example[label])
-    return made._replace(label=label)
+    return made._replace(label=label, classes=classes)

@@ -40,6 +40,7 @@ class Memory(NamedTuple):
       remember: ``(memory, task, key) -> memory`` as a task ends.
       own_labels: whether examples keep the labels that the task's data has.
       label: name of the labels by whose class it keeps; None where it looks at none.
+      classes: labels are below it; None where any class will do.
       made_labels: whether a label is the class that a network finds most probable.
       offer: ``(memory, batch, key) -> memory`` after each step, inside the compiled loop;
         None where nothing is kept before a task ends.
@@ -50,6 +51,7 @@ class Memory(NamedTuple):
     recall: Callable[[Batch | Buffer, Params, TaskData, int, PRNGKey], Batch | Buffer] = keep
     own_labels: bool = False
     label: str | None = None
+    classes: int | None = None
     made_labels: bool = False
     offer: Callable[[Batch | Buffer, Batch, PRNGKey], Batch | Buffer] | None = None
 
@@ -139,7 +141,8 @@ def stored(storage: Storage, *, online: bool = False) -> Memory:
             done += part
         return memory
 
-    return Memory(storage.nothing, remember, own_labels=True, label=storage.label)
+    made = Memory(storage.nothing, remember, own_labels=True)
+    return made._replace(label=storage.label, classes=storage.classes)
 
 
 def _filled_by_steps(storage: Storage) -> Memory:
@@ -154,8 +157,9 @@ def _filled_by_steps(storage: Storage) -> Memory:
         check_updated("memory", memory.filled)
         return memory
 
-    how = {"own_labels": True, "label": storage.label, "offer": storage.add}
-    return Memory(storage.nothing, remember, recall, **how)
+    made = {"recall": recall, "own_labels": True, "offer": storage.add}
+    made |= {"label": storage.label, "classes": storage.classes}
+    return Memory(storage.nothing, remember, **made)
 
 
 def held(memory: Batch | Buffer) -> Batch:
@@ -219,7 +223,12 @@ def check_kept(memory: Memory, data: Data, label: str) -> None:
             f"label: the memory keeps by {memory.label!r}, the task's data has {', '.join(data)};"
             f" make it with label={label!r}"
         )
-    check_classes(data[memory.label])
+    labels = data[memory.label]
+    check_classes(labels)
+    if memory.classes is not None and int(np.max(labels)) >= memory.classes:
+        raise ValueError(
+            f"classes: {memory.classes}, a label is {np.max(labels)}; give the classes of all tasks"
+        )
 
 
 def _appended(memory: Buffer, data: Data, rows: np.ndarray, room: int = 0) -> Buffer:

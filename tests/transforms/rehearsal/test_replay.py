@@ -185,6 +185,22 @@ def test_a_memory_that_keeps_by_other_labels_is_refused_as_a_task_begins(make, m
         transform.begin_task(transform.init(w), w, task, key)
 
 
+@pytest.mark.parametrize("rule", [class_balanced, greedy])
+@pytest.mark.parametrize(
+    ("make", "online"), [(replay, False), (replay, True), (er_ace, True), (agem, False)]
+)
+def test_a_memory_for_fewer_classes_than_a_task_has_is_refused_as_it_begins(
+    make, online, rule, key
+):
+    task = TaskData({"x": jnp.eye(2), "label": jnp.arange(2)}, lambda w, batch: batch["x"] @ w)
+    w = jnp.zeros((2, 2))
+    transform = make(stored(rule(4, 2), online=online))
+    transform.begin_task(transform.init(w), w, task, key)
+    transform = make(stored(rule(4, 1), online=online))
+    with pytest.raises(ValueError, match=r"classes: 1, a label is 1; give the classes of all"):
+        transform.begin_task(transform.init(w), w, task, key)
+
+
 @pytest.mark.parametrize("storage", [reservoir(6), class_balanced(6, 4)])
 def test_a_buffer_keeps_its_shapes_from_task_to_task(storage, key):
     transform = replay(stored(storage))
