@@ -71,6 +71,22 @@ def copy(params: PyTree) -> PyTree:
     return jax.tree.map(jnp.copy, params)
 
 
+def all_finite(tree: PyTree) -> bool:
+    """Returns whether no number of a tree of arrays is infinite or NaN.
+
+    >>> import jax.numpy as jnp
+    >>> all_finite({"w": jnp.ones(2)}), all_finite({"w": jnp.array([1.0, jnp.nan])})
+    (True, False)
+    """
+    # Leaf by leaf: leaves that a task brings are of shapes that were compiled before.
+    return all(jax.device_get([_finite(leaf) for leaf in jax.tree.leaves(tree)]))
+
+
+@jax.jit
+def _finite(leaf: Array) -> Array:
+    return jnp.isfinite(leaf).all()
+
+
 class Reset(NamedTuple):
     """Entries of the parameters that get other values, and lose what an optimiser knows of them.
 

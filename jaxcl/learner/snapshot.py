@@ -46,6 +46,7 @@ def take(learner: Learner) -> Snapshot:
         "params": learner.model.params,
         "stats": learner.model.stats,
         "opt": learner.phase.opt if state is None else state.opt,
+        "kept": None if state is None else learner.phase.opt,
         "step": None if state is None else state.step,
         "transform_state": learner.transform_state,
         "gan": None if gan is None else gan._replace(key=None),
@@ -107,8 +108,8 @@ def restore(setup: Setup, snapshot: Snapshot) -> Learner:
     learner = Learner(
         at=Place(**{name: meta[name] for name in Place._fields}),
         model=Model(params, stats, routes, moments, generator),
-        # The optimiser's state of the task before has served its purpose.
-        phase=Phase(train=None, opt=None, totals=totals, gan=_gan(setup, tree)),
+        # After a warm-up, the optimiser goes on from where it was in the task before.
+        phase=Phase(None, _kept(setup, params, tree.get("kept")), totals, _gan(setup, tree)),
         transform_state=transform_state,
         history=History(**{name: meta[name] for name in History._fields}),
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxcl.core.batching import examples, on_host
 from jaxcl.core.errors import NonFiniteLoss
+from jaxcl.core.pytree import all_finite, copy
 from jaxcl.core.random import stream
 from jaxcl.core.sharding import split_large
 from jaxcl.core.types import Array, Data
@@ -162,10 +163,15 @@ def _start_epoch(setup: Setup, learner: Learner, epoch: Epoch) -> Learner:
     state = before
     if state is None or (epoch.number == 0 and learner.at.step == 0):
         mask = trained_mask(setup, learner, epoch)
-        opt = learner.phase.opt if before is None else before.opt
-        kept = opt if training.keep_optimizer else None
+        # Of the task before, and of a warm-up, in which most of the network does not train.
+        kept = [learner.phase.opt] + ([] if before is None else [before.opt])
+        kept = kept if training.keep_optimizer else []
         variables, key = learner.model.variables, phase_key(learner, epoch)
         state = start_phase(setup.optimizer, variables, mask, learner.transform_state, key, kept)
+        if epoch.phase == TRAIN:
+            learner = learner.changed(opt=None)
+        else:  # what the steps are given for good is theirs alone
+            state = state._replace(opt=copy(state.opt))
     if learner.at.step == 0:
         state = state._replace(opt=at_rate(state.opt, _rate(setup, learner, epoch)))
     return learner.changed(train=split_large(state))
@@ -181,9 +187,7 @@ def _take(learner: Learner, state: TrainState) -> Learner:
 def _finish_epoch(setup: Setup, epoch: Epoch, learner: Learner) -> tuple[Learner, dict[str, float]]:
     """The learner after the epoch, and the means of its metrics."""
     assert learner.phase.totals is not None
-    # Leaf by leaf: leaves that a task brings are of shapes that were compiled before.
-    leaves = [_finite(leaf) for leaf in jax.tree.leaves(learner.model.params)]
-    if not all(jax.device_get(leaves)):
+    if not all_finite(learner.model.params):
         task = setup.tasks.names[learner.at.task_index]
         text = f"not finite after epoch {learner.at.epoch + 1} of task {task!r}"
         raise NonFiniteLoss(f"parameters: {text}; try a smaller {setup.config.too_large}")
@@ -200,11 +204,6 @@ def _rate(setup: Setup, learner: Learner, epoch: Epoch) -> float:
     epochs = sum(each.phase == TRAIN for each in schedule(setup, learner.at.task_index))
     falling = setup.config.training.schedule == "cosine"
     return lr * (1 + math.cos(math.pi * epoch.number / epochs)) / 2 if falling else lr
-
-
-@jax.jit
-def _finite(leaf: Array) -> Array:
-    return jnp.isfinite(leaf).all()
 
 
 def _measured(setup: Setup, learner: Learner, data: Data) -> list[dict[str, float | None]]:

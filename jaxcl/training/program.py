@@ -1,5 +1,6 @@
 """What a step is compiled from, and the state that it changes."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -77,7 +78,7 @@ def start_phase(
     mask: PyTree,
     transform_state: PyTree,
     key: PRNGKey,
-    kept: PyTree | None = None,
+    kept: Sequence[PyTree] = (),
 ) -> TrainState:
     """Returns the state before the first step of a phase.
 
@@ -87,10 +88,12 @@ def start_phase(
       mask: Python booleans, which leaves of the parameters train.
       transform_state: the transform's state.
       key: randomness of the phase.
-      kept: an earlier state of the optimiser to go on with; a fresh one if None.
+      kept: earlier states of the optimiser to go on with, the latest one last, and None where
+        there was none; leaves that none of them has begin afresh.
     """
     trained, frozen = partition(variables.params, mask)
     zero = jnp.zeros((), jnp.int32)
     opt = optimizer.init(trained)
-    opt = opt if kept is None else regrow(kept, opt)
+    for each in kept:
+        opt = opt if each is None else regrow(each, opt)
     return TrainState(zero, trained, frozen, variables.stats, opt, transform_state, key)

@@ -40,7 +40,7 @@ class Training:
     optimizer: OneOf[Literal["adam", "sgd"]] = "adam"
     """adam, or sgd: gradient descent."""
     keep_optimizer: Bool = False
-    """Keep its state for the next task."""
+    """Keep its state for the next task; in Adam, new weights then begin with longer steps."""
     lr: Traced[Positive[float]] = 1e-3
     """Learning rate."""
     later_lr: Annotated[Traced[Positive[float] | None], shown("as --lr", "FLOAT")] = None

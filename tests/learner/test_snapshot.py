@@ -34,10 +34,11 @@ def host(snap: Snapshot) -> Snapshot:
     ("method", "net"),
     [
         ("ewc", "mlp"),
+        ("finetune", "mlp"),
         *(
             pytest.param(name, "cnn" if method.branches else "mlp", marks=pytest.mark.slow)
             for name, method in METHODS.items()
-            if name != "ewc"
+            if name not in ("ewc", "finetune")
         ),
         pytest.param("ewc", "cnn", marks=pytest.mark.slow),
     ],
@@ -47,6 +48,7 @@ def test_going_on_from_any_moment_gives_the_same_bits(method, net, tasks):
     settings = SETTINGS | {"net": net, "hidden": (16,)}
     settings |= {"setting": "class"} if METHODS[method].refuses else {}
     settings |= {"units": 20} if method == "ranpac" else {}  # of 10,000, which take long
+    settings |= {"keep_optimizer": method == "finetune"}
     setup = set_up(configured(method=method, seeds=(0, 1), **settings), tasks)
     taken, events = [], []
     for event in go_on(setup):
@@ -57,7 +59,7 @@ def test_going_on_from_any_moment_gives_the_same_bits(method, net, tasks):
     ended = [event for event in events if isinstance(event, SeedEnded)]
     assert len({json.dumps(snap.meta) for _, snap in taken}) == len(taken)
     # In the first epoch of all, which is a run again and so for one method alone; as the second
-    # task begins and as it ends; in the second seed.
+    # task begins, with its warm-up, and as it ends; in the second seed.
     first = [0] if method == "ewc" else []
     for at in (*first, len(taken) // 4, len(taken) // 2 - 1, len(taken) - 2):
         snap = taken[at][1]

@@ -122,6 +122,22 @@ def test_steps_of_adam_are_counted_on_where_its_state_is_kept(keep, counts, task
     assert found == counts
 
 
+def test_what_rests_in_a_warm_up_goes_on_with_its_moments(tasks):
+    """``nu`` becomes ``0.999 nu + 0.001 g^2``, so a step takes no more than a thousandth of it."""
+    given = {"keep_optimizer": True, "warmup_epochs": 2, **SETTINGS, "l2": 0.0}
+    found = {}
+    for event in run(configured(method="finetune", **given), tasks):
+        if isinstance(event, EpochEnded):
+            adam = event.learner.phase.train.opt.inner_state[0]
+            found[event.task_index, event.epoch] = int(adam.count), jax.tree.map(np.array, adam.nu)
+    assert [count for count, _ in found.values()] == [3, 6, 9, 12, 15, 18]
+    (_, last), (_, warm), (_, nu) = (found[at] for at in ((0, 1), (1, 1), (1, 2)))
+    assert warm["fc1"]["w"] is None
+    assert (last["fc1"]["w"] > 0).any()
+    assert (nu["fc1"]["w"] >= 0.999**3 * last["fc1"]["w"] * (1 - 1e-5)).all()
+    assert (nu["heads"]["t01"]["w"] >= 0.999**3 * warm["heads"]["t01"]["w"] * (1 - 1e-5)).all()
+
+
 def test_responses_are_those_of_the_network_before_the_task(tasks):
     setup = made(tasks, method="lwf")
     first = begin(setup, new_learner(setup, 0), task_data(setup, 0))

@@ -6,6 +6,7 @@ import optax
 import pytest
 from given import add_branch, add_head, first_params, logits, mean_cross_entropy
 
+from jaxcl.core.pytree import regrow
 from jaxcl.growth.heads import FULL_HEAD, SETTINGS, View, forward, own_logits
 from jaxcl.growth.parameters import leaf_mask, merge
 from jaxcl.networks import Pathway, cnn, columns, mlp
@@ -224,14 +225,17 @@ def test_tasks_are_evaluated_by_one_program(setting, key):
 @pytest.mark.parametrize("going_on", [False, True])
 def test_a_phase_splits_the_tree_and_may_go_on_with_an_optimiser(going_on, key):
     params = {"a": jnp.ones(2), "b": jnp.zeros(3)}
-    kept = None
-    if going_on:  # of a phase in which the other leaf trained too
-        _, kept = adam(0.1).update(params, adam(0.1).init(params), params)
+    kept = [None]
+    if going_on:  # of a phase in which the other leaf trained too, and of one in which it alone did
+        _, before = adam(0.1).update(params, adam(0.1).init(params), params)
+        other = {"a": None, "b": params["b"]}
+        _, after = adam(0.1).update(other, regrow(before, adam(0.1).init(other)), other)
+        kept = [before, after]
     state = start_phase(adam(0.1), Variables(params, {}), {"a": True, "b": False}, (), key, kept)
     chex.assert_trees_all_equal(state.params, {"a": params["a"], "b": None})
     chex.assert_trees_all_equal(state.frozen, {"a": None, "b": params["b"]})
     moments = state.opt.inner_state[0]
-    assert int(moments.count) == going_on
+    assert int(moments.count) == 2 * going_on
     np.testing.assert_allclose(moments.mu["a"], 0.1 * going_on, rtol=1e-6)
     assert moments.mu["b"] is None
 
