@@ -5,6 +5,8 @@ import numbers
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import hints
 from jaxcl.methods import METHODS
@@ -62,6 +64,15 @@ def _check_kind(name: str, value: Any, kind: type, remedy: str) -> None:
         raise UsageError(f"{name}: {type(value).__name__} is none; give {remedy}")
 
 
+def plain_number(value: Any) -> Any:
+    """Returns a number of NumPy's as one of Python's, and anything else as it is.
+
+    >>> plain_number(np.float64(0.5)), plain_number("mlp")
+    (0.5, 'mlp')
+    """
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def seeds_of(seeds: Any) -> tuple[int, ...]:
     """Returns seeds as a tuple.
 
@@ -81,6 +92,6 @@ def seeds_of(seeds: Any) -> tuple[int, ...]:
         raise UsageError(f"seeds: {seeds!r} is no list of whole numbers; give [0], say")
     found = tuple(seeds)
     for seed in found:
-        if not isinstance(seed, numbers.Integral):
+        if not isinstance(seed, numbers.Integral) or isinstance(seed, bool):
             raise UsageError(f"seeds: {seed!r} is no whole number; give [0], say")
-    return found
+    return tuple(int(seed) for seed in found)

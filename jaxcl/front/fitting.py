@@ -12,19 +12,22 @@ from jaxcl.checkpointing import run_folder
 from jaxcl.checkpointing.config_file import from_toml, to_toml
 from jaxcl.core import processes
 from jaxcl.core.errors import UsageError
+from jaxcl.core.fields import hints
 from jaxcl.core.sharding import on_mesh
-from jaxcl.front.arguments import check_arguments, check_given, seeds_of
+from jaxcl.front.arguments import check_arguments, check_given, plain_number, seeds_of
 from jaxcl.front.plugins import kept, load_plugins
 from jaxcl.front.results import Result, load
+from jaxcl.learner.build import set_up
 from jaxcl.learner.settings.config import Config
 from jaxcl.learner.settings.configuration import configure
 from jaxcl.learner.settings.protocols import OWN
 from jaxcl.learner.tasks import check_tasks, cut, with_whole_batches
+from jaxcl.methods import METHODS
 from jaxcl.methods.base import Method
 from jaxcl.methods.replay import Replay
-from jaxcl.networks.choices import Network
+from jaxcl.networks.choices import Foreign, Network
 from jaxcl.reporting.console import make_console
-from jaxcl.runner import execute
+from jaxcl.runner import execute, resume
 from jaxcl.runner.commands import How, Place, RunCommand
 from jaxcl.scenarios.settings import OWN as OWN_AUGMENTATION
 from jaxcl.scenarios.task import Task
@@ -64,8 +67,9 @@ def fit(
       setting: ``"task"`` (the task is known when it is tested: a head for each), ``"domain"``
         (the same classes in every task, one head) or ``"class"`` (all classes told apart);
         by default that of the scenario, and ``"task"`` for tasks that are given.
-      training: epochs, batches, optimiser; single ones can be given as settings instead.  The
-        usual batch is no larger than the smallest task that is given.
+      training: epochs, batches, optimiser, all as the object has them; single ones can be given
+        as settings instead, beside what is usual for the scenario and the method.  The usual
+        batch is no larger than the smallest task that is given.
       replay: what is replayed on top of the method, such as ``"buffer"``.
       augment: a function ``(key, inputs) -> inputs`` on a batch as float32, done in training
         alone, or names: ``crop``, ``flip``, ``cutout``.
@@ -95,7 +99,8 @@ def fit(
     check_arguments(tasks, method, network)
     load_plugins(plugins)
     names = {"setting": setting, "plugins": kept(plugins) or None, "seeds": seeds_of(seeds)}
-    names |= {"replay": replay if isinstance(replay, str) else None}
+    names |= {"replay": _on_top(method, replay)}
+    settings = {name: plain_number(value) for name, value in settings.items()}
     check_given(settings, method=method, network=network, training=training, replay=replay)
     config = _configured(tasks, method, network, **names, **settings)
     if training is not None:
@@ -148,11 +153,17 @@ def run(command: RunCommand, console: Console, tasks: Sequence[Task] | None = No
         command = dataclasses.replace(command, place=dataclasses.replace(command.place, out=out))
     config = command.config
     at_once = math.gcd(len(config.seeds), config.together or len(config.seeds))
+    done = processes.on_primary(lambda: run_folder.finished(out) and not command.place.overwrite)
     with on_mesh(command.how.mesh, at_once):
         for error in execute.execute([command], console, tasks).values():
             raise error
-    settings, summary = processes.on_primary(lambda: _found(out))
-    return Result(out, summary, from_toml(Config, settings).with_code(config))
+        settings, summary = processes.on_primary(lambda: _found(out))
+        result = Result(out, summary, from_toml(Config, settings).with_code(config))
+        if done and tasks is not None:
+            programs = isinstance(config.network, Foreign)  # others are in the settings
+            variables = result.variables if programs else ()
+            resume.check_finished(set_up(result.config, tasks), out, summary, variables)
+    return result
 
 
 def _found(out: Path) -> tuple[str, dict[str, Any]]:
@@ -179,8 +190,22 @@ def _configured(
     if isinstance(method, Method):
         config = dataclasses.replace(config, method=method)
     if isinstance(network, Network):
+        parts = [part for name, part in config.parts() if name != "network"]
+        others = {name for part in parts for name in hints(type(part))}
+        for name in given.keys() & hints(type(config.network)).keys() - others:
+            raise UsageError(f"{name}: the network that is given has no {name}; leave it out")
         config = dataclasses.replace(config, network=network)
     return config
+
+
+def _on_top(method: str | Method, replay: str | Replay | None) -> str | None:
+    """The name of what is replayed on top of a method; None where it replays that by itself."""
+    if replay is None or isinstance(replay, str):
+        return replay
+    kind = METHODS.get(method) if isinstance(method, str) else type(method)
+    if kind is not None and kind.replay is type(replay):
+        return None
+    return next((name for name, each in Replay.kinds().items() if each is type(replay)), None)
 
 
 def _augmented(config: Config, augment: Augmentation | Sequence[str]) -> Config:

@@ -23,6 +23,7 @@ from jaxcl.methods.base import Method
 from jaxcl.methods.split import Split
 from jaxcl.networks import Pathway
 from jaxcl.networks.base import Route, Variables
+from jaxcl.scenarios.task import counted
 from jaxcl.training.learner_state import Learner
 from jaxcl.training.program import Program, start_phase
 from jaxcl.training.train_step import epoch_order, no_totals, run_steps
@@ -114,7 +115,7 @@ def train_reference(setup: Setup, learner: Learner, route: Route | None) -> tupl
     first = first_label(setup.setting, setup.tasks.classes, task_index)
     data = {
         **data,
-        "label": data["label"] - first,
+        "label": counted(data["label"], -first),
         "task": jnp.zeros(n, jnp.int32),
     }
     program = Program(view, (0,), chain(), setup.optimizer)

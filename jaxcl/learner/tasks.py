@@ -1,6 +1,6 @@
 """The tasks of a run: read, made from a data set, checked, all alike."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,11 @@ def load_tasks(config: Config, progress: Callable[[str], None] = lambda text: No
         raise DataError("scenario: own has tasks that a program gave; give them again")
     tasks = [loaded(name, data.data_dir, progress) for name in scenario.tasks]
     if scenario.make is not None:
-        tasks = list(scenario.make())
+        made = scenario.make()
+        tasks = list(made) if isinstance(made, Iterable) else [made]
+        if not all(isinstance(each, Task) for each in tasks):
+            text = f"scenario {config.scenario!r}: its function returns no list of tasks"
+            raise DataError(f"{text}; return [Task(...), ...]")
     elif isinstance(data, FileSettings):
         tasks = of_file(data, progress)
     elif scenario.made is not None:

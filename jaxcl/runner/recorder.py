@@ -219,6 +219,7 @@ def _finish(
     inputs, summary["classes"] = setup.tasks.inputs, setup.tasks.classes
     summary["inputs"] = {
         "kind": setup.tasks.kind, "mean": inputs.mean, "deviation": inputs.deviation,
+        "checksum": setup.tasks.checksum,
     }  # fmt: skip
     summary |= run_folder.metrics_mark(out)
     figure = learning_curves(

@@ -1,6 +1,6 @@
 """What earlier processes did of a run, as its folder tells it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,9 @@ from jaxcl.core import processes
 from jaxcl.core.errors import UsageError
 from jaxcl.growth.sameness import difference
 from jaxcl.learner import snapshot
+from jaxcl.learner.settings.protocols import OWN
 from jaxcl.learner.state import Setup
+from jaxcl.networks.base import Variables
 from jaxcl.reporting.console import say
 from jaxcl.reporting.live.lines import seeds_text
 from jaxcl.training.events import EpochEnded, SeedEnded, events_of
@@ -123,7 +125,7 @@ def _look(setup: Setup, out: Path, console: Console, most: int | None) -> Found 
         say(console, "no checkpoint yet: the run begins anew")
         return None
     _check_same_run(found.meta, found.number, setup, out)
-    _check_same_network(found, setup, out)
+    _check_same_network("resume", snapshot.variables_of(found.arrays), setup, out)
     if found.meta["jax"] != jax.__version__:
         say(console, f"saved with JAX {found.meta['jax']}, now {jax.__version__}: bits may differ")
     try:
@@ -145,21 +147,43 @@ def _check_same_run(meta: dict[str, Any], number: int, setup: Setup, out: Path) 
             f" written; restore it, or {ANEW}"
         )
     if meta["data"] != setup.tasks.checksum:
-        raise UsageError(
-            f"resume: the images in {setup.config.data.data_dir or 'the data folder'} are not those"
-            f" that the run in {out} began with; restore them, or {ANEW}"
-        )
+        raise _other_images("resume", setup, out)
 
 
-def _check_same_network(found: checkpoint.Checkpoint, setup: Setup, out: Path) -> None:
-    """Raises a UsageError if a network of a program is another than that of a checkpoint."""
-    for variables in snapshot.variables_of(found.arrays):
-        if (differs := difference(setup.net, variables)) is not None:
+def _other_images(what: str, setup: Setup, out: Path) -> UsageError:
+    where = f"the images in {setup.config.data.data_dir or 'the data folder'}"
+    where = "the tasks" if setup.config.scenario == OWN else where
+    return UsageError(
+        f"{what}: {where} are not those that the run in {out} began with; restore them, or {ANEW}"
+    )
+
+
+def check_finished(
+    setup: Setup, out: Path, summary: Mapping[str, Any], variables: Sequence[Variables]
+) -> None:
+    """Raises a UsageError if a finished run learned other tasks, or with another network.
+
+    Args:
+      setup: of the run that is asked for.
+      out: folder of the finished one.
+      summary: of the finished one.
+      variables: of each seed as it ended.
+    """
+    before = summary["tasks"], summary["inputs"].get("checksum", setup.tasks.checksum)
+    if before != (setup.tasks.names, setup.tasks.checksum):
+        raise _other_images("out", setup, out)
+    _check_same_network("out", variables, setup, out)
+
+
+def _check_same_network(what: str, variables: Sequence[Variables], setup: Setup, out: Path) -> None:
+    """Raises a UsageError if a network of a program is another than that of a run."""
+    for each in variables:
+        if (differs := difference(setup.net, each)) is not None:
             raise UsageError(
-                f"resume: the network is not the one that the run in {out} began with"
+                f"{what}: the network is not the one that the run in {out} began with"
                 f" ({differs}); give that one again, or {ANEW}"
             )
-        if setup.setting.hidden and len(variables.params["heads"]) > 1:
+        if setup.setting.hidden and len(each.params["heads"]) > 1:
             raise UsageError(
                 f"resume: the run in {out} was begun by a version that had a head for each task;"
                 f" {ANEW}"

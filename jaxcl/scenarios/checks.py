@@ -8,7 +8,7 @@ import numpy as np
 from numpy import ndarray
 
 from jaxcl.core.errors import DataError
-from jaxcl.scenarios.task import BFLOAT16, Task, size_text
+from jaxcl.scenarios.task import BFLOAT16, Task, as_kept, size_text
 
 
 def check(task: Task, batch_size: int, *, of_classes: bool = True) -> Task:
@@ -120,14 +120,18 @@ def _check_labels(where: str, labels: Any, of_classes: bool) -> None:
 
 def _check_range(task: Task) -> None:
     """Raises a DataError for labels of classes that are not there, or of a single one."""
-    if task.train_labels.ndim > 1 or not np.issubdtype(task.train_labels.dtype, np.integer):
+    if not np.issubdtype(task.train_labels.dtype, np.integer):
         return
+    masks = task.train_labels.ndim > 1  # where they are negative
     for split, _, labels in _splits(task):
-        if len(labels) and (labels.min() < 0 or labels.max() >= task.classes):
+        negative = not masks and labels.min(initial=0) < 0
+        if negative or labels.max(initial=-1) >= task.classes:
             span = f"{labels.min()} to {labels.max()}"
             where = f"task {task.name!r}, {split}"
-            must = "0 or more" if labels.min() < 0 else f"0 to {task.classes - 1}"
+            must = "0 or more" if negative else f"0 to {task.classes - 1}"
             raise DataError(f"{where}: labels are {span}; they must be {must}")
+    if masks:
+        return
     if task.classes < 2 or len(np.unique(task.train_labels)) < 2:
         hint = "give at least two, or raise --limit if it is given"
         raise DataError(f"task {task.name!r}: a single class; {hint}")
@@ -137,14 +141,28 @@ def check_all(tasks: Sequence[Task], batch_size: int, *, of_classes: bool = True
     """Returns the tasks, if a network can be trained on them one after the other; as :func:`check`.
 
     Raises:
-      DataError: none, two of one name, or one that :func:`check` refuses.
+      DataError: none, two of one name, a name that cannot be shown, inputs of two types, or a task
+        that :func:`check` refuses.
     """
     if not tasks:
         raise DataError("tasks: none given; give at least one")
     names = [task.name for task in tasks]
     for name in names:
+        if not name.strip() or not name.isprintable():
+            raise DataError(f"tasks: one is named {name!r}; give it a name of letters in one line")
         if names.count(name) > 1:
             raise DataError(
                 f"tasks: {names.count(name)} are named {name!r}; give each its own name"
             )
-    return [check(task, batch_size, of_classes=of_classes) for task in tasks]
+    checked = [check(task, batch_size, of_classes=of_classes) for task in tasks]
+    first = checked[0]
+    for task in checked[1:]:
+        if _types(task) != _types(first):
+            found = " and ".join(f"{x.name!r} {size_text(x.train_inputs)}" for x in (first, task))
+            raise DataError(f"inputs: tasks have {found}; give all of them uint8, or all floats")
+    return checked
+
+
+def _types(task: Task) -> list[np.dtype]:
+    """The types of the inputs as they are kept."""
+    return [as_kept(leaf[:0]).dtype for leaf in jax.tree.leaves(task.train_inputs)]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy import ndarray
 
 from jaxcl.core.errors import DataError
-from jaxcl.core.types import Data
+from jaxcl.core.types import Array, Data
 from jaxcl.scenarios.images import SIDE, to_rgb32
 
 BFLOAT16 = jnp.bfloat16.dtype
@@ -118,9 +118,14 @@ def as_batch(
     own = jnp.asarray(labels, jnp.int32 if whole else jnp.float32)
     return {
         "input": kept if stream else jax.tree.map(jnp.asarray, kept),
-        "label": own + first_label if whole else own,
+        "label": counted(own, first_label) if whole else own,
         "task": jnp.full(len(labels), task_index, jnp.int32),
     }
+
+
+def counted(labels: Array, first: int) -> Array:
+    """Returns labels from ``first`` on; a negative one, which masks its position, stays."""
+    return jnp.where(labels < 0, labels, labels + first)
 
 
 def as_kept(inputs: Any) -> Any:

@@ -11,6 +11,7 @@ from flax import linen
 import jaxcl
 from jaxcl.core.errors import DataError, UsageError
 from jaxcl.core.sharding import on_mesh
+from jaxcl.front.arguments import seeds_of
 from jaxcl.learner.seed_loop import run
 from jaxcl.learner.settings.configuration import configure
 from jaxcl.methods.replay import BufferReplay
@@ -91,8 +92,29 @@ def test_what_is_finished_is_returned_and_what_differs_is_refused(pair, small):
     np.testing.assert_array_equal(first.accuracy, again.accuracy)
     with pytest.raises(UsageError, match=r"out: in .*, lr is 0.01 and not 0.5; give the same, a"):
         jaxcl.fit(pair, "finetune", **{**small, "lr": 0.5})
+    moved = [task._replace(train_inputs=task.train_inputs + 1) for task in pair]
+    for others in (moved, pair[::-1], pair[:1], [pair[0], pair[1]._replace(name="third")]):
+        with pytest.raises(UsageError, match=r"^out: the tasks are not those that the run in"):
+            jaxcl.fit(others, "finetune", **small)
     other = jaxcl.fit(pair, "finetune", **{**small, "lr": 0.5}, overwrite=True)
     assert other.config.training.lr == 0.5
+
+
+def test_replay_that_is_given_whole_is_checked_like_its_name(pair, small):
+    with pytest.raises(UsageError, match="gdumb has its own earlier images and has no --replay"):
+        jaxcl.fit(pair, "gdumb", replay=BufferReplay(), **small)
+    for method in ("joint", "der_pp", "dgr"):
+        with pytest.raises(UsageError, match=f"replay: {method} has its own earlier images"):
+            jaxcl.fit(pair, method, replay=BufferReplay(), **small)
+    whole = jaxcl.fit(pair, "er", replay=BufferReplay(per_class=3, ratio=None), **small)
+    assert whole.config.replay == BufferReplay(per_class=3, ratio=None)
+
+
+def test_numbers_may_be_those_of_numpy(pair, small):
+    assert [type(seed) for seed in seeds_of(np.arange(2))] == [int, int]
+    given = {"epochs": np.int64(1), "lr": np.float32(0.5)}
+    result = jaxcl.fit(pair, "finetune", **{**small, **given})
+    assert (result.config.training.epochs, result.config.training.lr) == (1, 0.5)
 
 
 @pytest.mark.slow
@@ -128,6 +150,11 @@ def test_the_usual_batch_is_no_larger_than_the_smallest_task(pair, small):
         ({"seeds": 2}, "seeds: 2 is no list; give range(2) for 2 of them, or [2]"),
         ({"seeds": "01"}, "seeds: '01' is no list of whole numbers; give [0], say"),
         ({"seeds": (0, 0.5)}, "seeds: 0.5 is no whole number; give [0], say"),
+        ({"seeds": [True]}, "seeds: True is no whole number; give [0], say"),
+        (
+            {"network": jaxcl.networks.Linear(), "hidden": (64,)},
+            "hidden: the network that is given has no hidden; leave it out",
+        ),
         ({"tasks": [1]}, "tasks: int is among them; give jaxcl.Task("),
         ({"tasks": 0}, "tasks: 0 is no list; give one of jaxcl.Task, or a scenario"),
         ({"method": Unregistered()}, "method: Unregistered is unknown; put @jaxcl.register_method"),

@@ -105,3 +105,5 @@ def test_another_network_than_the_run_began_with_is_refused(tmp_path, monkeypatc
     with pytest.raises(UsageError, match=r"^network: Linen \(Linen\) was given by a program; give"):
         fitted(out, bare)
     assert fitted(out).accuracy.shape == (1, 2, 2)
+    with pytest.raises(UsageError, match=r"^out: the network is not the one that the run in"):
+        fitted(out, from_linen(nets.Linen(width=3)))  # the run is finished now

@@ -10,7 +10,7 @@ from jaxcl.core.sharding import on_mesh
 from jaxcl.learner.seed_loop import run
 from jaxcl.scenarios.checks import check_all
 from jaxcl.scenarios.images import to_rgb32
-from jaxcl.scenarios.task import rgb32
+from jaxcl.scenarios.task import as_batch, counted, rgb32
 
 
 @pytest.fixture
@@ -48,6 +48,42 @@ def test_a_list_of_tasks_has_some_and_each_name_once(task):
         list(run(configured(), []))
     with pytest.raises(DataError, match="tasks: 2 are named 'bars'; give each its own name"):
         list(run(configured(), [task, task]))
+
+
+def test_tasks_have_names_that_can_be_shown(task):
+    for name in ("", " ", "two\nlines", "a\x00"):
+        with pytest.raises(DataError, match="tasks: one is named "):
+            check_all([task._replace(name=name)], 10)
+    check_all([task._replace(name="_ü/1")], 10)
+
+
+def test_inputs_of_all_tasks_are_of_one_type(task):
+    """In a memory or in joint training, one type would become the other, and lose its scale."""
+
+    def as_type(name, kind):
+        train, test = (each.astype(kind) for each in (task.train_inputs, task.test_inputs))
+        return task._replace(name=name, train_inputs=train, test_inputs=test)
+
+    wide = as_type("wide", np.float64)
+    with pytest.raises(DataError, match=r"^inputs: tasks have 'bars' uint8 .* and 'wide' float64"):
+        check_all([task, wide], 10)
+    assert len(check_all([wide, as_type("narrow", np.float32)], 10)) == 2  # kept in 32 bits, both
+
+
+def test_labels_of_sequences_have_masks_and_no_class_too_many(task):
+    labels = np.array([[0, 1, -1]] * 40)
+    given = {"train_labels": labels, "test_labels": labels[: len(task.test_labels)], "classes": 2}
+    check_all([task._replace(**given)], 10)
+    given["train_labels"] = labels + (labels == 1)
+    with pytest.raises(DataError, match=r"labels are -1 to 2; they must be 0 to 1$"):
+        check_all([task._replace(**given)], 10)
+
+
+def test_masks_stay_masks_where_classes_are_counted_over_all_tasks():
+    labels = np.array([[0, 1, -1]])
+    batch = as_batch(np.zeros((1, 3), np.float32), labels, 1, 2, stream=False)
+    np.testing.assert_array_equal(batch["label"], [[2, 3, -1]])
+    np.testing.assert_array_equal(counted(batch["label"], -2), labels)
 
 
 def test_inputs_that_the_network_cannot_take_name_the_remedy(task):

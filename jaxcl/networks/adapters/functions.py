@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from jaxcl.core.errors import UsageError
 from jaxcl.core.types import Array, PRNGKey, PyTree
 from jaxcl.networks.adapters.backbone import Backbone
 from jaxcl.networks.adapters.grown import foreign
@@ -48,11 +49,11 @@ def from_functions(
         return Variables(named(params)[0], {STATS: found} if found else {})
 
     def new(key: PRNGKey, inputs: PyTree) -> Variables:
-        return as_variables(*init(key, inputs))
+        return as_variables(*_pair("init", init(key, inputs), "params, stats"))
 
     def trees(variables: Variables, inputs: PyTree) -> tuple[Any, Any]:
         shapes = jax.eval_shape(init, jax.random.key(0), inputs)
-        (_, of_params), (_, of_stats) = map(named, shapes)
+        (_, of_params), (_, of_stats) = map(named, _pair("init", shapes, "params, stats"))
         return of_params.restored(variables.params), of_stats.restored(
             variables.stats.get(STATS, {})
         )
@@ -60,7 +61,8 @@ def from_functions(
     def run(
         variables: Variables, inputs: PyTree, train: bool, key: PRNGKey | None
     ) -> tuple[PyTree, PyTree]:
-        features, stats = apply(*trees(variables, inputs), inputs, train, key)
+        found = apply(*trees(variables, inputs), inputs, train, key)
+        features, stats = _pair("apply", found, "features, stats")
         return features, as_variables({}, stats).stats
 
     def told(variables: Variables, inputs: PyTree, paths: Sequence[str]) -> dict[str, Array]:
@@ -71,3 +73,11 @@ def from_functions(
     name = getattr(apply, "__name__", type(apply).__name__)
     backbone = Backbone(new, run, told if activations else None)
     return foreign(backbone, branches, f"{name} (functions)")
+
+
+def _pair(name: str, found: Any, what: str) -> tuple[Any, Any]:
+    """What a function of the user's returned; a UsageError where that is not two things."""
+    if isinstance(found, tuple | list) and len(found) == 2:
+        return found[0], found[1]
+    kind = type(found).__name__
+    raise UsageError(f"network: {name} returned a {kind}; return ({what}), with () for no stats")

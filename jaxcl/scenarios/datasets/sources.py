@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from jaxcl.core.errors import UsageError, check_name
+from jaxcl.core.errors import DataError, UsageError, check_name
 from jaxcl.scenarios.datasets import builtin, tfds
 from jaxcl.scenarios.datasets.blend import blended
 from jaxcl.scenarios.datasets.catalog import BLENDED, FROZEN, NAMES, REGISTERED
@@ -35,7 +35,11 @@ def load(
       DataError: the data set is missing or damaged.
     """
     if name in REGISTERED:
-        return REGISTERED[name]()
+        task = REGISTERED[name]()
+        if not isinstance(task, Task):
+            found = type(task).__name__
+            raise DataError(f"data set {name!r}: its function returns {found}; return a Task")
+        return task
     check_name("data set", name, (*NAMES, *REGISTERED))
     if name in BLENDED:
         figures, photos = (load(part, data_dir, progress) for part in BLENDED[name])

@@ -81,6 +81,21 @@ def test_the_pull_is_lambda_times_fisher_times_distance(key):
     np.testing.assert_array_equal(pull(transform, state, weights(ENDS[0]))["w"], 0)
 
 
+@pytest.mark.parametrize("fisher", ["exact", "sampled", "empirical"])
+@pytest.mark.parametrize("make", [ewc, online_ewc])
+def test_parameters_may_be_float64(make, fisher, key):
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        transform, given = make(LAM, fisher=fisher), jax.tree.map(jnp.asarray, dict(task(0).data))
+        end, theta = ({"w": jnp.asarray(w, jnp.float64)} for w in (ENDS[0], THETA))
+        state = transform.init(end)
+        state, _ = transform.end_task(state, end, TaskData(given, forward), key)
+        found = pull(transform, state, theta)["w"]
+    assert found.dtype == jnp.float64
+    assert np.isfinite(found).all()
+    if fisher == "exact":
+        np.testing.assert_allclose(found, LAM * FISHERS[0] * (THETA - ENDS[0]), rtol=1e-4)
+
+
 def test_a_weight_without_importance_follows_the_latest_task(key):
     """Its anchor would otherwise be the mean of nothing."""
     transform = ewc(LAM)
