@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from jaxcl.core.errors import UsageError
 from jaxcl.experiments.command_line import cli
 from jaxcl.experiments.command_line.words import run_tyro
 
@@ -127,9 +128,18 @@ def read(argv: Sequence[str]) -> Command:
     own = list(itertools.takewhile(lambda arg: arg != "--", argv))
     known = [field.name for field in dataclasses.fields(Command)]
     command = run_tyro(Command, PROG, Command.__doc__ or "", own, known)
-    return dataclasses.replace(command, options=tuple(argv[len(own) + 1 :]))
+    for name in ("scenarios", "methods", "seeds"):
+        if not getattr(command, name):
+            raise UsageError(f"{name}: none given; give at least one")
+    options = tuple(argv[len(own) + 1 :])
+    for option in options:
+        if option.split("=")[0] in OWN:
+            raise UsageError(f"{option}: each run has its own; give {', '.join(SETS)} before --")
+    return dataclasses.replace(command, options=options)
 
 
+OWN = ("--scenario", "--method", "--seeds", "--out", "--resume")  # options of a run
+SETS = ("--scenarios", "--methods", "--seeds", "--runs")
 PROG, PROGRAM = "python launch/submitit_runs.py", "jaxcl.experiments.scenario"
 
 if __name__ == "__main__":

@@ -92,12 +92,20 @@ push() {
     [ ! -e $folder/.lock ] || gcloud storage rsync --recursive \\
         --delete-unmatched-destination-objects --exclude='(^|/)\\.lock\$' $folder $bucket
 }
-while sleep $PERIOD; do push; done >/dev/null 2>&1 &
+(
+    trap exit TERM # once the copy that is under way is done
+    while :; do
+        sleep $PERIOD &
+        wait \$!
+        push
+    done
+) >/dev/null 2>&1 &
 copying=\$!
 code=0
 JAX_NUM_PROCESSES=auto jaxcl-venv/bin/python -m jaxcl.experiments.scenario $args \\
     --out $folder --resume=$folder || code=\$?
 kill \$copying
+wait \$copying
 push
 exit \$code"
 }

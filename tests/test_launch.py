@@ -59,6 +59,30 @@ def test_an_element_that_stands_for_no_run_is_refused(tmp_path):
     assert "METHODS" in said
 
 
+@pytest.mark.parametrize("option", ["--seeds", "--method=si", "--out", "--scenario", "--resume=r"])
+def test_options_that_each_run_has_are_refused_from_all(option, tmp_path):
+    array, submit = LAUNCH / "slurm_array.sbatch", LAUNCH / "submitit_runs.py"
+    said = call(tmp_path / "empty", "bash", array, option, "3", code=2, DRY_RUN="1")
+    assert (
+        said
+        == f"error: {option}: each element has its own; set SCENARIOS, METHODS, SEEDS or RUNS\n"
+    )
+    command = sys.executable, submit, "--dry-run", "--", option, "3"
+    assert f"error: {option}: each run has its own; give" in call(
+        tmp_path / "none", *command, code=2
+    )
+
+
+def test_nothing_to_run_is_refused(tmp_path):
+    array, submit = LAUNCH / "slurm_array.sbatch", LAUNCH / "submitit_runs.py"
+    for name in ("SCENARIOS", "METHODS", "SEEDS"):
+        said = call(tmp_path / "empty", "bash", array, code=2, DRY_RUN="1", **{name: ""})
+        assert "one is empty" in said
+    command = sys.executable, submit, "--dry-run", "--methods", "--seeds", "0"
+    said = call(tmp_path / "none", *command, code=2)
+    assert said == "error: methods: none given; give at least one\n"
+
+
 def test_arguments_reach_the_run_as_they_were_given(tmp_path):
     args = ["--mesh", "data=2", "--name", "a b", "$HOME"]
     said = call(tmp_path / "empty", "bash", LAUNCH / "slurm.sbatch", *args, DRY_RUN="1", OUT="x y")

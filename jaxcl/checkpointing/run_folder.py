@@ -33,8 +33,16 @@ def new(*parts: str) -> Path:
 
 
 def holds_run(folder: Path) -> bool:
-    """Returns whether a run was begun in a folder."""
-    return any((folder / name).exists() for name in FILES)
+    """Returns whether a run was begun in a folder.
+
+    Raises:
+      OutputError: no folder can have that name, or it cannot be read.
+    """
+    try:
+        return any((folder / name).exists() for name in FILES)
+    except OSError as error:
+        text = f"out: {folder} cannot be a folder ({error.strerror}); name another"
+        raise OutputError(text) from error
 
 
 def finished(folder: Path) -> bool:
@@ -44,9 +52,10 @@ def finished(folder: Path) -> bool:
 
 def check_free(folder: Path, *, overwrite: bool) -> None:
     """Raises a UsageError if a folder holds a run that is not to be replaced."""
+    begun = holds_run(folder)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"out: {folder} is a file; name a folder")
-    if not holds_run(folder):
+    if not begun:
         return
     held = ", ".join(name for name in FILES if (folder / name).exists())
     if not _by_run(folder):

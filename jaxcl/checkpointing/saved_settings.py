@@ -122,7 +122,8 @@ def others(what: str, folder: Path, differ: Mapping[str, tuple[Any, Any]]) -> Us
     texts = [f"{name} is {text_of(a)} and not {text_of(b)}" for name, (a, b) in differ.items()]
     more = [f"{len(texts) - MOST_NAMED} more differ"] if len(texts) > MOST_NAMED else []
     found = "; ".join([*texts[:MOST_NAMED], *more])
-    return UsageError(f"{what}: in {folder}, {found}; give the same, another folder, or overwrite")
+    remedy = "give the same, another folder, or remove this one"
+    return UsageError(f"{what}: in {folder}, {found}; {remedy}")
 
 
 def note_place(folder: Path, config: Any) -> None:

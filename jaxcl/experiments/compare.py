@@ -117,6 +117,8 @@ def _finished(command: show.Command) -> None:
         common = Path(os.path.commonpath([folder.absolute() for folder in command.runs]))
         file = report.write_picture(summaries, names, common, command.pictures)
         console.print(f"picture: {_near(file)}", highlight=False)
+    if command.html is not None:
+        show.write_page(command, summaries, console)
 
 
 def _near(file: Path) -> Path:

@@ -80,6 +80,20 @@ USUAL = ("2", "3", "4")
 SEEDS = (0, 1, 2)
 
 
+def _recorded(file: Path) -> list[Any]:
+    """The results in a file, none if there is no such file; a UsageError where it is damaged."""
+    if not file.exists():
+        return []
+    try:
+        found = json.loads(file.read_text())
+        whole = all({"scenario", "method", "seed"} <= each.keys() for each in found)
+    except (AttributeError, TypeError, ValueError):
+        whole = False
+    if not whole:
+        raise UsageError(f"report: {file} is damaged; restore or remove it")
+    return found
+
+
 def main(tables: Tables) -> None:
     """Runs what is missing, one seed of everything first, and writes the tables."""
     from jaxcl.core import processes
@@ -90,7 +104,7 @@ def main(tables: Tables) -> None:
     file = command.report / reproduction.RESULTS
 
     def kept() -> list[Any]:
-        return processes.on_primary(lambda: json.loads(file.read_text()) if file.exists() else [])
+        return processes.on_primary(lambda: _recorded(file))
 
     before = kept()
     for config in () if command.no_runs else configs.values():

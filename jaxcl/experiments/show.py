@@ -7,6 +7,7 @@ pictures are to be written.
 import dataclasses
 import inspect
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -94,10 +95,16 @@ def main(command: Command) -> None:
             for file in pictures.write(folder, summary, command.pictures):
                 console.print(f"picture: {file}", highlight=False)
     if command.html is not None:
-        from jaxcl.experiments import page
+        write_page(command, summaries, console)
 
-        page.write(dict(zip(command.runs, summaries, strict=True)), command.html)
-        console.print(f"page: {command.html}", highlight=False)
+
+def write_page(command: Command, summaries: Sequence[Any], console: Console) -> None:
+    """Writes the page of the runs, and says where it is."""
+    from jaxcl.experiments import page
+
+    assert command.html is not None
+    page.write(dict(zip(command.runs, summaries, strict=True)), command.html)
+    console.print(f"page: {command.html}", highlight=False)
 
 
 def _is_table(command: Command) -> bool:
@@ -147,10 +154,15 @@ def found(command: Command) -> list[Any]:
 def _summary(folder: Path) -> Any:
     """What a finished run found; a UsageError says how to get there."""
     if not run_folder.holds_run(folder):
-        what = "holds no run" if folder.is_dir() else "is not there"
-        within = sorted(str(file.parent) for file in folder.glob(f"*/{run_folder.SUMMARY}"))
-        named = f"the runs within, {' '.join(within)}" if within else "the folder that a run wrote"
-        raise UsageError(f"run: {folder} {what}; name {named}")
+        what = "is no run by itself" if folder.is_dir() else "is not there"
+        done, begun = (
+            sorted(str(file.parent) for file in folder.glob(f"*/{name}"))
+            for name in (run_folder.SUMMARY, run_folder.CONFIG)
+        )
+        named = f"name the runs within: {shlex.join(done)}" if done else ""
+        if begun and not done:
+            named = "the command that began those within goes on with them"
+        raise UsageError(f"run: {folder} {what}; {named or 'name the folder that a run wrote'}")
     if not run_folder.finished(folder):
         again = cli.go_on(folder, saved_settings.plugins(folder))
         raise UsageError(f"run: {folder} is not finished; go on with: {again}")

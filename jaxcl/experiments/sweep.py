@@ -75,6 +75,8 @@ def _run(parsed: Parsed[Options], points: list[dict[str, Any]], out: Path, conso
     training = _at(parsed, points[0]).training
     steps = training.epochs or training.iterations or 1
     parts = [1] if factor is None else halving.parts(len(points), factor, steps)
+    if factor is not None and parts == [1]:
+        console.print("halving: too few points or steps for a round; all are trained to the end")
     tried: dict[str, Tried] = {}
     first: list[Tried] = []
     for part in parts:

@@ -6,13 +6,13 @@ import shutil
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy import ndarray
 
 from jaxcl.checkpointing import run_folder, saved_settings
-from jaxcl.core.errors import UsageError
+from jaxcl.core.errors import OutputError, UsageError, check_name
 from jaxcl.core.types import PyTree
 from jaxcl.front.networks import Networks
 from jaxcl.front.plugins import kept, load_plugins
@@ -131,11 +131,16 @@ class Result:
 
         Raises:
           UsageError: the folder holds something already.
+          OutputError: it cannot be written.
         """
         folder = Path(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(f"folder: {folder} holds something already; name another")
-        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        try:
+            shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        except OSError as error:
+            reason = error.strerror or "files could not be copied"
+            raise OutputError(f"folder: {folder} cannot be written ({reason})") from error
 
     def plot(self) -> Any:
         """Returns the picture of accuracies while training, a ``PIL.Image.Image``."""
@@ -149,9 +154,14 @@ class Result:
 
         Returns:
           Their files.
+
+        Raises:
+          UsageError: another form than png, svg and pdf.
+          OutputError: a file cannot be written.
         """
         from jaxcl.reporting.pictures.run import write
 
+        check_name("form", form, get_args(Form))
         place = self.folder / run_folder.PICTURES if folder is None else Path(folder)
         return write(self.summary, self.history, place, form)
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
-from jaxcl.core.errors import UsageError
 from jaxcl.core.pytree import copy
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Params, PRNGKey, PyTree
@@ -19,16 +18,6 @@ from jaxcl.networks.base import Net, Route, Variables
 Path = tuple[str, ...]
 """The keys that lead to a leaf, such as ``("conv1", "t00", "w")``."""
 LETTERS = string.ascii_lowercase
-
-
-def check_precision(params: Params) -> None:
-    """Raises a UsageError for parameters narrower than the moments that Adam keeps of them."""
-    for leaf in jax.tree.leaves(params):
-        if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype.itemsize < 4:
-            raise UsageError(
-                f"network: parameters are {leaf.dtype}; make them float32, and compute in"
-                f" {leaf.dtype} within the network"
-            )
 
 
 def task_name(index: int) -> str:

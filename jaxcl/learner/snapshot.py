@@ -101,6 +101,9 @@ def restore(setup: Setup, snapshot: Snapshot) -> Learner:
         for layer in setup.net.layers
     }
     routes = tuple(Pathway(task, tuple(route), head) for task, route, head in meta["routes"])
+    for pathway in routes:  # a branch without parameters has no array
+        for layer, branch in zip(setup.net.layers, pathway.route, strict=True):
+            params.setdefault(layer, {}).setdefault(branch, {})
     began = jax.eval_shape(setup.transform.init, params)
     transform_state = rebuild(began, tree.get("transform_state"))
     totals = rebuild(Totals({}, jnp.int32(0)), tree["totals"]) if "totals" in tree else None

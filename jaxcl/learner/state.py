@@ -12,7 +12,7 @@ from jaxcl.core.batching import examples
 from jaxcl.core.random import stream
 from jaxcl.core.types import Data, PRNGKey, PyTree
 from jaxcl.growth.heads import Setting, View, head_classes, view_of
-from jaxcl.growth.parameters import check_precision, leaf_mask
+from jaxcl.growth.parameters import leaf_mask
 from jaxcl.growth.routing import Seen
 from jaxcl.growth.trainable import Trains, all_on_route, new_parts, shared_and_own_heads
 from jaxcl.learner.settings.config import Config
@@ -130,7 +130,6 @@ FEWEST = 50  # steps between two tests, at least, where the steps of a task are 
 def new_learner(setup: Setup, seed: int) -> Learner:
     """Makes a learner before its first task."""
     params, stats = setup.net.init(stream(jax.random.key(seed), "init"))
-    check_precision(params)
     seen: Seen = {layer: {} for layer in setup.net.layers}
     return Learner(
         at=Place(seed, task_index=0, epoch=0, step=0),

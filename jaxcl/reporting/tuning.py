@@ -151,7 +151,7 @@ def write(
     }
     run_folder.write_bytes(folder / run_folder.SWEEP, json.dumps(result, indent=1).encode())
     title = f"{best_['method']} on {where_text(best_)}"
-    title += f", after 1/{first[0].part} of the training" if first[0].part > 1 else ""
+    title += f"\nafter 1/{first[0].part} of the training" if first[0].part > 1 else ""
     n = len(best_["seeds"])  # as many as of every point
     if len(varied) == 1:
         ((name, values),) = varied.items()
@@ -160,7 +160,8 @@ def write(
         figure = value_curves(name, values, lines, title, seeds=[n])
     elif len(varied) == 2:
         scores = np.array([score(each) for each in first])
-        title += ", 1 seed" if n == 1 else f", mean of {n} seeds"
+        title += ", " if "\n" in title else "\n"
+        title += "1 seed" if n == 1 else f"mean of {n} seeds"
         figure = value_map(varied, scores.reshape([len(v) for v in varied.values()]), title)
     else:
         return

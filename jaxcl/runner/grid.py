@@ -46,7 +46,8 @@ def axes(texts: Sequence[str], config: Config) -> dict[str, list[Any]]:
             method = config.method.name
             raise UsageError(f"grid: {name!r}, but the method is {method}; leave the dot out")
         if name in types and not _varies(name, types[name]):
-            raise UsageError(f"grid: {name} cannot be varied; give it as an option")
+            words = ", or declare its words, Literal[...]" if types[name] is str else ""
+            raise UsageError(f"grid: {name} cannot be varied; give it as an option{words}")
         if name not in types and name in known_settings():
             raise UsageError(f"grid: {unknown(name, config)}")
         check_name("grid", name, [n for n, kind in types.items() if _varies(n, kind)])

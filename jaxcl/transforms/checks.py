@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from numpy import ndarray
 
 from jaxcl.core.types import Array, Batch, Data, Outputs, Params, PyTree
@@ -14,8 +15,13 @@ STATISTICS = ("BatchStat", "RngCount", "RngKey", "RngState", "Cache", "Intermedi
 """Kinds of Flax NNX variables that no optimiser trains."""
 
 
-def check_not_negative(name: str, value: float | str) -> None:
-    """Raises a ValueError that names an argument, if it is negative or not a number."""
+def check_not_negative(name: str, value: float | str | Array) -> None:
+    """Raises a ValueError that names an argument, if it is negative or not a number.
+
+    One that is traced, as within ``jax.vmap``, has no value yet and is not looked at.
+    """
+    if isinstance(value, Tracer):
+        return
     if isinstance(value, str) or value != value:
         raise ValueError(f"{name}: {value!r} is no number; pass 0 or more")
     if not value >= 0:

@@ -1,12 +1,15 @@
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from jaxcl.core.errors import UsageError
+from jaxcl.experiments.command_line import cli
 from jaxcl.experiments.command_line.cli import ranges
 from jaxcl.experiments.command_line.words import run_tyro
 
@@ -80,3 +83,19 @@ def test_an_unknown_option_names_the_nearest(args):
     done = started(*args)
     assert done.returncode == 2
     assert b"Perhaps you meant: --method; see --help" in done.stderr
+
+
+def test_a_run_that_is_stopped_before_it_begins_can_be_put_back(capsys, monkeypatch):
+    """75 is the code on which the schedulers in launch/ start the same command again."""
+
+    def stopped(args):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    monkeypatch.setattr(sys, "argv", ["scenario"])
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(stopped, print)
+    assert ended.value.code == 75
+    assert capsys.readouterr().err.startswith("error: stopped; what was written is kept")
+    assert signal.getsignal(signal.SIGTERM) is before

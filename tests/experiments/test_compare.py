@@ -42,6 +42,10 @@ def test_methods_side_by_side_and_what_is_done_is_not_done_again(run, tmp_path):
     assert (code, err) == (0, "")
     assert out.endswith("picture: both/comparison.svg\n")
     assert "er</text>" in (tmp_path / "both/comparison.svg").read_text()
+    code, out, err = run("both/finetune", "both/er", "--html", "page.html")
+    assert (code, err) == (0, "")
+    assert out.endswith("page: page.html\n")
+    assert "finetune" in (tmp_path / "page.html").read_text()
     code, again, _ = run("both/er", "both/er")
     assert code == 0
     assert again.count("both/er ") == 2

@@ -105,3 +105,13 @@ def test_bad_usage(run, tmp_path, args, message):
     assert message in err
     assert err.count("\n") == 1
     assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[{}]", "[1]"])
+def test_damaged_results_are_refused(text, run, tmp_path):
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report/results.json").write_text(text)
+    code, _, err = run(*QUICK, "--no-runs")
+    assert (code, err) == (
+        2, "error: report: report/results.json is damaged; restore or remove it\n",
+    )  # fmt: skip

@@ -78,7 +78,7 @@ def test_what_a_run_printed_is_shown_again(run, call, tmp_path):
     [
         ([], "runs: none given; name the folder of a run"),
         (["nowhere"], "run: nowhere is not there; name the folder that a run wrote"),
-        (["empty"], "run: empty holds no run; name the folder that a run wrote"),
+        (["empty"], "run: empty is no run by itself; name the folder that a run wrote"),
         (["--rnus", "empty"], "Unrecognized options: --rnus"),
         (["empty", "--plugin", "none.py"], "plugin: none.py is no file"),
     ],
@@ -115,7 +115,12 @@ def test_the_table_of_several_runs_is_shown_again(run, tmp_path):
     assert "diverged" in out
     (tmp_path / "both/ewc/summary.json").write_text("{}")
     assert run("both", "--html")[2] == (
-        "error: run: both holds no run; name the runs within, both/ewc\n"
+        "error: run: both is no run by itself; name the runs within: both/ewc\n"
+    )
+    (tmp_path / "grid/ewc/config.toml").write_text("")
+    assert (
+        "grid is no run by itself; the command that began those within goes on"
+        in (run("grid", "--pictures")[2])
     )
     (tmp_path / "both/comparison.json").write_text("[{}]")
     assert run("both")[2].startswith("error: run: both/comparison.json is damaged; name")

@@ -278,5 +278,15 @@ def test_gdumb_begins_with_fresh_weights_however_training_is_given(pair, small):
 
 def test_parameters_in_half_precision_are_refused(pair, small):
     small["network"] = jaxcl.from_linen(linen.Dense(3, param_dtype=jnp.bfloat16))
-    with pytest.raises(UsageError, match="parameters are bfloat16; make them float32, and compute"):
+    message = "parameters are bfloat16; make them float32, and compute"
+    with pytest.raises(UsageError, match=message):
         jaxcl.fit(pair, **small)
+
+    class Branching(linen.Module):
+        @linen.compact
+        def __call__(self, x):
+            return linen.Dense(3, param_dtype=jnp.bfloat16, name="first")(x)
+
+    small["network"] = jaxcl.from_linen(Branching(), branches=("first",))
+    with pytest.raises(UsageError, match=message):
+        jaxcl.fit(pair, "split", **small)

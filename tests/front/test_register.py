@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import jaxcl
-from jaxcl.core.errors import UsageError
+from jaxcl.core.errors import DataError, UsageError
 from jaxcl.learner.settings.configuration import configure
 from jaxcl.learner.settings.protocols import SCENARIOS
 from jaxcl.methods import METHODS, Method
 from jaxcl.networks.choices import NETWORKS
-from jaxcl.scenarios.datasets.sources import REGISTERED
+from jaxcl.scenarios.datasets.sources import REGISTERED, load
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +40,30 @@ def test_a_registered_method_runs_by_its_name_and_as_a_value(pair, small):
     assert by_name.config.method == DoNothing()
     again = jaxcl.fit(pair, DoNothing(2.0), **{**small, "out": small["out"] / "value"})
     assert jaxcl.load(again.folder).config.method == DoNothing(2.0)
+
+
+def test_what_a_registered_function_returns_is_looked_at(small):
+    @jaxcl.register_dataset
+    def no_set():
+        """Returns nothing."""
+
+    @jaxcl.register_scenario
+    def no_tasks():
+        """Returns nothing."""
+
+    with pytest.raises(
+        DataError, match=r"scenario 'no-tasks': its function returns no list of tas"
+    ):
+        jaxcl.fit("no-tasks", **small)
+    with pytest.raises(DataError, match="data set 'no_set': its function returns NoneType; return"):
+        load("no_set", None, print)
+    for init, apply, which in (
+        (lambda key, x: {}, lambda *given: (given[2], ()), "init"),
+        (lambda key, x: ({}, ()), lambda *given: given[2], "apply"),
+    ):
+        small["network"] = jaxcl.from_functions(init, apply)
+        with pytest.raises(UsageError, match=f"^network: {which} returned a "):
+            jaxcl.fit("split-digits", **small)
 
 
 def test_a_registered_network_has_its_arguments_as_settings(pair, small):

@@ -14,6 +14,7 @@ from jaxcl.learner.settings.config import Config
 from jaxcl.learner.settings.configuration import configure
 from jaxcl.learner.settings.protocols import SCENARIOS
 from jaxcl.methods import METHODS
+from jaxcl.networks.choices import ResNet32
 
 GIVEN = st.fixed_dictionaries(
     {
@@ -30,6 +31,14 @@ GIVEN = st.fixed_dictionaries(
 def test_toml_round_trip(settings):
     config = configure(**settings)
     assert from_toml(Config, to_toml(config)) == config
+
+
+@pytest.mark.parametrize("scenario", ["builtin", "split-cifar10", "online-cifar10"])
+def test_another_network_has_the_width_that_is_usual_for_it(scenario):
+    assert configure("er", scenario, net="resnet32").network == ResNet32(
+        initial=configure("er", scenario, net="resnet18").network.initial
+    )
+    assert ResNet32().width == 16  # He et al. (2016), section 4.2
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -78,6 +78,14 @@ def test_learning_curves_are_means_and_bands_from_lowest_to_highest():
     assert not alone.axes[0].collections
 
 
+def test_names_that_begin_with_an_underscore_are_in_the_legend():
+    values = np.full((1, 2), 50.0)
+    curves = learning_curves({"_a": [[50.0, 50.0]], "b": [[1.0, 2.0]]}, [1, 2], "title")
+    assert [name.strip() for name in legend_text(curves)[1]] == ["_a", "b"]
+    curves = average_curves({"_a": values, "b": values}, "title")
+    assert [name.strip() for name in legend_text(curves)[1]] == ["_a", "b"]
+
+
 def test_of_twenty_tasks_each_has_a_line_of_its_own():
     curves = {f"some-longer-name-{i}": [[50.0 + i] * 20] for i in range(20)}
     figure = learning_curves(curves, range(1, 21))

@@ -30,6 +30,7 @@ from jaxcl.transforms import (
     rwalk,
     si,
 )
+from jaxcl.transforms.checks import check_not_negative
 
 DATA = {"x": jnp.eye(3), "label": jnp.array([0, 1, 0], jnp.int32)}
 UNNAMED = {"x": jnp.eye(3), "y": DATA["label"]}
@@ -305,3 +306,13 @@ def test_hooks_that_return_something_else_are_named(key):
         both.apply(jnp.float32(0), both.init(W), Context(W, forward(W, DATA), DATA))
     with pytest.raises(TypeError, match=r"mine: end_task returned a tuple; return \(state, params"):
         both.end_task(both.init(W), W, TaskData(DATA, forward), key)
+
+
+def test_a_strength_within_a_vmap_has_no_value_yet():
+    def twice(strength):
+        check_not_negative("strength", strength)
+        return 2 * strength
+
+    assert jax.vmap(twice)(jnp.array([1.0, -1.0])).tolist() == [2, -2]
+    with pytest.raises(ValueError, match=r"strength: -1\.0 is negative"):
+        twice(-1.0)

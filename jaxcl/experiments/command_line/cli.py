@@ -4,11 +4,12 @@ import io
 import os
 import re
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from jaxcl import extras
 from jaxcl.core import processes
@@ -21,8 +22,8 @@ Parsed = TypeVar("Parsed")
 def main(parse: Callable[[list[str]], Parsed], body: Callable[[Parsed], None]) -> None:
     """Parses the command line, runs the body and exits.
 
-    Exit codes: 0 done, 2 bad usage or missing data, 1 anything else, 75 interrupted
-    and saved, 130 interrupted before there was anything to save.
+    Exit codes: 0 done, 2 bad usage or missing data, 1 anything else, 75 stopped (SIGTERM), with
+    what was done saved, 130 the same by Ctrl-C before there was anything to save.
 
     Args:
       parse: arguments -> what the body needs.
@@ -30,6 +31,8 @@ def main(parse: Callable[[list[str]], Parsed], body: Callable[[Parsed], None]) -
     """
     sys.unraisablehook = _unraisable
     _plain_where_needed()
+    # While a run trains, it has a handler of its own, which saves.
+    before = signal.signal(signal.SIGTERM, _stop)
     try:
         _check_text(sys.argv[1:])
         parsed = parse(ranges(sys.argv[1:]))
@@ -58,6 +61,14 @@ def main(parse: Callable[[list[str]], Parsed], body: Callable[[Parsed], None]) -
         processes.leave(1)  # to end in order, it would wait for the others
     except KeyboardInterrupt:
         sys.exit(fail("interrupted; what was written is kept", 130))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _stop(number: int, frame: object) -> NoReturn:
+    """Ends the process with the code by which schedulers start it again."""
+    del number, frame
+    sys.exit(fail("stopped; what was written is kept, and the same command starts again", 75))
 
 
 def program(command: str) -> str:

@@ -138,6 +138,8 @@ def _network(name: str | None, protocol: Protocol, method: Method) -> Network:
     check_name("net", name, NETWORKS)
     kind = NETWORKS[name]
     common = hints(kind).keys() & hints(type(usual)).keys()
+    if kind is not type(usual):  # what is wide for one is narrow for another
+        common -= {"width"}
     if method.columns:  # they have first weights of their own
         common -= {"initial"}
     return kind(**{each: getattr(usual, each) for each in common})

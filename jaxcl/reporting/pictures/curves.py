@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from jaxcl.reporting.labels import shortened
-from jaxcl.reporting.pictures.style import SMALL, WIDTH, looks, seeds_text, styled
+from jaxcl.reporting.pictures.style import SMALL, WIDTH, legend_text, looks, seeds_text, styled
 
 MANY = 20  # tasks, beyond which a line for each would be a tangle
 LONGEST = 24  # characters of a task's name in the legend
@@ -43,7 +43,8 @@ def learning_curves(
     for place, ((name, values), look) in enumerate(
         zip(lines.items(), looks(len(lines)), strict=True)
     ):
-        label = f"{place + 1}  {shortened(name, LONGEST)}" if numbered else shortened(name, LONGEST)
+        label = legend_text(shortened(name, LONGEST))
+        label = f"{place + 1}  {label}" if numbered else label
         table = np.array(values, float)
         epochs = np.arange(1, table.shape[1] + 1)
         # Markers of many lines would hide them.

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from jaxcl.reporting.labels import shortened
-from jaxcl.reporting.pictures.style import WIDTH, looks, seeds_text, styled
+from jaxcl.reporting.pictures.style import WIDTH, legend_text, looks, seeds_text, styled
 
 LONGEST = 30  # characters of a method's or a run's name
 HIGH = 90  # percent, above which differences would not be seen on the whole axis
@@ -29,7 +29,8 @@ def average_curves(methods: Mapping[str, np.ndarray], title: str = "") -> Figure
     axes = figure.subplots()
     for (method, values), look in zip(methods.items(), looks(len(methods)), strict=True):
         tasks, mean = np.arange(1, values.shape[1] + 1), values.mean(0)
-        axes.plot(tasks, mean, label=shortened(method, LONGEST), **look._asdict())
+        label = legend_text(shortened(method, LONGEST))
+        axes.plot(tasks, mean, label=label, **look._asdict())
         if len(values) > 1:
             error = values.std(0, ddof=1) / np.sqrt(len(values))
             band = {"color": look.color, "alpha": 0.18, "linewidth": 0}

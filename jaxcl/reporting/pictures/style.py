@@ -102,6 +102,15 @@ def seeds_text(counts: Sequence[int], band: str) -> str:
     return f"mean of {few if few == many else f'{few} to {many}'} seeds,\n{band}"
 
 
+def legend_text(name: str) -> str:
+    """Returns a name as a legend has it: Matplotlib leaves out those that begin with ``_``.
+
+    >>> legend_text("_a"), legend_text("a")
+    (' _a', 'a')
+    """
+    return f" {name}" if name.startswith("_") else name
+
+
 def rendered(figure: Figure, form: Form, ink: str = "black") -> bytes:
     """Returns a picture as the content of a file, the same each time.
 
