@@ -140,9 +140,9 @@ def _as_kept(array: ndarray) -> ndarray:
 
 
 def size_text(inputs: Any) -> str:
-    """Writes type and shape of inputs: ``uint8 28x28x1``."""
+    """Writes type and shape of inputs: ``uint8 28x28x1``, and ``float32 []`` of single numbers."""
     leaves = jax.tree.leaves(inputs)
-    return ", ".join(f"{leaf.dtype} {'x'.join(map(str, leaf.shape[1:]))}" for leaf in leaves)
+    return ", ".join(f"{x.dtype} {'x'.join(map(str, x.shape[1:])) or '[]'}" for x in leaves)
 
 
 def is_image(inputs: Any) -> bool:
