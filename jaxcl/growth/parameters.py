@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
+from jaxcl.core.errors import UsageError
 from jaxcl.core.pytree import copy
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Params, PRNGKey, PyTree
@@ -18,6 +19,21 @@ from jaxcl.networks.base import Net, Route, Variables
 Path = tuple[str, ...]
 """The keys that lead to a leaf, such as ``("conv1", "t00", "w")``."""
 LETTERS = string.ascii_lowercase
+
+
+def check_precision(net: Net) -> None:
+    """Raises a UsageError for parameters narrower than the moments that Adam keeps of them."""
+    key = jax.random.key(0)
+    found = [jax.eval_shape(net.init, key).params]
+    for layer in net.layers:
+        branch = jax.eval_shape(lambda key, layer=layer: net.new_branch(key, layer, ()), key)
+        found.append(branch.params)
+    for leaf in jax.tree.leaves(found):
+        if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype.itemsize < 4:
+            raise UsageError(
+                f"network: parameters are {leaf.dtype}; make them float32, and compute in"
+                f" {leaf.dtype} within the network"
+            )
 
 
 def task_name(index: int) -> str:

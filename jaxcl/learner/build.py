@@ -11,6 +11,7 @@ from jaxcl.core.errors import UsageError
 from jaxcl.core.sharding import DATA, SEED, size
 from jaxcl.core.types import Data
 from jaxcl.growth.heads import SETTINGS, first_label, setting
+from jaxcl.growth.parameters import check_precision
 from jaxcl.growth.plasticity import hidden_units
 from jaxcl.growth.routing import check_activations
 from jaxcl.learner.settings.config import Config
@@ -106,6 +107,7 @@ def set_up(config: Config, tasks: Sequence[Task], *, stream: bool = False) -> Se
     names, kind = [task.name for task in tasks], size_text(train[0]["input"])
     seen = spec_of(inputs, tasks[0].train_inputs)
     net = config.network.make(seen, columns=config.method.columns)
+    check_precision(net)
     if config.method.branches:
         check_activations(net, seen)
     objective = OBJECTIVES[config.training.loss]

@@ -81,16 +81,6 @@ def _features(backbone: Backbone, variables: Variables, inputs: PyTree, *, train
     return features
 
 
-def check_precision(params: PyTree) -> None:
-    """Raises a UsageError for parameters narrower than the moments that Adam keeps of them."""
-    for leaf in jax.tree.leaves(params):
-        if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype.itemsize < 4:
-            raise UsageError(
-                f"network: parameters are {leaf.dtype}; make them float32, and compute in"
-                f" {leaf.dtype} within the network"
-            )
-
-
 def _traced_twice(run: Any, variables: Variables, inputs: PyTree) -> tuple[PyTree, PyTree]:
     """Shapes of what a pass returns; UsageError where a second one comes upon what it hid."""
     key, found, hidden = jax.eval_shape(lambda: jax.random.key(0)), None, None

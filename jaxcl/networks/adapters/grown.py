@@ -21,7 +21,7 @@ from jaxcl.core.errors import UsageError
 from jaxcl.core.random import stream
 from jaxcl.core.types import PRNGKey, PyTree
 from jaxcl.networks.adapters.backbone import Backbone
-from jaxcl.networks.adapters.checks import check_features, check_paths, check_precision
+from jaxcl.networks.adapters.checks import check_features, check_paths
 from jaxcl.networks.adapters.names import Path, put, taken
 from jaxcl.networks.base import SHARED, Mode, Net, Route, Variables, new_dense_head
 from jaxcl.networks.choices import Foreign
@@ -66,7 +66,6 @@ def grow_on_tree(backbone: Backbone, branches: Sequence[str], inputs: PyTree) ->
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), inputs)
     grown = _Grown(backbone, tuple(".".join(path) for path in paths), paths, one)
     shapes = jax.eval_shape(backbone.init, jax.random.key(0), _zeros(one))
-    check_precision(shapes.params)
     check_paths(paths, shapes.params)
     width = check_features(backbone, shapes, one)
     return Net(
