@@ -101,9 +101,7 @@ def restore(setup: Setup, snapshot: Snapshot) -> Learner:
         for layer in setup.net.layers
     }
     routes = tuple(Pathway(task, tuple(route), head) for task, route, head in meta["routes"])
-    for pathway in routes:  # a branch without parameters has no array
-        for layer, branch in zip(setup.net.layers, pathway.route, strict=True):
-            params.setdefault(layer, {}).setdefault(branch, {})
+    _add_empty(params, setup.net.layers, routes)
     began = jax.eval_shape(setup.transform.init, params)
     transform_state = rebuild(began, tree.get("transform_state"))
     totals = rebuild(Totals({}, jnp.int32(0)), tree["totals"]) if "totals" in tree else None
@@ -133,6 +131,13 @@ def restore(setup: Setup, snapshot: Snapshot) -> Learner:
     return learner.changed(
         train=TrainState(step, trained, frozen, stats, opt, transform_state, key)
     )
+
+
+def _add_empty(params: Params, layers: Sequence[str], routes: Sequence[Pathway]) -> None:
+    """Adds the branches that have no parameters, and so no arrays that were kept."""
+    for pathway in routes:
+        for layer, branch in zip(layers, pathway.route, strict=True):
+            params.setdefault(layer, {}).setdefault(branch, {})
 
 
 def _gan(setup: Setup, tree: dict[str, Any]) -> GanState | None:

@@ -112,12 +112,11 @@ def _of_chunk(task: TaskData, directions: Directions, f: Entrywise) -> OfChunk:
         assert task.gathered is not None
         forward = task.gathered(f)
         logits, pull = jax.vjp(lambda p: wide(task.logits(forward(p, batch), batch)), params)
-        each = weight.reshape(-1, *(1,) * (logits.ndim - 1))
-        pulled = (drawn(logits, batch, keys) * each).astype(logits.dtype)
+        pulled = drawn(logits, batch, keys) * weight.reshape(-1, *(1,) * (logits.ndim - 1))
         sums, _ = jax.lax.scan(
             lambda total, d: (jax.tree.map(jnp.add, total, jax.tree.map(wide, pull(d)[0])), None),
             wide_zeros(params),
-            pulled,
+            pulled.astype(logits.dtype),
         )
         return sums
 
@@ -133,11 +132,10 @@ def _of_chunk(task: TaskData, directions: Directions, f: Entrywise) -> OfChunk:
             logits, pull = jax.vjp(judged, params)
 
             def body(total: PyTree, part: Array) -> tuple[PyTree, None]:
-                (pulled,) = jax.vmap(pull)(part)
+                (pulled,) = jax.vmap(pull)(part.astype(logits.dtype))
                 return jax.tree.map(lambda t, g: t + f(wide(g)).sum(0), total, pulled), None
 
-            pulled = (weight * directions(logits, alone, key)).astype(logits.dtype)
-            parts = _in_parts(pulled, params, len(keys))
+            parts = _in_parts(weight * directions(logits, alone, key), params, len(keys))
             return jax.lax.scan(body, wide_zeros(params), parts)[0]
 
         if len(keys) == 1:
