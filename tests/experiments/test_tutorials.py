@@ -28,8 +28,7 @@ SAID = {
 def executed(name: str, folder: Path):
     """The notebook of a tutorial after a kernel has run it in a folder."""
     notebook = jupytext.read(TUTORIALS / f"{name}.py")
-    # As a reader has it: pictures inline, and programs that are compiled to run fast.
-    ours = "DISPLAY", "MPLBACKEND", "XLA_FLAGS"
+    ours = "DISPLAY", "MPLBACKEND"  # pictures are inline, as a reader has them
     env = {key: value for key, value in os.environ.items() if key not in ours}
     env["PYTHONPATH"] = f"{TUTORIALS.parents[1]}{os.pathsep}{env.get('PYTHONPATH', '')}"
     where = {"metadata": {"path": str(folder)}}
