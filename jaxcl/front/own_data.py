@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from jaxcl.core.errors import DataError
 from jaxcl.scenarios import derive
 from jaxcl.scenarios.checks import check
 from jaxcl.scenarios.readers import files
@@ -59,17 +58,11 @@ def split_classes(task: Task, classes: int) -> list[Task]:
       classes: of each task.
 
     Raises:
-      DataError: the classes cannot be dealt out evenly.
+      DataError: the classes cannot be dealt out evenly, or one at a time.
 
     >>> import numpy as np
     >>> x, y = np.zeros((8, 3), np.float32), np.arange(8) % 4
     >>> [(each.name, each.classes) for each in split_classes(Task("all", x, y, x, y), 2)]
     [('all-0-1', 2), ('all-2-3', 2)]
     """
-    task = check(task, 1)
-    if classes < 1 or task.classes % classes:
-        raise DataError(
-            f"split_classes: {task.classes} classes of {task.name} do not make tasks of {classes};"
-            " give a number that divides them"
-        )
-    return derive.split(task, task.classes // classes)
+    return derive.split_classes(check(task, 1), classes)

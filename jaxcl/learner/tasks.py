@@ -13,7 +13,7 @@ from jaxcl.learner.settings.protocols import OWN, scenario_of
 from jaxcl.scenarios.checks import check, check_all
 from jaxcl.scenarios.datasets import sources
 from jaxcl.scenarios.datasets.frozen import Backbone
-from jaxcl.scenarios.derive import DERIVED, shuffled_classes, split
+from jaxcl.scenarios.derive import DERIVED, shuffled_classes, split_classes
 from jaxcl.scenarios.readers.files import read
 from jaxcl.scenarios.settings import DataSettings, FileSettings, MadeSettings, SplitSettings
 from jaxcl.scenarios.task import Task, hold_out, is_image, limit, rgb32, size_text
@@ -100,14 +100,7 @@ def of_file(settings: FileSettings, progress: Callable[[str], None]) -> list[Tas
     whole = check(whole, 1)  # it has classes, and says how many
     if settings.order:
         whole = shuffled_classes(whole, settings.order)
-    if each is None:
-        return [whole]
-    if each < 2 or whole.classes % each:
-        raise DataError(
-            f"split_classes: {whole.classes} classes of {whole.name} do not make tasks of {each};"
-            " give a number from 2 on that divides them"
-        )
-    return split(whole, whole.classes // each)
+    return [whole] if each is None else split_classes(whole, each)
 
 
 def with_whole_batches(config: Config, tasks: Sequence[Task]) -> Config:

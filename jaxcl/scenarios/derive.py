@@ -28,6 +28,20 @@ def split(task: Task, n: int) -> list[Task]:
     return [_classes(task, first, size) for first in range(0, task.classes, size)]
 
 
+def split_classes(task: Task, each: int) -> list[Task]:
+    """Tasks of so many classes each, in the order of the labels; labels begin at 0.
+
+    Raises:
+      DataError: the classes cannot be shared out evenly, or it would be one a task.
+    """
+    if each < 2 or task.classes % each:
+        raise DataError(
+            f"split_classes: {task.classes} classes of {task.name} do not make tasks of {each};"
+            " give a number from 2 on that divides them"
+        )
+    return split(task, task.classes // each)
+
+
 def by_group(task: Task, n: int) -> list[Task]:
     """Tasks of the first n groups of classes, one a task and named like it; labels begin at 0.
 

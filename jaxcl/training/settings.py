@@ -75,7 +75,7 @@ class GeneratorSettings:
     generated: Positive[int] = 20_000
     """Images drawn as a task comes."""
     balance: Bool = True
-    """Among them, every old class is as frequent."""
+    """Among them, every old class is as frequent; of no effect in the task setting."""
     generator: OneOf[Literal["mlp", "conv"]] = "mlp"
     """Of generator and critic: mlp or conv."""
     latent: Positive[int] = 100

@@ -50,7 +50,10 @@ def test_what_a_run_printed_is_shown_again(run, call, tmp_path):
     out = run("--pictures", "svg", "one")[1]
     assert out.endswith("picture: one/pictures/forgetting.svg\n")
     assert len(list((tmp_path / "one/pictures").iterdir())) == 6
-    assert "invalid choice 'gif'" in run("one", "--pictures", "gif")[2]
+    assert (
+        "invalid choice 'gif' for argument '--pictures'. Expected one of pdf, png, svg; see"
+        in run("one", "--pictures", "gif")[2]
+    )
 
     (tmp_path / "one/metrics.jsonl").write_text("{}")
     assert "html: one: damaged" in run("one", "--html")[2]

@@ -21,8 +21,12 @@ def test_a_file_is_a_task_and_its_classes_make_several(tmp_path, small):
     chosen = {"data": str(tmp_path / "mine.npz"), "split_classes": 2}
     by_path = jaxcl.fit("data", "finetune", **small, **chosen)
     np.testing.assert_array_equal(given.accuracy, by_path.accuracy)
-    with pytest.raises(DataError, match="split_classes: 4 classes of mine do not make tasks of 3"):
-        jaxcl.split_classes(whole, 3)
+    for uneven in (1, 3):
+        text = (
+            f"split_classes: 4 classes of mine do not make tasks of {uneven}; give a number from 2"
+        )
+        with pytest.raises(DataError, match=text):
+            jaxcl.split_classes(whole, uneven)
 
 
 def test_a_dataset_of_hugging_face_is_a_task():

@@ -97,5 +97,12 @@ def _one_line(box: str) -> str:
     parts = [" ".join(part.strip(" ─\n").split()) for part in re.split("[─-]{5,}", words)]
     _, message, *more = [part for part in parts if part]
     message = message.split(" Got errors:")[0].rstrip(". ")
+    message = re.sub(r"one of \((.*)\)", _in_order, message)
     near = [part for part in more if part.startswith("Perhaps you meant")]
     return f"{message}. {' '.join(near[0].split()[:4])}" if near else message
+
+
+def _in_order(choices: re.Match[str]) -> str:
+    """Names that the parser keeps in no order, where None is an option that is not given."""
+    names = re.findall(r"'([^']*)'", choices[1])
+    return f"one of {', '.join(sorted(set(names) - {'None'}))}"
