@@ -26,10 +26,11 @@ for seed in 0 1 2; do
     if [ "$seed" = 0 ]; then other=; else other=-seed-$seed; fi
     python -m jaxcl.experiments.compare --scenario permuted-mnist --seeds "$seed" \
         --methods ewc si lwf er dgr --out "$runs/permuted-mnist$other/domain" --checkpoint-every 60s $data
+    # The sum of the distillation over the classes instead of its mean.
+    python -m jaxcl.experiments.compare --scenario permuted-mnist --seeds "$seed" \
+        --methods lwf --strength 1 --out "$runs/permuted-mnist-strength-1$other/domain" \
+        --checkpoint-every 60s $data
 done
-# The sum of the distillation over the classes instead of its mean.
-python -m jaxcl.experiments.compare --scenario permuted-mnist --methods lwf --strength 1 \
-    --out "$runs/permuted-mnist-strength-1/domain" --checkpoint-every 60s $data
 # A similar pair and a dissimilar one, with less data and fewer epochs than the scenario's.
 for seed in 0 1 2; do
     if [ "$seed" = 0 ]; then other=; else other=-seed-$seed; fi
