@@ -32,7 +32,7 @@ def split_classes(task: Task, each: int) -> list[Task]:
     """Tasks of so many classes each, in the order of the labels; labels begin at 0.
 
     Raises:
-      DataError: the classes cannot be shared out evenly, or it would be one a task.
+      DataError: the classes cannot be shared out evenly, or a task would have one.
     """
     if each < 2 or task.classes % each:
         raise DataError(
