@@ -29,7 +29,7 @@ def split(task: Task, n: int) -> list[Task]:
 
 
 def split_classes(task: Task, each: int) -> list[Task]:
-    """Tasks of so many classes each, in the order of the labels; labels begin at 0.
+    """Returns tasks of ``each`` classes, in the order of the labels; labels begin at 0.
 
     Raises:
       DataError: the classes cannot be shared out evenly, or a task would have one.

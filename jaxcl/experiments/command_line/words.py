@@ -103,6 +103,6 @@ def _one_line(box: str) -> str:
 
 
 def _in_order(choices: re.Match[str]) -> str:
-    """Names that the parser keeps in no order, where None is an option that is not given."""
+    """Sorts the choices, which the parser keeps in no order, and leaves out None."""
     names = re.findall(r"'([^']*)'", choices[1])
     return f"one of {', '.join(sorted(set(names) - {'None'}))}"
