@@ -248,6 +248,17 @@ def test_methods_that_do_the_same_are_seen():
     assert legend_is_outside(figure)
 
 
+def test_a_first_epoch_may_lie_below_the_axes_but_not_above():
+    for first, seen in ((10.0, False), (90.0, True)):
+        curves = {"a": [[first, 60.0, 55.0]], "b": [[None, None, 20.0]]}
+        figure = accuracy_panels({"one": Panel({"lwf": curves}, [2, 3])})
+        low, high = figure.axes[0].get_ylim()
+        assert low < 55
+        assert high > 60
+        assert (low <= first <= high) == seen
+        assert ("below its axes" in legend_text(figure)[0]) != seen
+
+
 def test_files_of_all_forms_and_nothing_set_for_others():
     before = dict(matplotlib.rcParams)
     files = {

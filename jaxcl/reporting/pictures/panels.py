@@ -106,7 +106,7 @@ def _draw(figure: SubFigure, title: str, panel: Panel, looks: Mapping[str, dict[
         for end in panel.boundaries[:-1]:
             axes.axvline(end + 0.5, color="0.6", linewidth=0.8, linestyle=":", zorder=1)
         start = [0, *panel.boundaries][place]
-        _limit(axes, np.concatenate(drawn)[:, start + 1 :])
+        _limit(axes, np.concatenate(drawn)[:, start:])
         axes.set_ylabel(shortened(task, LONGEST), fontsize=SMALL)
         axes.yaxis.set_major_locator(MaxNLocator(4, min_n_ticks=2))
     every[-1].set(xlabel="epoch", xlim=(0.5, panel.boundaries[-1] + 0.5))
@@ -117,9 +117,10 @@ def _draw(figure: SubFigure, title: str, panel: Panel, looks: Mapping[str, dict[
 
 def _limit(axes: Axes, values: np.ndarray) -> None:
     """An axis as long as what comes after a task's first epoch, which may lie far below."""
-    if not values.size or np.isnan(values).all():
+    later = values[:, 1:]
+    if not later.size or np.isnan(later).all():
         return
-    low, high = np.nanmin(values), np.nanmax(values)
+    low, high = np.nanmin(later), np.nanmax(values)
     apart = max(LEAST, high - low)
     middle = (low + high) / 2
     axes.set_ylim(middle - 0.6 * apart, min(middle + 0.6 * apart, 100 + 0.05 * apart))
