@@ -116,7 +116,7 @@ def _draw(figure: SubFigure, title: str, panel: Panel, looks: Mapping[str, dict[
 
 
 def _limit(axes: Axes, values: np.ndarray) -> None:
-    """An axis as long as what comes after a task's first epoch, which may lie far below."""
+    """Fits an axis to all values but those of a task's first epoch that lie below the others."""
     later = values[:, 1:]
     if not later.size or np.isnan(later).all():
         return
