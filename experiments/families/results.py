@@ -6,6 +6,7 @@ RUNS holds what run.sh wrote.  Its summaries are copied to ``summaries/`` beside
 """
 
 import argparse
+import itertools
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -36,8 +37,20 @@ _FIGURES = json.loads((HERE / "figures.json").read_text())
 PUBLISHED, PERMUTED, PRIMER = (
     _FIGURES[name]["figures"] for name in ("split-mnist", "permuted-mnist", "digits-0-4-5-9")
 )
-SPLIT = [("split-mnist", setting, method) for setting in SETTINGS for method in METHODS]
-IN_ORDERS = (("finetune", "task"), ("finetune", "domain"), ("si", "domain"), ("si", "class"))
+Cells = dict[tuple[str, str], list[tuple[str, ...]]]
+"""Method and setting -> folders of runs, of which the cell of a table is made."""
+SPLIT: Cells = {(m, s): [("split-mnist", s, m)] for s in SETTINGS for m in METHODS}
+WITH_FULL: Cells = {(m, "class"): [("split-mnist-full", "class", m)] for m in METHODS}
+IN_ORDERS: Cells = {
+    (m, s): [(f"split-mnist-order-{order}", s, m) for order in range(1, 6)]
+    for m, s in (("finetune", "task"), ("finetune", "domain"), ("si", "domain"), ("si", "class"))
+}
+OF_SPLIT = {
+    "": SPLIT,
+    ", all outputs from the start": WITH_FULL,
+    ", other orders of the digits": IN_ORDERS,
+}
+OTHER = {"dgr": " (theirs: with a VAE and old responses)"}
 PAIR_METHODS = ("finetune", "feature_extraction", "lwf", "joint")
 PAIRS = {
     "mnist-fashion": ("mnist", "fashion_mnist"),
@@ -78,11 +91,6 @@ def summary(runs: Path | None, *parts: str) -> dict[str, Any] | None:
     return joined(summaries(runs, of_seeds(*parts)))
 
 
-def in_orders(method: str, setting: str) -> list[tuple[str, ...]]:
-    """Runs on split MNIST that differ in the order of the digits."""
-    return [(f"split-mnist-order-{order}", setting, method) for order in range(1, 6)]
-
-
 def of_pairs() -> list[tuple[str, ...]]:
     """Runs on pairs of tasks."""
     return [x for f in PAIRS for method in PAIR_METHODS for x in of_seeds(f, "task", method)]
@@ -92,21 +100,19 @@ def section() -> Section:
     """What is claimed of these methods, beside what was recorded."""
     claims = [
         against_figure(
-            f"split MNIST, {setting}: `{method}`",
-            average(summary(None, folder, setting, method)),
+            f"split MNIST, {setting}: `{method}`{how}",
+            average(joined(summaries(None, folders))),
             theirs(method, setting),
             PLACE,
-            headline=(setting, method) in HEADLINES,
+            headline=not how and (setting, method) in HEADLINES,
         )
-        for folder, setting, method in SPLIT
+        for how, cells in OF_SPLIT.items()
+        for (method, setting), folders in cells.items()
     ]
-    for method, setting in IN_ORDERS:
-        text = f"split MNIST, {setting}: `{method}`, other orders of the digits"
-        ours = average(joined(summaries(None, in_orders(method, setting))))
-        claims += [against_figure(text, ours, theirs(method, setting), PLACE)]
     for method, (mean, error) in PERMUTED.items():
-        ours, text = average(summary(None, "permuted-mnist", "domain", method)), "permuted MNIST"
-        claims.append(against_figure(f"{text}, domain: `{method}`", ours, (mean, error), PLACE))
+        ours = average(summary(None, "permuted-mnist", "domain", method))
+        text = f"permuted MNIST, domain: `{method}`{OTHER.get(method, '')}"
+        claims.append(against_figure(text, ours, (mean, error), PLACE))
     for method, figure in PRIMER.items():
         ours = _final(summary(None, "digits-0-4-5-9", "class", method), 0)
         text, alike = f"one layer, digits 0-4 once 5-9 are learned: `{method}`", method != "er"
@@ -144,30 +150,20 @@ def _final(found: dict[str, Any] | None, what: int | str) -> Measured | None:
     return Measured(value, len(found["seeds"]))
 
 
-def three_types(runs: Path) -> list[str]:
-    """Split MNIST in three settings, ours beside the published figures."""
-    return compared("seeds", {(m, s): summary(runs, folder, s, m) for folder, s, m in SPLIT})
-
-
-def orders(runs: Path) -> list[str]:
-    """Split MNIST with another order of the digits in each run, whose number is its seed."""
-    found = {each: joined(summaries(runs, in_orders(*each))) for each in IN_ORDERS}
-    return compared("orders", found)
-
-
-def compared(what: str, found: dict[tuple[str, str], dict[str, Any] | None]) -> list[str]:
+def compared(what: str, runs: Path, cells: Cells) -> str:
     """A row for each method and setting, with so many of what, beside the published figure."""
     header = ["setting", "method", what, "ours", "published", "verdict"]
     lines = markdown_head(header)
-    for (method, setting), run in found.items():
-        figure = theirs(method, setting)
+    for (method, setting), folders in cells.items():
+        run, figure = joined(summaries(runs, folders)), theirs(method, setting)
         beside = mean_text({"mean": figure[0], "sem": figure[1]}, 2)
-        cells = ["-", "not run", beside, "not run"]
+        shown = ["-", "not run", beside, "not run"]
         if run is not None:
             ours, count = run["average_accuracy"], str(len(run["seeds"]))
-            cells = [count, mean_text(ours, 2), beside, verdict(ours, figure)]
-        lines.append(line([setting, method, *cells]))
-    return lines
+            shown = [count, mean_text(ours, 2), beside, verdict(ours, figure)]
+        lines.append(line([setting, method, *shown]))
+    every = summaries(runs, itertools.chain(*cells.values()))
+    return "\n".join([*lines, "", caption(every)])
 
 
 def pairs(runs: Path) -> list[str]:
@@ -198,7 +194,8 @@ def of_others(runs: Path) -> list[tuple[str, ...]]:
         path.relative_to(HERE / "summaries").with_suffix("").parts
         for path in (HERE / "summaries").glob("*/*/*.json")
     }
-    known = {*SPLIT, *of_pairs(), *(run for each in IN_ORDERS for run in in_orders(*each))}
+    of_split = (folders for cells in OF_SPLIT.values() for folders in cells.values())
+    known = {*of_pairs(), *itertools.chain(*of_split)}
     return sorted(folders - known)
 
 
@@ -229,11 +226,12 @@ def main() -> None:
         "Mean ± standard error over the seeds; *met* where both means are within two joint"
         " standard errors. Published are the figures of van de Ven, Tuytelaars & Tolias (2022),"
         " whose protocol this is.",
-        "\n".join(three_types(runs)),
-        caption(summaries(runs, SPLIT)),
+        compared("seeds", runs, SPLIT),
+        "## Split MNIST, class setting, all ten outputs from the start (%)",
+        "The first table has an output for each class seen so far.",
+        compared("seeds", runs, WITH_FULL),
         "## Split MNIST, the digits dealt out in another order in each run (%)",
-        "\n".join(orders(runs)),
-        caption([s for each in IN_ORDERS for s in summaries(runs, in_orders(*each))]),
+        compared("orders", runs, IN_ORDERS),
         "## A similar pair of tasks and a dissimilar one, a head for each (%)",
         "The older task before and after the newer one was learned, and the newer one; 10,000"
         " images a task, 5 epochs.",
