@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from jaxcl.reporting.metrics import average_so_far, mean_sem
-from jaxcl.reporting.pages.caption import caption
+from jaxcl.reporting.pages.caption import caption, commit_text
 from jaxcl.reporting.pictures.methods import average_curves
 from jaxcl.reporting.pictures.panels import Panel, accuracy_panels
 from jaxcl.reporting.pictures.style import rendered
@@ -43,9 +43,9 @@ EXPERIMENTS = {
     "mnist-m-mnist-lwf": "(d) MNIST blended with photographs, then MNIST, a head for each",
     "fashion-mnist-lwf": "(d) Fashion-MNIST, then MNIST, a head for each",
     "cifar10-mnist-lwf": "(d) CIFAR-10, then MNIST, a head for each",
-    "permuted-5-lwf": "(d) Permuted MNIST, 5 tasks, LwF on new or generated images",
-    "permuted-10-lwf": "(d) Permuted MNIST, 10 tasks, LwF on new or generated images",
-    "permuted-5-lwf-tenth": "(d) Permuted MNIST, 5 tasks, old responses at a tenth of the weight",
+    "permuted-5-lwf-tenth": "(d) Permuted MNIST, 5 tasks, LwF on new or generated images",
+    "permuted-5-lwf": "(d) Permuted MNIST, 5 tasks, old responses at ten times the weight",
+    "permuted-10-lwf": "(d) Permuted MNIST, 10 tasks, old responses at ten times the weight",
     "split": "(e) Split MNIST, all classes to be told apart",
     TRIED: "(e) What makes it better, one seed of each",
 }
@@ -115,7 +115,7 @@ def accuracies(found: Sequence[dict[str, Any]], *, chain: bool) -> list[str]:
             cells += [mean_text(one["final"][task], 1) for task in tasks]
         lost = mean_sem([rows[0][0] - rows[-1][0] for rows in accuracy])
         minutes = np.median([sum(seed.values()) for seed in one["task_seconds"]]) / 60
-        cells += [mean_text(lost, 2 if chain else 1), f"{minutes:.0f}", one["git"][:7]]
+        cells += [mean_text(lost, 2 if chain else 1), f"{minutes:.0f}", commit_text(one["git"])]
         lines.append(line(cells))
     return lines
 
@@ -153,7 +153,11 @@ def judges(found: Sequence[dict[str, Any]]) -> str:
 
 def label(run: str) -> str:
     """A method's name, or the options of a trial in short."""
-    return run.replace("generator-lr=", "").replace("replay-temperature=", "T=").replace(",", ", ")
+    return (
+        run.replace("generator-lr=", "rate ")
+        .replace("replay-temperature=", "T=")
+        .replace(",", ", ")
+    )
 
 
 def way(found: Sequence[dict[str, Any]], name: str, title: str) -> str:
@@ -195,7 +199,7 @@ def pictures(runs: Path, name: str) -> list[str]:
     if not shown:
         return []
     cells = [
-        [f"generator of the {which} task, as it learned from top to bottom" for which in shown],
+        [f"generator of the {which} task: {ROWS} rows each time, downwards" for which in shown],
         ["---"] * len(shown),
         [f"![samples](pictures/{name}-{which}.png)" for which in shown],
     ]

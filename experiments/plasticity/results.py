@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from jaxcl.reporting.pages.caption import caption
 from jaxcl.reporting.pages.claims import Claim, Measured, Place, Section, against_ours
-from jaxcl.reporting.pictures.style import WIDTH, looks, rendered, styled
+from jaxcl.reporting.pictures.style import WIDTH, looks, rendered, seeds_text, styled
 from jaxcl.reporting.report import markdown_head, mean_text, measure_text
 from jaxcl.reporting.report import markdown_row as line
 from jaxcl.reporting.summary import portable
@@ -134,7 +134,9 @@ def picture(found: Summaries) -> None:
             label=RUNS[name].replace("`", ""),
             **marked,
         )
-    axes.set(xlabel="task", ylabel=f"accuracy on the newest task (%), mean of {SMOOTH} tasks")
+    counts = [len(one["seeds"]) for one in found.values() if one is not None]
+    title = seeds_text(counts, f"and of {SMOOTH} neighbouring tasks").replace(",\n", " ")
+    axes.set(xlabel="task", ylabel="accuracy on the newest task (%)", title=title)
     figure.legend(loc="outside lower center", ncols=2)
     (HERE / "accuracy.png").write_bytes(rendered(figure, "png"))
 

@@ -22,7 +22,7 @@ def caption(summaries: Sequence[dict[str, Any]]) -> str:
     if not summaries:
         return "No run is recorded."
     machines = counted(machine_text(one.get("machine")) for one in summaries)
-    commits = counted(_commit(one.get("git")) for one in summaries)
+    commits = counted(commit_text(one.get("git")) for one in summaries)
     return (
         f"{_runs(summaries)}; {_minutes(summaries)}. Machine: {machines}."
         f" Versions: {_versions(summaries)}. Commit: {commits}."
@@ -76,7 +76,12 @@ def _seeds(number: int) -> str:
     return "1 seed" if number == 1 else f"{number or 'unknown'} seeds"
 
 
-def _commit(commit: str | None) -> str:
+def commit_text(commit: str | None) -> str:
+    """Returns a commit in short, and whether files were changed since.
+
+    >>> commit_text("0123456789+"), commit_text(None)
+    ('0123456 with changes', 'not recorded')
+    """
     if commit is None:
         return UNKNOWN
     return commit[:7] + (" with changes" if commit.endswith("+") else "")
