@@ -35,7 +35,9 @@ def check(task: Task, batch_size: int, *, of_classes: bool = True) -> Task:
             f"task {task.name!r}: training inputs are {size_text(task.train_inputs)}, test inputs"
             f" {size_text(task.test_inputs)}; give both the same shape and type"
         )
-    task = task._replace(classes=task.classes or _classes(task))
+    if not task.classes:
+        _check_first(task)
+        task = task._replace(classes=_classes(task))
     _check_range(task)
     if batch_size > len(task.train_labels):
         n = len(task.train_labels)
@@ -57,7 +59,12 @@ def _classes(task: Task) -> int:
     labels = task.train_labels
     if not np.issubdtype(labels.dtype, np.integer):
         return labels.shape[-1] if labels.ndim > 1 else 1
-    return int(labels.max(initial=-1)) + 1
+    return _highest(labels) + 1
+
+
+def _highest(labels: ndarray) -> int:
+    """The highest label, -1 if there is none; unsigned types have no -1 to begin with."""
+    return int(labels.max()) if labels.size else -1
 
 
 def _shapes(inputs: Any) -> Any:
@@ -102,6 +109,19 @@ def _check_array(where: str, array: ndarray) -> None:
         )
     if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
         raise DataError(f"{where}: inputs hold values that are not finite; remove them")
+    _check_size(where, array)
+
+
+def _check_size(where: str, array: ndarray) -> None:
+    """Raises a DataError for values that the 32 bits of the network's inputs do not hold."""
+    if array.dtype == BFLOAT16 or array.itemsize < 4 or not array.size:
+        return
+    whole = np.issubdtype(array.dtype, np.integer)
+    kept = np.iinfo(np.int32) if whole else np.finfo(np.float32)
+    low, high = array.min(), array.max()
+    if not (kept.min <= low and high <= kept.max):
+        what = "whole numbers of 32 bits" if whole else "float32"
+        raise DataError(f"{where}: inputs are {low:.5g} to {high:.5g}, too large for {what}")
 
 
 def _check_labels(where: str, labels: Any, of_classes: bool) -> None:
@@ -118,6 +138,19 @@ def _check_labels(where: str, labels: Any, of_classes: bool) -> None:
         raise DataError(f"{where}: labels hold values that are not finite; remove them")
 
 
+def _check_first(task: Task) -> None:
+    """Raises a DataError for labels that seem to be counted over all tasks."""
+    labels = task.train_labels
+    if labels.ndim > 1 or not np.issubdtype(labels.dtype, np.integer) or not labels.size:
+        return
+    first, last = int(labels.min()), int(labels.max())
+    if first > 0:
+        raise DataError(
+            f"task {task.name!r}, train: labels are {first} to {last}, and each task has its own"
+            f" from 0 on; subtract {first}, or give classes={last + 1} if the lower are its own"
+        )
+
+
 def _check_range(task: Task) -> None:
     """Raises a DataError for labels of classes that are not there, or of a single one."""
     if not np.issubdtype(task.train_labels.dtype, np.integer):
@@ -125,7 +158,7 @@ def _check_range(task: Task) -> None:
     masks = task.train_labels.ndim > 1  # where they are negative
     for split, _, labels in _splits(task):
         negative = not masks and labels.min(initial=0) < 0
-        if negative or labels.max(initial=-1) >= task.classes:
+        if negative or _highest(labels) >= task.classes:
             span = f"{labels.min()} to {labels.max()}"
             where = f"task {task.name!r}, {split}"
             must = "0 or more" if negative else f"0 to {task.classes - 1}"

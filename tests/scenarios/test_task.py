@@ -33,6 +33,12 @@ def cases(task):
         "have 39 and 40 examples": {"train_inputs": {"a": images, "b": images[1:]}},
         "3x32x32, channels first": {"train_inputs": images.transpose(0, 3, 1, 2)},
         "not finite": {"train_inputs": nan},
+        r"inputs are 0 to 1e\+300, too large for float32": {"train_inputs": 1e300 * (images > 9)},
+        "too large for whole numbers of 32 bits": {"test_inputs": np.int64(2**40) * (images > 9)},
+        "labels are 2 to 4, .*; subtract 2, or give classes=5": {
+            "train_labels": labels + 2,
+            "classes": 0,
+        },
         "give both the same shape": {"test_inputs": task.test_inputs[:, :30]},
     }
 
@@ -41,6 +47,21 @@ def test_what_cannot_be_trained_on_is_refused(task):
     for message, changes in cases(task).items():
         with pytest.raises(DataError, match=message):
             check_all([task._replace(**changes)], 10)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint32", "int64"])
+def test_labels_are_whole_numbers_of_any_type(task, kind):
+    labels = {name: getattr(task, name).astype(kind) for name in ("train_labels", "test_labels")}
+    (checked,) = check_all([task._replace(**labels, classes=0)], 10)
+    assert checked.classes == 3
+    with pytest.raises(DataError, match="labels are 0 to 2; they must be 0 to 1"):
+        check_all([task._replace(**labels, classes=2)], 10)
+
+
+def test_classes_that_are_given_may_have_no_example(task):
+    later = {name: getattr(task, name) + 2 for name in ("train_labels", "test_labels")}
+    (checked,) = check_all([task._replace(**later, classes=5)], 10)
+    assert checked.classes == 5
 
 
 def test_a_list_of_tasks_has_some_and_each_name_once(task):
