@@ -12,6 +12,7 @@ import numpy as np
 from numpy import ndarray
 
 from jaxcl.checkpointing import checkpoint, run_folder
+from jaxcl.checkpointing.containers import rebuild
 from jaxcl.core.batching import examples, map_batches
 from jaxcl.core.errors import UsageError
 from jaxcl.core.types import Array, Batch, PyTree
@@ -20,7 +21,6 @@ from jaxcl.growth.parameters import task_name
 from jaxcl.growth.sameness import difference
 from jaxcl.learner.build import predicting
 from jaxcl.learner.settings.config import Config
-from jaxcl.learner.snapshot import rebuild
 from jaxcl.networks import Pathway
 from jaxcl.networks.base import Net, Variables
 from jaxcl.scenarios.images import to_rgb32

@@ -6,10 +6,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import tree_util
 from numpy import ndarray
 
+from jaxcl.checkpointing.containers import contained, containers, rebuild
 from jaxcl.core import processes
+from jaxcl.core.errors import UsageError
 from jaxcl.core.types import Params, PyTree
 from jaxcl.growth.parameters import partition
 from jaxcl.growth.similarity import Moments
@@ -55,14 +58,18 @@ def take(learner: Learner) -> Snapshot:
         "totals": learner.phase.totals,
     }
     leaves = tree_util.tree_leaves_with_path(tree)
-    names = [tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
+    names = [_name(path) for path, _ in leaves]
     for name, (path, _) in zip(names, leaves, strict=True):
         if name.count("/") != len(path) - 1:
             raise ValueError(f"{name}: a key of the state has a slash in it; choose another")
     # A copy: the device's own memory is given away as the run goes on.
     arrays = {name: processes.on_host(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
     meta = {**learner.at._asdict(), **learner.history._asdict(), "routes": learner.model.routes}
-    return Snapshot(arrays, meta)
+    return Snapshot(arrays, {**meta, "containers": containers(learner.transform_state)})
+
+
+def _name(path: tree_util.KeyPath) -> str:
+    return tree_util.keystr(path, simple=True, separator="/")
 
 
 def take_all(learners: Sequence[Learner]) -> Snapshot:
@@ -80,6 +87,31 @@ def restore_all(setup: Setup, snapshot: Snapshot) -> list[Learner]:
         parts.setdefault(seed, {})[rest] = array
     metas = snapshot.meta["learners"]
     return [restore(setup, Snapshot(parts[str(meta["seed"])], meta)) for meta in metas]
+
+
+def check_restorable(setup: Setup, learner: Learner) -> None:
+    """Raises a UsageError if a transform keeps what :func:`restore` could not make again.
+
+    It is looked at as a run is saved, and not only as it is to go on.
+    """
+    stand_ins = jax.tree.map(lambda _: np.empty(0), {"transform_state": learner.transform_state})
+    arrays = {_name(path): leaf for path, leaf in tree_util.tree_leaves_with_path(stand_ins)}
+    meta = {"containers": containers(learner.transform_state)}
+    restored = _transform_state(setup, learner.model.params, meta, _nested(arrays))
+    for name, state in learner.transform_state.items():
+        if jax.tree.structure(state) != jax.tree.structure(restored[name]):
+            raise UsageError(
+                f"method: the state of {name} holds an object that was not there as it began, and"
+                " a checkpoint would lose its type; keep arrays in dictionaries, lists or tuples"
+            )
+
+
+def _transform_state(
+    setup: Setup, params: Params, meta: dict[str, Any], tree: dict[str, Any]
+) -> PyTree:
+    began = jax.eval_shape(setup.transform.init, params)
+    found = contained(tree.get("transform_state"), meta.get("containers", {}))
+    return rebuild(began, found)
 
 
 def variables_of(arrays: dict[str, ndarray]) -> list[Variables]:
@@ -102,8 +134,7 @@ def restore(setup: Setup, snapshot: Snapshot) -> Learner:
     }
     routes = tuple(Pathway(task, tuple(route), head) for task, route, head in meta["routes"])
     _add_empty(params, setup.net.layers, routes)
-    began = jax.eval_shape(setup.transform.init, params)
-    transform_state = rebuild(began, tree.get("transform_state"))
+    transform_state = _transform_state(setup, params, meta, tree)
     totals = rebuild(Totals({}, jnp.int32(0)), tree["totals"]) if "totals" in tree else None
     generator = jax.tree.map(jnp.asarray, tree.get("generator", {}))
     learner = Learner(
@@ -166,23 +197,3 @@ def _nested(arrays: dict[str, ndarray]) -> dict[str, Any]:
             place = place.setdefault(parent, {})
         place[name] = array
     return tree
-
-
-def rebuild(like: PyTree, found: Any) -> PyTree:
-    """Returns nested dictionaries as the containers of ``like``.
-
-    Dictionaries may have grown since ``like`` was made; tuples have not.  Where
-    nothing was stored, there was no leaf, and ``like`` has none either.
-    """
-    if isinstance(found, ndarray | jax.Array):
-        return jnp.asarray(found)
-    if isinstance(like, tuple):
-        names = getattr(like, "_fields", None) or [str(i) for i in range(len(like))]
-        stored = found or {}
-        parts = [rebuild(part, stored.get(name)) for part, name in zip(like, names, strict=True)]
-        return type(like)(*parts) if hasattr(like, "_fields") else tuple(parts)
-    if isinstance(like, dict) or found is not None:
-        inner, stored = like if isinstance(like, dict) else {}, found or {}
-        names = {**inner, **stored}
-        return {name: rebuild(inner.get(name), stored.get(name)) for name in names}
-    return like

@@ -98,6 +98,7 @@ def recorder(run: Recording, console: Console, keep: int, writer: Executor) -> R
             tell(kept)
 
     def save(learners: Sequence[Learner], spent: Sequence[float]) -> None:
+        snapshot.check_restorable(setup, learners[0])
         taken = snapshot.take_all(learners)
         meta = {**run_folder.metrics_mark(out), "spent": total(spent)}
         meta |= {"config": to_toml(setup.config), "data": setup.tasks.checksum}

@@ -1,4 +1,6 @@
+import dataclasses
 import json
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -8,11 +10,15 @@ import optax
 import pytest
 from given import configured
 
+from jaxcl.checkpointing.containers import contained, containers, rebuild
+from jaxcl.core.errors import UsageError
 from jaxcl.learner import snapshot, state
-from jaxcl.learner.build import set_up
+from jaxcl.learner.build import check_config, set_up
 from jaxcl.learner.seed_loop import go_on
 from jaxcl.learner.snapshot import Snapshot
 from jaxcl.methods import METHODS
+from jaxcl.networks import from_functions
+from jaxcl.scenarios.task import Task
 from jaxcl.training.events import EpochEnded, SeedEnded, StepsDone
 
 SETTINGS = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "probe": 40, "warmup_epochs": 1}
@@ -127,6 +133,78 @@ def test_a_snapshot_is_a_copy(tasks):
     chex.assert_trees_all_equal(snap.arrays, before)
 
 
+class Known(NamedTuple):
+    w: Any
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Registered:
+    w: Any
+    mean: Any
+
+
+LATE = {
+    "numbers": {0: jnp.ones(2), 10: (jnp.zeros(1), [None, {}])},
+    "list": [{"a": jnp.ones(2), "none": None}, jnp.int32(3), ()],
+}
+
+
+def through_paths(began: Any, now: Any) -> Any:
+    """What a checkpoint makes of a state, by what it was as it began."""
+    leaves = jax.tree_util.tree_leaves_with_path(now)
+    flat = {jax.tree_util.keystr(p, simple=True, separator="/"): np.array(x) for p, x in leaves}
+    kinds = json.loads(json.dumps(containers(now)))
+    return rebuild(jax.eval_shape(lambda: began), contained(snapshot._nested(flat), kinds))
+
+
+@pytest.mark.parametrize("late", LATE)
+def test_containers_are_kept_that_were_not_there_as_a_state_began(late):
+    part = {"known": [Known(jnp.ones(3)), Registered(jnp.ones(1), None)], "tuple": (jnp.ones(2),)}
+    now = {**part, "late": LATE[late]}
+    found = through_paths({**part, "late": {}}, now)
+    assert jax.tree.structure(found) == jax.tree.structure(now)
+    chex.assert_trees_all_equal(found, now)
+
+
+def test_an_object_that_could_not_be_made_again_is_refused_as_a_run_is_saved(tasks):
+    setup = set_up(configured(method="finetune", net="mlp", hidden=(4,), **SETTINGS), tasks)
+    learner = next(e for e in go_on(setup) if isinstance(e, StepsDone)).learner
+    snapshot.check_restorable(setup, learner)
+    own = setup.transform._replace(init=lambda params: {"own": {}})
+    for state_of_own, fits in ((LATE, True), ({"a": Known(jnp.ones(1))}, False)):
+        changed = learner.changed(transform_state={"own": state_of_own})
+        if fits:
+            snapshot.check_restorable(setup._replace(transform=own), changed)
+            continue
+        with pytest.raises(UsageError, match="method: the state of own holds an object"):
+            snapshot.check_restorable(setup._replace(transform=own), changed)
+
+
+def test_kept_examples_of_several_arrays_go_on_to_the_bit():
+    def task(name: str, seed: int) -> Task:
+        x, y = (
+            np.random.default_rng(seed).normal(size=(40, 3)).astype(np.float32),
+            np.arange(40) % 2,
+        )
+        return Task(name, (x, x[:, :2]), y, (x, x[:, :2]), y)
+
+    def init(key, inputs):
+        return {"w": 0.1 * jax.random.normal(key, (5, 4))}, ()
+
+    def apply(params, stats, inputs, train, key):
+        return jnp.concatenate(inputs, -1) @ params["w"], stats
+
+    config = configured(method="er", **SETTINGS, buffer=20)
+    config = dataclasses.replace(config, network=from_functions(init, apply))
+    setup = set_up(check_config(config), [task("a", 0), task("b", 1)])
+    events = go_on(setup)
+    cut = next(e for e in events if isinstance(e, StepsDone) and e.task_index == 1)
+    learner = snapshot.restore(setup, host(snapshot.take(cut.learner)))
+    whole, again = list(events)[-1], list(go_on(setup, [learner]))[-1]
+    chex.assert_trees_all_equal(again.params, whole.params)
+
+
 def test_rebuild_finds_every_container_again():
     params = {"w": jnp.ones(3), "frozen": None, "none": {"b": None}}
     with jax.numpy_dtype_promotion("standard"):
@@ -134,7 +212,7 @@ def test_rebuild_finds_every_container_again():
         state = optimizer.init(params)
     leaves = jax.tree_util.tree_leaves_with_path(state)
     flat = {jax.tree_util.keystr(p, simple=True, separator="/"): np.array(x) for p, x in leaves}
-    found = snapshot.rebuild(jax.eval_shape(optimizer.init, params), snapshot._nested(flat))
+    found = rebuild(jax.eval_shape(optimizer.init, params), snapshot._nested(flat))
     chex.assert_trees_all_equal(found, state)
     assert jax.tree.structure(found) == jax.tree.structure(state)
 
