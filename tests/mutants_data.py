@@ -438,7 +438,7 @@ MUTANTS = [
     Mutant("optimizer-never-kept", LEARN,
         "kept = kept if training.keep_optimizer else []", "kept = []", OF_LEARNER),
     Mutant("moments-of-what-rests-forgotten", LEARN,
-        "kept = [learner.phase.opt] + ([]", "kept = ([learner.phase.opt]",
+        "kept = old + ([]", "kept = (old",
         f"{OF_LEARNER}::test_what_rests_in_a_warm_up_goes_on_with_its_moments"),
     Mutant("moments-of-what-rests-not-saved", SNAPSHOT,
         '"kept": None if state is None else learner.phase.opt', '"kept": None',

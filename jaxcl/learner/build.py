@@ -58,6 +58,11 @@ def check_config(config: Config) -> Config:
     if (why := method.refuses.get(str(data.setting))) is not None:
         allowed = " or ".join(name for name in SETTINGS if name not in method.refuses)
         raise UsageError(f"setting: {why}; give {allowed}")
+    if config.training.scratch and method.follows_weights:
+        raise UsageError(
+            f"scratch: {method.name} needs the weights that training began with, and each task"
+            " would begin with others; give --scratch False, or another method"
+        )
     if config.training.loss != "categorical" and data.setting == "class":
         raise UsageError(f"loss: {config.training.loss} tells no classes apart; give setting task")
     _check_augmentation(config)

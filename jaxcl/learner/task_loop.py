@@ -164,7 +164,8 @@ def _start_epoch(setup: Setup, learner: Learner, epoch: Epoch) -> Learner:
     if state is None or (epoch.number == 0 and learner.at.step == 0):
         mask = trained_mask(setup, learner, epoch)
         # Of the task before, and of a warm-up, in which most of the network does not train.
-        kept = [learner.phase.opt] + ([] if before is None else [before.opt])
+        old = [] if training.scratch else [learner.phase.opt]  # of weights that are gone
+        kept = old + ([] if before is None else [before.opt])
         kept = kept if training.keep_optimizer else []
         variables, key = learner.model.variables, phase_key(learner, epoch)
         state = start_phase(setup.optimizer, variables, mask, learner.transform_state, key, kept)

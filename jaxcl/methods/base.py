@@ -80,6 +80,8 @@ class Method:
         (``TaskData.before``), or it classifies by features alone; then the growing head of the
         class setting is one array from the start, and what is compiled for a task serves the
         next.  A subclass says it anew.
+      follows_weights: whether its losses know the weights that training begins with, which
+        fresh weights for each task are not.
       resets_units: whether it asks for the network's hidden units, those of dense layers.
       fails: setting -> why the method cannot be expected to work there.
       refuses: setting -> why it cannot be used there.
@@ -96,6 +98,7 @@ class Method:
     branches: ClassVar[bool] = False
     columns: ClassVar[bool] = False
     one_head: ClassVar[bool] = False
+    follows_weights: ClassVar[bool] = False
     resets_units: ClassVar[bool] = False
     fails: ClassVar[Mapping[str, str]] = MappingProxyType({})
     refuses: ClassVar[Mapping[str, str]] = MappingProxyType({})

@@ -19,6 +19,7 @@ class L2Init(Finetune):
     """lambda, weight of the squared distance."""
 
     one_head = True
+    follows_weights = True
     summary = "L2 Init: pull every weight to its own initial value"
     paper = "Kumar, Marklund & Van Roy 2024"
 

@@ -24,6 +24,7 @@ class RWalk(Penalty):
     """Steps between two scores."""
 
     one_head = True
+    follows_weights = True
     summary = "Riemannian walk: a running Fisher, and the loss's fall for each KL divergence"
     paper = "Chaudhry et al. 2018"
 

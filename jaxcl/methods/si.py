@@ -20,6 +20,7 @@ class SI(Penalty):
     """Damping."""
 
     one_head = True
+    follows_weights = True
     summary = "synaptic intelligence: importance from the path integral of the loss"
     paper = "Zenke, Poole & Ganguli 2017"
 

@@ -99,6 +99,7 @@ def test_a_setting_that_nothing_here_has_is_refused(settings, message):
         ({"method": "pnn", "net": "mlp", "initial": "uniform"}, "initial: pnn starts from he"),
         ({"method": "split", "scenario": "split-digits"}, "net: mlp has no layer"),
         ({"method": "select", "setting": "class", "heads": "full"}, "heads: full needs one"),
+        ({"method": "si", "scratch": True}, "scratch: si needs the weights that training began"),
         ({"method": "pnn", "setting": "domain"}, "setting: pnn needs a head a task"),
         ({"method": "lucir", "setting": "task"}, "setting: lucir rebalances new classes and old"),
         ({"method": "bic", "setting": "domain"}, "compete in the class setting alone; give class"),
@@ -125,7 +126,8 @@ def test_a_whole_configuration_can_be_checked_again(scenario):
     for method, kind in METHODS.items():
         net = "cnn" if kind.branches else None
         setting = "task" if kind.columns or kind.branches else "class" if kind.refuses else None
-        whole = check_config(configure(method, scenario, net=net, setting=setting))
+        fresh = {"scratch": False} if kind.follows_weights else {}
+        whole = check_config(configure(method, scenario, net=net, setting=setting, **fresh))
         assert check_config(whole) == whole
 
 

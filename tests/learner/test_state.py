@@ -114,9 +114,16 @@ def test_rows_come_in_another_order_in_every_epoch_of_every_task(tasks, monkeypa
     assert len(orders) == len(set(orders)) == 2 * 2
 
 
-@pytest.mark.parametrize(("keep", "counts"), [(False, [3, 6, 3, 6]), (True, [3, 6, 9, 12])])
-def test_steps_of_adam_are_counted_on_where_its_state_is_kept(keep, counts, tasks):
-    config = configured(method="finetune", keep_optimizer=keep, **SETTINGS)
+@pytest.mark.parametrize(
+    ("keep", "scratch", "counts"),
+    [
+        (False, False, [3, 6, 3, 6]),
+        (True, False, [3, 6, 9, 12]),
+        (True, True, [3, 6, 3, 6]),  # moments of weights that are gone
+    ],
+)
+def test_steps_of_adam_are_counted_on_where_its_state_is_kept(keep, scratch, counts, tasks):
+    config = configured(method="finetune", keep_optimizer=keep, scratch=scratch, **SETTINGS)
     ended = (event for event in run(config, tasks) if isinstance(event, EpochEnded))
     found = [int(event.learner.phase.train.opt.inner_state[0].count) for event in ended]
     assert found == counts
