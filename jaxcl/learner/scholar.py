@@ -21,7 +21,7 @@ from jaxcl.core.batching import map_batches, resident
 from jaxcl.core.pytree import copy
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Data, Int, Params, PRNGKey, UInt8
-from jaxcl.growth.heads import NEVER, View, first_label, own_logits, run_view, view_of
+from jaxcl.growth.heads import NEVER, Setting, View, first_label, own_logits, run_view, view_of
 from jaxcl.learner.state import Epoch, EpochPlan, Setup, new_task_weight, phase_key, task_key
 from jaxcl.networks.base import Variables
 from jaxcl.training.generative.generator import (
@@ -81,7 +81,7 @@ def imagine(setup: Setup, learner: Learner) -> UInt8[Array, "n h w c"] | None:
     routes = learner.model.routes[: learner.at.task_index]
     view = view_of(setup.net, routes, setup.setting, setup.tasks.inputs)
     known = sum(setup.tasks.classes)
-    if setup.setting.hidden:  # the task's own may be there already
+    if setup.setting.joined:  # outputs of classes still to come may be there already
         known = first_label(setup.setting, setup.tasks.classes, learner.at.task_index)
     labels = classify(view, learner.model.variables, images, jnp.int32(known))
     return images[balanced(stream(key, "balance"), labels, n)]
@@ -148,9 +148,10 @@ def _finish_iterations(
 
 @dataclasses.dataclass(frozen=True)
 class _RealImages:
-    """The real images of all tasks, read when asked for; equal to those of the same data."""
+    """The real images of all tasks, read when asked for; equal to those of the same labels."""
 
     checksum: str
+    setting: Setting
     tasks: Callable[[], Sequence[Batch]] = dataclasses.field(compare=False)
 
 
@@ -167,7 +168,7 @@ def _quality(setup: Setup, learner: Learner) -> dict[str, float]:
     assert setup.scholar is not None
     key, so_far = task_key(learner), learner.at.task_index + 1
     every = partial(_labelled, setup, setup.tasks.train)
-    judge = _judge(_RealImages(setup.tasks.checksum, every))
+    judge = _judge(_RealImages(setup.tasks.checksum, setup.setting, every))
     drawn = sample_images(
         setup.scholar.gan, learner.model.generator, stream(key, "quality"), JUDGED_IMAGES
     )

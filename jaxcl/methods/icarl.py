@@ -1,6 +1,7 @@
 """iCaRL: incremental classifier and representation learning."""
 
 import dataclasses
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 from jaxcl.core.errors import UsageError
@@ -19,6 +20,12 @@ class ICaRL(Room, Method):
     drawn: Annotated[Positive[int] | None, shown("as many as a batch", "INT")] = None
     """Exemplars in a step."""
 
+    fails = MappingProxyType(
+        {
+            "domain": "a class keeps as many exemplars however many tasks it comes in, and the"
+            " newest task, of which all images are there, provides nearly all of them"
+        }
+    )
     one_head = True
     summary = "iCaRL: exemplars by herding, old responses; the nearest mean of exemplars"
     paper = "Rebuffi et al. 2017"

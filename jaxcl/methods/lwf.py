@@ -17,7 +17,8 @@ class LwF(Method):
 
     In the class setting an output grows.  What the old responses say of its new classes is a
     setting: that their probability is 0, as van de Ven, Tuytelaars & Tolias (2022) have it, or
-    nothing, so that the old classes alone are compared, among themselves.
+    nothing, so that the old classes alone are compared, among themselves.  With all outputs from
+    the start (``--heads full``) there are old responses for all of them, which are compared.
     """
 
     strength: Traced[NonNegative[float]] = 15.0
@@ -29,7 +30,7 @@ class LwF(Method):
     lwf_weighting: OneOf[Literal["one", "tasks"]] = "one"
     """one, or tasks: times earlier tasks."""
     new_classes: OneOf[Literal["zero", "out"]] = "zero"
-    """class: zero in old responses, or out."""
+    """class, growing head: zero in old responses, or out."""
 
     one_head = True
     summary = "Learning without Forgetting: distil the old responses to the new images"

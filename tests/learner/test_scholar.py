@@ -8,7 +8,8 @@ import pytest
 from given import configured
 
 from jaxcl.core.errors import UsageError
-from jaxcl.learner import scholar
+from jaxcl.growth.heads import SETTINGS as SETTINGS_OF_HEADS
+from jaxcl.learner import scholar, state, task_loop
 from jaxcl.learner.build import set_up
 from jaxcl.learner.seed_loop import go_on, run
 from jaxcl.training.events import EpochEnded, SeedEnded, StepsDone, TaskBegan
@@ -28,6 +29,35 @@ def tasks(make_task):
 
 def result(tasks, **settings) -> SeedEnded:
     return list(run(configured(**SETTINGS | settings), tasks))[-1]
+
+
+def test_images_are_judged_by_a_network_of_the_same_labels(monkeypatch):
+    monkeypatch.setattr(scholar, "train_judge", lambda key, tasks: {"labels": tasks})
+    by_class, by_domain = SETTINGS_OF_HEADS["class"], SETTINGS_OF_HEADS["domain"]
+    judges = [
+        scholar._judge(scholar._RealImages("checksum", setting, lambda name=name: name))
+        for name, setting in (("a", by_class), ("b", by_domain), ("c", by_domain))
+    ]
+    assert [each["labels"] for each in judges] == ["a", "b", "b"]
+    scholar._judge.cache_clear()
+
+
+@pytest.mark.parametrize("heads", ["growing", "full"])
+def test_no_generated_image_is_of_a_class_that_is_still_to_come(heads, tasks, monkeypatch):
+    config = configured(**SETTINGS, method="dgr", setting="class", heads=heads)
+    setup = set_up(config, tasks)
+    learner = task_loop.begin(setup, state.new_learner(setup, 0), setup.tasks.train[0])
+    learner = learner.changed(task_index=1, generator={"w": jnp.zeros(1)})
+    asked = []
+
+    def classify(view, variables, images, known):
+        asked.append(int(known))
+        return jnp.zeros(len(images), jnp.int32)
+
+    monkeypatch.setattr(scholar, "classify", classify)
+    monkeypatch.setattr(scholar, "sample_images", lambda *given: jnp.zeros((9, 2, 2, 1), "uint8"))
+    assert len(scholar.imagine(setup, learner)) == SETTINGS["generated"]
+    assert asked == [tasks[0].classes]
 
 
 @pytest.mark.slow
