@@ -764,8 +764,8 @@ MUTANTS = [
         "tests/learner/test_scholar.py"),
     # Checkpoints.
     Mutant("restored-without-the-losses", SNAPSHOT,
-        'rebuild(began, tree.get("transform_state"))',
-        "setup.transform.init(params)", "tests/learner/test_snapshot.py::test_what_a_penalty_knows_is_kept"),
+        "return rebuild(began, found)", "return setup.transform.init(params)",
+        "tests/learner/test_snapshot.py::test_what_a_penalty_knows_is_kept"),
     Mutant("manifest-not-checked", CHECKPOINT,
         "if _digest(_text(stored)) != checksum:", "if False:",
         "tests/checkpointing/test_checkpoint.py::test_a_manifest_that_was_rewritten_is_noticed"),

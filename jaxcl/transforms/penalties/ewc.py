@@ -159,7 +159,8 @@ def online_ewc(
     """Makes elastic weight consolidation with one running Fisher and the latest anchor.
 
     Adds ``lambda / 2 * sum_i F_i (theta_i - theta*_i)^2``; as a task ends,
-    ``F <- decay * F + F_task`` and ``theta*`` are the present weights.
+    ``F <- decay * F + F_task`` and ``theta*`` are the present weights.  Schwarz et al. have
+    ``decay * F`` in the penalty, too: a lambda of theirs is ``decay * lambda`` here.
 
     Args:
       strength: lambda, at least 0.

@@ -63,10 +63,10 @@ def bic(
     """Makes bias correction, for tasks whose new classes compete with the old ones.
 
     Every class so far has ``m = capacity // classes`` examples, of which a part is for
-    validation: nothing is ever trained on it.  As a task begins, as many examples of each of its
-    classes are held out at random as each old class has for validation.  With logits q, which
-    have the corrections of earlier tasks, the loss is replaced by the mean over the other new
-    examples and the exemplars of
+    validation: it has no part in the loss, though it passes batch normalisation.  As a task
+    begins, as many examples of each of its classes are held out at random as each old class has
+    for validation.  With logits q, which have the corrections of earlier tasks, the loss is
+    replaced by the mean over the other new examples and the exemplars of
 
         lambda * -sum over old classes c of p_c log softmax(q / T)_c
         + (1 - lambda) * -log softmax(q)_y,    lambda = old classes / (old and new classes),

@@ -83,7 +83,8 @@ def lucir(
 
     The authors have a scale that is a parameter of its own, set new weights to mean features
     as a task begins, let features be negative, and hold the old classes' weights where they are in
-    later tasks; here features and first weights are the network's, and all weights train.
+    later tasks; here features and first weights are the network's, and all weights train.  Their
+    program has lambda as above; the paper has the inverse under the root.
 
     Args:
       capacity: exemplars of all classes together.
