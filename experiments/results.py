@@ -40,6 +40,9 @@ error is taken as it stands; one seed of ours has the error of the published fig
 Then *met* says that the first is better by more than two joint standard errors, or not worse by \
 more than that, and *below* that it is not. Between two single seeds, which have no error, any \
 difference counts.
+- Two joint standard errors are few where there are few seeds: by chance alone the means of three \
+seeds and three differ by more in one comparison of eight (Student's t with four degrees of \
+freedom), those of many seeds in one of twenty.
 - *Not comparable* is what was measured in another way, *not run* what no run is recorded of.
 - A published figure that is *recalled* is quoted from memory, one that was *read* from its \
 source."""

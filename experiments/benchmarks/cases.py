@@ -34,9 +34,15 @@ CASES = {
     "si": Measured("MLP and SI", "step", 200),
     "replay": Measured("MLP and replay of as many examples", "step", 200),
     "gan": Measured("WGAN-GP: five critic steps and one of the generator", "iteration", 20, LOOP),
-    "fisher-mlp": Measured("exact Fisher of the MLP, 1,000 examples", "example", 1_000, LOOP),
-    "fisher-mlp-12": Measured("exact Fisher of the MLP, 12,000 examples", "example", 12_000, LOOP),
-    "fisher-cnn": Measured("exact Fisher of the CNN, 100 examples", "example", 100, LOOP),
+    "fisher-mlp": Measured(
+        "exact Fisher of the MLP, 1,000 examples (PyTorch: one by one)", "example", 1_000, LOOP
+    ),
+    "fisher-mlp-12": Measured(
+        "exact Fisher of the MLP, 12,000 examples (PyTorch: one by one)", "example", 12_000, LOOP
+    ),
+    "fisher-cnn": Measured(
+        "exact Fisher of the CNN, 100 examples (PyTorch: one by one)", "example", 100, LOOP
+    ),
     "seeds-4": Measured("MLP, 4 seeds", "step of a seed", 400),
     "seeds-16": Measured("MLP, 16 seeds", "step of a seed", 400),
     "seeds-64": Measured("MLP, 64 seeds", "step of a seed", 384),

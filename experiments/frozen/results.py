@@ -29,7 +29,8 @@ PLACE, COMMAND = Place("table", "frozen/RESULTS.md"), "experiments/frozen/run.sh
 SOURCE = """\
 `ncm`, `slda` and `ranpac` on features of CIFAR-100: what follows from their definitions, and what \
 McDonnell et al. (2023), who introduce `ranpac`, say of it, as recalled. They have other features, \
-so none of their figures stands here. Seeds are orders of the classes."""
+so none of their figures stands here. Seeds are orders of the classes; the random features of \
+`ranpac` are the same in all of them, so the error does not tell what others would give."""
 
 
 def summary(runs: Path | None, folder: str, method: str) -> dict[str, Any] | None:
