@@ -76,9 +76,9 @@ def page(results: dict[str, Any]) -> str:
         " turns, with their range.\n\n",
         _setting(results),
         "\n## Steps\n\nAbove 1 jaxcl is faster; of PyTorch's forms the fastest counts. A cell is"
-        " empty where that form was not written: without a CUDA graph the ratio mostly says how long"
-        " Python takes to start the operations. The exact Fisher of PyTorch is computed example by"
-        " example.\n\n",
+        " empty where that form was not written: without a CUDA graph the ratio mostly says how"
+        " long Python takes to start the operations. The exact Fisher of PyTorch is computed"
+        " example by example.\n\n",
         lines(steps(results)),
         "\n## ResNet-18 with batch normalisation\n\nImages a second of training (SGD), over all"
         " networks; random bytes in CIFAR's shape. PyTorch trains several networks one after the"

@@ -58,10 +58,10 @@ PAIRS = {
 }
 SOURCE = """\
 Average accuracy (%) beside the figures of van de Ven, Tuytelaars & Tolias (2022) on split MNIST \
-and van de Ven & Tolias (2019) on permuted MNIST, both recalled; a primer's two figures of one \
-layer, read there (kept images are mixed into the new ones there, while here they weigh as much \
-as these, so the figure of `er` is not comparable); and what Li & Hoiem (2016) and Rusu et al. \
-(2016) say in words, as recalled."""
+and van de Ven & Tolias (2019) on permuted MNIST, both recalled; the two figures of one layer in \
+a primer on continual learning, read there (kept images are mixed into the new ones there, while \
+here they weigh as much as these, so the figure of `er` is not comparable); and what Li & Hoiem \
+(2016) and Rusu et al. (2016) say in words, as recalled."""
 HEADLINES = (("domain", "ewc"), ("class", "lwf"), ("class", "er"))
 PLACE, COMMAND = Place("table", "families/RESULTS.md"), "experiments/families/run.sh RUNS"
 

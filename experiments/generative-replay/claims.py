@@ -25,7 +25,7 @@ Test accuracy (%) with generated images of the old tasks, with the real ones (ex
 noise in their place, or nothing. Shin et al. (2017) give figures of (a) alone, read in slides on \
 the paper; all else they show as curves and in words. The last row's figure is that of van de \
 Ven, Siegelmann & Tolias (2020), recalled. Blended digits are MNIST-M, which the paper does not \
-have."""
+have; street numbers (SVHN), which it has, could not be downloaded."""
 COMMAND = "experiments/generative-replay/run.sh RUNS NAME"
 SETS = {
     "mnist-svhn": "MNIST, then street numbers",
