@@ -718,7 +718,7 @@ MUTANTS = [
         "put(params, path, variables.params[layer][route[0]])", OF_GROWN),
     Mutant("modes-the-other-way-round", ADAPTER,
         "train == when", "train != when",
-        "tests/networks/adapters/test_modules.py::test_a_module_is_told_whether_it_trains"),
+        "tests/networks/adapters/test_modes.py::test_a_module_is_told_whether_it_trains"),
     Mutant("linen-statistics-of-the-beginning", LINEN,
         "return features, dict(renewed)", "return features, stats", OF_ADAPTERS),
     Mutant("nnx-drops-the-same-units-always", NNX,

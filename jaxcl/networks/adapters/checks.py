@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import tree_util
 from jax.core import Tracer
 
 from jaxcl.core.errors import UsageError
@@ -109,9 +110,11 @@ def _run(
 def _check_same(before: PyTree, after: PyTree) -> None:
     """Raises a UsageError for statistics that are others after a pass than before."""
     if jax.tree.structure(before) != jax.tree.structure(after):
+        differ = sorted(_names(before) ^ _names(after))
+        such = f", such as {differ[0]!r}" if differ else ""
         raise UsageError(
-            "network: its statistics are others after a pass than before; create them all in"
-            " init, and return all of them"
+            f"network: its statistics are others after a pass than before{such}; create them all in"
+            " init, return all of them, and sow into 'intermediates' alone"
         )
     for old, new in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
         if (old.shape, old.dtype) != (new.shape, new.dtype):
@@ -119,3 +122,8 @@ def _check_same(before: PyTree, after: PyTree) -> None:
                 f"network: a statistic is {old.dtype} {list(old.shape)} before a pass, and"
                 f" {new.dtype} {list(new.shape)} after it; keep shape and type"
             )
+
+
+def _names(stats: PyTree) -> set[str]:
+    leaves = tree_util.tree_leaves_with_path(stats)
+    return {tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves}

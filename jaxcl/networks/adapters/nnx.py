@@ -29,7 +29,8 @@ def from_nnx(make: Callable[..., nnx.Module], *, branches: Sequence[str] = ()) -
         maps inputs to features ``[b, d]`` (or ``[b, t, d]``), no logits: heads are jaxcl's.  It
         is put into training and evaluation mode by ``train()`` and ``eval()``, and told where it
         takes ``train`` (or ``training``, ``deterministic``, ``use_running_average``).  Variables
-        that are no ``nnx.Param``, such as those of ``BatchNorm``, are its statistics.
+        that are no ``nnx.Param``, such as those of ``BatchNorm``, are its statistics, but for an
+        ``nnx.Intermediate``, which is not kept.
       branches: paths of submodules that can branch, such as ``"conv1"`` or ``"blocks/0"``.
 
     Returns:
@@ -54,7 +55,13 @@ def from_nnx(make: Callable[..., nnx.Module], *, branches: Sequence[str] = ()) -
 
 def _made(make: Callable[..., nnx.Module], key: PRNGKey) -> Any:
     rngs = nnx.Rngs(key)
-    return make(rngs=rngs) if "rngs" in parameters(make) else make(rngs)
+    return _without_notes(make(rngs=rngs) if "rngs" in parameters(make) else make(rngs))
+
+
+def _without_notes(model: Any) -> Any:
+    """The module without what it noted of a pass, by ``sow`` say, which is no statistic."""
+    nnx.pop(model, nnx.Intermediate)
+    return model
 
 
 def _backbone(make: Callable[..., nnx.Module]) -> Backbone:
@@ -86,7 +93,7 @@ def _backbone(make: Callable[..., nnx.Module]) -> Backbone:
     ) -> tuple[PyTree, PyTree]:
         here = module(variables, train, key)
         features = here(inputs, **mode(train))
-        stats = _parts(here)[2]
+        stats = _parts(_without_notes(here))[2]
         return features, {STATS: stats} if stats and train else variables.stats
 
     def activations(variables: Variables, inputs: PyTree, paths: Sequence[str]) -> dict[str, Any]:

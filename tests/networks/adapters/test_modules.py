@@ -1,4 +1,4 @@
-"""Modules of many kinds: modes, blocks, dtypes, trees of inputs, variables of their own."""
+"""Modules of many kinds: blocks, dtypes, trees of inputs, variables of their own."""
 
 import chex
 import equinox as eqx
@@ -12,37 +12,6 @@ from foreign_nets import grown, passed
 from jaxcl.networks import from_equinox, from_linen, from_nnx
 from jaxcl.networks.adapters import from_functions
 from jaxcl.networks.base import Pathway, run
-
-
-def told(name):
-    """Modules that take the mode under a name and return it beside their features."""
-    text = f"lambda self, x, {name}: self.out(x.reshape(len(x), -1)) + float({name})"
-
-    class InLinen(linen.Module):
-        def setup(self):
-            self.out = linen.Dense(2)
-
-        __call__ = eval(text)
-
-    class InNNX(nnx.Module):
-        def __init__(self, rngs):
-            self.out = nnx.Linear(64, 2, rngs=rngs)
-
-        __call__ = eval(text)
-
-    return from_linen(InLinen()), from_nnx(InNNX)
-
-
-@pytest.mark.parametrize(
-    ("name", "in_training"),
-    [("train", 1), ("training", 1), ("deterministic", 0), ("use_running_average", 0)],
-)
-def test_a_module_is_told_whether_it_trains(name, in_training):
-    for network in told(name):
-        net, variables, route = grown(network)
-        testing = passed(net, variables, route)[0]
-        training = passed(net, variables, route, train=True, key=jax.random.key(0))[0]
-        np.testing.assert_allclose(training - testing, 2 * in_training - 1, rtol=1e-5)
 
 
 class Blocks(linen.Module):
@@ -171,6 +140,24 @@ def test_modules_that_share_a_layer_and_variables_of_ones_own_kind():
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     assert float(after["shared"]["stats"]["calls"]) == 1
     assert passed(net, variables, route, x)[1] == variables.stats
+
+
+class Noting(nnx.Module):
+    """It notes what it computes, in its making too, as ``sow`` does."""
+
+    def __init__(self, rngs):
+        self.layer = nnx.Linear(4, 2, rngs=rngs)
+        self(jnp.ones((1, 4)))
+
+    def __call__(self, x):
+        self.seen = nnx.Intermediate(self.layer(x))
+        return self.seen[...]
+
+
+def test_what_a_pass_notes_is_no_statistic():
+    net, variables, route = grown(from_nnx(Noting), jax.ShapeDtypeStruct((4,), jnp.float32))
+    assert variables.stats == {}
+    assert passed(net, variables, route, jnp.ones((2, 4)), train=True)[1] == {}
 
 
 class Stateless(eqx.Module):
