@@ -720,7 +720,7 @@ MUTANTS = [
         "train == when", "train != when",
         "tests/networks/adapters/test_modes.py::test_a_module_is_told_whether_it_trains"),
     Mutant("linen-statistics-of-the-beginning", LINEN,
-        "return features, dict(renewed)", "return features, stats", OF_ADAPTERS),
+        "return features, barred(renewed)", "return features, variables.stats", OF_ADAPTERS),
     Mutant("nnx-drops-the-same-units-always", NNX,
         'return stream(key, "drop", place)', 'return stream(jax.random.key(0), "drop", place)',
         OF_ADAPTERS),

@@ -15,6 +15,8 @@ from jaxcl.core.types import PyTree
 
 VALUE = "value"
 """The name of what has none; so Flax NNX calls the array within a variable."""
+SLASH, BAR = "/", "|"
+"""A slash would be taken for a step down where a path is written as text: a bar stands for it."""
 
 Path = tuple[str, ...]
 
@@ -33,6 +35,13 @@ class Named(NamedTuple):
     def restored(self, names: Mapping[str, Any]) -> PyTree:
         """Returns the tree with the leaves of nested dictionaries."""
         return jax.tree.unflatten(self.tree, [at(names, path) for path in self.paths])
+
+    def written(self, tree: PyTree) -> dict[str, Any]:
+        """Returns nested dictionaries with the leaves of a tree of this structure."""
+        found: dict[str, Any] = {}
+        for path, leaf in zip(self.paths, jax.tree.leaves(tree), strict=True):
+            put(found, path, leaf)
+        return found
 
 
 def named(tree: PyTree, *, variables: bool = False) -> tuple[dict[str, Any], Named]:
@@ -58,18 +67,53 @@ def named(tree: PyTree, *, variables: bool = False) -> tuple[dict[str, Any], Nam
     )
     if twice:
         raise UsageError(f"network: two arrays have the name {'/'.join(twice[0])!r}; rename one")
-    found: dict[str, Any] = {}
-    for path, (_, leaf) in zip(paths, leaves, strict=True):
-        put(found, path, leaf)
-    return found, Named(jax.tree.structure(tree), paths)
+    how = Named(jax.tree.structure(tree), paths)
+    return how.written(tree), how
 
 
 def _path(path: Sequence[Any], variables: bool) -> Path:
     if variables and path and path[-1] == tree_util.GetAttrKey(VALUE):
         path = path[:-1]
-    # A slash would be taken for a step down where a path is written as text.
-    names = [tree_util.keystr((key,), simple=True).replace("/", "|") for key in path]
+    names = [tree_util.keystr((key,), simple=True).replace(SLASH, BAR) for key in path]
     return tuple(names) or (VALUE,)
+
+
+def barred(names: Any) -> Any:
+    """Returns nested dictionaries without slashes in their names, and without empty ones.
+
+    No checkpoint keeps what is empty.
+
+    Raises:
+      UsageError: a name with a bar, which would be read as a slash.
+
+    >>> barred({"a": {"w/u": 1}, "b": {}})
+    {'a': {'w|u': 1}}
+    """
+    if not isinstance(names, Mapping):
+        return names
+    for name in names:
+        if BAR in str(name):
+            raise UsageError(
+                f"network: the name {name!r} has a bar in it, which stands for a slash; rename it"
+            )
+    found = {_instead(name, SLASH, BAR): barred(inner) for name, inner in names.items()}
+    return {name: inner for name, inner in found.items() if jax.tree.leaves(inner)}
+
+
+def slashed(names: Any) -> Any:
+    """Returns the nested dictionaries that :func:`barred` was given, but for empty ones.
+
+    >>> slashed({"a": {"w|u": 1}})
+    {'a': {'w/u': 1}}
+    """
+    if not isinstance(names, Mapping):
+        return names
+    return {_instead(name, BAR, SLASH): slashed(inner) for name, inner in names.items()}
+
+
+def _instead(name: Any, old: str, new: str) -> Any:
+    """The name with one sign in place of another; dictionaries in parameters may have numbers."""
+    return name.replace(old, new) if isinstance(name, str) else name
 
 
 def at(names: Mapping[str, Any], path: Path) -> Any:
