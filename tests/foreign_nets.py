@@ -56,19 +56,22 @@ class NNX(nnx.Module):
 class Equinox(eqx.Module):
     conv1: eqx.nn.Conv2d
     norm1: eqx.nn.BatchNorm
+    norm2: eqx.nn.BatchNorm
     drop: eqx.nn.Dropout
     out: eqx.nn.Linear
 
     def __init__(self, *, key):
         first, last = jax.random.split(key)
         self.conv1 = eqx.nn.Conv2d(1, 4, 3, 2, 1, key=first)
-        self.norm1 = eqx.nn.BatchNorm(4, "batch", momentum=0.8, mode="batch")
+        norm = {"axis_name": "batch", "momentum": 0.8, "mode": "batch"}
+        self.norm1, self.norm2 = (eqx.nn.BatchNorm(4, **norm) for _ in range(2))
         self.drop = eqx.nn.Dropout(0.5)
         self.out = eqx.nn.Linear(64, WIDTH, key=last)
 
     def __call__(self, x, state, *, key):
         x, state = self.norm1(self.conv1(x.transpose(2, 0, 1)), state)
-        return self.out(self.drop(jax.nn.relu(x).ravel(), key=key)), state
+        x, state = self.norm2(jax.nn.relu(x), state)
+        return self.out(self.drop(x.ravel(), key=key)), state
 
 
 def init(key, inputs):

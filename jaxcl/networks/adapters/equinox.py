@@ -1,6 +1,6 @@
 """Equinox modules as networks."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ import jax
 from jaxcl.core.errors import UsageError
 from jaxcl.core.random import stream
 from jaxcl.core.types import PRNGKey, PyTree
-from jaxcl.networks.adapters.backbone import Backbone, parameters, part_of
+from jaxcl.networks.adapters.backbone import Backbone, mode_argument, parameters, part_of
 from jaxcl.networks.adapters.grown import foreign
 from jaxcl.networks.adapters.names import Named, named
 from jaxcl.networks.base import Variables
@@ -25,12 +25,13 @@ def from_equinox(make: Callable[..., eqx.Module], *, branches: Sequence[str] = (
     Args:
       make: ``make(key=key)`` makes the module: a class, or a function.  The module maps **one**
         example to features ``[d]``, as is usual there; it is called as ``module(x)``, with
-        ``key=`` and ``state`` where it takes them, and then returns ``(features, state)``.  The
-        batch's axis is named ``"batch"``, as for ``eqx.nn.BatchNorm(axis_name="batch")``.  Its
-        arrays of floating-point numbers train; arrays of integers are kept as they are made.
-      branches: paths of submodules that can branch, such as ``"conv1"`` or ``"blocks/0"``; their
-        running statistics, which Equinox keeps apart, stay shared.  What a part returns with
-        three axes or more counts as an image, ``[channels, height, width]``.
+        ``key=`` and ``state`` where it takes them, and with state returns ``(features, state)``.
+        It is put into training and evaluation mode by ``inference_mode``, and told where it takes
+        ``inference`` (or ``deterministic``, ``train``, ``training``).  The batch's axis is named
+        ``"batch"``, as for ``eqx.nn.BatchNorm(axis_name="batch")``.  Its arrays of floating-point
+        numbers train; arrays of integers are kept as they are made.
+      branches: paths of submodules that can branch, such as ``"conv1"`` or ``"blocks/0"``.  What a
+        part returns with three axes or more counts as an image, ``[channels, height, width]``.
 
     Returns:
       What :func:`jaxcl.fit` takes as its network.
@@ -58,15 +59,16 @@ class _Module(NamedTuple):
     Attributes:
       make: ``(key) -> module, state``.
       static: what is no array.
-      names: of the arguments that a call takes.
+      call: of the module.
       of_params: how parameters are written as nested dictionaries.
       of_constants: how other arrays are.
-      of_state: how the state is.
+      of_state: how the state is: by the places in the module of what it belongs to, so that it
+        branches with them.
     """
 
     make: Callable[[PRNGKey], tuple[Any, Any]]
     static: Any
-    names: Collection[str]
+    call: Callable[..., Any]
     of_params: Named
     of_constants: Named
     of_state: Named
@@ -80,8 +82,9 @@ def _backbone(make: Callable[..., eqx.Module]) -> Backbone:
         model, state = eqx.filter_eval_shape(made, jax.random.key(0))
     params, others = eqx.partition(model, _is_param)
     constants, static = eqx.partition(others, _is_array)
-    ways = [named(tree)[1] for tree in (params, constants, state)]
-    module = _Module(made, static, frozenset(parameters(type(model).__call__)), *ways)
+    of_params, of_constants = (named(tree)[1] for tree in (params, constants))
+    of_state = Named(jax.tree.structure(state), named(_in_places(model, state))[1].paths)
+    module = _Module(made, static, type(model).__call__, of_params, of_constants, of_state)
     return Backbone(partial(_init, module), partial(_apply, module), partial(_activations, module))
 
 
@@ -89,7 +92,10 @@ def _init(module: _Module, key: PRNGKey, inputs: PyTree) -> Variables:
     del inputs
     model, state = module.make(key)
     params, others = eqx.partition(model, _is_param)
-    kept = {STATE: named(state)[0], CONSTANTS: named(eqx.filter(others, _is_array))[0]}
+    kept = {
+        STATE: module.of_state.written(state),
+        CONSTANTS: named(eqx.filter(others, _is_array))[0],
+    }
     return Variables(named(params)[0], {name: tree for name, tree in kept.items() if tree})
 
 
@@ -109,11 +115,13 @@ def _run(
     state = module.of_state.restored(variables.stats.get(STATE, {}))
     n = jax.tree.leaves(inputs)[0].shape[0]
     keys = jax.random.split(jax.random.key(0) if key is None else key, n)
+    names, mode = parameters(module.call), mode_argument(module.call)(train)
 
     def one(x: PyTree, key: PRNGKey, state: Any) -> tuple[PyTree, Any, dict[str, Any]]:
-        given = {"key": stream(key, "drop") if train else None} if "key" in module.names else {}
+        given = {"key": stream(key, "drop") if train else None} if "key" in names else {}
+        given |= mode
         watched, found = _watched(model, paths)
-        if "state" in module.names:
+        if "state" in names:
             features, state = watched(x, state, **given)
         else:
             features = watched(x, **given)
@@ -137,7 +145,7 @@ def _apply(
     features, renewed, _ = _run(module, variables, inputs, key, train=train)
     if not (train and STATE in variables.stats):
         return features, variables.stats
-    return features, {**variables.stats, STATE: named(renewed)[0]}
+    return features, {**variables.stats, STATE: module.of_state.written(renewed)}
 
 
 def _activations(
@@ -146,6 +154,15 @@ def _activations(
     found = _run(module, variables, inputs, paths=paths)[2]
     # Channels come last here, and first in Equinox's images.
     return {p: jax.numpy.moveaxis(x, 1, -1) if x.ndim > 3 else x for p, x in found.items()}
+
+
+def _in_places(model: Any, state: Any) -> PyTree:
+    """The state's values in a tree like the module, in the places of their indices."""
+
+    def is_index(leaf: Any) -> bool:
+        return isinstance(leaf, eqx.nn.StateIndex)
+
+    return jax.tree.map(lambda x: state.get(x) if is_index(x) else None, model, is_leaf=is_index)
 
 
 def _is_array(leaf: Any) -> bool:

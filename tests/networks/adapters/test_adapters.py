@@ -131,7 +131,7 @@ def test_equinox_is_the_module_itself():
     net, variables, route = grown(from_equinox(nets.Equinox))
     model, state = eqx.nn.make_with_state(nets.Equinox)(key=jax.random.key(0))
     params = variables.params["shared"]
-    places = [(a, b) for a in ("conv1", "norm1", "out") for b in ("weight", "bias")]
+    places = [(a, b) for a in ("conv1", "norm1", "norm2", "out") for b in ("weight", "bias")]
     model = eqx.tree_at(
         lambda m: [getattr(getattr(m, a), b) for a, b in places],
         model,

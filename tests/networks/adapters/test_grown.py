@@ -16,7 +16,7 @@ from jaxcl.growth.sameness import difference
 from jaxcl.growth.trainable import all_on_route, new_parts, shared_and_own_heads
 from jaxcl.networks import from_functions
 from jaxcl.networks.adapters import grown as of_grown
-from jaxcl.networks.base import Pathway
+from jaxcl.networks.base import Pathway, Variables
 from jaxcl.training.program import Program, start_phase
 from jaxcl.training.step import make_step
 from jaxcl.transforms import chain
@@ -104,6 +104,20 @@ def trained(net, variables, trains, steps=2):
     return merge(state.params, state.frozen), state.stats
 
 
+def told(net, before, after, branch):
+    """What the branches of a task, which are first in all networks, return before and after."""
+    route = (branch,) * len(net.layers)
+    return [net.activations(variables, X, route) for variables in (before, after)]
+
+
+def assert_moved(net, after, before):
+    """All statistics of the second task's branches, of which each network has some, are others."""
+    both = [[of(stats, layer, "t01") for layer in net.layers] for stats in (after, before)]
+    same = equal(*both)
+    assert same
+    assert not any(same)
+
+
 def equal(one, other):
     leaves = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
     return [bool((a == b).all()) for a, b in leaves]
@@ -116,7 +130,10 @@ def test_what_another_task_does_leaves_old_branches_and_their_statistics_to_the_
         chex.assert_trees_all_equal(params[layer]["t00"], before.params[layer]["t00"])
         chex.assert_trees_all_equal(of(stats, layer, "t00"), of(before.stats, layer, "t00"))
         assert not all(equal(params[layer]["t01"], before.params[layer]["t01"]))
-        assert not any(equal(of(stats, layer, "t01"), of(before.stats, layer, "t01")))
+    assert_moved(net, stats, before.stats)
+    old, new = (told(net, before, Variables(params, stats), task) for task in ("t00", "t01"))
+    chex.assert_trees_all_equal(*old)
+    assert not any(equal(*new))
     chex.assert_trees_all_equal(params["heads"]["t00"], before.params["heads"]["t00"])
     assert not any(equal(stats["shared"], before.stats["shared"]))
 
@@ -131,8 +148,7 @@ def test_shared_statistics_move_where_something_shared_trains(made):
     params, stats = trained(net, before, new_parts)
     for one, other in ((params, before.params), (stats, before.stats)):
         chex.assert_trees_all_equal(one["shared"], other["shared"])
-    for layer in net.layers:
-        assert not any(equal(of(stats, layer, "t01"), of(before.stats, layer, "t01")))
+    assert_moved(net, stats, before.stats)
     # Feature extraction: nothing of the network moves.
     params, stats = trained(net, before, heads_alone)
     chex.assert_trees_all_equal(stats, before.stats)

@@ -1,5 +1,6 @@
 """A module is told whether it trains, or refused where it cannot be."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +9,7 @@ from flax import linen, nnx
 from foreign_nets import grown, passed
 
 from jaxcl.core.errors import UsageError
-from jaxcl.networks import from_linen, from_nnx
+from jaxcl.networks import from_equinox, from_linen, from_nnx
 
 FLAT = jax.ShapeDtypeStruct((4,), jnp.float32)
 
@@ -52,11 +53,24 @@ class Net(linen.Module):
         return linen.Dense(3)(x) + float(train)
 
 
+class InCall(eqx.Module):
+    """Without being told, it is in evaluation mode."""
+
+    layer: eqx.nn.Linear
+
+    def __init__(self, *, key):
+        self.layer = eqx.nn.Linear(4, 3, key=key)
+
+    def __call__(self, x, inference=True):
+        return self.layer(x) + float(not inference)
+
+
 @pytest.mark.parametrize(
     "network",
     [
         pytest.param(from_linen(linen.remat(Net, static_argnums=(2,))()), id="by its place"),
         pytest.param(from_linen(linen.Sequential([Net(), jnp.tanh, jnp.arctanh])), id="sequence"),
+        pytest.param(from_equinox(InCall), id="equinox"),
     ],
 )
 def test_the_mode_arrives(network):
