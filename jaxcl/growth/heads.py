@@ -5,7 +5,7 @@ References:
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from jaxcl.networks.base import TEST, Mode, Net, Passed, Routes, Variables, run
 from jaxcl.networks.layers import PLAIN, Entrywise, Layers, gathering
 from jaxcl.scenarios.inputs import AS_THEY_COME, Inputs, prepared
 from jaxcl.transforms.objectives import Objective, categorical
+from jaxcl.transforms.penalties.per_example import KEPT
 
 ALL = "all"
 NEVER = -1e9
@@ -144,7 +145,7 @@ def run_view(view: View, variables: Variables, batch: Batch, mode: Mode = TEST) 
     )
 
 
-@cache
+@lru_cache(KEPT)
 def _of_params(view: View, layers: Layers) -> Callable[[Params, Batch], dict[str, Array]]:
     mode = Mode(layers=layers)
     return lambda params, batch: run_view(view, Variables(params, {}), batch, mode).outputs
@@ -179,13 +180,13 @@ def features(view: View, stats: PyTree, task_index: int) -> Callable[[Params, Ba
     return of
 
 
-@cache
+@lru_cache(KEPT)
 def gathered_forward(view: View) -> Callable[[Entrywise], Callable[[Params, Batch], Outputs]]:
     """Returns ``f -> forward`` with weight gradients ``sum_n f(g_n)`` over a batch's examples."""
     return lambda f: forward(view, layers=gathering(f))
 
 
-@cache
+@lru_cache(KEPT)
 def own_logits(view: View, targets: tuple[int, ...]) -> Callable[[Outputs, Batch], Array]:
     """Returns ``(outputs, batch) -> [b, classes]``: the logits that each example is judged by.
 

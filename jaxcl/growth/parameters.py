@@ -99,6 +99,14 @@ def add_head(net: Net, variables: Variables, task: str, classes: int, key: PRNGK
     return _insert(variables, "heads", task, Variables(head, {}))
 
 
+def without_heads(variables: Variables) -> Variables:
+    """Returns the variables of a network alone, which are the same for all heads.
+
+    So what is compiled for them serves when a task brings a head.
+    """
+    return variables._replace(params={**variables.params, "heads": {}})
+
+
 def with_hidden_classes(
     net: Net, params: Params, head: str, first: int, classes: int, key: PRNGKey
 ) -> tuple[Params, Params]:

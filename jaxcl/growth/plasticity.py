@@ -8,7 +8,7 @@ import jax
 
 from jaxcl.core.errors import UsageError
 from jaxcl.core.types import Array, Batch, Params, PRNGKey, PyTree
-from jaxcl.growth.parameters import restarted
+from jaxcl.growth.parameters import restarted, without_heads
 from jaxcl.networks.base import TEST, Net, Route, Variables
 from jaxcl.scenarios.inputs import Inputs, prepared
 from jaxcl.transforms.plasticity.measures import (
@@ -38,7 +38,7 @@ def measured(
       ``effective_rank`` of the features of these inputs, None where they are no matrix or all 0;
       ``weight_rms`` of all parameters.
     """
-    activity, features = _looked_at(net, route, how, variables, inputs)
+    activity, features = looked_at(net, route, how, without_heads(variables), inputs)
     matrix = isinstance(features, jax.Array) and features.ndim == 2
     return {
         "dormant": dormant_fraction(activity),
@@ -48,8 +48,8 @@ def measured(
 
 
 @partial(jax.jit, static_argnames=("net", "route", "how"))
-def _looked_at(net: Net, route: Route, how: Inputs, variables: Variables, inputs: PyTree) -> Any:
-    """Mean activity of each layer, and the features of each input."""
+def looked_at(net: Net, route: Route, how: Inputs, variables: Variables, inputs: PyTree) -> Any:
+    """Returns the mean activity of each layer, and the features of each input."""
     ready = prepared(how, inputs)
     seen = net.activations(variables, ready, route)
     features, _ = net.features(variables, ready, [route], TEST)

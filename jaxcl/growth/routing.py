@@ -11,8 +11,8 @@ import numpy as np
 from jaxcl.core.batching import examples
 from jaxcl.core.errors import NonFiniteLoss, UsageError
 from jaxcl.core.random import stream
-from jaxcl.core.types import PRNGKey, PyTree
-from jaxcl.growth.parameters import add_branch, add_head
+from jaxcl.core.types import Array, PRNGKey, PyTree
+from jaxcl.growth.parameters import add_branch, add_head, without_heads
 from jaxcl.growth.similarity import Moments, moments_from_sums
 from jaxcl.networks.base import Net, Route, Variables
 from jaxcl.scenarios.inputs import AS_THEY_COME, Inputs, prepared
@@ -102,10 +102,10 @@ def layer_moments(
     Returns:
       The moments of each branching layer's activations after the nonlinearity.
     """
-    totals = None
+    totals, variables = None, without_heads(variables)
     for start in range(0, examples(inputs), batch):
         part = jax.tree.map(lambda x, at=start: x[at : at + batch], inputs)
-        sums = _sums(net, variables, part, route, how)
+        sums = sums_of_activations(net, variables, part, route, how)
         sums = jax.tree.map(lambda x: np.asarray(x, np.float64), sums)
         totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
     assert totals is not None, "no inputs"
@@ -118,8 +118,10 @@ def layer_moments(
 
 
 @partial(jax.jit, static_argnames=("net", "route", "how"))
-def _sums(net: Net, variables: Variables, inputs: PyTree, route: Route, how: Inputs):
-    """Number of rows, their sum, and the sum of their outer products, by layer."""
+def sums_of_activations(
+    net: Net, variables: Variables, inputs: PyTree, route: Route, how: Inputs
+) -> dict[str, tuple[Any, Array, Array]]:
+    """Returns the number of rows, their sum, and that of their outer products, by layer."""
     sums = {}
     for layer, x in net.activations(variables, prepared(how, inputs), route).items():
         rows = jnp.asarray(x.reshape(-1, x.shape[-1]), jnp.float32)

@@ -15,7 +15,15 @@ from jaxcl.core.pytree import copy
 from jaxcl.core.random import stream
 from jaxcl.core.types import PyTree
 from jaxcl.growth.heads import SETTINGS, View, first_label
-from jaxcl.growth.parameters import add_branch, add_head, leaf_mask, merge, on_route, task_name
+from jaxcl.growth.parameters import (
+    add_branch,
+    add_head,
+    leaf_mask,
+    merge,
+    on_route,
+    task_name,
+    without_heads,
+)
 from jaxcl.growth.routing import Seen, layer_moments
 from jaxcl.growth.task_similarity import SIMILARITIES, Compared, TaskSimilarity
 from jaxcl.learner.state import Setup, task_key
@@ -102,8 +110,7 @@ def train_reference(setup: Setup, learner: Learner, route: Route | None) -> tupl
     """
     config, net, task_index = setup.config, setup.net, learner.at.task_index
     key, task = stream(task_key(learner), "second"), task_name(task_index)
-    fresh = copy(learner.model.variables)
-    fresh = fresh._replace(params={**fresh.params, "heads": {}})
+    fresh = copy(without_heads(learner.model.variables))
     if route is None:
         fresh, route = net.init(stream(key, "init")), (task,) * len(net.layers)
         for layer in net.layers:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import lru_cache
 
 import jax.numpy as jnp
 import numpy as np
@@ -87,7 +87,7 @@ def within_tasks(setup: Setup, learner: Learner) -> list[float] | None:
     return found
 
 
-@cache  # the same function for the same program
+@lru_cache  # the same function for the same program
 def _among_own(
     predict: Callable[[PyTree, Context], Array] | None,
 ) -> Callable[[PyTree, Context], Array]:

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from jaxcl.core.batching import examples, filled
 from jaxcl.core.sharding import DATA, along
 from jaxcl.core.types import Array, Batch, Int, PRNGKey
+from jaxcl.growth.plasticity import looked_at
+from jaxcl.growth.routing import sums_of_activations
 from jaxcl.training.evaluation import judged
 from jaxcl.training.loop import OneStep, Totals, run_loop, zero_totals
 from jaxcl.training.program import Program, TrainState
@@ -91,6 +93,7 @@ def forget_programs() -> None:
     every program takes a few hundred.  What is needed again comes from JAX's
     persistent cache.
     """
-    for compiled in (no_totals, run_steps, run_stacked, run_together, judged):
+    of_training = no_totals, run_steps, run_stacked, run_together, judged
+    for compiled in (*of_training, looked_at, sums_of_activations):
         compiled.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]
     compiled_mean.cache_clear()

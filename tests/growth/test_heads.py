@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,12 +13,15 @@ from jaxcl.growth.heads import (
     View,
     first_label,
     forward,
+    gathered_forward,
     head_classes,
     own_logits,
     setting,
 )
 from jaxcl.networks import Pathway, mlp
+from jaxcl.networks.base import Variables
 from jaxcl.scenarios.images import to_float
+from jaxcl.transforms.penalties.per_example import KEPT
 
 NET = mlp(4, (5,))
 CLASSES = [2, 3]
@@ -81,3 +87,24 @@ def test_a_full_head_has_all_classes_from_the_first_task_on(key):
 def test_before_the_first_task_there_is_no_output(name, key):
     view = View(NET, (), SETTINGS[name])
     assert forward(view)(first_params(NET, key), BATCH) == {}
+
+
+@pytest.mark.parametrize(
+    "of",
+    [forward, gathered_forward, lambda view: own_logits(view, (0,))],
+    ids=["forward", "gathered_forward", "own_logits"],
+)
+def test_a_network_is_not_kept_for_long_once_others_have_come(of):
+    routes = (Pathway("t00", (), "t00"),)
+
+    def view():
+        return View(NET._replace(init=lambda key: Variables({}, {})), routes, SETTINGS["task"])
+
+    first = view()
+    assert of(first) is of(first._replace())
+    gone = weakref.ref(first.net.init)
+    del first
+    for _ in range(KEPT):
+        of(view())
+    gc.collect()
+    assert gone() is None

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from given import add_branch, add_head, first_params
 
-from jaxcl.growth.plasticity import measured
+from jaxcl.growth.plasticity import looked_at, measured
+from jaxcl.growth.routing import layer_moments, sums_of_activations
 from jaxcl.networks import columns, mlp
 from jaxcl.networks.base import Variables
 from jaxcl.scenarios.inputs import AS_THEY_COME
+from jaxcl.training.train_step import forget_programs
 from jaxcl.transforms.plasticity.measures import effective_rank
 
 X = np.random.default_rng(0).integers(0, 256, (9, 2, 3, 1), dtype=np.uint8)
@@ -32,6 +34,19 @@ def test_dense_layers_tell_of_all_hidden_units(key):
     assert found["effective_rank"] == pytest.approx(effective_rank(layers[-1]), rel=1e-4)
     flat = np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(p)])
     assert found["weight_rms"] == pytest.approx(np.sqrt(np.mean(flat**2)))
+
+
+def test_a_head_that_comes_compiles_nothing_anew(key):
+    net = mlp(6, (3,))
+    params, images = first_params(net, key), jnp.asarray(X)
+    forget_programs()
+    for task in ("t00", "t01"):
+        params = add_head(net, params, task, 3, key)
+        measured(net, Variables(params, {}), (), images, AS_THEY_COME)
+        layer_moments(net, Variables(params, {}), (), X)
+        assert looked_at._cache_size() == sums_of_activations._cache_size() == 1
+    forget_programs()
+    assert looked_at._cache_size() == sums_of_activations._cache_size() == 0
 
 
 def test_what_a_network_does_not_tell_is_not_known(key):
