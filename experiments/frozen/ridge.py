@@ -17,7 +17,7 @@ import numpy as np
 import scipy.linalg
 from numpy import ndarray
 
-from jaxcl.checkpointing.checkpoint import load_params
+from jaxcl.checkpointing.storage import load_params
 from jaxcl.learner.tasks import loaded
 from jaxcl.scenarios.derive import shuffled_classes
 from jaxcl.scenarios.task import Task

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from jaxcl import public
 
 if TYPE_CHECKING:
-    from jaxcl.checkpointing.checkpoint import load_params, save_params
     from jaxcl.checkpointing.config_file import from_toml, to_toml
+    from jaxcl.checkpointing.storage import load_params, save_params
 
 __all__ = ["from_toml", "load_params", "save_params", "to_toml"]
 
@@ -14,8 +14,8 @@ __getattr__ = public(
     __name__,
     {
         "from_toml": "config_file",
-        "load_params": "checkpoint",
-        "save_params": "checkpoint",
+        "load_params": "storage",
+        "save_params": "storage",
         "to_toml": "config_file",
     },
 )

@@ -1,4 +1,4 @@
-"""Arrays on disk: the one file that knows Orbax.
+"""Checkpoints of a run: arrays, and what else there is to know, each whole or not at all.
 
 A checkpoint is a folder that Orbax wrote and, beside it, a manifest ``NNNNNN.json``
 that is written last: it holds what is not an array, and the SHA-256 of every file.
@@ -6,101 +6,25 @@ A folder without a manifest was cut off in the middle; a file that does not fit 
 checksum is damaged; in both cases the checkpoint before is used.
 """
 
-import errno
 import hashlib
 import json
-import logging
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from numpy import ndarray
 
+from jaxcl.checkpointing import storage
 from jaxcl.checkpointing.run_folder import write_bytes
-from jaxcl.core import processes
 from jaxcl.core.errors import UsageError
-from jaxcl.core.types import Params, PyTree
 
 FORMAT = 8
 OURS = re.compile(r"[0-9]{6}(\.json)?")
 CUT_OFF = re.compile(r"\.?[0-9]{6}\..*tmp.*")
 Arrays = Mapping[str, ndarray]
-
-
-def save_params(path: Path, params: Params) -> None:
-    """Writes a tree of arrays to a folder, whole or not at all, in place of an old one.
-
-    Raises:
-      OSError: the disk is too full for it, or another reason why it cannot be written.
-    """
-    from orbax.checkpoint import v1 as ocp
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    need, free = sum(x.nbytes for x in jax.tree.leaves(params)), shutil.disk_usage(path.parent).free
-    if need > free:  # found out in the middle, Orbax would say it in many lines
-        raise OSError(errno.ENOSPC, f"{need:,} bytes needed, {free:,} free")
-    for name in ("absl", "asyncio"):  # errors reach us as exceptions
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    if processes.is_multiprocess():
-        return _save_alone(path, params)
-    ocp.save(str(path.absolute()), params, overwrite=True)
-
-
-def _this_process() -> dict[str, Any]:
-    return {"primary_host": processes.number(), "active_processes": {processes.number()}}
-
-
-def _save_alone(path: Path, params: Params) -> None:
-    """The same from one of several processes, which has all there is.
-
-    Orbax's present interface asks all of them whether they mean the same folder.
-    """
-    import orbax.checkpoint as ocp
-
-    alone = ocp.options.MultiprocessingOptions(**_this_process())
-    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
-    with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
-        arrays = jax.tree.map(np.asarray, params)
-        checkpointer.save(path.absolute(), args=ocp.args.PyTreeSave(arrays), force=True)
-
-
-def _reading_alone():
-    """The context in which Orbax does not wait for other processes."""
-    from orbax.checkpoint import v1 as ocp
-
-    alone = ocp.options.MultiprocessingOptions(**_this_process())
-    return (
-        ocp.Context(multiprocessing_options=alone) if processes.is_multiprocess() else nullcontext()
-    )
-
-
-def load_params(path: Path, like: Params | None = None) -> Params:
-    """Returns the tree that :func:`save_params` wrote, on the first device.
-
-    Args:
-      path: the folder.
-      like: arrays or shapes of the expected tree.
-
-    Raises:
-      ValueError: what is stored has other names or shapes than ``like``.
-    """
-    from orbax.checkpoint import v1 as ocp
-
-    stored = str(path.absolute())
-    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-
-    def shapes(tree: PyTree) -> PyTree:
-        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree)
-
-    found = shapes(ocp.metadata(stored).metadata)
-    if like is not None and found != shapes(like):
-        raise ValueError(f"{path}: the shapes stored there are not those of the expected tree")
-    return ocp.load(stored, found)
 
 
 def _digest(content: bytes) -> str:
@@ -123,7 +47,7 @@ def write(folder: Path, number: int, arrays: Arrays, meta: Mapping[str, Any]) ->
     path = folder / f"{number:06d}"
     folder.mkdir(parents=True, exist_ok=True)
     # Orbax stores no array without elements; its shape and dtype say all there is.
-    save_params(path, {name: x for name, x in arrays.items() if x.size})
+    storage.save_params(path, {name: x for name, x in arrays.items() if x.size})
     files = {
         str(file.relative_to(path)): _digest(file.read_bytes())
         for file in sorted(path.rglob("*"))
@@ -175,12 +99,9 @@ def read(folder: Path, number: int) -> Checkpoint:
             raise ValueError(f"{path.name}/{name} is missing")
         if _digest((path / name).read_bytes()) != digest:
             raise ValueError(f"{path.name}/{name} was changed")
-    from orbax.checkpoint import v1 as ocp
-
     kinds = {name: np.zeros(shape, dtype) for name, (shape, dtype) in stored["arrays"].items()}
     full = {name: x for name, x in kinds.items() if x.size}
-    with _reading_alone():
-        arrays = {**kinds, **ocp.load(str(path.absolute()), full)}
+    arrays = {**kinds, **storage.load_onto_host(path, full)}
     return Checkpoint(number, arrays, stored["meta"])
 
 

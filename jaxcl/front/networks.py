@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy import ndarray
 
-from jaxcl.checkpointing import checkpoint, run_folder
+from jaxcl.checkpointing import run_folder, storage
 from jaxcl.checkpointing.containers import rebuild
 from jaxcl.core.batching import examples, map_batches
 from jaxcl.core.errors import UsageError
@@ -57,7 +57,7 @@ class Networks:
         """Returns for each seed the final parameters and statistics.
 
         Raises:
-          UsageError: they are missing or damaged.
+          UsageError: they are missing or damaged, or cannot be read.
         """
         return [
             Variables(*(self._tree(part, seed) for part in (run_folder.PARAMS, run_folder.STATS)))
@@ -71,9 +71,14 @@ class Networks:
         if not path.exists():
             raise UsageError(f"folder: {path} is missing; restore it, or run again")
         try:
-            return checkpoint.load_params(path)
-        except Exception as error:  # whatever the storage library finds wrong
-            raise UsageError(f"folder: {path} is damaged; restore it, or run again") from error
+            return storage.load_params(path)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise UsageError(
+                f"folder: {path} cannot be read ({reason}); check its permissions"
+            ) from error
+        except ValueError as error:
+            raise UsageError(f"folder: {error}; restore it, or run again") from error
 
     def logits(
         self, inputs: PyTree, task: str | None = None, *, seed: int | None = None

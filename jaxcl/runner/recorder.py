@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 from rich.console import Console
 
-from jaxcl.checkpointing import checkpoint, lock, run_folder, unfinished
+from jaxcl.checkpointing import checkpoint, lock, run_folder, storage, unfinished
 from jaxcl.checkpointing.config_file import to_toml
 from jaxcl.checkpointing.saver import saver
 from jaxcl.core.errors import OutputError
@@ -175,7 +175,7 @@ def _trees(learned: Learned | None) -> Iterator[tuple[str, PyTree]]:
 
 def _save_params(path: Path, params: Params) -> None:
     try:
-        checkpoint.save_params(path, params)
+        storage.save_params(path, params)
     except Exception as error:  # Orbax raises what its storage raises
         reason = _first_line(error)
         raise OutputError(f"{path} cannot be written ({reason}); --resume tries again") from error

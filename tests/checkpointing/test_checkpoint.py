@@ -2,21 +2,15 @@ import errno
 import json
 from concurrent.futures import ThreadPoolExecutor
 
-import chex
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxcl.checkpointing import checkpoint
-from jaxcl.checkpointing.checkpoint import load_params, newest, numbers, read, save_params, write
+from jaxcl.checkpointing.checkpoint import newest, numbers, read, write
 from jaxcl.checkpointing.saver import saver
 from jaxcl.core.errors import UsageError
 
-PARAMS = {
-    "conv1": {"t00": {"w": jnp.arange(6.0).reshape(2, 3)}},
-    "heads": {"t00": {"b": jnp.ones(2)}},
-}
 ARRAYS = {
     "a/w": np.linspace(0, 1, 5000).reshape(50, 100),
     "a/b": np.arange(3, dtype=np.int32),
@@ -24,19 +18,6 @@ ARRAYS = {
     "scalar": np.array(2.5, np.float32),
     "half": np.arange(4).astype(jnp.bfloat16),
 }
-
-
-def test_params_round_trip_and_replace(tmp_path):
-    save_params(tmp_path / "p", jax.tree.map(lambda x: x + 1, PARAMS))
-    save_params(tmp_path / "p", PARAMS)
-    chex.assert_trees_all_equal(load_params(tmp_path / "p"), PARAMS)
-    chex.assert_trees_all_equal(load_params(tmp_path / "p", PARAMS), PARAMS)
-
-
-def test_another_shape_is_an_error(tmp_path):
-    save_params(tmp_path / "p", PARAMS)
-    with pytest.raises(ValueError, match="shape"):
-        load_params(tmp_path / "p", jax.tree.map(lambda x: x[:1], PARAMS))
 
 
 def three(folder):

@@ -13,7 +13,7 @@ import chex
 import numpy as np
 import pytest
 
-from jaxcl.checkpointing import checkpoint
+from jaxcl.checkpointing import storage
 from jaxcl.core import processes
 from jaxcl.core.errors import UsageError
 
@@ -23,19 +23,24 @@ pytestmark = pytest.mark.slow
 
 
 def start(n: int, folder: Path, *args: str) -> list[subprocess.Popen]:
-    """``n`` processes of one program, which write to a folder."""
+    """``n`` processes of one command, which write to a folder."""
+    command = ["-m", "jaxcl.experiments.scenario", *COMMAND, *args, "--out", str(folder)]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return joined(n, folder.parent, *command)
+
+
+def joined(n: int, where: Path, *args: str) -> list[subprocess.Popen]:
+    """``n`` processes of Python that find each other."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{found.getsockname()[1]}"
     env = {k: v for k, v in os.environ.items() if not k.startswith("SLURM")}
     env |= {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": str(n)}
-    command = [sys.executable, "-m", "jaxcl.experiments.scenario", *COMMAND, *args]
-    folder.parent.mkdir(parents=True, exist_ok=True)
     return [
         subprocess.Popen(
-            [*command, "--out", str(folder)],
+            [sys.executable, *args],
             env={**env, "JAX_PROCESS_ID": str(i)},
-            cwd=folder.parent,
+            cwd=where,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -56,7 +61,7 @@ def ended(started: list[subprocess.Popen], seconds: float = 600) -> list[tuple[i
 
 def result(folder: Path):
     summary = json.loads((folder / "summary.json").read_text())
-    return summary["accuracy"], checkpoint.load_params(folder / "params" / "seed0")
+    return summary["accuracy"], storage.load_params(folder / "params" / "seed0")
 
 
 def assert_same(one: Path, other: Path, tolerance: float = 1e-5) -> None:
@@ -86,12 +91,27 @@ def alone_for_long(tmp_path_factory):
     return folder
 
 
+READING = """
+import sys
+import numpy, jaxcl
+from jaxcl.core import processes
+processes.join()
+for file, params in zip(sys.argv[2:], jaxcl.load(sys.argv[1]).params):
+    numpy.save(file + str(processes.number()), params["fc1"]["w"])
+"""
+
+
 def test_processes_that_share_batches_make_what_one_makes(alone, tmp_path):
     found = ended(start(4, tmp_path / "run", "60"))
     assert [code for code, _, _ in found] == [0] * 4, found
     assert "written to" in found[0][1]
     assert all("written to" not in out for _, out, _ in found[1:])  # the first one speaks
     assert_same(alone, tmp_path / "run")
+    found = ended(joined(2, tmp_path, "-c", READING, str(alone), "w"), 60)
+    assert [code for code, _, _ in found] == [0, 0], found
+    whole = result(alone)[1]["fc1"]["w"]
+    for number in (0, 1):  # each reads what the run wrote
+        np.testing.assert_array_equal(np.load(tmp_path / f"w{number}.npy"), whole)
 
 
 def test_each_process_streams_its_part_of_the_batches(alone, tmp_path):

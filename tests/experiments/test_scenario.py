@@ -17,8 +17,8 @@ import pytest
 from given import configured
 
 from jaxcl.checkpointing import unfinished
-from jaxcl.checkpointing.checkpoint import load_params
 from jaxcl.checkpointing.config_file import from_toml, to_toml
+from jaxcl.checkpointing.storage import load_params
 from jaxcl.experiments import compare, scenario, sweep
 from jaxcl.experiments.command_line.inspect import classes_of
 from jaxcl.learner.settings.config import Config

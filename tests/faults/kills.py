@@ -86,7 +86,7 @@ def compare(a: Path, b: Path) -> None:
     """Raises an AssertionError if two runs differ in anything but time."""
     import chex
 
-    from jaxcl.checkpointing.checkpoint import load_params
+    from jaxcl.checkpointing.storage import load_params
 
     trees = sorted(
         path.relative_to(a) for k in ("params", "generator") for path in a.glob(f"{k}/*")

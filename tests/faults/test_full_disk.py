@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from jaxcl.checkpointing import checkpoint
+from jaxcl.checkpointing import storage
 
 OPTIONS = ["--method", "lwf", "--scenario", "split-digits", "--epochs", "2", "--limit", "40"]
 OPTIONS += ["--batch-size", "20"]
@@ -30,9 +30,9 @@ def run(out, *options, most=resource.RLIM_INFINITY):
 def test_a_disk_without_room_is_noticed_before_anything_is_written(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=100))
-    checkpoint.save_params(tmp_path / "a", {"w": np.zeros(12)})
+    storage.save_params(tmp_path / "a", {"w": np.zeros(12)})
     with pytest.raises(OSError, match="104 bytes needed, 100 free"):
-        checkpoint.save_params(tmp_path / "b", {"w": np.zeros(13)})
+        storage.save_params(tmp_path / "b", {"w": np.zeros(13)})
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 

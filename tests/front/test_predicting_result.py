@@ -8,7 +8,7 @@ from rich.console import Console
 
 import jaxcl
 from jaxcl.checkpointing import run_folder
-from jaxcl.checkpointing.checkpoint import load_params
+from jaxcl.checkpointing.storage import load_params
 from jaxcl.learner.settings.configuration import configure
 from jaxcl.transforms import LossTransform
 

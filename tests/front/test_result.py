@@ -1,4 +1,5 @@
 import shutil
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 
 import jaxcl
+from jaxcl.checkpointing import storage
 from jaxcl.core.errors import UsageError
 
 SETTINGS = [("task", {}), ("class", {}), ("class", {"heads": "full"})]
@@ -136,7 +138,13 @@ def test_weights_that_are_missing_or_damaged_and_folders_of_several_runs_are_nam
     for file in weights.rglob("*"):
         if file.is_file():
             file.write_bytes(b"rubbish")
-    with pytest.raises(UsageError, match="seed0 is damaged; restore it, or run again"):
+    with pytest.raises(UsageError, match=r"seed0 is damaged \(.*\); restore it, or run again"):
+        jaxcl.load(result.folder).params  # noqa: B018
+    denied = PermissionError(13, "not allowed")
+    with (
+        mock.patch.object(storage, "load_onto_host", side_effect=denied),
+        pytest.raises(UsageError, match=r"seed0 cannot be read \(not allowed\); check its perm"),
+    ):
         jaxcl.load(result.folder).params  # noqa: B018
     shutil.rmtree(weights)
     with pytest.raises(UsageError, match="seed0 is missing; restore it, or run again"):

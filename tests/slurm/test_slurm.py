@@ -14,7 +14,7 @@ from pathlib import Path
 import chex
 import pytest
 
-from jaxcl.checkpointing import checkpoint
+from jaxcl.checkpointing import storage
 
 HERE = Path(__file__).parent
 LAUNCH = HERE.parents[1] / "launch"
@@ -137,7 +137,7 @@ def test_two_tasks_make_what_one_process_makes(env, tmp_path):
     alone = tmp_path / "alone"
     command = [sys.executable, "-m", "jaxcl.experiments.scenario", *RUN, "40"]
     call(*command, "--out", alone, env=env, timeout=240)
-    found, expected = (checkpoint.load_params(f / "params" / "seed0") for f in (out, alone))
+    found, expected = (storage.load_params(f / "params" / "seed0") for f in (out, alone))
     chex.assert_trees_all_close(found, expected, rtol=0, atol=1e-5)
 
 
