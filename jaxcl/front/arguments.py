@@ -18,22 +18,40 @@ A_METHOD = "a name, or a method such as jaxcl.methods.EWC()"
 NETWORKS = "a name, jaxcl.networks.MLP(), or a network of your own by jaxcl.from_linen, say"
 
 
-def check_arguments(tasks: Any, method: Any, network: Any) -> None:
-    """Raises a UsageError for arguments of another kind than :func:`jaxcl.fit` takes.
+def tasks_of(tasks: Any) -> list[Task] | None:
+    """Returns tasks as a list, however they are given; None for the name of a scenario.
 
-    >>> check_arguments("split-digits", Method, None)
+    Raises:
+      UsageError: a single task, or what holds something else.
+
+    >>> tasks_of({"digits": 0})
+    Traceback (most recent call last):
+    jaxcl.core.errors.UsageError: tasks: str is among them; give jaxcl.Task(name, x, y, x, y)
+    """
+    if isinstance(tasks, str):
+        return None
+    if isinstance(tasks, Task):
+        raise UsageError("tasks: a single Task is given; give a list, [task]")
+    try:
+        each_once = iter(tasks)
+    except TypeError as error:
+        remedy = "give one of jaxcl.Task, or a scenario"
+        raise UsageError(f"tasks: {type(tasks).__name__} is no list; {remedy}") from error
+    found = list(each_once)
+    for each in found:
+        if not isinstance(each, Task):
+            kind = type(each).__name__
+            raise UsageError(f"tasks: {kind} is among them; give jaxcl.Task(name, x, y, x, y)")
+    return found
+
+
+def check_arguments(method: Any, network: Any) -> None:
+    """Raises a UsageError for a method or a network of another kind than :func:`jaxcl.fit` takes.
+
+    >>> check_arguments(Method, None)
     Traceback (most recent call last):
     jaxcl.core.errors.UsageError: method: Method is a class; give a method of it, Method()
     """
-    if isinstance(tasks, Task):
-        raise UsageError("tasks: a single Task is given; give a list, [task]")
-    if not isinstance(tasks, Iterable):
-        raise UsageError(f"tasks: {tasks!r} is no list; give one of jaxcl.Task, or a scenario")
-    if isinstance(tasks, list | tuple):
-        for each in tasks:
-            if not isinstance(each, Task):
-                kind = type(each).__name__
-                raise UsageError(f"tasks: {kind} is among them; give jaxcl.Task(name, x, y, x, y)")
     _check_kind("method", method, Method, A_METHOD)
     if isinstance(method, Method) and METHODS.get(method.name) is not type(method):
         name = type(method).__name__

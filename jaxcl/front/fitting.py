@@ -14,14 +14,14 @@ from jaxcl.core import processes
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import hints
 from jaxcl.core.sharding import on_mesh
-from jaxcl.front.arguments import check_arguments, check_given, plain_number, seeds_of
+from jaxcl.front.arguments import check_arguments, check_given, plain_number, seeds_of, tasks_of
 from jaxcl.front.plugins import kept, load_plugins
 from jaxcl.front.results import Result, load
 from jaxcl.learner.build import set_up
 from jaxcl.learner.settings.config import Config
 from jaxcl.learner.settings.configuration import configure
 from jaxcl.learner.settings.protocols import OWN
-from jaxcl.learner.tasks import check_tasks, cut, with_whole_batches
+from jaxcl.learner.tasks import cut_given, with_whole_batches
 from jaxcl.methods import METHODS
 from jaxcl.methods.base import Method
 from jaxcl.methods.replay import Replay
@@ -37,7 +37,7 @@ Augmentation = Callable[[Any, Any], Any]
 
 
 def fit(
-    tasks: Sequence[Task] | str,
+    tasks: Iterable[Task] | str,
     /,
     method: str | Method = "finetune",
     network: str | Network | None = None,
@@ -45,7 +45,7 @@ def fit(
     setting: str | None = None,
     training: Training | None = None,
     replay: str | Replay | None = None,
-    augment: Augmentation | Sequence[str] = (),
+    augment: Augmentation | Sequence[str] | None = None,
     seeds: Iterable[int] = (0,),
     out: Path | str | None = None,
     overwrite: bool = False,
@@ -60,7 +60,8 @@ def fit(
     settings, it goes on where it was interrupted, and returns what is there if it is finished.
 
     Args:
-      tasks: in order; or the name of a scenario, such as ``"split-mnist"``.
+      tasks: in order, a list or what else gives them one by one; or the name of a scenario, such
+        as ``"split-mnist"``.
       method: a method such as ``jaxcl.methods.EWC(1e4)``, or its name, at its usual settings.
       network: ``jaxcl.from_linen(...)`` and the like, ``jaxcl.networks.MLP((400, 400))``, or a
         name; by default that of the scenario, and dense layers for tasks that are given.
@@ -72,7 +73,8 @@ def fit(
         batch is no larger than the smallest task that is given.
       replay: what is replayed on top of the method, such as ``"buffer"``.
       augment: a function ``(key, inputs) -> inputs`` on a batch as float32, done in training
-        alone, or names: ``crop``, ``flip``, ``cutout``.
+        alone, or names: ``crop``, ``flip``, ``cutout``; ``()`` for none.  By default that of the
+        scenario.
       seeds: each is a run of its own.
       out: folder of the run; by default a new one in ``runs/``.
       overwrite: replace the run that the folder holds.
@@ -96,13 +98,15 @@ def fit(
         result = jaxcl.fit(tasks, method="ewc", network=network, epochs=2, out="runs/small")
         result.accuracy.shape  # (1, 2, 2): seed, after task, task
     """
-    check_arguments(tasks, method, network)
+    given = tasks_of(tasks)
+    check_arguments(method, network)
     load_plugins(plugins)
     names = {"setting": setting, "plugins": kept(plugins) or None, "seeds": seeds_of(seeds)}
     names |= {"replay": _on_top(method, replay)}
     settings = {name: plain_number(value) for name, value in settings.items()}
     check_given(settings, method=method, network=network, training=training, replay=replay)
-    config = _configured(tasks, method, network, **names, **settings)
+    scenario = tasks if isinstance(tasks, str) else OWN
+    config = _configured(scenario, method, network, **names, **settings)
     if training is not None:
         if config.method.from_scratch:  # whatever else is given
             training = dataclasses.replace(training, scratch=True, keep_optimizer=False)
@@ -113,7 +117,6 @@ def fit(
     place = Place(None if out is None else Path(out), overwrite=overwrite)
     if place.out is not None and not overwrite and run_folder.holds_run(place.out):
         place = dataclasses.replace(place, resume=place.out)
-    given = None if isinstance(tasks, str) else list(tasks)
     if given is not None:
         usual = training is None and "batch_size" not in settings
         config, given = _as_settings_say(config, given, usual_batches=usual)
@@ -127,9 +130,7 @@ def _as_settings_say(
     """The tasks cut and with a part held out, as is said; batches that the smallest one fills."""
     if usual_batches:
         config = with_whole_batches(config, tasks)
-    if config.data.limit is None and config.data.validation == 0:
-        return config, tasks
-    tasks = [cut(task, config.data, spread=True) for task in check_tasks(config, tasks)]
+    tasks = cut_given(config, tasks)
     return (with_whole_batches(config, tasks) if usual_batches else config), tasks
 
 
@@ -173,7 +174,7 @@ def _found(out: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _configured(
-    tasks: Sequence[Task] | str,
+    scenario: str,
     method: str | Method,
     network: str | Network | None,
     /,
@@ -182,7 +183,6 @@ def _configured(
     """The configuration with a method and a network that are given as they are."""
     chosen = method if isinstance(method, str) else method.name
     net = network if isinstance(network, str) else None
-    scenario = tasks if isinstance(tasks, str) else OWN
     given = {name: value for name, value in given.items() if value is not None}
     if given.get("setting") is None:
         given.pop("setting", None)
@@ -208,8 +208,8 @@ def _on_top(method: str | Method, replay: str | Replay | None) -> str | None:
     return next((name for name, each in Replay.kinds().items() if each is type(replay)), None)
 
 
-def _augmented(config: Config, augment: Augmentation | Sequence[str]) -> Config:
-    if not augment:
+def _augmented(config: Config, augment: Augmentation | Sequence[str] | None) -> Config:
+    if augment is None:
         return config
     if not callable(augment):
         names = (augment,) if isinstance(augment, str) else tuple(augment)

@@ -40,7 +40,8 @@ def load_tasks(config: Config, progress: Callable[[str], None] = lambda text: No
         if not all(isinstance(each, Task) for each in tasks):
             text = f"scenario {config.scenario!r}: its function returns no list of tasks"
             raise DataError(f"{text}; return [Task(...), ...]")
-    elif isinstance(data, FileSettings):
+        return check_tasks(config, cut_given(config, tasks))
+    if isinstance(data, FileSettings):
         tasks = of_file(data, progress)
     elif scenario.made is not None:
         assert isinstance(data, MadeSettings)
@@ -51,6 +52,20 @@ def load_tasks(config: Config, progress: Callable[[str], None] = lambda text: No
         tasks = DERIVED[scenario.made](whole, data.tasks)
     # A file of one's own may be sorted by class.
     return check_tasks(config, [cut(t, data, spread=isinstance(data, FileSettings)) for t in tasks])
+
+
+def cut_given(config: Config, tasks: Sequence[Task]) -> list[Task]:
+    """Returns tasks that a program gives with no more examples than the settings allow.
+
+    They are checked before, so that classes are counted over all examples, and those that stay
+    are spread over all: tasks may be sorted by class.
+
+    Raises:
+      DataError: tasks that cannot be cut, or that :func:`check_tasks` refuses.
+    """
+    if config.data.limit is None and config.data.validation == 0:
+        return list(tasks)
+    return [cut(task, config.data, spread=True) for task in check_tasks(config, tasks)]
 
 
 def cut(task: Task, data: DataSettings, *, spread: bool = False) -> Task:

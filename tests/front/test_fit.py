@@ -1,6 +1,7 @@
 import dataclasses
 import inspect
 import textwrap
+from unittest import mock
 
 import chex
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from flax import linen
 import jaxcl
 from jaxcl.core.errors import DataError, UsageError
 from jaxcl.core.sharding import on_mesh
+from jaxcl.front import fitting
 from jaxcl.front.arguments import seeds_of
 from jaxcl.learner.seed_loop import run
 from jaxcl.learner.settings.configuration import configure
@@ -156,7 +158,11 @@ def test_the_usual_batch_is_no_larger_than_the_smallest_task(pair, small):
             "hidden: the network that is given has no hidden; leave it out",
         ),
         ({"tasks": [1]}, "tasks: int is among them; give jaxcl.Task("),
-        ({"tasks": 0}, "tasks: 0 is no list; give one of jaxcl.Task, or a scenario"),
+        ({"tasks": 0}, "tasks: int is no list; give one of jaxcl.Task, or a scenario"),
+        ({"tasks": np.array(0)}, "tasks: ndarray is no list; give one of jaxcl.Task, or a scen"),
+        ({"tasks": np.zeros((2, 3))}, "tasks: ndarray is among them; give jaxcl.Task("),
+        ({"tasks": {"digits": 0}}, "tasks: str is among them; give jaxcl.Task("),
+        ({"tasks": {0}}, "tasks: int is among them; give jaxcl.Task("),
         ({"method": Unregistered()}, "method: Unregistered is unknown; put @jaxcl.register_method"),
         ({"tasks": jaxcl.Task("t", 0, 0, 0, 0)}, "tasks: a single Task is given; give a list"),
     ],
@@ -169,6 +175,22 @@ def test_likely_slips_are_one_line(pair, small, given, message):
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
     assert not small["out"].exists()
+
+
+def test_tasks_may_come_one_by_one_and_no_augmentation_is_said_by_an_empty_list(pair, small):
+    command = None
+
+    def run(*given):
+        nonlocal command
+        command, _, tasks = given
+        return tasks
+
+    fit = inspect.unwrap(jaxcl.fit)
+    with mock.patch.object(fitting, "run", run):
+        assert fit((task for task in pair), "finetune", **small) == pair
+        for given, expected in ((None, ("crop", "flip")), ([], ()), ((), ()), ("flip", ("flip",))):
+            fit("split-cifar10", augment=given)
+            assert command.config.data.augment == expected
 
 
 @pytest.mark.parametrize("value", ["1", [1.0]])

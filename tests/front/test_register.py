@@ -7,6 +7,7 @@ import jaxcl
 from jaxcl.core.errors import DataError, UsageError
 from jaxcl.learner.settings.configuration import configure
 from jaxcl.learner.settings.protocols import SCENARIOS
+from jaxcl.learner.tasks import load_tasks
 from jaxcl.methods import METHODS, Method
 from jaxcl.networks.choices import NETWORKS
 from jaxcl.scenarios.datasets.sources import REGISTERED, load
@@ -99,6 +100,26 @@ def test_registered_tasks_are_scenarios_and_data_sets(pair, small):
     small["out"] = small["out"] / "data"
     result = jaxcl.fit("data", "finetune", data="points", split_classes=2, **small)
     assert result.tasks == ["first-0-1", "first-2-3"]
+
+
+def test_a_limit_leaves_examples_of_all_classes_of_registered_tasks():
+    """They are sorted by class, and do not say how many classes there are."""
+    x, y = np.arange(200.0, dtype=np.float32)[:, None], np.repeat(np.arange(4), 50)
+    given = [jaxcl.Task("sorted", x, y, x, y)]
+
+    @jaxcl.register_scenario
+    def sorted_points():
+        """Points, sorted by class."""
+        return given
+
+    (task,) = load_tasks(configure("finetune", "sorted-points", limit=10, batch_size=10))
+    assert task.classes == 4
+    assert task.train_labels.tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3]
+    (task,) = load_tasks(configure("finetune", "sorted-points", validation=0.1, batch_size=10))
+    assert (len(task.train_labels), len(task.test_labels)) == (180, 20)
+    given[:] = [jaxcl.Task("sorted", x.tolist(), y.tolist(), x.tolist(), y.tolist())]
+    with pytest.raises(DataError, match="task 'sorted', train: inputs hold float; give NumPy arr"):
+        load_tasks(configure("finetune", "sorted-points", limit=10, batch_size=10))
 
 
 def test_what_cannot_be_registered_is_one_line():
