@@ -112,6 +112,8 @@ def test_arrays_that_cannot_be_trained_on_are_refused(split, tmp_path):
         refused(save(tmp_path, **{**split, **changes}), message)
     refused(save(tmp_path, x=x[:4], y=y[:4]), "class '3' has one example, .* give two or more")
     refused(save(tmp_path, x_train=x, y_train=y), "x_test, y_test missing from its keys")
+    both = save(tmp_path, x=x, y=y, x_test=x, y_test=y)
+    refused(both, "x_test, y_test beside x, y, of which .*; name all x_train, y_train, x_test, y_t")
     fewer = read(save(tmp_path, **{**split, "y_test": np.array([11, 7, 7])}))
     assert fewer.test_labels.tolist() == [2, 1, 1]
     column = read(save(tmp_path, **{**split, "y_train": y[:, None]}))  # as Keras has CIFAR's

@@ -89,9 +89,14 @@ def _read_npz(path: Path) -> tuple[Part, Part | None]:
 
 
 def _keys(path: Path, found: Sequence[str]) -> tuple[str, ...]:
-    if "x_train" not in found and {"x", "y"} <= set(found):
-        return ("x", "y")
     missing = [key for key in SPLIT_KEYS if key not in found]
+    if missing and {"x", "y"} <= set(found):
+        if beside := [key for key in SPLIT_KEYS if key in found]:
+            raise DataError(
+                f"{path}: {', '.join(beside)} beside x, y, of which a part is held out; name all"
+                f" {', '.join(SPLIT_KEYS)}, or write x, y alone"
+            )
+        return ("x", "y")
     if missing:
         raise DataError(
             f"{path}: {', '.join(missing)} missing from its keys {list(found)}; give"
