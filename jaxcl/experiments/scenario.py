@@ -50,22 +50,30 @@ def read(args: Sequence[str]) -> Parsed[Options]:
     The settings of a run that is resumed are the usual ones, so those that are given
     and differ can be refused.
     """
-    from jaxcl.checkpointing import run_folder, saved_settings
+    from jaxcl.checkpointing import saved_settings
 
     args, prog = early.prepared(args), cli.program("scenario")
     for i, arg in enumerate(args):
         if arg == "--resume" and (i + 1 == len(args) or args[i + 1].startswith("--")):
             args[i] = f"--resume={_value(args, '--out') or _newest()}"
-    folder, chosen = _value(args, "--resume"), choices(args)
-    if folder is None or not (Path(folder) / run_folder.CONFIG).exists():
+    named, chosen = _value(args, "--resume"), choices(args)
+    folder = None if named is None else Path(named)
+    if folder is None or not _is_begun(folder):
         return parse(prog, Options, args, configure(**chosen))
-    saved = saved_settings.saved_config(Config, Path(folder), words_of(args, "plugin", ()))
-    _check_registered(saved, Path(folder), words_of(args, "plugin", ()))
+    saved = saved_settings.saved_config(Config, folder, words_of(args, "plugin", ()))
+    _check_registered(saved, folder, words_of(args, "plugin", ()))
     now = saved.flat() | {"replay": saved.replay_on_top}
     differ = {name: (now[name], value) for name, value in chosen.items() if now[name] != value}
     if differ:
-        raise saved_settings.others("resume", Path(folder), differ)
+        raise saved_settings.others("resume", folder, differ)
     return parse(prog, Options, args, saved)
+
+
+def _is_begun(folder: Path) -> bool:
+    """Whether a folder holds the settings of a run, which then hold."""
+    from jaxcl.checkpointing import run_folder
+
+    return (folder / run_folder.CONFIG).exists()
 
 
 def _check_registered(saved: Config, folder: Path, given: Sequence[str]) -> None:
@@ -116,7 +124,8 @@ def main(parsed: Parsed[Options]) -> None:
 
     place = Place(options.out, options.resume, options.overwrite, options.explain, noted=True)
     command = RunCommand(config, options, place)
-    if isinstance(config.data, FileSettings) and not {"batch_size", "resume"} & parsed.said:
+    begun = options.resume is not None and _is_begun(options.resume)
+    if isinstance(config.data, FileSettings) and not (begun or "batch_size" in parsed.said):
         command = _with_whole_batches(command, console)
     if options.dry_run:
         from jaxcl.experiments.command_line import inspect

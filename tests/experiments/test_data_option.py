@@ -73,6 +73,9 @@ def test_the_usual_batch_is_no_larger_than_the_smallest_task(run):
         code, out, err = run(*args, *more)
         assert (code, err) == (0, "")
         assert f"batch_size = {size}\n" in out
+    code, out, err = run(*args, "--out=new", "--resume=new")  # to begin, or to go on
+    assert (code, err) == (0, "")
+    assert "batch_size = 32\n" in out
     code, _, err = run(*args, "--batch-size=33")
     assert code == 2
     assert "batch_size: 33 is more than the 32 training inputs" in err
