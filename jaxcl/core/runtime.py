@@ -10,14 +10,15 @@ from typing import Any
 def use_compilation_cache() -> None:
     """Keeps compiled programs between processes, in the user's cache folder.
 
-    Unless ``JAX_COMPILATION_CACHE_DIR`` says where; set it to an empty string to
-    keep nothing.
+    Unless ``JAX_COMPILATION_CACHE_DIR`` or the program says where; set the variable to an empty
+    string to keep nothing.
     """
     import jax
 
     from jaxcl.core.cache import folder
 
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    said = jax.config.values["jax_compilation_cache_dir"] is not None
+    if not said and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(folder() / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 

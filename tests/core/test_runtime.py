@@ -12,6 +12,7 @@ import pytest
 
 import jaxcl
 from jaxcl.core import runtime
+from jaxcl.core.cache import folder
 from jaxcl.core.runtime import compile_clock, machine, versions
 
 
@@ -28,6 +29,28 @@ def test_the_clock_counts_compiling_and_nothing_else():
         assert spent() == once
     jax.jit(lambda x: x - 2)(x)
     assert spent() == once
+
+
+def test_compiled_programs_are_kept_where_the_program_or_its_environment_says(
+    monkeypatch, tmp_path
+):
+    before = (
+        jax.config.jax_compilation_cache_dir,
+        jax.config.jax_persistent_cache_min_compile_time_secs,
+    )
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    try:
+        for said, kept in ((str(tmp_path), str(tmp_path)), ("", ""), (None, str(folder() / "xla"))):
+            jax.config.update("jax_compilation_cache_dir", said)
+            runtime.use_compilation_cache()
+            assert jax.config.jax_compilation_cache_dir == kept
+        jax.config.update("jax_compilation_cache_dir", None)
+        monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")
+        runtime.use_compilation_cache()
+        assert jax.config.jax_compilation_cache_dir is None
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before[0])
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", before[1])
 
 
 def test_the_machine_that_tests_run_on():
