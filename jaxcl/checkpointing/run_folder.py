@@ -82,12 +82,17 @@ def _by_run(folder: Path) -> bool:
 def create(folder: Path, config: Any) -> None:
     """Empties the folder of what an earlier run wrote, and writes the configuration.
 
+    The summary goes first, so that what is left of a run is not finished.  Settings stay until
+    those of the new run take their place, and the metrics until then: they say that a run wrote
+    the rest, should this be stopped.
+
     Raises:
       OutputError: it cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
+        others = [name for name in FILES if name not in (CONFIG, METRICS, SUMMARY)]
+        for name in (SUMMARY, *others, METRICS):
             path = folder / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         write_bytes(folder / CONFIG, to_toml(config).encode())
