@@ -123,7 +123,7 @@ def main(parsed: Parsed[Options]) -> None:
     from jaxcl.runner.interrupt import Interrupted
 
     place = Place(options.out, options.resume, options.overwrite, options.explain, noted=True)
-    command = RunCommand(config, options, place)
+    command = RunCommand(config, options, place, own_process=True)
     begun = options.resume is not None and _is_begun(options.resume)
     if isinstance(config.data, FileSettings) and not (begun or "batch_size" in parsed.said):
         command = _with_whole_batches(command, console)

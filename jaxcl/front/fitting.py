@@ -59,6 +59,10 @@ def fit(
     It is what the command ``jaxcl scenario`` runs.  Called again with the same folder and
     settings, it goes on where it was interrupted, and returns what is there if it is finished.
 
+    While it trains, SIGTERM and Ctrl-C are caught: what runs is saved before Interrupted is raised.
+    A second signal, a second or more later, does what it does without jaxcl, Ctrl-C raises
+    KeyboardInterrupt, and the folder holds the latest checkpoint.
+
     Args:
       tasks: in order, a list or what else gives them one by one; or the name of a scenario, such
         as ``"split-mnist"``.
@@ -108,9 +112,7 @@ def fit(
     scenario = tasks if isinstance(tasks, str) else OWN
     config = _configured(scenario, method, network, **names, **settings)
     if training is not None:
-        if config.method.from_scratch:  # whatever else is given
-            training = dataclasses.replace(training, scratch=True, keep_optimizer=False)
-        config = dataclasses.replace(config, training=training)
+        config = _trained(config, training)
     if isinstance(replay, Replay):
         config = dataclasses.replace(config, replay=replay)
     config = _augmented(config, augment)
@@ -122,6 +124,13 @@ def fit(
         config, given = _as_settings_say(config, given, usual_batches=usual)
     command = RunCommand(config, how or How(), place)
     return run(command, console or make_console(), given)
+
+
+def _trained(config: Config, training: Training) -> Config:
+    """The configuration with settings of training that are given as they are."""
+    if config.method.from_scratch:  # whatever else is given
+        training = dataclasses.replace(training, scratch=True, keep_optimizer=False)
+    return dataclasses.replace(config, training=training)
 
 
 def _as_settings_say(

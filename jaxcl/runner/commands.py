@@ -51,8 +51,17 @@ class Place:
 
 @dataclasses.dataclass(frozen=True)
 class RunCommand:
-    """A run to begin or to go on with."""
+    """A run to begin or to go on with.
+
+    Attributes:
+      config: its settings.
+      how: it is run.
+      place: where it is kept.
+      own_process: whether the process is there for it alone, as that of a command is: a second
+        signal then ends it at once.
+    """
 
     config: Config
     how: How
     place: Place
+    own_process: bool = False

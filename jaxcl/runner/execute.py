@@ -74,7 +74,8 @@ def execute(
       Interrupted: a signal came and everything is saved; names the first folder.
     """
     began = time.perf_counter(), 0.0, 0.0
-    saving = saving_of(commands[0].how)
+    lead = commands[0]
+    saving = saving_of(lead.how)
     told = processes.on_primary(lambda: [_left(command, console) for command in commands])
     left = {
         Path(out): (command, from_toml(Config, config).with_code(command.config), resumes)
@@ -96,8 +97,8 @@ def execute(
                 return time.perf_counter() - began[0], seconds - began[1], programs - began[2]
 
             try:
-                explain = commands[0].place.explain
-                found = session.record(part, console, saving, spent, explain=explain)
+                how = {"explain": lead.place.explain, "own_process": lead.own_process}
+                found = session.record(part, console, saving, spent, **how)
             except Interrupted as stopped:
                 raise Interrupted(part[0].out) from stopped
             for each, result in zip(part, found, strict=True):

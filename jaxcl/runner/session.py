@@ -48,6 +48,7 @@ def record(
     clock: Clock,
     *,
     explain: bool = False,
+    own_process: bool = False,
 ) -> list[dict[str, Any] | NonFiniteLoss]:
     """Shows runs, saves them, writes their files as they go on, and returns their summaries.
 
@@ -58,12 +59,13 @@ def record(
       clock: seconds since the command started, how many of them it compiled, and how many
         programs; each of several runs has its part of the seconds.
       explain: show what was measured as a task came.
+      own_process: whether a second signal may end the process at once.
 
     Returns:
       A summary of each run, or why there is none: it diverged.
 
     Raises:
-      Interrupted: a signal came; everything is saved.
+      Interrupted: a signal came; everything is saved, and what was at its end is finished.
     """
 
     def spent() -> list[float]:
@@ -75,27 +77,35 @@ def record(
     recorders = [made(r) if processes.is_primary() else silent(r.setup) for r in runs]
     failed: dict[int, NonFiniteLoss] = {}
     saved = time.perf_counter()
-    with (
-        catching(lambda text: say(console, text)) as stopping,
-        watching(_course(runs[0].setup), console, explain=explain) as show_events,
-    ):
-        for happened in rounds([r.setup for r in runs], [r.progress.learners for r in runs]):
-            show_events(happened)
-            _take(happened, recorders, failed)
-            if len(failed) == len(runs):
-                break
-            at_rest = _at_rest(happened, failed.keys())
-            inherits = _inherits(runs, happened)
-            due = inherits or _due(runs[0].setup, saving, happened, time.perf_counter() - saved)
-            if at_rest and _save(at_rest, recorders, stopping(), due, spent):
-                saved = time.perf_counter()
-            if inherits:
-                processes.on_primary(lambda: [each.pass_on() for each in recorders])
+    with catching(lambda text: say(console, text), own_process=own_process) as stopping:
+        with watching(_course(runs[0].setup), console, explain=explain) as show_events:
+            for happened in rounds([r.setup for r in runs], [r.progress.learners for r in runs]):
+                show_events(happened)
+                _take(happened, recorders, failed)
+                if len(failed) == len(runs):
+                    break
+                at_rest = _at_rest(happened, failed.keys())
+                inherits = _inherits(runs, happened)
+                seconds = time.perf_counter() - saved
+                due = inherits or _due(runs[0].setup, saving, happened, seconds)
+                if at_rest and _save(at_rest, recorders, stopping(), due, spent):
+                    saved = time.perf_counter()
+                if inherits:
+                    processes.on_primary(lambda: [each.pass_on() for each in recorders])
+        done = _finished(recorders, failed, spent)
+        if processes.any_of([stopping()])[0]:  # it was too late to save, and others may follow
+            raise Interrupted
+    return [failed.get(i) or summary for i, summary in enumerate(done)]
+
+
+def _finished(
+    recorders: Sequence[Recorder], failed: Collection[int], spent: Callable[[], list[float]]
+) -> list[dict[str, Any]]:
+    """The summary of each run; nothing of one that diverged."""
     # In one, so that no process leaves while the first one writes.
-    done = processes.on_primary(
+    return processes.on_primary(
         lambda: [{} if i in failed else r.finish(spent()) for i, r in enumerate(recorders)]
     )
-    return [failed.get(i) or summary for i, summary in enumerate(done)]
 
 
 def _course(setup: Setup) -> Course:

@@ -100,7 +100,7 @@ def _checked(how: How, configs: Mapping[str, Config], out: Path) -> dict[str, Ru
     processes.on_primary(lambda: run_folder.check_free(out, overwrite=False))
     execute.saving_of(how)
     return {
-        name: RunCommand(config, how, Place(out / name, resume=out / name))
+        name: RunCommand(config, how, Place(out / name, resume=out / name), own_process=True)
         for name, config in configs.items()
     }
 

@@ -32,7 +32,7 @@ def test_a_run_that_is_stopped_logs_what_a_whole_one_does(run, tmp_path, monkeyp
     assert run(*QUICK, "--out", "whole", "--log", "csv")[0] == 0
 
     @contextlib.contextmanager
-    def stopped(say):
+    def stopped(say, **how):
         asked = itertools.count()
         yield lambda: next(asked) == 2
 

@@ -68,6 +68,7 @@ def test_a_command_names_another_as_it_was_called_itself(monkeypatch, called, pr
 
 def test_an_interrupted_run_says_how_to_go_on(run, tmp_path, monkeypatch):
     def stop(commands, console, tasks=None):
+        assert all(each.own_process for each in commands)  # a second signal ends it at once
         raise Interrupted("here it is")
 
     monkeypatch.setattr(execute, "execute", stop)

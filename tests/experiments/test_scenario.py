@@ -27,6 +27,7 @@ from jaxcl.learner.settings.protocols import SCENARIOS
 from jaxcl.learner.tasks import load_tasks
 from jaxcl.methods import METHODS
 from jaxcl.networks.choices import NETWORKS
+from jaxcl.runner import recorder
 from jaxcl.scenarios.datasets import sources
 
 SELECT = ["--limit", "60", "--epochs", "1", "--batch-size", "20"]  # as it is by default
@@ -308,6 +309,25 @@ def test_signals_that_come_together_are_one(tmp_path):
     code, err = interrupt(tmp_path / "here", *LONGER, signals=(signal.SIGTERM,) * 2)
     assert code == 75
     assert "interrupted and saved" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_signalled_while_it_is_finishing_is_finished_first(run, tmp_path, number):
+    summarise = recorder.summarise
+
+    def signalled(*given):
+        os.kill(os.getpid(), number)
+        return summarise(*given)
+
+    with mock.patch.object(recorder, "summarise", signalled):
+        code, _, err = run(*QUICK, "--out", "here")
+    assert code == 75
+    again = "python -m jaxcl.experiments.scenario --resume=here"
+    assert err == f"error: interrupted and saved; go on with: {again}\n"
+    assert (tmp_path / "here/summary.json").exists()
+    code, out, err = run("--resume=here")
+    assert (code, err) == (0, "")
+    assert out == "here: this run is finished; jaxcl show here prints it\n"
 
 
 def test_a_bare_resume_finds_what_out_put_elsewhere(run, tmp_path, monkeypatch):

@@ -91,7 +91,7 @@ def test_points_side_by_side_go_on_where_they_were(run, tmp_path, lost):
     calls = itertools.count()
 
     @contextlib.contextmanager
-    def second(say):
+    def second(say, **how):
         """How many steps lie between two calls hangs on the machine's speed."""
         saved = (tmp_path / "here").glob
         yield lambda: len([*saved("*/checkpoints/*.json")]) > 1 and next(calls) == 1

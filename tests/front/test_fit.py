@@ -191,6 +191,7 @@ def test_tasks_may_come_one_by_one_and_no_augmentation_is_said_by_an_empty_list(
         for given, expected in ((None, ("crop", "flip")), ([], ()), ((), ()), ("flip", ("flip",))):
             fit("split-cifar10", augment=given)
             assert command.config.data.augment == expected
+    assert not command.own_process  # it is the program's
 
 
 @pytest.mark.parametrize("value", ["1", [1.0]])

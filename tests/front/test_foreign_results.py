@@ -80,7 +80,7 @@ def interrupted(out, monkeypatch, **given):
             return False
 
     with monkeypatch.context() as patched:
-        patched.setattr(session, "catching", lambda tell: Stops())
+        patched.setattr(session, "catching", lambda tell, **how: Stops())
         patched.setattr(session, "_due", due)
         with pytest.raises(Interrupted):
             fitted(out, **given)

@@ -13,10 +13,23 @@ from jaxcl.runner import interrupt
 step = jax.jit(lambda x, n: jax.lax.fori_loop(0, n, lambda i, x: jax.numpy.sin(x @ x), x))
 x = jax.numpy.eye(64)
 step(x, 1).block_until_ready()
-with interrupt.catching(lambda text: print(text, flush=True)) as stopping:
+with interrupt.catching(lambda text: print(text, flush=True), own_process=True) as stopping:
     print("begun", flush=True)
     step(x, 10**9).block_until_ready()  # no line of Python runs meanwhile
 print("not reached", flush=True)
+"""
+
+PROGRAM = """
+import atexit, time
+from jaxcl.runner import interrupt
+atexit.register(lambda: print("ended", flush=True))
+try:
+    with interrupt.catching(lambda text: print(text, flush=True)) as stopping:
+        print("begun", flush=True)
+        while True:
+            time.sleep(0.01)
+except KeyboardInterrupt:
+    print("kept", stopping(), flush=True)
 """
 
 
@@ -38,6 +51,24 @@ def test_a_later_signal_stops_at_once(number, busy):
     out, _ = busy.communicate(timeout=60)
     assert busy.returncode == 128 + number
     assert out == ""
+
+
+@pytest.mark.parametrize(
+    ("second", "code", "end"),
+    [(signal.SIGINT, 0, "kept True\nended\n"), (signal.SIGTERM, -signal.SIGTERM, "")],
+)
+def test_in_a_program_a_later_signal_does_what_it_does_without_us(second, code, end):
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGTERM)
+        assert "a second signal" in process.stdout.readline()
+        time.sleep(1.1)
+        process.send_signal(second)
+        out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (code, end)
 
 
 def test_signals_within_a_second_are_one(busy):
