@@ -2,10 +2,12 @@
 
 A file is written under another name, flushed, and renamed when it is whole, so
 a name that exists is a whole file.  An ``npz`` is a zip archive: each member
-carries a CRC-32 that is checked as it is read.
+carries a CRC-32 that is checked as its last byte is read, and the archive ends with
+the number of its members.
 """
 
 import os
+import struct
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -13,6 +15,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy import ndarray
+
+END = struct.Struct("<10sH10s")
+"""The end of a zip archive: its mark and numbers of disks, members in all, and places."""
 
 
 def folder() -> Path:
@@ -33,9 +38,8 @@ def cached(path: Path, make: Callable[[], Mapping[str, ndarray]]) -> dict[str, n
     """
     if path.exists():
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                return {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.error):
+            return _read(path)
+        except Exception:  # a changed bit can make an archive, or a header in it, wrong in any way
             if path.is_file():
                 path.unlink(missing_ok=True)
     arrays = dict(make())
@@ -49,6 +53,25 @@ def cached(path: Path, make: Callable[[], Mapping[str, ndarray]]) -> dict[str, n
             f"cache {path} is not written ({error.strerror or error}); {remedy}", stacklevel=2
         )
     return arrays
+
+
+def _read(path: Path) -> dict[str, ndarray]:
+    """The arrays at a path; any error if the file is damaged."""
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        file.seek(-END.size, os.SEEK_END)  # no comment follows it
+        _, members, _ = END.unpack(file.read())
+        found = archive.infolist()
+        if len(found) != members:
+            raise ValueError(f"{path}: {len(found)} of {members} members are found")
+        return {each.filename.removesuffix(".npy"): _member(archive, each) for each in found}
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> ndarray:
+    with archive.open(member) as file:  # its name is compared with that before its bytes
+        array = np.lib.format.read_array(file, allow_pickle=False)
+        if file.read():  # a shape that was changed; at the end the CRC-32 is checked
+            raise ValueError(f"{member.filename}: it goes on after its array")
+    return array
 
 
 def store(path: Path, arrays: Mapping[str, ndarray]) -> None:

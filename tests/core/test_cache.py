@@ -3,6 +3,7 @@ import os
 import numpy as np
 import pytest
 
+from jaxcl.core import cache
 from jaxcl.core.cache import cached, store
 
 ARRAYS = {"x": np.arange(10_000, dtype=np.uint8).reshape(10, -1), "y": np.arange(3)}
@@ -81,3 +82,23 @@ def test_a_folder_in_the_place_of_the_cache_warns_and_is_kept(tmp_path):
     with pytest.warns(UserWarning, match=r"a\.npz is not written .*; remove it"):
         same(cached(tmp_path / "a.npz", lambda: ARRAYS))
     assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_a_changed_bit_anywhere_never_gives_other_arrays(tmp_path, monkeypatch):
+    """Also in the headers of the archive and of the arrays, which have no checksum."""
+    path, small = tmp_path / "a.npz", {"x": np.arange(11, dtype=np.uint8), "y": np.ones((2, 1))}
+    store(path, small)
+    content = path.read_bytes()
+    monkeypatch.setattr(cache, "store", lambda path, arrays: None)
+    made = []
+    for place in range(len(content)):
+        for bit in range(8 * (content[place] != ord(" "))):  # which fill up headers of arrays
+            damaged = bytearray(content)
+            damaged[place] ^= 1 << bit
+            path.write_bytes(damaged)
+            found = cached(path, lambda: made.append(1) or small)
+            assert found.keys() == small.keys(), (place, bit)
+            for name, array in small.items():
+                assert found[name].dtype == array.dtype, (place, bit)
+                np.testing.assert_array_equal(found[name], array, strict=True)
+    assert len(made) > len(content)
