@@ -20,12 +20,19 @@ def split(task: Task, n: int) -> list[Task]:
     Raises:
       DataError: the classes cannot be shared out evenly, two at least to a task.
     """
-    if task.classes % n or task.classes // n < 2:
-        raise DataError(
-            f"tasks: {task.classes} classes of {task.name} do not make {n} tasks of at least two"
-        )
-    size = task.classes // n
+    size = classes_each(task.name, task.classes, n)
     return [_classes(task, first, size) for first in range(0, task.classes, size)]
+
+
+def classes_each(name: str, classes: int, n: int) -> int:
+    """Returns how many classes each of ``n`` tasks has, of a data set that is split.
+
+    Raises:
+      DataError: as :func:`split`.
+    """
+    if classes % n or classes // n < 2:
+        raise DataError(f"tasks: {classes} classes of {name} do not make {n} tasks of at least two")
+    return classes // n
 
 
 def split_classes(task: Task, each: int) -> list[Task]:

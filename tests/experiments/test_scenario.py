@@ -470,6 +470,15 @@ def test_a_dry_run_knows_the_classes_that_the_data_have(scenario):
     assert classes_of(config) == [task.classes for task in load_tasks(config)]
 
 
+@pytest.mark.parametrize("more", [["--dry-run"], ["--out", "here"]])
+@pytest.mark.parametrize("tasks", ["3", "10"])
+def test_tasks_that_cannot_be_split_are_refused_by_a_dry_run_too(run, tmp_path, more, tasks):
+    code, _, err = run(*MLP, "--scenario", "split-digits", "--tasks", tasks, *more)
+    assert code == 2
+    assert err == f"error: tasks: 10 classes of digits do not make {tasks} tasks of at least two\n"
+    assert not (tmp_path / "here").exists()
+
+
 @pytest.mark.parametrize(
     "args",
     [["--data", "nope.npz"], ["--data", "nope.npz", "--dry-run"]],

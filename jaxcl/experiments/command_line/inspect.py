@@ -19,6 +19,7 @@ from jaxcl.learner.settings.protocols import OWN, scenario_of
 from jaxcl.learner.tasks import alike, load_tasks
 from jaxcl.scenarios.datasets import sources, tfds
 from jaxcl.scenarios.datasets.catalog import FROZEN, SOURCES
+from jaxcl.scenarios.derive import classes_each
 from jaxcl.scenarios.images import SIDE
 from jaxcl.scenarios.inputs import ready, spec_of
 from jaxcl.scenarios.readers.files import read
@@ -144,15 +145,20 @@ def image_shape(config: Config) -> tuple[int, ...]:
 
 
 def classes_of(config: Config) -> list[int]:
-    """Returns the classes of each task of a named scenario; none where only the data say so."""
+    """Returns the classes of each task of a named scenario; none where only the data say so.
+
+    Raises:
+      DataError: as many tasks as are asked for cannot be made.
+    """
     scenario, data = scenario_of(config.scenario), config.data
     found = [CLASSES.get(name, TEN) for name in scenario.tasks]
     if scenario.made == "groups":
         return []
     if not isinstance(data, MadeSettings):
         return found
-    each = found[0] // data.tasks if scenario.made == "split" else found[0]
-    return [each] * data.tasks
+    if scenario.made != "split":
+        return found * data.tasks
+    return [classes_each(scenario.tasks[0], found[0], data.tasks)] * data.tasks
 
 
 def _shapes(make: Callable[..., Any], key: PRNGKey, *args: Any) -> Any:
