@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from jaxcl.core.paths import expanded
 from jaxcl.scenarios import derive
 from jaxcl.scenarios.checks import check
 from jaxcl.scenarios.readers import files
@@ -20,6 +21,7 @@ def read_data(path: Path | str) -> Task:
 
     Raises:
       DataError: there is no such file, or it holds no data set.
+      UsageError: the path names a home folder that there is not.
 
     >>> import tempfile, numpy as np
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -28,7 +30,7 @@ def read_data(path: Path | str) -> Task:
     >>> task.name, task.classes, len(task.train_labels), len(task.test_labels)
     ('mine', 2, 8, 2)
     """
-    found = files.read(Path(path).expanduser())
+    found = files.read(expanded("path", path))
     return Task(Path(path).stem, *found[:4], len(found.classes))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxcl.core.errors import UsageError
+from jaxcl.core.paths import expanded
 
 GROUP = "jaxcl.plugins"
 """Entry points of this group are loaded whenever a command or :func:`jaxcl.fit` starts."""
@@ -41,7 +42,7 @@ def kept(named: Sequence[str]) -> tuple[str, ...]:
 
 
 def _file(name: str) -> Path:
-    return Path(name).expanduser()
+    return expanded("plugin", name)
 
 
 def _told(name: str, load) -> None:

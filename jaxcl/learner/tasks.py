@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxcl.core.errors import DataError, UsageError, check_name
+from jaxcl.core.paths import expanded
 from jaxcl.learner.settings.config import Config
 from jaxcl.learner.settings.protocols import OWN, scenario_of
 from jaxcl.scenarios.checks import check, check_all
@@ -105,8 +106,8 @@ def of_file(settings: FileSettings, progress: Callable[[str], None]) -> list[Tas
     Raises:
       DataError: no such file, or one that holds no data set.
     """
-    name, path, each = settings.data, Path(settings.data).expanduser(), settings.split_classes
     check_data(settings)
+    name, path, each = settings.data, expanded("data", settings.data), settings.split_classes
     if name in (*sources.NAMES, *sources.REGISTERED) and not path.exists():
         whole = loaded(name, settings.data_dir, progress)
     else:
@@ -139,7 +140,7 @@ def _length(labels: Any) -> int:
 
 def check_data(settings: FileSettings) -> None:
     """Raises a UsageError for what is neither there nor looks like a file, nor is a data set."""
-    path = Path(settings.data).expanduser()
+    path = expanded("data", settings.data)
     if not (path.exists() or path.suffix or path.name != settings.data):
         check_name("data", settings.data, (*sources.NAMES, *sources.REGISTERED))
 

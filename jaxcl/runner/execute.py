@@ -14,6 +14,7 @@ from jaxcl.checkpointing import checkpoint, lock, run_folder, saved_settings, un
 from jaxcl.checkpointing.config_file import from_toml, to_toml
 from jaxcl.core import processes, runtime
 from jaxcl.core.errors import NonFiniteLoss, UsageError
+from jaxcl.core.paths import expanded
 from jaxcl.learner.build import check_config, check_stream, set_up
 from jaxcl.learner.settings.config import Config
 from jaxcl.learner.state import Setup
@@ -33,7 +34,7 @@ def settled(command: RunCommand) -> tuple[Config, Path]:
     if config.data.data_dir is not None:  # a run can be resumed from another folder
         config = config.changed(data_dir=tfds.data_dir(config.data.data_dir).absolute())
     if isinstance(config.data, FileSettings) and config.data.data:
-        path = Path(config.data.data).expanduser()
+        path = expanded("data", config.data.data)
         config = config.changed(data=os.path.abspath(path)) if path.exists() else config
     folder = place.resume
     if folder is not None and (folder / run_folder.CONFIG).exists():

@@ -21,6 +21,7 @@ from jaxcl.core.fields import (
     on_command_line,
     shown,
 )
+from jaxcl.core.paths import expanded
 
 OWN = "own"
 """Name of an augmentation that is given as a function."""
@@ -122,7 +123,7 @@ class FileSettings(DataSettings):
     @property
     def title(self) -> str | None:
         """Returns the name of the file without its ending, or of the folder or the data set."""
-        return Path(os.path.abspath(Path(self.data).expanduser())).stem if self.data else None
+        return Path(os.path.abspath(expanded("data", self.data))).stem if self.data else None
 
     def check(self) -> None:
         """Raises a UsageError for a setting that it cannot have."""

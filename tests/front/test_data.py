@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import jaxcl
-from jaxcl.core.errors import DataError
+from jaxcl.core.errors import DataError, UsageError
 
 
 @pytest.mark.slow
@@ -27,6 +27,11 @@ def test_a_file_is_a_task_and_its_classes_make_several(tmp_path, small):
         )
         with pytest.raises(DataError, match=text):
             jaxcl.split_classes(whole, uneven)
+
+
+def test_a_home_folder_that_there_is_not_is_one_line():
+    with pytest.raises(UsageError, match=r"^path: ~no-such-name/x\.npz: no such home; give the"):
+        jaxcl.read_data("~no-such-name/x.npz")
 
 
 def test_a_dataset_of_hugging_face_is_a_task():

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxcl.checkpointing.config_file import to_toml
+from jaxcl.core.paths import expanded
 from jaxcl.core.types import PRNGKey
 from jaxcl.growth.heads import head_classes, setting
 from jaxcl.growth.parameters import count
@@ -103,7 +104,7 @@ def _size(task: Task) -> str:
 
 def _class_names(data: DataSettings) -> list[str]:
     """Which class of a file has which number, where that is not the same."""
-    if not isinstance(data, FileSettings) or not (path := Path(data.data).expanduser()).exists():
+    if not isinstance(data, FileSettings) or not (path := expanded("data", data.data)).exists():
         return []
     names = read(path).classes
     if list(names) == [str(i) for i in range(len(names))]:

@@ -13,7 +13,8 @@ from numpy import ndarray
 from PIL import Image
 
 from jaxcl.core.cache import cached, folder
-from jaxcl.core.errors import DataError, UsageError
+from jaxcl.core.errors import DataError
+from jaxcl.core.paths import expanded
 from jaxcl.scenarios.datasets.catalog import SOURCES, Source
 from jaxcl.scenarios.datasets.drawings import SIDE, by_class, drawing
 
@@ -24,12 +25,13 @@ LAYOUT = 2  # of what the cache keeps; another number is read anew
 
 
 def data_dir(given: Path | None) -> Path:
-    """Returns the folder of prepared data: as given, else as TFDS has it."""
-    default = os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets"
-    try:
-        return Path(given or default).expanduser()
-    except RuntimeError as error:
-        raise UsageError(f"data_dir: {given or default}: {error}") from error
+    """Returns the folder of prepared data: as given, else as TFDS has it.
+
+    Raises:
+      UsageError: a home folder that there is not.
+    """
+    default = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    return expanded("data_dir", given or default)
 
 
 def remedy(source: Source, where: Path) -> str:
