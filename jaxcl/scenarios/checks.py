@@ -181,7 +181,7 @@ def check_all(tasks: Sequence[Task], batch_size: int, *, of_classes: bool = True
         raise DataError("tasks: none given; give at least one")
     names = [task.name for task in tasks]
     for name in names:
-        if not name.strip() or not name.isprintable():
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
             raise DataError(f"tasks: one is named {name!r}; give it a name of letters in one line")
         if names.count(name) > 1:
             raise DataError(

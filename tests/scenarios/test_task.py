@@ -72,7 +72,7 @@ def test_a_list_of_tasks_has_some_and_each_name_once(task):
 
 
 def test_tasks_have_names_that_can_be_shown(task):
-    for name in ("", " ", "two\nlines", "a\x00"):
+    for name in ("", " ", "two\nlines", "a\x00", 3):
         with pytest.raises(DataError, match="tasks: one is named "):
             check_all([task._replace(name=name)], 10)
     check_all([task._replace(name="_ü/1")], 10)
