@@ -20,8 +20,8 @@ from itertools import chain
 
 import numpy as np
 
+from jaxcl.core.batching import examples
 from jaxcl.core.errors import NonFiniteLoss
-from jaxcl.core.types import Data
 from jaxcl.learner.build import check_config, set_up
 from jaxcl.learner.ended import seed_ended
 from jaxcl.learner.scholar import imagine, plan_generator
@@ -34,7 +34,6 @@ from jaxcl.learner.state import (
     new_learner,
     schedule,
     task_data,
-    trained_on,
 )
 from jaxcl.learner.task_loop import begin, end, plan_epoch
 from jaxcl.learner.tasks import load_tasks
@@ -49,8 +48,9 @@ from jaxcl.training.events import (
     TaskBegan,
 )
 from jaxcl.training.learner_state import Learner
-from jaxcl.training.train_step import forget_programs
+from jaxcl.training.train_step import Trained, forget_programs, of_common_length
 from jaxcl.training.vectorized import Lane, StepResult, run_vectorized
+from jaxcl.transforms.rehearsal.gdumb import content
 
 SERVING = 50  # tasks for which compiled programs are kept at most
 TESTED = "test_loss"  # among the metrics of an epoch after which there was a test
@@ -129,12 +129,12 @@ def _side_by_side(
     setups: Sequence[Setup], learners: Sequence[Sequence[Learner]]
 ) -> Iterator[Happened]:
     @lru_cache(maxsize=1)  # earlier tasks' data may be a part of it: one copy serves all
-    def data_of(task_index: int) -> Data:
+    def data_of(task_index: int) -> Trained:
         # Where the network stays as it is, its programs serve again; those that grow with
         # the data (joint training, kept images) are given up now and then.
         if grows(setups[0], task_index) or task_index % SERVING == 0:
             forget_programs()
-        return task_data(setups[0], task_index)
+        return of_common_length(task_data(setups[0], task_index), _longest(setups[0]))
 
     return run_vectorized(
         {
@@ -145,7 +145,7 @@ def _side_by_side(
     )
 
 
-def learn_all(setup: Setup, learner: Learner, data_of: Callable[[int], Data]) -> Lane:
+def learn_all(setup: Setup, learner: Learner, data_of: Callable[[int], Trained]) -> Lane:
     """Learns what is left of all tasks: yields events, and requests for steps.
 
     Args:
@@ -155,11 +155,12 @@ def learn_all(setup: Setup, learner: Learner, data_of: Callable[[int], Data]) ->
     """
     try:
         while learner.at.task_index < len(setup.tasks.names):
-            data, epochs = data_of(learner.at.task_index), schedule(setup, learner.at.task_index)
+            given, epochs = data_of(learner.at.task_index), schedule(setup, learner.at.task_index)
+            data = given.data
             imagined = _imagined(setup, learner, epochs)
             if len(learner.model.routes) == learner.at.task_index:
                 learner = test_untrained(setup, begin(setup, learner, data, imagined))
-            trained = trained_on(setup, learner, data)
+            trained = _trained_on(setup, learner, given)
             yield _task_began(learner, epochs)
             for number in range(learner.at.epoch, len(epochs)):
                 before = learner.history.seconds[-1]
@@ -181,6 +182,18 @@ def learn_all(setup: Setup, learner: Learner, data_of: Callable[[int], Data]) ->
         yield Diverged(learner.at.seed, error)
 
 
+def _longest(setup: Setup) -> int:
+    return max(map(examples, setup.tasks.train))
+
+
+def _trained_on(setup: Setup, learner: Learner, given: Trained) -> Trained:
+    """What the network trains on once a task has begun: what came with it, or a memory."""
+    name = setup.config.method.on_memory
+    if not name:
+        return given
+    return of_common_length(content(learner.transform_state[name].memory), _longest(setup))
+
+
 def _imagined(setup: Setup, learner: Learner, epochs: Sequence[Epoch]):
     """Images of earlier tasks, where a generator is still to learn from them."""
     teaches = any(epoch.phase == GENERATOR for epoch in epochs[learner.at.epoch :])
@@ -188,10 +201,10 @@ def _imagined(setup: Setup, learner: Learner, epochs: Sequence[Epoch]):
 
 
 def _plan(
-    setup: Setup, learner: Learner, data: Data, epochs: Sequence[Epoch], number: int, imagined
+    setup: Setup, learner: Learner, trained: Trained, epochs: Sequence[Epoch], number: int, imagined
 ) -> tuple[Learner, EpochPlan]:
     if epochs[number].phase != GENERATOR:
-        return plan_epoch(setup, learner, data, epochs[number])
+        return plan_epoch(setup, learner, trained, epochs[number])
     last = epochs[number + 1].phase != GENERATOR
     return plan_generator(setup, learner, epochs[number], imagined, last=last)
 

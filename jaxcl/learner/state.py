@@ -24,7 +24,6 @@ from jaxcl.training.learner_state import History, Learner, Model, Phase, Place
 from jaxcl.training.vectorized import StepRequest
 from jaxcl.transforms import LossTransform
 from jaxcl.transforms.objectives import Objective, categorical
-from jaxcl.transforms.rehearsal.gdumb import content
 
 
 class Tasks(NamedTuple):
@@ -208,12 +207,6 @@ def task_data(setup: Setup, task_index: int) -> Data:
     if not setup.config.method.on_all_data:
         return tasks[-1]
     return jax.tree.map(lambda *parts: jnp.concatenate(parts), *map(dict, tasks))
-
-
-def trained_on(setup: Setup, learner: Learner, data: Data) -> Data:
-    """Returns what the network trains on once a task has begun: what came with it, or a memory."""
-    name = setup.config.method.on_memory
-    return content(learner.transform_state[name].memory) if name else data
 
 
 def later_trains(config: Config) -> Trains:

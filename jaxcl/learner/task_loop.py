@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcl.core.batching import examples, on_host
+from jaxcl.core.batching import examples, filled, on_host
 from jaxcl.core.errors import NonFiniteLoss
 from jaxcl.core.pytree import all_finite, copy
 from jaxcl.core.random import stream
@@ -47,7 +47,7 @@ from jaxcl.training.learner_state import Learner
 from jaxcl.training.loop import means
 from jaxcl.training.program import Program, TrainState, at_rate, start_phase
 from jaxcl.training.stream import window_steps, windows
-from jaxcl.training.train_step import epoch_order, no_totals, of_common_length, run_steps
+from jaxcl.training.train_step import Trained, epoch_order, no_totals, run_steps
 from jaxcl.training.vectorized import StepRequest
 from jaxcl.transforms import TaskData
 
@@ -113,20 +113,20 @@ def whole_task(setup: Setup, learner: Learner, data: Data) -> TaskData:
 
 
 def plan_epoch(
-    setup: Setup, learner: Learner, data: Data, epoch: Epoch
+    setup: Setup, learner: Learner, trained: Trained, epoch: Epoch
 ) -> tuple[Learner, EpochPlan]:
     """Prepares an epoch of the network's training.
 
     Args:
       setup: of the run.
       learner: before the epoch, or within it where a run goes on.
-      data: what the method trains on.
+      trained: what the network trains on.
       epoch: an entry of the task's schedule.
 
     Returns:
       The learner with the state of the first step, and how the steps are made.
     """
-    view = view_so_far(setup, learner)
+    view, (data, held) = view_so_far(setup, learner), trained
     targets = tuple(sorted({place_in(view, int(p)) for p in np.unique(data["task"])}))
     program = Program(view, targets, *setup.compiled)
     learner = _start_epoch(setup, learner, epoch)
@@ -138,9 +138,7 @@ def plan_epoch(
     if on_host(data):
         streamed, rows, most = windows(data, order), None, window_steps(data, order)
     else:
-        longest = max(map(examples, setup.tasks.train))
-        steps = longest // size * len(shuffles)
-        held, rows = of_common_length(data, order, longest, steps)
+        rows = order if held is data else filled(order, examples(held) // size * len(shuffles))
         streamed, most = (lambda step: held), None
     if learner.phase.totals is None:
         totals = no_totals(program, learner.phase.train, streamed(learner.at.step), rows)

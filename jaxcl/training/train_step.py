@@ -1,13 +1,14 @@
 """The steps of an epoch, in one loop on the device."""
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxcl.core.batching import examples, filled
+from jaxcl.core.batching import examples, filled, on_host
 from jaxcl.core.sharding import DATA, along
-from jaxcl.core.types import Array, Batch, Int, PRNGKey
+from jaxcl.core.types import Array, Batch, Data, Int, PRNGKey
 from jaxcl.growth.plasticity import looked_at
 from jaxcl.growth.routing import sums_of_activations
 from jaxcl.training.evaluation import judged
@@ -25,21 +26,33 @@ def epoch_order(key: PRNGKey, n: int, batch_size: int) -> Int[Array, "steps batc
     return rows.reshape(steps, batch_size).astype(jnp.int32)
 
 
-def of_common_length(data: Batch, order: Array, longest: int, steps: int) -> tuple[Batch, Array]:
-    """Returns a task and its rows as long as those of the longest task, for one compiled program.
+class Trained(NamedTuple):
+    """What the network trains on in a task.
+
+    Attributes:
+      data: the examples.
+      held: the same as steps take rows of it, see :func:`of_common_length`.
+    """
+
+    data: Data
+    held: Data
+
+
+def of_common_length(data: Data, longest: int) -> Trained:
+    """Returns a task with arrays as long as those of the longest task, for one compiled program.
 
     What is filled up is never trained on. A task of less than half as many examples stays as it is,
-    and so does one that is longer, being put together from several.
+    and so do one that is longer, being put together from several, and one on the host. It is to be
+    called once for all networks that train on the same data: steps that are made together share
+    arrays that are the same objects.
 
     Args:
-      data: of the task, on the device.
-      order: rows of the batches of an epoch.
+      data: of the task.
       longest: examples of the longest task.
-      steps: of an epoch of it.
     """
-    if not longest / 2 <= examples(data) < longest:
-        return data, order
-    return filled(data, longest), filled(order, max(steps, len(order)))
+    if on_host(data) or not longest / 2 <= examples(data) < longest:
+        return Trained(data, data)
+    return Trained(data, filled(data, longest))
 
 
 def _rows(data: Batch, rows: Int[Array, "batch"]) -> Batch:

@@ -22,7 +22,7 @@ from jaxcl.scenarios.inputs import prepared
 from jaxcl.training.events import EpochEnded
 from jaxcl.training.program import Program
 from jaxcl.training.step import make_step
-from jaxcl.training.train_step import epoch_order
+from jaxcl.training.train_step import Trained, epoch_order
 from jaxcl.transforms import drawn
 
 STEPS = 3
@@ -119,12 +119,11 @@ def test_three_steps_of_nnx_by_hand():
 
 def one_step(setup, learner):
     """A step of a learner within a task, on the first rows: state before and after, metrics."""
-    epoch = schedule(setup, 1)[0]
-    learner, _ = plan_epoch(setup, learner, task_data(setup, 1), epoch)
+    epoch, data = schedule(setup, 1)[0], task_data(setup, 1)
+    learner, _ = plan_epoch(setup, learner, Trained(data, data), epoch)
     state = learner.phase.train
     program = Program(view_so_far(setup, learner), (1,), *setup.compiled)
     rows = jnp.arange(20)
-    data = task_data(setup, 1)
     batch = {**jax.tree.map(lambda x: x[:20], dict(data)), "index": rows}
     after, metrics = jax.jit(make_step(program))(state, batch)
     return state, after, metrics, batch

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from given import configured
 
-from jaxcl.learner import task_loop, testing
+from jaxcl.learner import seed_loop, testing
 from jaxcl.learner.seed_loop import run
 from jaxcl.training import evaluation
 from jaxcl.training.evaluation import judged
 from jaxcl.training.events import EpochEnded
-from jaxcl.training.train_step import run_steps
+from jaxcl.training.train_step import Trained, run_steps
 
 PLAIN = {"batch_size": 20, "epochs": 1, "lr": 2e-3, "l2": 0.0, "net": "mlp", "hidden": (8,)}
 PLAIN |= {"setting": "domain"}
@@ -110,9 +110,7 @@ def test_tasks_of_different_sizes_share_their_programs(make_task, monkeypatch):
     judged.clear_cache()
     found = finish(some, batch_size=7)[-1]
     assert run_steps._cache_size() == judged._cache_size() == 1
-    monkeypatch.setattr(
-        task_loop, "of_common_length", lambda data, order, longest, steps: (data, order)
-    )
+    monkeypatch.setattr(seed_loop, "of_common_length", lambda data, longest: Trained(data, data))
     monkeypatch.setattr(evaluation, "_common_length", lambda n, longest: n)
     apart = finish(some, batch_size=7)[-1]
     assert (run_steps._cache_size(), judged._cache_size()) == (1 + 2, 1 + 3)  # 64 tests before

@@ -148,6 +148,24 @@ def test_what_is_alike_is_one_program_and_common_data_is_not_copied(monkeypatch)
     assert [event.learner for event in happened[-1]] == [10.0, 60.0, 14.0, 16.0]
 
 
+def test_tasks_of_different_lengths_are_held_once_for_all_seeds(tasks, make_task, monkeypatch):
+    """In every epoch; what shuffles them is each seed's own."""
+    given, together = [], vectorized.run_together
+
+    def noting(run, program, tree, shared, states, totals, data, first, last):
+        given.append((shared, data))
+        return together(run, program, tree, shared, states, totals, data, first, last)
+
+    monkeypatch.setattr(vectorized, "run_together", noting)
+    tasks = [tasks[0], make_task("fewer", n=50)]
+    run_settings = {**SETTINGS, "method": "finetune", "together": 3, "hidden": (2,), "epochs": 2}
+    events = list(run(configured(**run_settings), tasks))
+    assert {shared for shared, _ in given} == {(True, True, True, False)}
+    of_tasks = {id(data[0]): len(data[0]) for _, data in given}
+    assert list(of_tasks.values()) == [60, 60]
+    assert sum(isinstance(event, EpochEnded) for event in events) == 3 * 2 * 2
+
+
 def test_seeds_that_are_ahead_wait():
     data = jnp.ones(4)
     happened = list(run_vectorized({"a": asking(0, 1, data, 1), "b": asking(1, 1, data, 3)}))
