@@ -20,7 +20,7 @@ from jaxcl.reporting.metrics import average_so_far
 from jaxcl.reporting.pictures import Form
 from jaxcl.reporting.pictures.methods import average_curves
 from jaxcl.reporting.pictures.style import rendered
-from jaxcl.reporting.report import mean_text, where_text
+from jaxcl.reporting.report import mean_text, measured, where_text
 
 Summary = dict[str, Any]
 FIGURES = {
@@ -150,6 +150,6 @@ def write_picture(
     matrices = [summary["accuracy"] for summary in summaries]
     lines = dict(zip(names, map(average_so_far, matrices), strict=True))
     file = folder / f"{PICTURE}.{form}"
-    title = where_text(summaries[0])
-    run_folder.write_bytes(file, rendered(average_curves(lines, title), form))
+    figure = average_curves(lines, where_text(summaries[0]), measured(summaries[0]))
+    run_folder.write_bytes(file, rendered(figure, form))
     return file

@@ -1,5 +1,6 @@
 """What a run found, as tables for a person."""
 
+import tomllib
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,6 +43,12 @@ def what_text(summary: dict[str, Any]) -> str:
 def tested(summary: dict[str, Any]) -> str:
     """Returns what a run was tested on: ``test`` examples, or some ``held-out`` from training."""
     return "held-out" if summary.get("validation") else "test"
+
+
+def measured(summary: dict[str, Any]) -> str:
+    """Returns what was measured of a task: ``accuracy``, or ``R²`` where numbers are learned."""
+    training = tomllib.loads(summary.get("config", "")).get("training", {})
+    return "R²" if training.get("loss") == "squared" else "accuracy"
 
 
 def where_text(summary: dict[str, Any]) -> str:

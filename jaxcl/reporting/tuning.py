@@ -17,7 +17,7 @@ from jaxcl.reporting.console import first_that_fits
 from jaxcl.reporting.labels import label, value_text
 from jaxcl.reporting.pictures.style import rendered
 from jaxcl.reporting.pictures.sweep import value_curves, value_map
-from jaxcl.reporting.report import mean_text, where_text
+from jaxcl.reporting.report import mean_text, measured, where_text
 
 FIGURES = {n: ALL_FIGURES[n] for n in ("average_accuracy", "learning_accuracy", "forgetting")}
 PICTURE = "sweep.png"
@@ -152,17 +152,18 @@ def write(
     run_folder.write_bytes(folder / run_folder.SWEEP, json.dumps(result, indent=1).encode())
     title = f"{best_['method']} on {where_text(best_)}"
     title += f"\nafter 1/{first[0].part} of the training" if first[0].part > 1 else ""
-    n = len(best_["seeds"])  # as many as of every point
+    n, measure = len(best_["seeds"]), measured(best_)  # as many seeds as of every point
     if len(varied) == 1:
         ((name, values),) = varied.items()
         names = "average_accuracy", "learning_accuracy"
         lines = {FIGURES[figure]: [_figure(each, figure) for each in first] for figure in names}
-        figure = value_curves(name, values, lines, title, seeds=[n])
+        figure = value_curves(name, values, lines, title, seeds=[n], measure=measure)
     elif len(varied) == 2:
         scores = np.array([score(each) for each in first])
         title += ", " if "\n" in title else "\n"
         title += "1 seed" if n == 1 else f"mean of {n} seeds"
-        figure = value_map(varied, scores.reshape([len(v) for v in varied.values()]), title)
+        scores = scores.reshape([len(v) for v in varied.values()])
+        figure = value_map(varied, scores, title, measure)
     else:
         return
     run_folder.write_bytes(folder / PICTURE, rendered(figure, "png"))

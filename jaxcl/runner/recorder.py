@@ -21,7 +21,7 @@ from jaxcl.learner.settings.config import Config
 from jaxcl.learner.state import Setup, chance, schedule
 from jaxcl.reporting.console import say
 from jaxcl.reporting.image_grid import image_grid
-from jaxcl.reporting.report import tested, what_text
+from jaxcl.reporting.report import measured, tested, what_text
 from jaxcl.reporting.summary import curves, summarise
 from jaxcl.runner.resume import Progress
 from jaxcl.training.events import GENERATOR, EpochEnded, Event, Learned, SeedEnded, as_line
@@ -223,9 +223,8 @@ def _finish(
         "checksum": setup.tasks.checksum,
     }  # fmt: skip
     summary |= run_folder.metrics_mark(out)
-    figure = learning_curves(
-        *curves(epochs, setup.tasks.names), what_text(summary), tested(summary)
-    )
+    drawn, texts = curves(epochs, setup.tasks.names), (what_text(summary), tested(summary))
+    figure = learning_curves(*drawn, *texts, measured(summary))
     run_folder.write_bytes(out / run_folder.PLOT, rendered(figure, "png"))
     run_folder.write_bytes(out / run_folder.SUMMARY, json.dumps(summary, indent=1).encode())
     return summary

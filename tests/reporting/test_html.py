@@ -217,6 +217,14 @@ def test_runs_whose_newest_task_alone_was_tested_are_compared():
     Parsed(comparison_page([shown(matrices=[matrix]), shown()]))
 
 
+def test_axes_of_numbers_name_what_is_measured():
+    numbers = CONFIG.replace("\n[method]", '\n[training]\nloss = "squared"\n\n[method]')
+    for config, measure in ((CONFIG, "accuracy"), (numbers, "R²")):
+        run = shown(config=config)
+        assert f">test {measure} (%)<" in run_page(run)
+        assert f">average {measure} so far (%)<" in comparison_page([run, run])
+
+
 def test_labels_and_what_differs():
     text = "|".join(Parsed(several()).text)
     assert f"{ODD} · runs/<n>" in text

@@ -187,9 +187,39 @@ def test_a_sweep_of_one_seed_has_no_error_bars():
     assert data(container.lines[0]) == ([1, 2], [90, 80])
 
 
+def test_a_sweep_of_numbers_may_lie_below_0():
+    """R^2 does, where a guess is worse than the mean of the labels."""
+    lines = {"average": [(-20.0, 5.0), (30.0, 40.0)]}
+    (axes,) = value_curves("strength", [1.0, 2.0], lines, seeds=[3], measure="R²").axes
+    first, second = axes.containers[0].lines[2][0].get_segments()
+    np.testing.assert_allclose(np.array(first)[:, 1], [-25, -15])
+    np.testing.assert_allclose(np.array(second)[:, 1], [-10, 70])
+    assert axes.get_ylim() == pytest.approx((-25 - 0.08 * 95, 70 + 0.08 * 95))
+    assert axes.get_ylabel() == "R² (%)"
+    (axes,) = value_curves("strength", [1.0, 2.0], {"average": [(-20.0, 0.0), (-40.0, 0.0)]}).axes
+    assert axes.get_ylim() == pytest.approx((-40 - 0.08 * 20, -20 + 0.08 * 20))
+
+
+def test_curves_of_numbers_may_lie_below_0():
+    """A fiftieth of the axis below the lowest; those of accuracies begin at 0."""
+    average = average_curves({"er": np.array([[-10.0, -200.0]])}, measure="R²").axes[0]
+    assert average.get_ylim() == pytest.approx((-206, 106.12))
+    assert average.get_ylabel() == "average R² so far (%)"
+    below = learning_curves({"a": [[-50.0, 80.0], [-100.0, None]]}, [2], measure="R²").axes[0]
+    assert below.get_ylim() == (-104, 102)
+    assert below.get_ylabel() == "test R² (%)"
+    assert learning_curves(CURVES, [2, 3]).axes[0].get_ylim() == (0, 102)
+    assert average_curves({"er": np.array([[0.0, 50.0]])}).axes[0].get_ylim() == (0, 102)
+    figure = accuracy_matrix([[[90.0, None], [-120.0, 80.0]]], ["one", "two"], measure="R²")
+    assert figure.axes[0].get_ylabel() == "R² on task"
+    assert figure.axes[1].get_ylabel() == "R² (%)"
+
+
 def test_a_map_of_two_settings():
     scores = np.array([[90.0, NAN], [80.0, 85.0]])
-    axes = value_map({"strength": [1.0, 2.0], "start": ["copy", "fresh"]}, scores).axes[0]
+    varied = {"strength": [1.0, 2.0], "start": ["copy", "fresh"]}
+    axes, scale = value_map(varied, scores, measure="R²").axes
+    assert scale.get_ylabel() == "average R² (%)"
     assert [text.get_text() for text in axes.texts] == ["90.0", "diverged", "80.0", "85.0"]
     assert axes.get_ylabel() == "strength"
 

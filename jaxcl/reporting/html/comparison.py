@@ -10,7 +10,7 @@ from jaxcl.reporting.html.run import RunShown, all_settings
 from jaxcl.reporting.metrics import average_so_far
 from jaxcl.reporting.pictures.methods import average_curves
 from jaxcl.reporting.pictures.style import rendered
-from jaxcl.reporting.report import what_text, where_text
+from jaxcl.reporting.report import measured, what_text, where_text
 
 
 def comparison_page(runs: Sequence[RunShown]) -> str:
@@ -21,7 +21,8 @@ def comparison_page(runs: Sequence[RunShown]) -> str:
     rows = [(label, *comparison.figures(run.summary)) for label, run in named.items()]
     about = "Average and learning accuracy (%), forgetting, backward and forward transfer (points)"
     means = {label: average_so_far(run.summary["accuracy"]) for label, run in named.items()}
-    drawn = rendered(average_curves(means), "svg")
+    measure = measured(runs[0].summary)
+    drawn = rendered(average_curves(means, measure=measure), "svg")
     places = dict.fromkeys(where_text(run.summary) for run in runs)
     title = f"{len(runs)} runs on {', '.join(places)}"
     return document.document(
@@ -31,7 +32,7 @@ def comparison_page(runs: Sequence[RunShown]) -> str:
             document.section("Figures", document.table(head, rows, "numbers")),
             document.section(
                 "Accuracy so far",
-                document.picture(drawn, "curves", "mean accuracy over the tasks learned so far"),
+                document.picture(drawn, "curves", f"mean {measure} over the tasks learned so far"),
             ),
             document.section("What differs", _differences(named)),
             document.section("Accuracy (%)", *(_matrix(*each) for each in named.items())),

@@ -11,7 +11,7 @@ from jaxcl.reporting.pages.caption import machine_text
 from jaxcl.reporting.pictures.curves import learning_curves
 from jaxcl.reporting.pictures.routes import route_diagram, ways
 from jaxcl.reporting.pictures.style import rendered
-from jaxcl.reporting.report import facts, mean_text, tested, what_text
+from jaxcl.reporting.report import facts, mean_text, measured, tested, what_text
 from jaxcl.reporting.summary import curves
 from jaxcl.training.events import GENERATOR, EpochEnded
 
@@ -83,9 +83,10 @@ def _measured(summary: dict[str, Any]) -> str:
 def _curves(run: RunShown) -> str:
     if not any(event.phase != GENERATOR for event in run.epochs):
         return document.remark("metrics.jsonl is not there, or cannot be read.")
-    what = tested(run.summary)
-    figure = learning_curves(*curves(run.epochs, run.summary["tasks"]), tested=what)
-    about = f"{what} accuracy of every task while training goes on"
+    what, measure = tested(run.summary), measured(run.summary)
+    drawn = curves(run.epochs, run.summary["tasks"])
+    figure = learning_curves(*drawn, tested=what, measure=measure)
+    about = f"{what} {measure} of every task while training goes on"
     return document.picture(rendered(figure, "svg"), "curves", about)
 
 

@@ -8,7 +8,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from jaxcl.reporting.labels import shortened
-from jaxcl.reporting.pictures.style import SMALL, WIDTH, legend_text, looks, seeds_text, styled
+from jaxcl.reporting.pictures.style import (
+    SMALL,
+    WIDTH,
+    legend_text,
+    looks,
+    lower_limit,
+    seeds_text,
+    styled,
+)
 
 MANY = 20  # tasks, beyond which a line for each would be a tangle
 LONGEST = 24  # characters of a task's name in the legend
@@ -20,7 +28,11 @@ Curves = Mapping[str, Sequence[Sequence[float | None]] | np.ndarray]
 
 @styled()
 def learning_curves(
-    curves: Curves, boundaries: Sequence[int], title: str = "", tested: str = "test"
+    curves: Curves,
+    boundaries: Sequence[int],
+    title: str = "",
+    tested: str = "test",
+    measure: str = "accuracy",
 ) -> Figure:
     """Draws the test accuracy (%) of every task against the epochs of the whole run.
 
@@ -32,6 +44,7 @@ def learning_curves(
       boundaries: epochs after which each task ended.
       title: above the picture.
       tested: what the accuracy is of: ``test`` or ``held-out`` examples.
+      measure: what the percentages are of.
     """
     names, seeds = list(curves), len(next(iter(curves.values())))
     short = len(names) > MANY
@@ -51,7 +64,9 @@ def learning_curves(
         every = max(1, table.shape[1] // 8)
         marks = {"markevery": (place % every, every)}
         line_with_band(axes, epochs, table, label=label, **look._asdict(), **marks)
-    axes.set(xlabel="epoch", ylabel=f"{tested} accuracy (%)", ylim=(0, 102))
+    every = np.concatenate([np.array(values, float).ravel() for values in lines.values()])
+    limits = lower_limit(every), 102
+    axes.set(xlabel="epoch", ylabel=f"{tested} {measure} (%)", ylim=limits)
     axes.set_xlim(0.5, boundaries[-1] + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(names) > 1 and not short:

@@ -17,7 +17,9 @@ LONGEST = 24  # characters of a task's name
 
 
 @styled()
-def accuracy_matrix(matrices: Sequence[Matrix], tasks: Sequence[str], title: str = "") -> Figure:
+def accuracy_matrix(
+    matrices: Sequence[Matrix], tasks: Sequence[str], title: str = "", measure: str = "accuracy"
+) -> Figure:
     """Draws the accuracy (%) of each task after each task, means over seeds, 0 to 100.
 
     A column is the task that was just learned, a row the task that is tested.  Of more than 20
@@ -27,6 +29,7 @@ def accuracy_matrix(matrices: Sequence[Matrix], tasks: Sequence[str], title: str
       matrices: of each seed.
       tasks: their names.
       title: above the picture.
+      measure: what the percentages are of; those below 0, as R^2 may be, have the colour of 0.
     """
     n = len(tasks)
     means = np.array(matrices, float).mean(0).T  # [tested, learned]
@@ -46,18 +49,19 @@ def accuracy_matrix(matrices: Sequence[Matrix], tasks: Sequence[str], title: str
             axes.text(
                 column + 1, row + 1, text, ha="center", va="center", color=ink, fontsize=SMALL
             )
-    _name_tasks(figure, tasks)
+    _name_tasks(figure, tasks, measure)
     scale = ScalarMappable(Normalize(0, 100), PERCENT)
-    figure.colorbar(scale, ax=axes, label="accuracy (%)", shrink=0.9, aspect=25)
+    ends = "min" if (means < 0).any() else "neither"
+    figure.colorbar(scale, ax=axes, label=f"{measure} (%)", shrink=0.9, aspect=25, extend=ends)
     above = [text for text in (title, seeds_text([len(matrices)], "").strip(",\n")) if text]
     figure.suptitle("\n".join(above), x=0.02, ha="left", fontsize="medium")
     return figure
 
 
-def _name_tasks(figure: Figure, tasks: Sequence[str]) -> None:
+def _name_tasks(figure: Figure, tasks: Sequence[str], measure: str) -> None:
     """Names rows and columns as far as there is room."""
     axes, n = figure.axes[0], len(tasks)
-    axes.set(xlabel="after learning task", ylabel="accuracy on task")
+    axes.set(xlabel="after learning task", ylabel=f"{measure} on task")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     if n > SHOWN:

@@ -7,7 +7,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from jaxcl.reporting.labels import shortened
-from jaxcl.reporting.pictures.style import WIDTH, legend_text, looks, seeds_text, styled
+from jaxcl.reporting.pictures.style import (
+    WIDTH,
+    legend_text,
+    looks,
+    lower_limit,
+    seeds_text,
+    styled,
+)
 
 LONGEST = 30  # characters of a method's or a run's name
 HIGH = 90  # percent, above which differences would not be seen on the whole axis
@@ -15,7 +22,9 @@ BAND = "band: ± standard error"
 
 
 @styled()
-def average_curves(methods: Mapping[str, np.ndarray], title: str = "") -> Figure:
+def average_curves(
+    methods: Mapping[str, np.ndarray], title: str = "", measure: str = "accuracy"
+) -> Figure:
     """Draws the mean accuracy (%) over the tasks so far, a line a method.
 
     Lines are means over seeds, bands one standard error to both sides.  The legend has the methods
@@ -24,6 +33,7 @@ def average_curves(methods: Mapping[str, np.ndarray], title: str = "") -> Figure
     Args:
       methods: method -> ``[seed, tasks learned]``, percent; not a number where there is none.
       title: above the picture.
+      measure: what the percentages are of.
     """
     figure = Figure(figsize=(WIDTH, max(3.2, 0.9 + 0.175 * len(methods))), layout="constrained")
     axes = figure.subplots()
@@ -35,9 +45,9 @@ def average_curves(methods: Mapping[str, np.ndarray], title: str = "") -> Figure
             error = values.std(0, ddof=1) / np.sqrt(len(values))
             band = {"color": look.color, "alpha": 0.18, "linewidth": 0}
             axes.fill_between(tasks, mean - error, mean + error, **band)
-    lowest = np.nanmin([np.nanmin(values) for values in methods.values()])
-    bottom = HIGH if lowest > HIGH else 0
-    axes.set(xlabel="tasks learned", ylabel="average accuracy so far (%)")
+    every = np.concatenate([values.ravel() for values in methods.values()])
+    bottom = HIGH if np.nanmin(every) > HIGH else lower_limit(every)
+    axes.set(xlabel="tasks learned", ylabel=f"average {measure} so far (%)")
     axes.set_xlim(0.6, max(values.shape[1] for values in methods.values()) + 0.4)
     axes.set_ylim(bottom, 100 + (100 - bottom) / 50)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -15,7 +15,7 @@ from jaxcl.reporting.pictures.forgetting import forgetting_bars
 from jaxcl.reporting.pictures.matrix import accuracy_matrix
 from jaxcl.reporting.pictures.routes import route_diagram, ways
 from jaxcl.reporting.pictures.style import rendered
-from jaxcl.reporting.report import tested, what_text
+from jaxcl.reporting.report import measured, tested, what_text
 from jaxcl.reporting.summary import curves
 from jaxcl.training.events import GENERATOR, EpochEnded
 
@@ -33,9 +33,11 @@ def run_figures(
       epochs: of all seeds.
     """
     title, tasks, matrices = what_text(summary), summary["tasks"], summary["accuracy"]
+    measure = measured(summary)
     if any(event.phase != GENERATOR for event in epochs):
-        yield "accuracy", learning_curves(*curves(epochs, tasks), title, tested(summary))
-    yield "matrix", accuracy_matrix(matrices, tasks, title)
+        drawn = learning_curves(*curves(epochs, tasks), title, tested(summary), measure)
+        yield "accuracy", drawn
+    yield "matrix", accuracy_matrix(matrices, tasks, title, measure)
     at_the_end = np.array([matrix[-1] for matrix in matrices], float)
     if len(tasks) > 1 and not np.isnan(at_the_end).any():
         yield "forgetting", forgetting_bars(matrices, tasks, title)

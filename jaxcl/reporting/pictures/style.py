@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import matplotlib
+import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -88,6 +89,16 @@ def cell_colours(percent: float) -> tuple[str, str]:
     # Contrast to black is (luminance + 0.05) / 0.05, to white 1.05 / (luminance + 0.05) (WCAG 2).
     ink = "#000000" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"
     return back, ink
+
+
+def lower_limit(values: np.ndarray) -> float:
+    """Returns where an axis of percent up to 100 begins: at 0, or below what is less than that.
+
+    >>> lower_limit(np.array([50.0, np.nan])), lower_limit(np.array([-100.0, 50.0]))
+    (0.0, -104.0)
+    """
+    lowest = float(values[np.isfinite(values)].min(initial=0.0))
+    return lowest - (100 - lowest) / 50 if lowest < 0 else 0.0
 
 
 def seeds_text(counts: Sequence[int], band: str) -> str:

@@ -23,11 +23,12 @@ def value_curves(
     title: str = "",
     *,
     seeds: Sequence[int] = (1,),
+    measure: str = "accuracy",
 ) -> Figure:
     """Draws accuracies (%) against the values of a setting, of several seeds with standard errors.
 
     The axis is logarithmic for numbers above 0 that span a factor of 20, and near 0 linear where 0
-    is one of them. Error bars end at 0 and at 100 %.
+    is one of them. Error bars end at 100 %, and at 0 unless a mean is below it, as R^2 may be.
 
     Args:
       name: of the setting.
@@ -36,26 +37,27 @@ def value_curves(
         training diverged.
       title: above the picture.
       seeds: how many there are, of each value.
+      measure: what the percentages are of.
     """
     figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
     axes = figure.subplots()
     numbers = all(type(value) in (int, float) for value in values)
     order = np.argsort(values) if numbers else np.arange(len(values))
     places = np.array(values)[order] if numbers else order
-    diverged, several = np.zeros(len(values), bool), max(seeds) > 1
+    diverged, several, lowest = np.zeros(len(values), bool), max(seeds) > 1, _lowest(lines)
     for (label, points), look in zip(lines.items(), looks(len(lines)), strict=True):
         mean, error = np.array(points, float)[order].T
-        bars = np.nan_to_num([np.minimum(error, mean), np.minimum(error, 100 - mean)])
+        bars = np.nan_to_num([np.minimum(error, mean - lowest), np.minimum(error, 100 - mean)])
         axes.errorbar(places, mean, bars if several else None, label=label, **look._asdict())
         diverged |= np.isnan(mean)
-    _limits(axes, lines)
+    _limits(axes, lines, lowest)
     if diverged.any():
         _mark_diverged(axes, places[diverged])
     if numbers:
         _scale(axes, [float(value) for value in values])
     else:
         axes.set_xticks(places, [value_text(value) for value in values])
-    axes.set(xlabel=name, ylabel="accuracy (%)")
+    axes.set(xlabel=name, ylabel=f"{measure} (%)")
     axes.set_title(title)
     _name_lines(figure, seeds_text(seeds, "bars: ± standard error"))
     return figure
@@ -89,24 +91,37 @@ def _scale(axes: Axes, values: Sequence[float]) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _limits(axes: Axes, lines: Mapping[str, Sequence[tuple[float, float]]]) -> None:
-    """An axis around what was measured, within 0 to 100 %."""
+def _lowest(lines: Mapping[str, Sequence[tuple[float, float]]]) -> float:
+    """The least that there is: 0, and without an end where a mean is below it."""
+    means = np.array(list(lines.values()), float)[..., 0]
+    return -np.inf if (means < 0).any() else 0.0
+
+
+def _limits(axes: Axes, lines: Mapping[str, Sequence[tuple[float, float]]], lowest: float) -> None:
+    """An axis around what was measured, up to 100 % and not below what there can be."""
     points = np.array(list(lines.values()), float).reshape(-1, 2)
     mean, error = points[~np.isnan(points[:, 0])].T
     error = np.nan_to_num(error)
-    low, high = (mean - error).min(initial=100.0), (mean + error).max(initial=0.0)
+    low = (mean - error).min(initial=100.0)
+    high = (mean + error).max(initial=min(0.0, low))
     more = max(LEAST - (high - low), 0.16 * (high - low)) / 2
-    axes.set_ylim(max(0.0, low - more), min(100.0, high + more))
+    axes.set_ylim(max(lowest, low - more), min(100.0, high + more))
 
 
 @styled()
-def value_map(varied: Mapping[str, Sequence[Any]], scores: np.ndarray, title: str = "") -> Figure:
+def value_map(
+    varied: Mapping[str, Sequence[Any]],
+    scores: np.ndarray,
+    title: str = "",
+    measure: str = "accuracy",
+) -> Figure:
     """Draws the average accuracy (%) over the values of two settings.
 
     Args:
       varied: the settings, rows first, and their values.
       scores: ``[row, column]``, percent; not a number where training diverged.
       title: above the picture.
+      measure: what the percentages are of.
     """
     rows, columns = varied
     height = max(2.4, 1.1 + 0.36 * len(scores))
@@ -125,6 +140,6 @@ def value_map(varied: Mapping[str, Sequence[Any]], scores: np.ndarray, title: st
     for set_ticks, name in ((axes.set_yticks, rows), (axes.set_xticks, columns)):
         set_ticks(range(len(varied[name])), [value_text(value) for value in varied[name]])
     axes.set(xlabel=columns, ylabel=rows)
-    figure.colorbar(drawn, label="average accuracy (%)")
+    figure.colorbar(drawn, label=f"average {measure} (%)")
     figure.suptitle(title, x=0.01, ha="left", fontsize="medium")
     return figure
