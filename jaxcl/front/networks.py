@@ -172,6 +172,6 @@ def _scores(
     data: Batch,
 ) -> Array:
     def one(batch: Batch) -> Array:
-        return answers(view, predict, state, variables, batch)[1]
+        return answers(view, predict, state, variables, batch)
 
     return map_batches(one, data, PREDICTED)

@@ -53,7 +53,6 @@ from jaxcl.training.vectorized import Lane, StepResult, run_vectorized
 from jaxcl.transforms.rehearsal.gdumb import content
 
 SERVING = 50  # tasks for which compiled programs are kept at most
-TESTED = "test_loss"  # among the metrics of an epoch after which there was a test
 REPORT_SECONDS = 1.0  # how often an epoch says how far it is
 
 
@@ -173,9 +172,11 @@ def learn_all(setup: Setup, learner: Learner, data_of: Callable[[int], Trained])
                     yield done
                     chunk = max(1, min(4 * chunk, int(done.rate * REPORT_SECONDS)))
                 learner, metrics = plan.finish(learner)
-                if is_due(setup, number, len(epochs)):
-                    learner, metrics[TESTED] = test(setup, learner)
-                yield _epoch_ended(setup, learner, epochs[number], metrics, before)
+                if due := is_due(setup, number, len(epochs)):
+                    learner, loss = test(setup, learner)
+                    metrics |= {} if loss is None else {"test_loss": loss}
+                row = learner.history.row if due else ()
+                yield _epoch_ended(setup, learner, epochs[number], metrics, row, before)
             learner = end(setup, learner, data)
         yield seed_ended(setup, learner)
     except NonFiniteLoss as error:
@@ -235,10 +236,14 @@ def _task_began(learner: Learner, epochs: Sequence[Epoch]) -> TaskBegan:
 
 
 def _epoch_ended(
-    setup: Setup, learner: Learner, epoch: Epoch, metrics: dict[str, float], before: float
+    setup: Setup,
+    learner: Learner,
+    epoch: Epoch,
+    metrics: dict[str, float],
+    found: Sequence[float | None],
+    before: float,
 ) -> EpochEnded:
     seed, task_index, done, _ = learner.at
-    found = learner.history.row if TESTED in metrics else ()
     tested = zip(setup.tasks.names, found, strict=False)
     row = {name: accuracy for name, accuracy in tested if accuracy is not None}
     seconds = learner.history.seconds[-1] - before

@@ -30,14 +30,15 @@ def is_due(setup: Setup, number: int, epochs: int) -> bool:
     return number + 1 == epochs or (number + 1) % every == 0
 
 
-def test(setup: Setup, learner: Learner) -> tuple[Learner, float]:
+def test(setup: Setup, learner: Learner) -> tuple[Learner, float | None]:
     """Tests the tasks so far, all of them or the newest, as the settings say.
 
     Returns:
       The learner, whose ``row`` holds the accuracies in percent, None where a task was not
       tested; and the test loss of Shin et al. (2017) in nats: ``r`` times that of the new task
       and ``1 - r`` times the mean over the earlier ones, with the weight that the new task has
-      in replay.  It is that of the new task where it alone is tested.
+      in replay.  It is that of the new task where it alone is tested, and None where what
+      predicts is no logits.
     """
     newest = setup.config.data.test_on == "newest"
     return _tested(setup, learner, learner.at.task_index if newest else 0)
@@ -48,13 +49,16 @@ def test_all(setup: Setup, learner: Learner) -> Learner:
     return _tested(setup, learner, 0)[0]
 
 
-def _tested(setup: Setup, learner: Learner, first: int) -> tuple[Learner, float]:
+def _tested(setup: Setup, learner: Learner, first: int) -> tuple[Learner, float | None]:
     """Tests the tasks from the first one on."""
     found = _evaluations(setup, learner, range(first, learner.at.task_index + 1))
-    *past, new = [float(one.loss) for one in found]
+    learner = learner.changed(row=[*[None] * first, *(float(one.accuracy) for one in found)])
+    losses = [float(one.loss) for one in found if one.loss is not None]
+    if not losses:
+        return learner, None
+    *past, new = losses
     r = new_task_weight(setup, learner.at.task_index)
-    loss = r * new + (1 - r) * float(np.mean(past)) if past else new
-    return learner.changed(row=[*[None] * first, *(float(one.accuracy) for one in found)]), loss
+    return learner, r * new + (1 - r) * float(np.mean(past)) if past else new
 
 
 def test_untrained(setup: Setup, learner: Learner) -> Learner:

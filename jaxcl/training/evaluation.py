@@ -12,7 +12,7 @@ from jaxcl.core.types import Array, Batch, Data, Float, PyTree
 from jaxcl.growth.heads import View, own_logits, place_in, run_view
 from jaxcl.growth.parameters import task_name
 from jaxcl.networks.base import Variables
-from jaxcl.transforms.base import Context
+from jaxcl.transforms.base import Context, PredictedLogits
 
 EVALUATION_BATCH = 500
 FEW = 64  # fewer examples than a batch are tested as a multiple of so many
@@ -24,11 +24,12 @@ class Evaluation(NamedTuple):
     Attributes:
       accuracy: percent; for numbers (``squared``) the part of their variance that is explained,
         ``1 - squared error / variance`` (R^2), which may be below 0.
-      loss: mean of the objective's; for classes cross-entropy in nats.
+      loss: mean of the objective's, of what examples are classified by; for classes cross-entropy
+        in nats. None where these scores are no logits, so that they have none.
     """
 
     accuracy: Float[Array, ""]
-    loss: Float[Array, ""]
+    loss: Float[Array, ""] | None
 
 
 class Predictor(NamedTuple):
@@ -97,11 +98,15 @@ def as_tested(view: View, task_index: int, variables: Variables) -> tuple[View, 
 
 
 @jax.jit
-def _summed(scores: Array, losses: Array, n: Array, spread: Array | None) -> Evaluation:
+def _summed(scores: Array, losses: Array | None, n: Array, spread: Array | None) -> Evaluation:
     """Returns the evaluation of the first ``n`` examples; those after them are padding."""
     counted = jnp.arange(len(scores)) < n
-    some = (jnp.where(counted, each, 0).astype(losses.dtype).sum() for each in (scores, losses))
-    right, loss = (each / n.astype(losses.dtype) for each in some)
+    dtype = jnp.float32 if losses is None else losses.dtype
+
+    def mean(each: Array) -> Array:
+        return jnp.where(counted, each, 0).astype(dtype).sum() / n.astype(dtype)
+
+    right, loss = mean(scores), None if losses is None else mean(losses)
     return Evaluation(100 * (right if spread is None else 1 + right / spread), loss)
 
 
@@ -112,13 +117,14 @@ def judged(
     state: PyTree,
     variables: Variables,
     data: Batch,
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array | None]:
     """Scores and losses where examples are judged by the only pathway, or by all joined."""
+    logits = predict is None or isinstance(predict, PredictedLogits)
 
-    def each(batch: Batch) -> tuple[Array, Array]:
-        logits, scores = answers(view, predict, state, variables, batch)
+    def each(batch: Batch) -> tuple[Array, Array | None]:
+        found = answers(view, predict, state, variables, batch)
         objective, labels = view.objective, batch["label"]
-        return objective.score(scores, labels), objective.loss(logits, labels)
+        return objective.score(found, labels), objective.loss(found, labels) if logits else None
 
     return map_batches(each, data, EVALUATION_BATCH)
 
@@ -129,8 +135,8 @@ def answers(
     state: PyTree,
     variables: Variables,
     batch: Batch,
-) -> tuple[Array, Array]:
-    """Returns a batch's logits, and the scores that it is classified by: these, or predicted.
+) -> Array:
+    """Returns the scores that a batch is classified by: its logits, or what is predicted.
 
     Args:
       view: as :func:`as_tested` gives it.
@@ -143,6 +149,6 @@ def answers(
     found = run_view(view, variables, batch)
     logits = logits_of(found.outputs, batch)
     if predict is None:
-        return logits, logits
+        return logits
     context = Context(variables.params, found.outputs, batch, logits=logits_of)
-    return logits, predict(state, context._replace(features=found.features[route]))
+    return predict(state, context._replace(features=found.features[route]))

@@ -64,7 +64,8 @@ class EpochEnded(NamedTuple):
       epoch: of this task, from 0.
       phase: ``"generator"``, ``"warmup"`` or ``"train"``.
       metrics: means over the epoch's steps, under dotted names; ``test_loss`` where there was a
-        test; after the generator's last epoch, figures of its images under ``quality``.
+        test and examples are classified by logits; after the generator's last epoch, figures of
+        its images under ``quality``.
       accuracy: task -> test accuracy in percent; empty where there was no test.
       seconds: training time of the epoch, compilation included.
     """

@@ -61,6 +61,7 @@ from jaxcl.transforms.base import (
     Context,
     LossTransform,
     Needs,
+    PredictedLogits,
     Step,
     TaskData,
     required,
@@ -119,11 +120,12 @@ The loss is the mean over k of the squared error, and the score minus the loss. 
 __docformat__ = "google"
 __all__ = [
     "OBJECTIVES", "Beside", "Context", "DistillState", "ForwardPass", "Gradients", "LossTransform",
-    "Needs", "Objective", "Reset", "Step", "TaskData", "Units", "WithReset", "agem", "bic",
-    "binary", "categorical", "chain", "class_balanced", "copy", "critic_loss", "der", "der_pp",
-    "diagonal_fisher", "distill", "drawn", "er_ace", "ewc", "fraction", "gdumb", "generated",
-    "generator_loss", "gradient_penalty", "gradients", "greedy", "icarl", "l2", "l2_init", "lucir",
-    "mas", "ncm", "noise", "objectives", "online_ewc", "output_sensitivity", "per_class", "ranpac",
-    "redo", "regrow", "replay", "required", "reservoir", "reset_moments", "reset_values", "ring",
-    "rwalk", "shrink_perturb", "si", "slda", "squared", "state_and_reset", "stored",
+    "Needs", "Objective", "PredictedLogits", "Reset", "Step", "TaskData", "Units", "WithReset",
+    "agem", "bic", "binary", "categorical", "chain", "class_balanced", "copy", "critic_loss", "der",
+    "der_pp", "diagonal_fisher", "distill", "drawn", "er_ace", "ewc", "fraction", "gdumb",
+    "generated", "generator_loss", "gradient_penalty", "gradients", "greedy", "icarl", "l2",
+    "l2_init", "lucir", "mas", "ncm", "noise", "objectives", "online_ewc", "output_sensitivity",
+    "per_class", "ranpac", "redo", "regrow", "replay", "required", "reservoir", "reset_moments",
+    "reset_values", "ring", "rwalk", "shrink_perturb", "si", "slda", "squared", "state_and_reset",
+    "stored",
 ]  # fmt: skip

@@ -178,6 +178,22 @@ def keep_both(state: Any, params: Params, *unused: Any) -> tuple[Any, Params]:
     return state, params
 
 
+class PredictedLogits(NamedTuple):
+    """A ``predict`` whose scores are logits, the loss of which is reported as examples are tested.
+
+    Other scores, such as distances from means, have none.
+
+    Attributes:
+      function: ``(state, context) -> [b, classes]``.
+    """
+
+    function: Callable[[PyTree, Context], Array]
+
+    def __call__(self, state: PyTree, context: Context) -> Array:
+        """Returns the logits."""
+        return self.function(state, context)
+
+
 class LossTransform(NamedTuple):
     """Pure functions that turn one loss into another.
 
@@ -193,7 +209,8 @@ class LossTransform(NamedTuple):
       gradient: ``(gradient, state, context) -> gradient``: changes the gradient that the
         optimiser is given, where frozen leaves are None; None where nothing is changed.
       predict: ``(state, context) -> [b, classes]``: scores by which examples are classified
-        when they are tested, in place of the logits; None where the logits serve.
+        when they are tested, in place of the logits; a :class:`PredictedLogits` where they have a
+        loss, too. None where the logits serve.
       needs: what ``apply`` needs of the network's forward pass.
 
     ``begin_task`` and ``end_task`` run outside ``jit`` and may change the state's shapes.  For it:

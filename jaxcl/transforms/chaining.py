@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxcl.core.pytree import joined
-from jaxcl.transforms.base import LossTransform, Needs, TaskData
+from jaxcl.transforms.base import LossTransform, Needs, PredictedLogits, TaskData
 from jaxcl.transforms.checks import check_owned
 
 
@@ -141,7 +141,7 @@ def _needs(transforms: Mapping[str, LossTransform]) -> Needs:
 
 
 def _predict(transforms: Mapping[str, LossTransform]):
-    """The predictions of the one transform that makes any."""
+    """The predictions of the one transform that makes any, logits where they are."""
     predicting = {name: t.predict for name, t in transforms.items() if t.predict}
     if len(predicting) > 1:
         raise ValueError(f"chain: {' and '.join(predicting)} both predict; leave one out")
@@ -150,4 +150,5 @@ def _predict(transforms: Mapping[str, LossTransform]):
         ((name, made),) = predicting.items()
         return made(state[name], context)
 
-    return predict if predicting else None
+    logits = any(isinstance(made, PredictedLogits) for made in predicting.values())
+    return PredictedLogits(predict) if logits else predict if predicting else None

@@ -19,6 +19,7 @@ from jaxcl.networks.base import TEST, Variables
 from jaxcl.scenarios.images import to_float
 from jaxcl.training.evaluation import Predictor, evaluate
 from jaxcl.training.events import EpochEnded, SeedEnded
+from jaxcl.transforms import PredictedLogits
 
 PLAIN = {"epochs": 2, "batch_size": 20, "lr": 2e-3, "l2": 0.0, "net": "mlp", "hidden": (16,)}
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -238,13 +239,25 @@ def test_a_task_is_judged_by_what_is_kept_of_it(setting, key):
         seen.append(context.features.shape)
         return jax.nn.one_hot(state + context.batch["task"], 6)
 
+    logits = PredictedLogits(predict)
     for index, right in ((0, True), (1, False)):
-        found = evaluate(
-            view_of(net, routes, SETTINGS[setting]), index, Variables(*variables),
-            {**data, "task": jnp.full(4, index, jnp.int32)}, Predictor(predict, jnp.int32(0)),
-        )  # fmt: skip
+        own = {**data, "task": jnp.full(4, index, jnp.int32)}
+        given = view_of(net, routes, SETTINGS[setting]), index, Variables(*variables), own
+        found = evaluate(*given, Predictor(predict, jnp.int32(0)))
         assert float(found.accuracy) == 100 * right
+        assert found.loss is None  # of what the scores are, nobody knows
+        loss = evaluate(*given, Predictor(logits, jnp.int32(0))).loss
+        assert float(loss) == pytest.approx(np.log(np.e + 5) - right)
     assert set(seen) == {(64, 5)}  # filled up to a length that other tasks share
+
+
+@pytest.mark.parametrize("method", ["ncm", "bic"])
+def test_a_test_loss_is_that_of_what_predicts(method, tasks):
+    """Distances from means have none; the loss of other logits would not be that of the method."""
+    *_, epoch, ended = finish(tasks[:2], method, "class", hidden=(4,), epochs=1)
+    assert list(epoch.accuracy) == ["bars0", "bars1"]
+    assert ("test_loss" in epoch.metrics) == (method == "bic")
+    assert isinstance(ended, SeedEnded)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcl.transforms import Context, LossTransform, Step, TaskData, chain
+from jaxcl.transforms import (
+    Context,
+    LossTransform,
+    PredictedLogits,
+    Step,
+    TaskData,
+    bic,
+    chain,
+    lucir,
+)
 
 
 def anchor(strength):
@@ -49,6 +58,19 @@ def test_chains_nest():
     loss, metrics = nested.apply(jnp.float32(2), nested.init(params), Context(params + 1, {}, {}))
     assert float(loss) == 0.5 * (2 + 2)
     assert set(metrics["inner"]) == {"anchor"}
+
+
+def test_what_predicts_in_a_chain_predicts_logits_where_it_does_alone():
+    def predict(state, context):
+        return context.outputs + state
+
+    for made, logits in ((predict, False), (PredictedLogits(predict), True)):
+        nested = chain(inner=chain(one=SCALE._replace(predict=made)), other=SCALE)
+        state = nested.init(jnp.zeros(2))
+        assert float(nested.predict(state, Context({}, jnp.float32(1), {}))) == 1.5
+        assert isinstance(nested.predict, PredictedLogits) == logits
+    assert chain(one=SCALE).predict is None
+    assert all(isinstance(t.predict, PredictedLogits) for t in (bic(8), lucir(8, lambda w: w)))
 
 
 def test_every_hook_of_every_part_is_called(key):

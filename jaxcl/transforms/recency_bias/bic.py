@@ -9,7 +9,7 @@ import numpy as np
 from jaxcl.core.batching import examples
 from jaxcl.core.random import stream
 from jaxcl.core.types import Array, Batch, Bool, Float, Metrics, Params, PRNGKey, Scalar
-from jaxcl.transforms.base import Context, LossTransform, Needs, TaskData
+from jaxcl.transforms.base import Context, LossTransform, Needs, PredictedLogits, TaskData
 from jaxcl.transforms.beside import passed_beside
 from jaxcl.transforms.checks import check_classes, check_label, check_logits
 from jaxcl.transforms.objectives import categorical
@@ -138,7 +138,7 @@ def bic(
     chosen = _BiC(capacity, held_out, temperature, ridge, n, name, label, classes)
     return LossTransform(
         _init, partial(_apply, chosen), partial(_begin, chosen), end_task=partial(_end, chosen),
-        predict=_predict, needs=Needs(beside=partial(drawn_beside, name, n)),
+        predict=PredictedLogits(_predict), needs=Needs(beside=partial(drawn_beside, name, n)),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxcl.core.batching import examples
 from jaxcl.core.types import Array, Batch, Float, ForwardPass, Int, Metrics, Params, PRNGKey, Scalar
-from jaxcl.transforms.base import Context, LossTransform, Needs, TaskData
+from jaxcl.transforms.base import Context, LossTransform, Needs, PredictedLogits, TaskData
 from jaxcl.transforms.beside import passed_beside
 from jaxcl.transforms.checks import check_classes, check_label, check_logits, check_not_negative
 from jaxcl.transforms.objectives import categorical
@@ -129,7 +129,7 @@ def lucir(
     chosen = _LUCIR(capacity, classifier, strength, margin, rivals, n, name, label)
     return LossTransform(
         partial(_init, chosen), partial(_apply, chosen), partial(_begin, chosen),
-        end_task=partial(_end, chosen), predict=partial(_predict, chosen),
+        end_task=partial(_end, chosen), predict=PredictedLogits(partial(_predict, chosen)),
         needs=Needs(features=True, beside=partial(drawn_beside, name, n)),
     )  # fmt: skip
 
