@@ -1,5 +1,6 @@
 """Old values in a tree that has grown, and new ones in a part of a tree."""
 
+from collections.abc import Callable
 from functools import reduce
 from typing import NamedTuple
 
@@ -49,6 +50,27 @@ def regrow(old: PyTree, like: PyTree, before: PyTree | None = None) -> PyTree:
     if before is None:
         return kept
     return jax.tree.map(lambda k, x, b: jnp.where(x == b, k, x), kept, like, before)
+
+
+def where_trained(
+    function: Callable[..., Array], held: PyTree, trained: PyTree, *more: PyTree
+) -> PyTree:
+    """Returns ``function(held, trained, *more)`` of each weight that trains, and what is held else.
+
+    Args:
+      function: of arrays.
+      held: a tree like the parameters.
+      trained: the same, or the upper part of one: None where weights do not train.
+      more: trees like ``trained``.
+
+    >>> held = {"a": 1, "b": {"c": 2, "d": 3}}
+    >>> where_trained(lambda x, y: x + y, held, {"a": 10, "b": None})
+    {'a': 11, 'b': {'c': 2, 'd': 3}}
+    """
+    return jax.tree.map(
+        lambda t, h, *rest: h if t is None else function(h, t, *rest),
+        trained, held, *more, is_leaf=lambda x: x is None,
+    )  # fmt: skip
 
 
 def zeros_like(params: PyTree) -> PyTree:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxcl.core.batching import examples
-from jaxcl.core.pytree import regrow
+from jaxcl.core.pytree import regrow, where_trained
 from jaxcl.core.types import Array, Int, Metrics, Params, PRNGKey, PyTree, Scalar
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData
 from jaxcl.transforms.checks import check_not_negative, check_params, check_updated
@@ -162,27 +162,22 @@ def _update(segment: int, state: RWalkState, step: Step) -> RWalkState:
     walk, b = state.walk, examples(step.context.batch)
 
     def squared(squares, g):
-        return squares if g is None else squares + b * wide(g) ** 2
+        return squares + b * wide(g) ** 2
 
     def paid(path, g, before, after):
-        return path if g is None else path - wide(g) * (wide(after) - wide(before))
+        return path - wide(g) * (wide(after) - wide(before))
 
-    def reached(start, after):
-        return start if after is None else wide(after)
-
-    # A weight that does not train is None in the step's trees.
-    def over(function, held, *parts):
-        leaves, tree = jax.tree.flatten(held)
-        return tree.unflatten(map(function, leaves, *map(tree.flatten_up_to, parts)))
+    def reached(_, after):
+        return wide(after)
 
     g, after = step.loss_gradient, step.after
     walk = walk._replace(
-        squares=over(squared, walk.squares, g),
-        path=over(paid, walk.path, g, step.before, after),
+        squares=where_trained(squared, walk.squares, g),
+        path=where_trained(paid, walk.path, g, step.before, after),
         updates=walk.updates + 1,
     )
     state = state._replace(walk=walk)
-    now = over(reached, walk.start, after)
+    now = where_trained(reached, walk.start, after)
     ended = partial(_segment_ended, steps=segment, now=now)
     return jax.lax.cond(walk.updates % segment == 0, ended, lambda state: state, state)
 

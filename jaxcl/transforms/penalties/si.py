@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxcl.core.pytree import regrow
+from jaxcl.core.pytree import regrow, where_trained
 from jaxcl.core.types import Array, Int, Metrics, Params, PRNGKey, PyTree, Scalar
 from jaxcl.transforms.base import Context, LossTransform, Step, TaskData
 from jaxcl.transforms.checks import (
@@ -128,12 +128,9 @@ def _update(gradient: Gradient, state: SIState, step: Step) -> SIState:
         )
 
     def add(path, g, before, after):
-        return path if g is None else path - wide(g) * (wide(after) - wide(before))
+        return path - wide(g) * (wide(after) - wide(before))
 
-    # A weight that does not train is None in the step's trees.
-    leaves, tree = jax.tree.flatten(state.path)
-    parts = (tree.flatten_up_to(part) for part in (slope, step.before, step.after))
-    path = tree.unflatten(map(add, leaves, *parts))
+    path = where_trained(add, state.path, slope, step.before, step.after)
     return state._replace(path=path, updates=state.updates + 1)
 
 

@@ -145,6 +145,27 @@ def test_a_weight_that_does_not_train_has_no_score_and_no_new_fisher():
     assert float(state.walk.score["a"].min()) > 0
 
 
+def test_a_mask_may_be_the_upper_part_of_the_parameters():
+    """What does not train is then one None, where the parameters have a tree."""
+    transform, w = rwalk(1.0, segment=1), vector(1, 2)
+    params = {"a": w, "heads": {"old": {"w": w, "b": w}, "new": w}}
+    state = begun(transform, params)
+    mask = {"a": True, "heads": {"old": False, "new": True}}
+    context = Context(params, None, {"x": jnp.ones((1, 2))})
+
+    def forward(params, batch):
+        return sum(jnp.vdot(leaf, batch["x"][0]) for leaf in jax.tree.leaves(params))
+
+    found = gradients(transform, state, lambda y, _: y, context, forward, mask=mask)
+    assert found.gradient["heads"]["old"] is None
+    after = {"a": w - 1, "heads": {"old": None, "new": w - 1}}
+    state = transform.update(state, found.step(after))
+    one, none = jnp.ones(2), {"w": jnp.zeros(2), "b": jnp.zeros(2)}
+    chex.assert_trees_all_equal(state.fisher, {"a": one, "heads": {"old": none, "new": one}})
+    start = {"a": w - 1, "heads": {"old": {"w": w, "b": w}, "new": w - 1}}
+    chex.assert_trees_all_equal(state.walk.start, start)
+
+
 def test_new_weights_are_free_and_old_ones_stay_held():
     transform, w = rwalk(1.0), {"a": vector(0)}
     state = begun(transform, w)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from jaxcl.transforms import Context, Step, TaskData, si
+from jaxcl.transforms import Context, Step, TaskData, gradients, si
 
 TASK = TaskData({}, lambda params, batch: {})
 KEY = jax.random.key(0)
@@ -136,6 +136,26 @@ def test_weights_that_do_not_train_keep_their_path():
     update = jax.jit(transform.update)
     for again in (transform.update(state, step), update(state, step)):
         chex.assert_trees_all_equal(again.path, {"a": vector(1.0, 2.0), "b": {"w": vector(6.0)}})
+
+
+def test_a_mask_may_be_the_upper_part_of_the_parameters():
+    """What does not train is then one None, where the parameters have a tree."""
+    w, g = vector(1.0, 2.0), vector(3.0, 4.0)
+    params = {"a": w, "heads": {"old": {"w": w, "b": w}, "new": w}}
+    mask = {"a": True, "heads": {"old": False, "new": True}}
+    transform = si(1.0)
+    state = begun(transform, params)
+    context = Context(params, None, {"x": g})
+    found = gradients(transform, state, lambda y, _: y, context, forward_of_all, mask=mask)
+    assert found.gradient["heads"]["old"] is None
+    after = jax.tree.map(lambda x: x - 1, {"a": w, "heads": {"old": None, "new": w}})
+    path = transform.update(state, found.step(after)).path
+    kept = {"w": 0 * w, "b": 0 * w}
+    chex.assert_trees_all_equal(path, {"a": g, "heads": {"old": kept, "new": g}})
+
+
+def forward_of_all(params, batch):
+    return sum(jnp.vdot(leaf, batch["x"]) for leaf in jax.tree.leaves(params))
 
 
 def test_strength_zero_leaves_loss_and_gradient_as_they_are():
