@@ -15,13 +15,16 @@ from jaxcl.transforms.objectives.base import wide
 from jaxcl.transforms.penalties.ewc import distance, wide_copy
 from jaxcl.transforms.penalties.per_example import wide_zeros
 
+RESTING = -1.0  # in place of a sum of squares: the weight has not trained in this segment
+
 
 class Walk(NamedTuple):
     """The present task's way; trees like the parameters, in float32 at least.
 
     Attributes:
       score: s of the segments that are complete.
-      squares: sum over the present segment's steps of what estimates the Fisher.
+      squares: sum over the present segment's steps of what estimates the Fisher; -1 where the
+        weight has not trained in any of them.
       path: drop of the loss in the present segment that each weight is responsible for.
       start: the weights as the present segment began.
       updates: optimiser steps of the task so far, int32 scalar.
@@ -71,7 +74,8 @@ def rwalk(
     where ``F~`` is the segment's own Fisher, ``drop_i`` sums ``-g_i * (step of theta_i)`` over
     its steps, with g the gradient of the *unregularised* loss, and the denominator is the KL
     divergence that weight i has moved the predictions by.  The F there is the one before the
-    segment; a weight that has none yet takes the segment's own.  As a task ends, ``theta*`` are
+    segment; a weight that has none yet takes the segment's own, and one that does not train in a
+    segment keeps the F that it has.  As a task ends, ``theta*`` are
     the present weights, s becomes the mean of the score so far and the task's own (the first
     task's own alone), and F and s, whose scales differ, are divided by their largest entries,
     so that both lie in [0, 1].
@@ -133,8 +137,12 @@ def _init(numbers: tuple[float, float, float], params: Params) -> RWalkState:
 
 
 def _begun(params: Params) -> Walk:
-    score, squares, path = (wide_zeros(params) for _ in range(3))
+    score, squares, path = wide_zeros(params), _resting(params), wide_zeros(params)
     return Walk(score, squares, path, wide_copy(params), jnp.zeros((), jnp.int32))
+
+
+def _resting(params: PyTree) -> PyTree:
+    return jax.tree.map(lambda x: jnp.full_like(x, RESTING), wide_zeros(params))
 
 
 def _begin(state: RWalkState, params: Params, task: TaskData, key: PRNGKey) -> RWalkState:
@@ -162,7 +170,7 @@ def _update(segment: int, state: RWalkState, step: Step) -> RWalkState:
     walk, b = state.walk, examples(step.context.batch)
 
     def squared(squares, g):
-        return squares + b * wide(g) ** 2
+        return jnp.maximum(squares, 0) + b * wide(g) ** 2
 
     def paid(path, g, before, after):
         return path - wide(g) * (wide(after) - wide(before))
@@ -187,18 +195,20 @@ def _segment_ended(state: RWalkState, *, steps: int, now: Params) -> RWalkState:
     walk = state.walk
 
     def scored(score, fisher, squares, path, start, now):
+        squares = jnp.maximum(squares, 0)
         known = jnp.where(fisher > 0, fisher, squares / steps)
         moved = known / 2 * (wide(now) - start) ** 2
         return score + jax.nn.relu(path / (moved + state.epsilon))
 
     def mixed(fisher, squares):
         new = squares / steps
-        return jnp.where(fisher > 0, state.alpha * new + (1 - state.alpha) * fisher, new)
+        new = jnp.where(fisher > 0, state.alpha * new + (1 - state.alpha) * fisher, new)
+        return jnp.where(squares < 0, fisher, new)
 
     trees = walk.score, state.fisher, walk.squares, walk.path, walk.start, now
     begun = Walk(
         jax.tree.map(scored, *trees),
-        jax.tree.map(jnp.zeros_like, walk.squares),
+        _resting(walk.squares),
         jax.tree.map(jnp.zeros_like, walk.path),
         wide_copy(now),
         walk.updates,

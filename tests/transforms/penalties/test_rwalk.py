@@ -132,17 +132,27 @@ def test_the_fisher_of_linear_softmax_regression():
     np.testing.assert_allclose(state.fisher, (x.T**2) @ (p - y) ** 2 / 8, rtol=1e-4)
 
 
-def test_a_weight_that_does_not_train_has_no_score_and_no_new_fisher():
-    transform, tree = rwalk(1.0, alpha=0.25, segment=1), {"a": vector(0, 0), "b": vector(0)}
+def test_a_weight_that_does_not_train_has_no_score_and_keeps_its_fisher():
+    """Also in the short segment at the end; one that trains without a slope loses some of it."""
+    transform, tree = rwalk(1.0, alpha=0.25, segment=2), {"a": vector(0, 0), "b": vector(0)}
     state = begun(transform, tree)
-    state = state._replace(fisher={"a": vector(1, 1), "b": vector(8)})
+    state = state._replace(fisher={"a": vector(1, 8), "b": vector(8)})
     here = Context(tree, None, {"x": jnp.zeros((1, 2))})
-    before, after = {"a": tree["a"], "b": None}, {"a": vector(1, 1), "b": None}
-    g = {"a": vector(-1, -1), "b": None}
-    state = transform.update(state, Step(before, after, g, g, here))
-    np.testing.assert_array_equal(state.fisher["b"], [6])
-    np.testing.assert_array_equal(state.walk.score["b"], [0])
-    assert float(state.walk.score["a"].min()) > 0
+    before, after = {"a": tree["a"], "b": None}, {"a": vector(1, 0), "b": None}
+    resting = Step(before, after, *2 * [{"a": vector(-1, 0), "b": None}], here)
+    for _ in range(2):
+        state = transform.update(state, resting)
+    np.testing.assert_array_equal(state.fisher["a"], [1, 6])
+    np.testing.assert_array_equal(state.fisher["b"], [8])
+    ended, _ = transform.end_task(transform.update(state, resting), tree, TASK, KEY)
+    np.testing.assert_array_equal(ended.fisher["a"], [1, 4.5])
+    np.testing.assert_array_equal(ended.fisher["b"], [8])
+    assert float(ended.score["a"][0]) > 0
+    np.testing.assert_array_equal(ended.score["b"], [0])
+    # A step in which it trains is enough: its squares are those of a segment of two.
+    whole = Step(tree, tree, *2 * [{"a": vector(0, 0), "b": vector(4)}], here)
+    state = transform.update(transform.update(state, resting), whole)
+    np.testing.assert_array_equal(state.fisher["b"], [0.25 * 16 / 2 + 0.75 * 8])
 
 
 def test_a_mask_may_be_the_upper_part_of_the_parameters():
