@@ -22,11 +22,14 @@ class Buffer(NamedTuple):
         filled mean nothing.
       filled: rows in use, from the first on, int32 scalar.
       seen: examples of each kind that were offered so far, int32 ``[kinds]``.
+      earlier: how many of them were offered before the present task, int32 scalar; None where
+        steps offer none, and between two tasks.
     """
 
     data: Batch
     filled: Int[Array, ""]
     seen: Int[Array, "kinds"]
+    earlier: Int[Array, ""] | None = None
 
 
 class Storage(NamedTuple):
@@ -93,7 +96,8 @@ def _storage(
             data = jax.tree.map(
                 lambda leaf, x: leaf.at[row].set(x, mode="drop"), buffer.data, example
             )
-            return Buffer(data, jnp.minimum(buffer.filled + 1, capacity), buffer.seen), None
+            filled = jnp.minimum(buffer.filled + 1, capacity)
+            return buffer._replace(data=data, filled=filled), None
 
         offered = {name: batch[name] for name in buffer.data}
         return jax.lax.scan(one, buffer, (offered, keys))[0]

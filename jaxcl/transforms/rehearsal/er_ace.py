@@ -81,8 +81,9 @@ def er_ace(
     Raises:
       ValueError: ``n`` not positive, an objective without classes, a memory that keeps no
         labels; from ``begin_task``, data without labels of that name, or with none that are
-        classes of examples where the memory looks at them; from ``update``, a step
-        without its context, and from ``end_task``, a memory that no step has filled.
+        classes of examples where the memory looks at them; of a memory that is
+        filled in every step, from ``update`` a step without its context, and from ``end_task``,
+        if ``update`` was not called since ``begin_task``.
 
     References:
       Caccia, Aljundi, Asadi, Tuytelaars, Pineau & Belilovsky, New insights on reducing abrupt

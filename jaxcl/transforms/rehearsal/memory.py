@@ -148,14 +148,15 @@ def stored(storage: Storage, *, online: bool = False) -> Memory:
 def _filled_by_steps(storage: Storage) -> Memory:
     def recall(memory, params: Params, task: TaskData, tasks: int, key: PRNGKey) -> Buffer:
         del params, tasks, key
-        if memory.data:
-            return memory
-        return storage.init(jax.tree.map(jnp.asarray, take(dict(task.data), slice(1))))
+        if not memory.data:
+            memory = storage.init(jax.tree.map(jnp.asarray, take(dict(task.data), slice(1))))
+        return memory._replace(earlier=memory.seen.sum(dtype=jnp.int32))
 
     def remember(memory, task: TaskData, key: PRNGKey) -> Buffer:
         del task, key
-        check_updated("memory", memory.filled)
-        return memory
+        earlier = 0 if memory.earlier is None else memory.earlier  # of an older checkpoint
+        check_updated("memory", memory.seen.sum() - earlier)
+        return memory._replace(earlier=None)
 
     made = {"recall": recall, "own_labels": True, "offer": storage.add}
     made |= {"label": storage.label, "classes": storage.classes}

@@ -84,8 +84,9 @@ def replay(
         needs classes where the objective has none; from ``begin_task``, data without labels
         of that name where these are to be kept, or with none that are classes of examples
         where the memory looks at them; from ``apply``, ``joined`` in a loop that has no
-        examples pass beside the batch (:func:`gradients` has); from ``update``,
-        a step without its context, and from ``end_task``, a memory that no step has filled.
+        examples pass beside the batch (:func:`gradients` has); of a memory that is
+        filled in every step, from ``update`` a step without its context, and from ``end_task``,
+        if ``update`` was not called since ``begin_task``.
 
     References:
       Rolnick et al., Experience replay for continual learning, 2019; Shin et al.,

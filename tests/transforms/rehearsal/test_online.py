@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxcl.core.random import stream
-from jaxcl.transforms import Context, Step, TaskData, agem, drawn, replay
+from jaxcl.transforms import Context, Step, TaskData, agem, drawn, er_ace, replay
 from jaxcl.transforms.rehearsal.buffers import class_balanced, reservoir, ring
 from jaxcl.transforms.rehearsal.memory import fraction, stored
 
@@ -54,7 +54,8 @@ def test_every_step_offers_its_batch_in_a_compiled_loop(storage, key):
     by_hand = storage.init(DATA)
     for own in keys:
         by_hand = storage.add(by_hand, DATA, stream(own, "replay", 1))
-    chex.assert_trees_all_equal(state.memory, by_hand)
+    ended, _ = transform.end_task(state, W, TaskData(DATA, forward), key)
+    chex.assert_trees_all_equal(ended.memory, by_hand)
 
 
 def test_the_first_task_stays_as_it_is_unless_a_weight_is_given(key):
@@ -92,9 +93,9 @@ def test_the_next_task_goes_on_with_the_buffer(key):
     state = updated(transform, begun(transform, key), key)
     ended, w = transform.end_task(state, W, TaskData(DATA, forward), key)
     assert w is W
-    chex.assert_trees_all_equal(ended.memory, state.memory)
+    chex.assert_trees_all_equal(ended.memory, state.memory._replace(earlier=None))
     again = transform.begin_task(ended, W, TaskData(DATA, forward), key)
-    chex.assert_trees_all_equal(again, ended)
+    chex.assert_trees_all_equal(again.memory, ended.memory._replace(earlier=jnp.int32(6)))
     assert int(again.tasks) == 1
 
 
@@ -115,6 +116,26 @@ def test_the_draw_is_as_large_as_the_batch_or_as_is_said(memory, key):
         old = drawn(state.memory, stream(key, "replay"), size)
         every = -jax.nn.log_softmax(forward(W, old))[jnp.arange(size), old["label"]]
         np.testing.assert_allclose(metrics["replayed"], every.mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("make", [replay, er_ace])
+def test_each_task_has_steps_of_its_own(make, key):
+    """What earlier tasks left in the buffer does not stand for a task that offered nothing."""
+    transform, task = make(stored(reservoir(4), online=True)), TaskData(DATA, forward)
+    state = transform.init(W)
+    for _ in range(2):  # more than there is room for, so that rows no longer tell
+        state = updated(transform, transform.begin_task(state, W, task, key), key)
+        state, _ = transform.end_task(state, W, task, key)
+    with pytest.raises(ValueError, match="update was not called in this task"):
+        transform.end_task(transform.begin_task(state, W, task, key), W, task, key)
+
+
+def test_a_task_that_an_older_checkpoint_left_can_be_ended(key):
+    transform = replay(stored(reservoir(8), online=True))
+    state = updated(transform, begun(transform, key), key)
+    state = state._replace(memory=state.memory._replace(earlier=None))
+    ended, _ = transform.end_task(updated(transform, state, key), W, TaskData(DATA, forward), key)
+    assert int(ended.memory.filled) == 8
 
 
 def test_what_cannot_be_is_refused(key):
