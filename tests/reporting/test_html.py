@@ -135,17 +135,25 @@ def test_all_names_are_text(make):
     assert f"<title>{ESCAPED} on scenario &lt;s&gt; (task)</title>" in page or make is several
 
 
+def heat_tables(page):
+    """Of each matrix of accuracies, its source and the texts of its cells."""
+    for part in page.split('class="numbers heat"')[1:]:
+        table = part[: part.index("</table>")]
+        rows = re.findall("<tr>(.*?)</tr>", table, re.DOTALL)[1:]
+        cells = [re.findall("<td.*?</td>", row) for row in rows]
+        yield table, [[re.sub("<.*?>", "", cell) for cell in row] for row in cells]
+
+
+MEANS = [
+    ["90.0 ± 0.0", "80.0 ± 0.0", "85.0 ± 0.0"],
+    ["", "70.0 ± 0.0", "40.0 ± 0.0"],
+    ["", "", "60.0 ± 0.0"],
+]
+
+
 def test_a_matrix_by_hand():
-    page = run_page(shown())
-    table = page[page.index('class="numbers heat"') :]
-    table = table[: table.index("</table>")]
-    rows = re.findall("<tr>(.*?)</tr>", table, re.DOTALL)[1:]
-    cells = [[re.sub("<.*?>", "", cell) for cell in re.findall("<td.*?</td>", row)] for row in rows]
-    assert cells == [
-        ["90.0 ± 0.0", "80.0 ± 0.0", "85.0 ± 0.0"],
-        ["", "70.0 ± 0.0", "40.0 ± 0.0"],
-        ["", "", "60.0 ± 0.0"],
-    ]
+    ((table, cells),) = heat_tables(run_page(shown()))
+    assert cells == MEANS
     background, ink = cell_colours(70.0)
     assert f'style="background:{background};color:{ink}">70.0' in table
 
@@ -213,8 +221,18 @@ def test_many_tasks_are_shown_in_short():
 
 
 def test_runs_whose_newest_task_alone_was_tested_are_compared():
+    """Cells of tasks that were not tested are empty, and a curve ends where its mean does."""
     matrix = [[90.0, None, None], [None, 70.0, None], [None, None, 60.0]]
-    Parsed(comparison_page([shown(matrices=[matrix]), shown()]))
+    page = comparison_page([shown(matrices=[matrix]), shown()])
+    newest = [["90.0", "", ""], ["", "70.0", ""], ["", "", "60.0"]]
+    assert [cells for _, cells in heat_tables(page)] == [newest, MEANS]
+    drawn = page[page.index("<svg") : page.index("</svg>")]
+    text = "".join(Parsed(drawn + "</svg>").text)
+    assert all(f"{ODD} · runs/<n> ({i})" in text for i in (1, 2))
+    lines = [re.findall("[ML] ", path) for path in re.findall('<path d="(M [^"]*)" clip', drawn)]
+    assert ["M "] in lines  # of the first run the mean over the first task alone
+    assert ["M ", "L ", "L "] in lines
+    assert "nan" not in drawn
 
 
 def test_axes_of_numbers_name_what_is_measured():
