@@ -20,8 +20,9 @@ print("not reached", flush=True)
 """
 
 PROGRAM = """
-import atexit, time
+import atexit, signal, time
 from jaxcl.runner import interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)  # of a job in the background it is ignored
 atexit.register(lambda: print("ended", flush=True))
 try:
     with interrupt.catching(lambda text: print(text, flush=True)) as stopping:
@@ -67,7 +68,10 @@ def test_in_a_program_a_later_signal_does_what_it_does_without_us(second, code, 
         assert "a second signal" in process.stdout.readline()
         time.sleep(1.1)
         process.send_signal(second)
-        out, _ = process.communicate(timeout=60)
+        try:
+            out, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, out) == (code, end)
 
 
