@@ -55,9 +55,13 @@ def test_what_is_no_damage_is_raised_as_it_is(found, tmp_path):
 
 
 def test_damage_is_named(tmp_path):
+    """A stand-in fails: on real damage Orbax may answer to a loop of its own that is closed."""
     save_params(tmp_path / "p", PARAMS)
-    (tmp_path / "p/state/manifest.ocdbt").write_bytes(b"rubbish")
-    with pytest.raises(ValueError, match=r"p is damaged \(.+\)$"):
+    found = RuntimeError("corrupted manifest\nin many lines")
+    with (
+        mock.patch.object(ocp, "load", side_effect=found),
+        pytest.raises(ValueError, match=r"p is damaged \(corrupted manifest\)$"),
+    ):
         load_params(tmp_path / "p")
 
 
