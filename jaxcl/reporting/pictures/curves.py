@@ -64,8 +64,8 @@ def learning_curves(
         every = max(1, table.shape[1] // 8)
         marks = {"markevery": (place % every, every)}
         line_with_band(axes, epochs, table, label=label, **look._asdict(), **marks)
-    every = np.concatenate([np.array(values, float).ravel() for values in lines.values()])
-    limits = lower_limit(every), 102
+    drawn = np.concatenate([np.array(values, float).ravel() for values in lines.values()])
+    limits = lower_limit(drawn), 102
     axes.set(xlabel="epoch", ylabel=f"{tested} {measure} (%)", ylim=limits)
     axes.set_xlim(0.5, boundaries[-1] + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
