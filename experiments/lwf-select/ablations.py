@@ -46,7 +46,8 @@ images an accuracy has a standard error of about one point.
 LARGE = """\
 ## 20,000 images a task, 10 epochs
 
-On 10,000 held-out images; a standard error of about half a point.
+The first line has the scenario's settings. On 10,000 held-out images an accuracy has a standard
+error of about half a point.
 """
 
 
@@ -85,7 +86,7 @@ def rows(folder: str, points: list[dict[str, Any]], base: dict[str, Any] | None)
     for point in points:
         varied = point["point"]
         cells = [", ".join(varied), ", ".join(value_text(value) for value in varied.values())]
-        cells = [BASE, ""] if folder == BASE else cells
+        cells = [BASE, ""] if folder.removeprefix(MORE) == BASE else cells
         if "final" not in point:
             lines.append(line([*cells, "diverged", *[""] * 5]))
             continue
@@ -128,7 +129,7 @@ def findings(points: list[dict[str, Any]], base: dict[str, Any]) -> str:
 def table(known: dict[str, list[dict[str, Any]]], names: list[str]) -> str:
     """The points of some folders, in their order."""
     lines = markdown_head(HEADER)
-    base = known[BASE][0] if BASE in names else None
+    base = next((known[n][0] for n in names if n.removeprefix(MORE) == BASE), None)
     lines += [each for name in names for each in rows(name, known[name], base)]
     points = [point for name in names for point in known[name]]
     found = [findings(points, base), ""] if base else []
@@ -137,8 +138,9 @@ def table(known: dict[str, list[dict[str, Any]]], names: list[str]) -> str:
 
 def page(known: dict[str, list[dict[str, Any]]]) -> str:
     """The whole of ablations.md."""
-    small = sorted((n for n in known if not n.startswith(MORE)), key=lambda n: (n != BASE, n))
-    large = sorted(name for name in known if name.startswith(MORE))
+    names = sorted(known, key=lambda name: (name.removeprefix(MORE) != BASE, name))
+    small = [name for name in names if not name.startswith(MORE)]
+    large = [name for name in names if name.startswith(MORE)]
     parts = [INTRODUCTION, SMALL, table(known, small)]
     return "\n".join([*parts, *([LARGE, table(known, large)] if large else [])])
 
