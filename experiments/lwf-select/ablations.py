@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 KEPT = HERE / "ablations.json"
 KEPT_OF_POINT = ("point", "average_accuracy", "forgetting", "final", "weights", "seeds")
 MADE_WITH = ("versions", "machine", "git")
-BASE, MORE = "base", "more-"
+BASE = "base"
 FIGURES = {"average_accuracy": average_accuracy, "forgetting": forgetting}
 HEADER = [
     *("setting", "value", "average accuracy", "change", "first task lost", "change"),
@@ -36,18 +36,12 @@ seeds. Accuracies are of images held out from the training images, in percent. T
 settings are threshold 0.93, Bures fidelity, a branch that starts as a copy, one epoch of warm-up,
 T 2, lambda 15, L2 1e-3 and none in later tasks, cosine, later rate 3e-4, bilinear. A change is
 that from the first line, seed by seed. Made by `ablations.py` from the runs of `ablations.sh`.
-"""
-SMALL = """\
+
 ## 6,000 images a task, 5 epochs
 
 The first line has the scenario's settings, each other line one of them changed. On 2,000 held-out
 images an accuracy has a standard error of about one point.
-"""
-LARGE = """\
-## 20,000 images a task, 10 epochs
 
-The first line has the scenario's settings. On 10,000 held-out images an accuracy has a standard
-error of about half a point.
 """
 
 
@@ -80,19 +74,19 @@ def change(point: dict[str, Any], base: dict[str, Any], name: str) -> dict[str, 
     return {"mean": point[name]["mean"] - base[name]["mean"], "sem": None}
 
 
-def rows(folder: str, points: list[dict[str, Any]], base: dict[str, Any] | None) -> list[str]:
-    """A line for each value, beside the base if there is one."""
+def rows(folder: str, points: list[dict[str, Any]], base: dict[str, Any]) -> list[str]:
+    """A line for each value, beside the base."""
     lines = []
     for point in points:
         varied = point["point"]
         cells = [", ".join(varied), ", ".join(value_text(value) for value in varied.values())]
-        cells = [BASE, ""] if folder.removeprefix(MORE) == BASE else cells
+        cells = [BASE, ""] if folder == BASE else cells
         if "final" not in point:
             lines.append(line([*cells, "diverged", *[""] * 5]))
             continue
         for name in FIGURES:
             cells.append(mean_text(point[name], 2))
-            known = None if base is None or point is base else change(point, base, name)
+            known = None if point is base else change(point, base, name)
             cells.append("" if known is None else mean_text(known, 2))
         each = ", ".join(f"{task} {found['mean']:.1f}" for task, found in point["final"].items())
         added = mean_sem([float(weights["added"]) for weights in point["weights"]])
@@ -126,23 +120,14 @@ def findings(points: list[dict[str, Any]], base: dict[str, Any]) -> str:
     return "\n".join(f"- {what}: {', '.join(which)}." for what, which in found.items() if which)
 
 
-def table(known: dict[str, list[dict[str, Any]]], names: list[str]) -> str:
-    """The points of some folders, in their order."""
-    lines = markdown_head(HEADER)
-    base = next((known[n][0] for n in names if n.removeprefix(MORE) == BASE), None)
-    lines += [each for name in names for each in rows(name, known[name], base)]
-    points = [point for name in names for point in known[name]]
-    found = [findings(points, base), ""] if base else []
-    return "\n".join([*lines, "", *found, caption(points), ""])
-
-
 def page(known: dict[str, list[dict[str, Any]]]) -> str:
     """The whole of ablations.md."""
-    names = sorted(known, key=lambda name: (name.removeprefix(MORE) != BASE, name))
-    small = [name for name in names if not name.startswith(MORE)]
-    large = [name for name in names if name.startswith(MORE)]
-    parts = [INTRODUCTION, SMALL, table(known, small)]
-    return "\n".join([*parts, *([LARGE, table(known, large)] if large else [])])
+    names = sorted(known, key=lambda name: (name != BASE, name))
+    base = known[BASE][0]
+    points = [point for name in names for point in known[name]]
+    lines = [each for name in names for each in rows(name, known[name], base)]
+    table = "\n".join([*markdown_head(HEADER), *lines])
+    return "\n\n".join([INTRODUCTION + table, findings(points, base), caption(points) + "\n"])
 
 
 def main() -> None:

@@ -7,18 +7,10 @@ runs=$1
 data=${2:+--data-dir $2}
 seeds=${SEEDS:-0 1 2}
 cd "$(dirname "$0")/../.."
-sweep() {  # a folder, then options, then the values of settings
-    name=$1
-    shift
+vary() {  # a folder, then the values of settings; 6,000 images to train with, 2,000 to test on
     # shellcheck disable=SC2086
-    python -m jaxcl.experiments.sweep --scenario 4 --method select --seeds $seeds \
-        --checkpoint-every 60s --out "$runs/$name" $data "$@"
-}
-vary() {  # 6,000 images to train with, 2,000 to test on
-    sweep "$1" --epochs 5 --limit 8000 --validation 0.25 --grid "${@:2}"
-}
-vary_more() {  # 20,000 images to train with, 10,000 to test on; about half an hour a point
-    sweep "more-$1" --limit 30000 --validation 0.33334 --grid "${@:2}"
+    python -m jaxcl.experiments.sweep --scenario 4 --method select --seeds $seeds --epochs 5 \
+        --limit 8000 --validation 0.25 --checkpoint-every 60s --out "$runs/$1" $data --grid "${@:2}"
 }
 vary base lr=1e-3 # every setting is the scenario's; below, all but one are
 vary threshold threshold=0.5,0.7,0.8,0.9,0.99
@@ -32,7 +24,4 @@ vary later_l2 later_l2=1e-4,1e-3
 vary schedule schedule=constant
 vary later_lr later_lr=1e-3,1e-4
 vary resize resize=pad
-vary_more base lr=1e-3
-vary_more later later_lr=1e-3 warmup_epochs=0
-vary_more schedule schedule=constant
 python experiments/lwf-select/ablations.py "$runs"
