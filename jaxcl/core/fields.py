@@ -10,6 +10,7 @@ import numbers
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 from jaxcl.core.errors import UsageError
@@ -147,8 +148,10 @@ def check_ranges(settings: Any) -> None:
         if typing.get_origin(kind) is typing.Literal and value is not None:
             if value not in typing.get_args(kind):
                 raise UsageError(f"{name}: {value!r}; give {' or '.join(typing.get_args(kind))}")
-        elif kind is int and isinstance(value, float):
-            raise UsageError(f"{name}: {value} is no whole number; give one")
+        elif kind is int and not isinstance(value, numbers.Integral | None):
+            raise UsageError(f"{name}: {value!r} is no whole number; give one")
+        elif kind is Path and not isinstance(value, Path | str | None):
+            raise UsageError(f"{name}: {value!r} is no path; give one")
         for mark in marks(hint):
             if isinstance(mark, Range) and value is not None:
                 _check_range(name, value, mark)

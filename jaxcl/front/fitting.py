@@ -115,7 +115,7 @@ def fit(
         config = _trained(config, training)
     if isinstance(replay, Replay):
         config = dataclasses.replace(config, replay=replay)
-    config = _augmented(config, augment)
+    config = _augmented(config, augment).check()
     place = Place(None if out is None else Path(out), overwrite=overwrite)
     if place.out is not None and not overwrite and run_folder.holds_run(place.out):
         place = dataclasses.replace(place, resume=place.out)

@@ -17,8 +17,8 @@ from jaxcl.scenarios.datasets.frozen import Backbone
 from jaxcl.scenarios.derive import DERIVED, shuffled_classes, split_classes
 from jaxcl.scenarios.readers.files import read
 from jaxcl.scenarios.settings import DataSettings, FileSettings, MadeSettings, SplitSettings
-from jaxcl.scenarios.task import Task, hold_out, is_image, limit, rgb32, size_text
-from jaxcl.transforms.objectives import OBJECTIVES
+from jaxcl.scenarios.task import BFLOAT16, Task, hold_out, is_image, limit, rgb32, size_text
+from jaxcl.transforms.objectives import OBJECTIVES, Objective
 
 
 def load_tasks(config: Config, progress: Callable[[str], None] = lambda text: None) -> list[Task]:
@@ -43,7 +43,7 @@ def load_tasks(config: Config, progress: Callable[[str], None] = lambda text: No
             raise DataError(f"{text}; return [Task(...), ...]")
         return check_tasks(config, cut_given(config, tasks))
     if isinstance(data, FileSettings):
-        tasks = of_file(data, progress)
+        tasks = of_file(data, OBJECTIVES[config.training.loss], progress)
     elif scenario.made is not None:
         assert isinstance(data, MadeSettings)
         order = data.order if isinstance(data, SplitSettings) else 0
@@ -100,11 +100,19 @@ BACKBONES: sources.Backbones = {"efficientnet_lite0": _lite0}
 """What makes the features of a data set."""
 
 
-def of_file(settings: FileSettings, progress: Callable[[str], None]) -> list[Task]:
+def of_file(
+    settings: FileSettings, objective: Objective, progress: Callable[[str], None]
+) -> list[Task]:
     """Returns tasks of some classes each, of a data set of one's own.
 
+    Args:
+      settings: which, and how it is split.
+      objective: what is learned.
+      progress: as in :func:`load_tasks`.
+
     Raises:
-      DataError: no such file, or one that holds no data set.
+      DataError: no such file, one that holds no data set, or labels that the objective cannot
+        learn from.
     """
     check_data(settings)
     name, path, each = settings.data, expanded("data", settings.data), settings.split_classes
@@ -113,6 +121,11 @@ def of_file(settings: FileSettings, progress: Callable[[str], None]) -> list[Tas
     else:
         found = read(path)
         whole = Task(path.stem, *found[:4], len(found.classes))
+    if not objective.classes:
+        if settings.order or each is not None:
+            name = "order" if settings.order else "split_classes"
+            raise UsageError(f"{name}: --loss {objective.name} has no classes; leave it out")
+        return [whole]
     whole = check(whole, 1)  # it has classes, and says how many
     if settings.order:
         whole = shuffled_classes(whole, settings.order)
@@ -191,7 +204,15 @@ def _with_numbers(task: Task, loss: str) -> Task:
             f"task {task.name!r}: labels are {shapes}, and the loss {loss} takes [n, outputs]; give"
             " labels of two axes"
         )
+    if any(each.dtype.kind not in "biuf" and each.dtype != BFLOAT16 for each in labels):
+        raise DataError(f"task {task.name!r}: labels are {labels[0].dtype}; give numbers")
     train, test = (np.asarray(each, np.float32) for each in labels)
+    both = np.concatenate([train.ravel(), test.ravel()])
+    if loss == "binary" and ((both < 0) | (both > 1)).any():
+        raise DataError(
+            f"task {task.name!r}: labels are {both.min():g} to {both.max():g}, and the loss binary"
+            " takes 0 to 1; give 1 where the mark is there and else 0"
+        )
     if loss == "squared" and (test == test[:1]).all():
         raise DataError(
             f"task {task.name!r}: all test labels are equal, so R^2, which accuracy stands for with"

@@ -1,5 +1,6 @@
 """What a task is refused for: each error names the task and the remedy."""
 
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,11 @@ from numpy import ndarray
 
 from jaxcl.core.errors import DataError
 from jaxcl.scenarios.task import BFLOAT16, Task, as_kept, size_text
+
+MANY = 10_000
+"""Classes that a task may have, whatever its number of examples."""
+CHANNELS = 4
+"""The most that the last axis has of images as users have them."""
 
 
 def check(task: Task, batch_size: int, *, of_classes: bool = True) -> Task:
@@ -24,16 +30,18 @@ def check(task: Task, batch_size: int, *, of_classes: bool = True) -> Task:
         inputs, other counts of inputs and labels, labels out of range, a single class, or
         fewer training inputs than a batch.
     """
+    task = task._replace(classes=_check_count(task))
     for split, inputs, labels in _splits(task):
         where = f"task {task.name!r}, {split}"
         n = _check_inputs(where, inputs)
         _check_labels(where, labels, of_classes)
         if n != len(labels):
             raise DataError(f"{where}: {n} inputs but {len(labels)} labels")
-    if _shapes(task.train_inputs) != _shapes(task.test_inputs):
+    _check_pair(task)
+    if not of_classes and task.classes not in (0, _width(task)):
         raise DataError(
-            f"task {task.name!r}: training inputs are {size_text(task.train_inputs)}, test inputs"
-            f" {size_text(task.test_inputs)}; give both the same shape and type"
+            f"task {task.name!r}: classes is {task.classes}, and labels have {_width(task)}"
+            " numbers; leave it out"
         )
     if not task.classes:
         _check_first(task)
@@ -48,6 +56,18 @@ def check(task: Task, batch_size: int, *, of_classes: bool = True) -> Task:
     return task
 
 
+def _check_pair(task: Task) -> None:
+    """Raises a DataError where training and test examples are not of one kind."""
+    if _shapes(task.train_inputs) != _shapes(task.test_inputs):
+        raise DataError(
+            f"task {task.name!r}: training inputs are {size_text(task.train_inputs)}, test inputs"
+            f" {size_text(task.test_inputs)}; give both the same shape and type"
+        )
+    if task.train_labels.shape[1:] != task.test_labels.shape[1:]:
+        shapes = f"{list(task.train_labels.shape)}, test labels {list(task.test_labels.shape)}"
+        raise DataError(f"task {task.name!r}: training labels are {shapes}; give both one shape")
+
+
 def _splits(task: Task) -> Sequence[tuple[str, Any, Any]]:
     return (
         ("train", task.train_inputs, task.train_labels),
@@ -55,11 +75,31 @@ def _splits(task: Task) -> Sequence[tuple[str, Any, Any]]:
     )
 
 
+def _check_count(task: Task) -> int:
+    """The number of classes that is given; DataError if it is none."""
+    count = task.classes
+    if isinstance(count, bool) or not isinstance(count, numbers.Integral) or int(count) < 0:
+        raise DataError(f"task {task.name!r}: classes is {count!r}; give a whole number, or 0")
+    return int(count)
+
+
 def _classes(task: Task) -> int:
     labels = task.train_labels
     if not np.issubdtype(labels.dtype, np.integer):
-        return labels.shape[-1] if labels.ndim > 1 else 1
-    return _highest(labels) + 1
+        return _width(task)
+    count = _highest(labels) + 1
+    if count > max(MANY, labels.size):
+        raise DataError(
+            f"task {task.name!r}, train: labels go up to {count - 1}, and there are {labels.size};"
+            f" number the classes from 0 on, or give classes={count}"
+        )
+    return count
+
+
+def _width(task: Task) -> int:
+    """The numbers that a label of numbers has."""
+    labels = task.train_labels
+    return labels.shape[-1] if labels.ndim > 1 else 1
 
 
 def _highest(labels: ndarray) -> int:
@@ -101,13 +141,17 @@ def _check_array(where: str, array: ndarray) -> None:
         )
     if array.ndim == 0:
         raise DataError(f"{where}: inputs are a single number; give an array [n, ...]")
-    if array.ndim == 4 and array.shape[1] in (1, 3) and array.shape[3] not in (1, 3):
+    if isinstance(array, np.ma.MaskedArray):
+        raise DataError(f"{where}: inputs are a masked array; fill it, inputs.filled(0)")
+    if 0 in array.shape[1:]:
+        raise DataError(f"{where}: an input has the shape {list(array.shape[1:])}; give values")
+    if array.ndim == 4 and array.shape[1] in (1, 3) and array.shape[3] > CHANNELS:
         shape = "x".join(map(str, array.shape[1:]))
         raise DataError(
             f"{where}: images are {shape}, channels first; give them last, with"
             " images.transpose(0, 2, 3, 1)"
         )
-    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+    if not np.issubdtype(array.dtype, np.integer) and not np.isfinite(array).all():
         raise DataError(f"{where}: inputs hold values that are not finite; remove them")
     _check_size(where, array)
 

@@ -20,6 +20,7 @@ def split(task: Task, n: int) -> list[Task]:
     Raises:
       DataError: the classes cannot be shared out evenly, two at least to a task.
     """
+    _check_one_each(task)
     size = classes_each(task.name, task.classes, n)
     return [_classes(task, first, size) for first in range(0, task.classes, size)]
 
@@ -57,6 +58,7 @@ def by_group(task: Task, n: int) -> list[Task]:
     """
     if n > len(task.groups):
         raise DataError(f"tasks: {task.name} has {len(task.groups)} groups of classes, not {n}")
+    _check_one_each(task)
     firsts = np.cumsum([0, *(size for _, size in task.groups)])
     found = zip(task.groups[:n], firsts, strict=False)
     return [_classes(task, int(first), size)._replace(name=name) for (name, size), first in found]
@@ -64,6 +66,7 @@ def by_group(task: Task, n: int) -> list[Task]:
 
 def shuffled_classes(task: Task, seed: int) -> Task:
     """Returns the data set with its classes numbered in an order that a seed decides."""
+    _check_one_each(task)
     order = np.random.default_rng(seed).permutation(task.classes).astype(np.int32)
     return task._replace(
         name=f"{task.name}-order-{seed}",
@@ -71,6 +74,16 @@ def shuffled_classes(task: Task, seed: int) -> Task:
         train_labels=order[task.train_labels],
         test_labels=order[task.test_labels],
     )
+
+
+def _check_one_each(task: Task) -> None:
+    """Raises a DataError where an example has not one class."""
+    for labels in (task.train_labels, task.test_labels):
+        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+            raise DataError(
+                f"task {task.name!r}: labels are {labels.dtype} of the shape {list(labels.shape)};"
+                " only integers [n], a class an example, can be split or put in another order"
+            )
 
 
 def _classes(task: Task, first: int, size: int) -> Task:

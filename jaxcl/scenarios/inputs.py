@@ -119,7 +119,7 @@ def _moments(inputs: PyTree) -> tuple[tuple[float, ...], tuple[float, ...]]:
     if len(leaves) != 1 or np.issubdtype(leaves[0].dtype, np.signedinteger):
         raise UsageError("normalise: inputs are not one array of numbers; leave it out")
     (array,) = leaves
-    axes, scale = tuple(range(array.ndim - 1)), 255 if array.dtype == np.uint8 else 1
+    axes, scale = tuple(range(max(array.ndim - 1, 1))), 255 if array.dtype == np.uint8 else 1
     mean = array.mean(axes, dtype=np.float64) / scale
     deviation = array.std(axes, dtype=np.float64) / scale
     deviation = np.where(deviation > 0, deviation, 1.0)

@@ -68,14 +68,14 @@ def limit(task: Task, most: int | None, *, spread: bool = False) -> Task:
     Args:
       task: with all of them.
       most: how many; None: all.
-      spread: whether they are spread evenly over all; by default they are the first ones.
+      spread: whether they are drawn from all, as many of each class as its share; which ones
+        depends on the labels alone.  By default they are the first ones.
     """
 
     def rows(labels: ndarray) -> Any:
-        n = len(labels)
-        if not spread or most is None or n <= most:
+        if not spread or most is None or len(labels) <= most:
             return slice(most)
-        return np.arange(most) * n // most
+        return np.sort(_drawn(labels)[:most])
 
     train, test = rows(task.train_labels), rows(task.test_labels)
     return task._replace(
@@ -84,6 +84,18 @@ def limit(task: Task, most: int | None, *, spread: bool = False) -> Task:
         test_inputs=rows_of(task.test_inputs, test),
         test_labels=task.test_labels[test],
     )
+
+
+def _drawn(labels: ndarray) -> ndarray:
+    """All rows in a random order in which each class has its share of any first part."""
+    rows = np.random.default_rng(0).permutation(len(labels))
+    if labels.ndim > 1 or not np.issubdtype(labels.dtype, np.integer):
+        return rows
+    _, own, counts = np.unique(labels[rows], return_inverse=True, return_counts=True)
+    by_class = np.argsort(own, kind="stable")
+    turn = np.empty(len(rows))  # of a row in its class
+    turn[by_class] = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return rows[np.argsort((turn + 0.5) / counts[own], kind="stable")]
 
 
 def hold_out(task: Task, part: float) -> Task:

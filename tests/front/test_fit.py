@@ -19,6 +19,7 @@ from jaxcl.learner.settings.configuration import configure
 from jaxcl.methods.replay import BufferReplay
 from jaxcl.runner.commands import How
 from jaxcl.scenarios import task
+from jaxcl.scenarios.inputs import prepared, ready
 from jaxcl.training.settings import Training
 
 
@@ -277,6 +278,43 @@ def test_a_part_is_held_out_and_a_limit_holds_for_tasks_that_are_given(pair, sma
     three = sorted(pair[0].train_labels)  # sorted by class: examples of each class stay
     few = task.limit(pair[0]._replace(train_labels=np.array(three)), 6, spread=True)
     assert few.train_labels.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"validation": float("nan")}, "validation: nan is no number"),
+        ({"validation": 1.5}, r"validation: 1.5 is outside \[0, 1\]"),
+    ],
+)
+def test_settings_are_checked_before_tasks_are_cut(given, message, pair, small):
+    with pytest.raises(UsageError, match=message):
+        jaxcl.fit(pair, **small, **given)
+
+
+@pytest.mark.parametrize(
+    ("of", "message"),
+    [
+        (lambda marks: 2 * marks - 1, "labels are -1 to 1, and the loss binary takes 0 to 1"),
+        (lambda marks: 255 * marks, "labels are 0 to 255"),
+        (lambda marks: marks + 1j, "labels are complex"),
+        (lambda marks: marks.astype(str), "labels are <U"),
+    ],
+)
+def test_labels_of_marks_are_0_to_1(of, message, pair, small):
+    """Of others the loss has no lower bound."""
+    marks = np.stack([pair[0].train_labels == 0, pair[0].train_labels > 0], 1).astype(int)
+    wrong = pair[0]._replace(train_labels=of(marks), classes=0, test_inputs=pair[0].train_inputs)
+    with pytest.raises(DataError, match=message):
+        jaxcl.fit([wrong._replace(test_labels=marks)], loss="binary", **small)
+
+
+def test_single_numbers_can_be_normalised(pair):
+    """They are no channels: of each example there is one."""
+    settings = configure("finetune", "own", normalise=True).data
+    one = pair[0]._replace(train_inputs=np.array([1.0, 3.0, 5.0], np.float32))
+    how = ready(settings, one)
+    np.testing.assert_allclose(prepared(how, jnp.array([3.0, 5.0])), [0, 1.5**0.5], rtol=1e-6)
 
 
 def test_a_setting_beside_the_object_that_has_it_is_refused(pair, small):

@@ -102,6 +102,21 @@ def test_registered_tasks_are_scenarios_and_data_sets(pair, small):
     assert result.tasks == ["first-0-1", "first-2-3"]
 
 
+def test_a_registered_data_set_may_have_labels_that_are_no_classes():
+    x = np.arange(40.0, dtype=np.float32)[:, None]
+
+    @jaxcl.register_dataset
+    def doubled():
+        return jaxcl.Task("doubled", x, np.hstack([x, 2 * x]), x, np.hstack([x, 2 * x]))
+
+    chosen = {"data": "doubled", "loss": "squared", "batch_size": 8}
+    (task,) = load_tasks(configure("finetune", "data", **chosen))
+    assert (task.classes, task.train_labels.shape) == (2, (40, 2))
+    for name, value in (("order", 1), ("split_classes", 2)):
+        with pytest.raises(UsageError, match=f"^{name}: --loss squared has no classes; leave it"):
+            load_tasks(configure("finetune", "data", **chosen, **{name: value}))
+
+
 def test_a_limit_leaves_examples_of_all_classes_of_registered_tasks():
     """They are sorted by class, and do not say how many classes there are."""
     x, y = np.arange(200.0, dtype=np.float32)[:, None], np.repeat(np.arange(4), 50)

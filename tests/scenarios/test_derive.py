@@ -57,6 +57,17 @@ def test_groups_of_classes_of_any_size_are_tasks(part):
     assert shuffled_classes(whole, 1).groups == ()  # they are not together any more
 
 
+@pytest.mark.parametrize(
+    "make", [lambda task: split(task, 3), lambda task: shuffled_classes(task, 1)]
+)
+def test_labels_of_sequences_are_not_shared_out(make):
+    """A mask of examples and positions would make examples of positions."""
+    whole = made()
+    labels = np.stack([whole.train_labels, whole.train_labels], 1)
+    with pytest.raises(DataError, match=r"labels are int64 of the shape \[18, 2\]; only integers"):
+        make(whole._replace(train_labels=labels))
+
+
 @pytest.mark.parametrize("n", [4, 5, 6, 12])  # does not divide 6, or a class to a task, or none
 def test_an_uneven_split_is_refused(n):
     with pytest.raises(DataError, match=f"6 classes of digits do not make {n} tasks"):

@@ -225,3 +225,7 @@ def test_underscores_are_no_numbers_and_an_index_is_no_feature(tmp_path):
     refused(path, "'1_000' is no finite number")
     path.write_text(",x,label\n0,1.5,a\n1,2.5,b\n")
     refused(path, "a column has no name; write it without the index")
+    path.write_text(",x,species\n0,1.5,a\n1,2.5,b\n")  # which column it is, its place says
+    refused(path, "a column has no name; write it without the index")
+    path.write_text(",1.5,a\n1,2.5,b\n" * 5)  # an example with a gap is no header
+    refused(path, "'' is no finite number")

@@ -335,3 +335,19 @@ def test_damaged_data_names_the_folder_and_the_remedy(damage, server, tmp_path, 
 def test_missing_data_names_the_command(tmp_path):
     with pytest.raises(DataError, match=r"run: python -m jaxcl.experiments.prepare emnist/byclass"):
         load("emnist/upper", tmp_path, lambda text: None)
+
+
+def test_data_in_another_format_are_not_called_damaged(server, tmp_path, monkeypatch):
+    """The remedy of damage writes over the folder."""
+    serve_mnist(*server, monkeypatch)
+    prepared("mnist", tmp_path)
+    where = tmp_path / "tfds"
+    (info,) = where.glob("mnist/*/dataset_info.json")
+    for file in where.glob("mnist/*/*array_record*"):
+        file.rename(file.with_name(file.name.replace("array_record", "tfrecord")))
+    info.write_text(info.read_text().replace("array_record", "tfrecord"))
+    with pytest.raises(
+        DataError, match=r"mnist has the format tfrecord, .* --data-dir DIR"
+    ) as error:
+        load("mnist", where, lambda text: None)
+    assert "--overwrite" not in str(error.value)

@@ -10,7 +10,7 @@ from jaxcl.core.sharding import on_mesh
 from jaxcl.learner.seed_loop import run
 from jaxcl.scenarios.checks import check_all
 from jaxcl.scenarios.images import to_rgb32
-from jaxcl.scenarios.task import as_batch, counted, rgb32
+from jaxcl.scenarios.task import Task, as_batch, counted, limit, rgb32
 
 
 @pytest.fixture
@@ -40,6 +40,23 @@ def cases(task):
             "classes": 0,
         },
         "give both the same shape": {"test_inputs": task.test_inputs[:, :30]},
+        "training labels are .40., test labels .20, 1.; give both one": {
+            "test_labels": task.test_labels[:, None],
+            "test_inputs": task.test_inputs,
+        },
+        "test: inputs hold values that are not": {
+            "train_inputs": images.astype(jnp.bfloat16),
+            "test_inputs": np.full(task.test_inputs.shape, np.nan, jnp.bfloat16),
+        },
+        "inputs are a masked array": {"train_inputs": np.ma.array(images)},
+        r"an input has the shape \[32, 0, 3\]": {"train_inputs": images[:, :, :0]},
+        "labels go up to 1000000, and there are 40": {
+            "train_labels": np.where(np.arange(40) == 0, 10**6, labels),
+            "classes": 0,
+        },
+        "classes is '3'; give a whole number, or 0": {"classes": "3"},
+        "classes is 2.5; give": {"classes": 2.5},
+        "classes is -1; give": {"classes": -1},
     }
 
 
@@ -56,6 +73,33 @@ def test_labels_are_whole_numbers_of_any_type(task, kind):
     assert checked.classes == 3
     with pytest.raises(DataError, match="labels are 0 to 2; they must be 0 to 1"):
         check_all([task._replace(**labels, classes=2)], 10)
+
+
+def test_the_number_of_classes_may_be_numpys_and_is_pythons_afterwards(task):
+    (checked,) = check_all([task._replace(classes=np.int64(3))], 10)
+    assert type(checked.classes) is int
+
+
+@pytest.mark.parametrize("labels", ["in turn", "sorted", "rare", "numbers"])
+def test_a_limit_takes_its_share_of_each_class(labels):
+    """Every k-th row would leave classes out where labels come in turn."""
+    y = {
+        "in turn": np.arange(1000) % 10,
+        "sorted": np.sort(np.arange(1000) % 10),
+        "rare": np.where(np.arange(1000) % 20 == 0, 1, 0),
+        "numbers": np.linspace(0, 1, 1000)[:, None],
+    }[labels]
+    whole = Task("all", np.arange(1000.0), y, np.arange(1000.0), y)
+    for most in (10, 200, 500):
+        few = limit(whole, most, spread=True)
+        assert len(few.train_inputs) == most == len(few.test_labels)
+        assert (np.diff(few.train_inputs) > 0).all()
+        np.testing.assert_array_equal(few.train_labels, y[few.train_inputs.astype(int)])
+        assert 400 < few.train_inputs.mean() < 600 or most < 200
+        if labels != "numbers":
+            share = np.bincount(y) * most / 1000
+            assert np.abs(np.bincount(few.train_labels, minlength=len(share)) - share).max() <= 0.5
+    assert limit(whole, 1000, spread=True).train_inputs.shape == (1000,)
 
 
 def test_classes_that_are_given_may_have_no_example(task):

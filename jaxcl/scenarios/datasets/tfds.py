@@ -69,7 +69,7 @@ def read(
       ``groups``, where there are any.
 
     Raises:
-      DataError: the data set is missing or damaged; names the file and the
+      DataError: the data set is missing, damaged or in another format; names the file and the
         command that mends it.
     """
     source = SOURCES[name]
@@ -81,6 +81,11 @@ def read(
         stamp = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
     except Exception as error:  # whatever is wrong with the folder, the remedy is the same
         raise _damaged(source, where, error) from error
+    if (form := builder.info.file_format.value) != "array_record":
+        raise DataError(
+            f"{where / source.tfds_name} has the format {form}, and array_record is read; leave it,"
+            f" and give another --data-dir: {remedy(source, Path('DIR'))}"
+        )
     tag = zlib.crc32(repr((LAYOUT, stamp)).encode())
     path = folder() / "tfds" / f"{name.replace('/', '-')}-{builder.info.version}-{tag:08x}.npz"
 

@@ -154,13 +154,13 @@ def _label_column(where: str, row: Sequence[str]) -> int | None:
     found = [i for i, name in enumerate(names) if name in LABEL_COLUMNS]
     if len(found) > 1:
         raise DataError(f"{where}: {len(found)} columns are named {LABEL_COLUMNS}; keep one")
-    if found and "" in names:
-        raise DataError(f"{where}: a column has no name; write it without the index, index=False")
-    if found:
-        return found[0]
     words = [name for name in names[:-1] if name and not _is_number(name)]
     numbers = [name for name in names[:-1] if _is_number(name)]
-    return len(row) - 1 if words and not numbers else None
+    if not found and (numbers or not words):
+        return None
+    if "" in names:  # rows of a file that is sorted by class would tell the class
+        raise DataError(f"{where}: a column has no name; write it without the index, index=False")
+    return found[0] if found else len(row) - 1
 
 
 def _is_number(text: str) -> bool:
