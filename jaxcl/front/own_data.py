@@ -30,8 +30,7 @@ def read_data(path: Path | str) -> Task:
     >>> task.name, task.classes, len(task.train_labels), len(task.test_labels)
     ('mine', 2, 8, 2)
     """
-    found = files.read(expanded("path", path))
-    return Task(Path(path).stem, *found[:4], len(found.classes))
+    return files.read(expanded("path", path)).as_task(Path(path).stem)
 
 
 def from_huggingface(
@@ -48,8 +47,7 @@ def from_huggingface(
     Raises:
       DataError: columns that are missing, or that are no inputs and labels.
     """
-    found = files.from_huggingface(dataset, inputs, label)
-    return Task(name, *found[:4], len(found.classes))
+    return files.from_huggingface(dataset, inputs, label).as_task(name)
 
 
 def split_classes(task: Task, classes: int) -> list[Task]:

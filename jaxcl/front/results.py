@@ -55,6 +55,15 @@ class Result:
         return list(self.summary["tasks"])
 
     @property
+    def class_names(self) -> dict[str, list[str]]:
+        """Returns for each task the names of its classes, by label; none where nobody named them.
+
+        In the class setting labels count on from task to task, as those of :meth:`predict` do.
+        """
+        found = self.summary.get("class_names") or [[] for _ in self.tasks]  # an older run has none
+        return dict(zip(self.tasks, found, strict=True))
+
+    @property
     def accuracy(self) -> ndarray:
         """Returns ``[seed, after task, task]`` in percent; NaN before a task is seen."""
         return np.asarray(self.summary["accuracy"], float)

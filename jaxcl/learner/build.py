@@ -120,7 +120,17 @@ def set_up(config: Config, tasks: Sequence[Task], *, stream: bool = False) -> Se
     whole, optimizer = transform(config, sum(classes), units), make_optimizer(config)
     return Setup(
         config=config,
-        tasks=Tasks(names, classes, checksum(tasks), train, test, inputs, kind, objective),
+        tasks=Tasks(
+            names,
+            classes,
+            checksum(tasks),
+            train,
+            test,
+            inputs,
+            kind,
+            objective,
+            [task.class_names for task in tasks],
+        ),
         setting=chosen,
         net=net,
         scholar=make_scholar(config, tasks[0]),

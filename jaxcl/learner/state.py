@@ -38,6 +38,7 @@ class Tasks(NamedTuple):
       inputs: how they become what the network sees.
       kind: type and shape of an example, as text.
       objective: what is learned.
+      class_names: of the tasks' classes, none where nobody named them.
     """
 
     names: list[str]
@@ -48,6 +49,7 @@ class Tasks(NamedTuple):
     inputs: Inputs = AS_THEY_COME
     kind: str = ""
     objective: Objective = categorical
+    class_names: Sequence[Sequence[str]] = ()
 
 
 class Setup(NamedTuple):

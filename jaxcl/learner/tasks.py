@@ -119,8 +119,7 @@ def of_file(
     if name in (*sources.NAMES, *sources.REGISTERED) and not path.exists():
         whole = loaded(name, settings.data_dir, progress)
     else:
-        found = read(path)
-        whole = Task(path.stem, *found[:4], len(found.classes))
+        whole = read(path).as_task(path.stem)
     if not objective.classes:
         if settings.order or each is not None:
             name = "order" if settings.order else "split_classes"

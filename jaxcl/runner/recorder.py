@@ -218,6 +218,7 @@ def _finish(
         config, setup.tasks.names, chance(setup), results, seconds, compiling, int(programs)
     )
     inputs, summary["classes"] = setup.tasks.inputs, setup.tasks.classes
+    summary["class_names"] = [list(names) for names in setup.tasks.class_names]
     summary["inputs"] = {
         "kind": setup.tasks.kind, "mean": inputs.mean, "deviation": inputs.deviation,
         "checksum": setup.tasks.checksum,

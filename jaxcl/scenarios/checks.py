@@ -11,10 +11,8 @@ from numpy import ndarray
 from jaxcl.core.errors import DataError
 from jaxcl.scenarios.task import BFLOAT16, Task, as_kept, size_text
 
-MANY = 10_000
-"""Classes that a task may have, whatever its number of examples."""
-CHANNELS = 4
-"""The most that the last axis has of images as users have them."""
+MANY = 10_000  # classes that a task may have, whatever its number of examples
+CHANNELS = 4  # the most that images have
 
 
 def check(task: Task, batch_size: int, *, of_classes: bool = True) -> Task:
@@ -38,14 +36,7 @@ def check(task: Task, batch_size: int, *, of_classes: bool = True) -> Task:
         if n != len(labels):
             raise DataError(f"{where}: {n} inputs but {len(labels)} labels")
     _check_pair(task)
-    if not of_classes and task.classes not in (0, _width(task)):
-        raise DataError(
-            f"task {task.name!r}: classes is {task.classes}, and labels have {_width(task)}"
-            " numbers; leave it out"
-        )
-    if not task.classes:
-        _check_first(task)
-        task = task._replace(classes=_classes(task))
+    task = _counted(task, of_classes)
     _check_range(task)
     if batch_size > len(task.train_labels):
         n = len(task.train_labels)
@@ -81,6 +72,20 @@ def _check_count(task: Task) -> int:
     if isinstance(count, bool) or not isinstance(count, numbers.Integral) or int(count) < 0:
         raise DataError(f"task {task.name!r}: classes is {count!r}; give a whole number, or 0")
     return int(count)
+
+
+def _counted(task: Task, of_classes: bool) -> Task:
+    """The task with the number of its classes; DataError if it contradicts what is given."""
+    if not of_classes and task.classes not in (0, _width(task)):
+        given = f"classes is {task.classes}, and labels have {_width(task)} numbers"
+        raise DataError(f"task {task.name!r}: {given}; leave it out")
+    if not task.classes:
+        _check_first(task)
+        task = task._replace(classes=_classes(task))
+    if (named := len(task.class_names)) not in (0, task.classes):
+        given = f"class_names has {named}, and there are {task.classes} classes"
+        raise DataError(f"task {task.name!r}: {given}; name each")
+    return task
 
 
 def _classes(task: Task) -> int:
@@ -228,9 +233,7 @@ def check_all(tasks: Sequence[Task], batch_size: int, *, of_classes: bool = True
         if not isinstance(name, str) or not name.strip() or not name.isprintable():
             raise DataError(f"tasks: one is named {name!r}; give it a name of letters in one line")
         if names.count(name) > 1:
-            raise DataError(
-                f"tasks: {names.count(name)} are named {name!r}; give each its own name"
-            )
+            raise DataError(f"tasks: {names.count(name)} are named {name!r}; give each its own")
     checked = [check(task, batch_size, of_classes=of_classes) for task in tasks]
     first = checked[0]
     for task in checked[1:]:

@@ -71,6 +71,7 @@ def shuffled_classes(task: Task, seed: int) -> Task:
     return task._replace(
         name=f"{task.name}-order-{seed}",
         groups=(),
+        class_names=tuple(task.class_names[i] for i in np.argsort(order)[: len(task.class_names)]),
         train_labels=order[task.train_labels],
         test_labels=order[task.test_labels],
     )
@@ -93,7 +94,8 @@ def _classes(task: Task, first: int, size: int) -> Task:
 
     name = f"{task.name}-{first}-{first + size - 1}"
     train = part(task.train_inputs, task.train_labels)
-    return Task(name, *train, *part(task.test_inputs, task.test_labels), size)
+    test, names = part(task.test_inputs, task.test_labels), task.class_names[first : first + size]
+    return Task(name, *train, *test, size, class_names=names)
 
 
 def permuted(task: Task, n: int) -> list[Task]:

@@ -31,6 +31,7 @@ class Task(NamedTuple):
         the width of labels ``[n, outputs]``.
       groups: names of groups of classes, such as alphabets, and of how many classes each is, in
         the order of the labels; empty where there are none.
+      class_names: names of the classes, in the order of the labels; empty where nobody named them.
 
     >>> x, y = np.zeros((4, 28, 28, 1), np.uint8), np.array([0, 1, 0, 1])
     >>> task = Task("digits", x, y, test_inputs=x[:2], test_labels=y[:2])
@@ -45,6 +46,7 @@ class Task(NamedTuple):
     test_labels: ndarray
     classes: int = 0
     groups: tuple[tuple[str, int], ...] = ()
+    class_names: tuple[str, ...] = ()
 
 
 def checksum(tasks: Sequence[Task]) -> str:

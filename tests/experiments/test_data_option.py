@@ -1,5 +1,6 @@
 """Tasks of a data set of one's own: ``--data``."""
 
+import itertools
 import json
 from functools import partial
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import jaxcl
 from jaxcl.experiments import compare, scenario, sweep
 from jaxcl.scenarios.datasets.sources import REGISTERED
 from jaxcl.scenarios.task import Task
@@ -125,8 +127,20 @@ def test_a_dry_run_says_which_class_has_which_number_and_where_floats_lie(run, t
     np.savez(tmp_path / "named.npz", x=np.linspace(0, 255, 20, dtype=np.float32)[:, None], y=labels)
     code, out, _ = run("--method=finetune", "--net=mlp", "--data=named.npz", "--dry-run")
     assert code == 0
-    assert "classes, in their order: 0 is 'ant', 1 is 'cat'" in out
+    assert "classes of named: 0 is 'ant', 1 is 'cat'" in out
     assert "2 outputs, float32 1 from " in out
+
+
+def test_the_names_of_classes_stay_with_their_numbers(run, tmp_path):
+    args = [*QUICK, "--data=mine.csv", "--split-classes=2", "--order=1"]
+    code, out, _ = run(*args, "--dry-run")
+    assert code == 0
+    assert run(*args, "--out=named")[0] == 0
+    result = jaxcl.load(tmp_path / "named")
+    assert sorted(itertools.chain(*result.class_names.values())) == list("abcd")
+    for task, (first, second) in result.class_names.items():
+        assert f"classes of {task}: 0 is '{first}', 1 is '{second}'" in out
+    assert list(result.class_names) == ["mine-order-1-0-1", "mine-order-1-2-3"]
 
 
 def test_a_dry_run_says_what_the_tasks_are(run):

@@ -129,7 +129,7 @@ def test_a_limit_leaves_examples_of_all_classes_of_registered_tasks():
 
     (task,) = load_tasks(configure("finetune", "sorted-points", limit=10, batch_size=10))
     assert task.classes == 4
-    assert task.train_labels.tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3]
+    assert set(np.bincount(task.train_labels)) == {2, 3}
     (task,) = load_tasks(configure("finetune", "sorted-points", validation=0.1, batch_size=10))
     assert (len(task.train_labels), len(task.test_labels)) == (180, 20)
     given[:] = [jaxcl.Task("sorted", x.tolist(), y.tolist(), x.tolist(), y.tolist())]

@@ -68,6 +68,16 @@ def test_labels_of_sequences_are_not_shared_out(make):
         make(whole._replace(train_labels=labels))
 
 
+def test_names_of_classes_follow_them():
+    whole = made()._replace(class_names=tuple("abcdef"))
+    dealt = shuffled_classes(whole, 1)
+    for before, now in zip(whole.train_labels, dealt.train_labels, strict=True):
+        assert dealt.class_names[now] == whole.class_names[before]
+    parts = split(dealt, 3)
+    assert sum((part.class_names for part in parts), ()) == dealt.class_names
+    assert shuffled_classes(made(), 1).class_names == split(made(), 3)[0].class_names == ()
+
+
 @pytest.mark.parametrize("n", [4, 5, 6, 12])  # does not divide 6, or a class to a task, or none
 def test_an_uneven_split_is_refused(n):
     with pytest.raises(DataError, match=f"6 classes of digits do not make {n} tasks"):

@@ -57,6 +57,7 @@ def cases(task):
         "classes is '3'; give a whole number, or 0": {"classes": "3"},
         "classes is 2.5; give": {"classes": 2.5},
         "classes is -1; give": {"classes": -1},
+        "class_names has 2, and there are 3 classes": {"class_names": ("a", "b")},
     }
 
 
@@ -111,7 +112,7 @@ def test_classes_that_are_given_may_have_no_example(task):
 def test_a_list_of_tasks_has_some_and_each_name_once(task):
     with pytest.raises(DataError, match="tasks: none given"):
         list(run(configured(), []))
-    with pytest.raises(DataError, match="tasks: 2 are named 'bars'; give each its own name"):
+    with pytest.raises(DataError, match="tasks: 2 are named 'bars'; give each its own"):
         list(run(configured(), [task, task]))
 
 

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxcl.checkpointing.config_file import to_toml
-from jaxcl.core.paths import expanded
 from jaxcl.core.types import PRNGKey
 from jaxcl.growth.heads import head_classes, setting
 from jaxcl.growth.parameters import count
@@ -23,8 +22,7 @@ from jaxcl.scenarios.datasets.catalog import FROZEN, SOURCES
 from jaxcl.scenarios.derive import classes_each
 from jaxcl.scenarios.images import SIDE
 from jaxcl.scenarios.inputs import ready, spec_of
-from jaxcl.scenarios.readers.files import read
-from jaxcl.scenarios.settings import DataSettings, FileSettings, MadeSettings
+from jaxcl.scenarios.settings import MadeSettings
 from jaxcl.scenarios.task import Task, size_text
 
 RGB = (32, 32, 3)
@@ -59,7 +57,7 @@ def dry_run(console: Console, config: Config, out: Path) -> None:
     else:
         tasks = load_tasks(config, lambda text: console.print(text, style="dim"))
         lines, classes = [_size(task) for task in tasks], [task.classes for task in tasks]
-        lines += _class_names(config.data)
+        lines += [line for task in tasks for line in _class_names(task)]
         tasks = alike(config, tasks)
         spec = spec_of(ready(config.data, tasks[0]), tasks[0].train_inputs)
     console.print(_parameters(config, spec, classes))
@@ -102,17 +100,14 @@ def _size(task: Task) -> str:
     return f"{task.name}: {train:,} to train, {test:,} to test, {task.classes} outputs, {kind}"
 
 
-def _class_names(data: DataSettings) -> list[str]:
-    """Which class of a file has which number, where that is not the same."""
-    if not isinstance(data, FileSettings) or not (path := expanded("data", data.data)).exists():
-        return []
-    names = read(path).classes
+def _class_names(task: Task) -> list[str]:
+    """Which class has which number, where that is not its name."""
+    names = task.class_names
     if list(names) == [str(i) for i in range(len(names))]:
         return []
     some = [f"{i} is {name!r}" for i, name in enumerate(names[:TEN])]
     more = [f"{len(names) - TEN} more"] if len(names) > TEN else []
-    when = "before --order deals them out" if data.order else "in their order"
-    return [f"classes, {when}: {', '.join([*some, *more])}"]
+    return [f"classes of {task.name}: {', '.join([*some, *more])}"]
 
 
 def _whether_there(config: Config) -> list[str]:

@@ -7,6 +7,7 @@ from jaxtyping import Int32
 from numpy import ndarray
 
 from jaxcl.core.errors import DataError
+from jaxcl.scenarios.task import Task
 
 TEST_PART = 0.2
 """The part that is held out for testing where a data set has no test examples of its own."""
@@ -29,6 +30,10 @@ class Arrays(NamedTuple):
     test_inputs: ndarray
     test_labels: Int32[ndarray, "m"]
     classes: tuple[str, ...]
+
+    def as_task(self, name: str) -> Task:
+        """Returns the data set as one task."""
+        return Task(name, *self[:4], len(self.classes), class_names=self.classes)
 
 
 class Part(NamedTuple):
