@@ -15,8 +15,10 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from jaxcl.core.errors import UsageError
+from jaxcl.core.paths import expanded
 from jaxcl.experiments.command_line import cli
 from jaxcl.experiments.command_line.words import run_tyro
+from jaxcl.reporting.console import fail
 
 INTERRUPTED = 75
 PATIENCE = 60  # seconds in which SLURM ends or requeues a job whose run has stopped
@@ -119,8 +121,20 @@ def main(command: Command) -> None:
         for job, args in zip(jobs, runs, strict=True):
             print(f"{job.job_id}: {shlex.join(args)}")
         return
-    for args in runs:
-        executor.submit(Run(args)).result()
+    failed = [args for args in runs if not went_well(executor.submit(Run(args)))]
+    if failed:
+        names = ", ".join(f"{args[1]}/{args[3]}/seed{args[5]}" for args in failed)
+        sys.exit(fail(f"{len(failed)} of {len(runs)} runs failed: {names}; see above", 1))
+
+
+def went_well(job: Any) -> bool:
+    """Waits for a job on this machine; one that failed is reported, and the others go on."""
+    try:
+        job.result()
+    except Exception as error:  # submitit's own, or in this process whatever a run raises
+        print(error, file=sys.stderr)
+        return False
+    return True
 
 
 def read(argv: Sequence[str]) -> Command:
@@ -135,7 +149,7 @@ def read(argv: Sequence[str]) -> Command:
     for option in options:
         if option.split("=")[0] in OWN:
             raise UsageError(f"{option}: each run has its own; give {', '.join(SETS)} before --")
-    return dataclasses.replace(command, options=options)
+    return dataclasses.replace(command, options=options, runs=expanded("runs", command.runs))
 
 
 OWN = ("--scenario", "--method", "--seeds", "--out", "--resume")  # options of a run

@@ -14,6 +14,7 @@ TYPE=${TYPE:-v6e-8}       # --accelerator-type
 RUNTIME=${RUNTIME:-v2-alpha-tpuv6e} # --runtime-version, which goes with TYPE
 SPOT=${SPOT:-1}           # 0 for a slice that is not taken away
 PERIOD=${PERIOD:-60}      # seconds between copies to the bucket
+PAUSE=${PAUSE:-20}        # seconds until a last copy that failed is tried again
 MOST_TRIES=${MOST_TRIES:-20}
 TAKEN_SECONDS=${TAKEN_SECONDS:-90} # until a slice that is being taken away does not count as ACTIVE
 
@@ -78,7 +79,12 @@ python3 -m uv pip install --quiet --python jaxcl-venv/bin/python "./jaxcl[tpu]"'
 }
 
 # Every worker reads the run from the bucket; the one that holds its lock, and so writes the
-# folder, copies it back.  A copy that was cut off does no harm: checkpoints have checksums.
+# folder, copies it back.  What it copies is a snapshot, as a run removes old checkpoints at any
+# time: a copy of the folder itself could miss the old one as well as the new one, and then delete
+# the last whole one in the bucket.  A snapshot is made of hard links: files of a run are replaced
+# or grow, and a checkpoint goes with the first lines of a longer metrics.jsonl too.  Nothing is
+# deleted in the bucket before the whole snapshot is there, so one that is cut off leaves what was.
+# On a slice that is used again, files that are newer than the bucket's are kept.
 run() {
     local args folder bucket buckets
     args=$(printf '%q ' "$@")
@@ -87,10 +93,27 @@ run() {
     bucket=$buckets/$(printf '%q' "$NAME")
     on_all "set -u; mkdir -p $folder
 held=\$(gcloud storage ls $buckets/) || exit 1 # out of reach is not empty: push would delete the run
-case \$held in *$bucket/*) gcloud storage rsync --recursive $bucket $folder || exit 1 ;; esac
+case \$held in *$bucket/*)
+    gcloud storage rsync --recursive --skip-if-dest-has-newer-mtime $bucket $folder || exit 1
+    ;;
+esac
+snapshot() { # cp fails if a file goes between its listing and its link
+    for try in 1 2 3 4 5; do
+        rm -rf $folder.copy
+        cp -al $folder $folder.copy && return
+        sleep 1
+    done
+    return 1
+}
+upload() {
+    gcloud storage rsync --recursive \"\$@\" --exclude='(^|/)\\.lock\$' $folder.copy $bucket
+}
 push() {
-    [ ! -e $folder/.lock ] || gcloud storage rsync --recursive \\
-        --delete-unmatched-destination-objects --exclude='(^|/)\\.lock\$' $folder $bucket
+    [ -e $folder/.lock ] || return 0
+    pushed=0
+    snapshot && upload && upload --delete-unmatched-destination-objects || pushed=1
+    rm -rf $folder.copy
+    return \$pushed
 }
 (
     trap exit TERM # once the copy that is under way is done
@@ -106,29 +129,46 @@ JAX_NUM_PROCESSES=auto jaxcl-venv/bin/python -m jaxcl.experiments.scenario $args
     --out $folder --resume=$folder || code=\$?
 kill \$copying
 wait \$copying
-push
+for try in 1 2 3 4 5; do
+    push && exit \$code
+    [ \$try = 5 ] || sleep $PAUSE
+done
+echo \"error: $NAME: no copy to $bucket; the results are on the slice, in $folder\" >&2
+case \$code in 0 | 75) code=1 ;; esac # neither is to be deleted or started again without a copy
 exit \$code"
 }
 
 delete() { do_it "${resources[@]}" delete "$NAME" "${place[@]}" --force --quiet; }
 
 # A slice that is taken away ends the connection: it is asked for again, so many times.  One that
-# is there all the same means that the program failed, and would fail again.
+# is there all the same means that the program was interrupted and saved (75), and goes on there,
+# or that it failed, and would fail again.
 all() {
-    local try
+    local try code ready=0
     for ((try = 1; try <= MOST_TRIES; try++)); do
-        if create && wait_for_it && setup && run "$@"; then
+        code=1
+        if [ $ready = 1 ] || { create && wait_for_it && setup; }; then
+            code=0
+            run "$@" || code=$?
+        fi
+        if [ $code = 0 ]; then
             delete
             return
         fi
+        ready=0
         sleep "$TAKEN_SECONDS"
         if [ "$(state)" = ACTIVE ]; then
+            if [ $code = 75 ]; then
+                ready=1
+                continue
+            fi
             echo "error: $NAME: the run failed, and the slice is kept; see above, then: $0 delete" >&2
             return 1
         fi
-        delete
+        delete || true # there is none if create failed
     done
-    echo "error: $NAME: not done after MOST_TRIES=$MOST_TRIES slices; start again to go on" >&2
+    [ $ready = 0 ] || delete || true # the run is in the bucket
+    echo "error: $NAME: not done after MOST_TRIES=$MOST_TRIES tries; start again to go on" >&2
     return 1
 }
 

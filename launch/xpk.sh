@@ -24,7 +24,7 @@ for name in CLUSTER PROJECT ZONE IMAGE STORAGE; do
         exit 2
     fi
 done
-read -ra options <<<"$XPK_OPTIONS"
+read -ra options <<<"${XPK_OPTIONS//$'\n'/ }" # read takes one line
 folder=$MOUNT/$NAME
 # exec: xpk starts it in a shell, which would keep the signal that asks it to save.
 run=$(printf '%q ' exec python -m jaxcl.experiments.scenario "$@" --out "$folder" --resume="$folder")

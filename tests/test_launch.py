@@ -59,6 +59,26 @@ def test_an_element_that_stands_for_no_run_is_refused(tmp_path):
     assert "METHODS" in said
 
 
+def test_values_on_lines_of_their_own_are_all_read(tmp_path):
+    array, lines = LAUNCH / "slurm_array.sbatch", {"SEEDS": "0\n1\n2", "DRY_RUN": "1"}
+    lines |= {"METHODS": "si\newc", "SCENARIOS": "a\nb", "SBATCH_OPTIONS": "--x\n--y"}
+    said = call(tmp_path / "empty", "bash", array, **lines).splitlines()
+    assert said[0].startswith("sbatch --parsable --array=0-11%256 --x --y ")
+    folders = {line.split("--out runs/slurm/")[1].split()[0] for line in said[1:]}
+    assert folders == {f"{s}/{m}/seed{i}" for s in "ab" for m in ("si", "ewc") for i in range(3)}
+    options = dict.fromkeys(("RUN_OPTIONS", "XPK_OPTIONS"), "--x\n--y") | {"DRY_RUN": "1"}
+    options |= dict.fromkeys(("CLUSTER", "PROJECT", "ZONE", "IMAGE", "STORAGE"), "x")
+    for file in ("slurm.sbatch", "xpk.sh"):
+        assert " --x --y" in call(tmp_path / "empty", "bash", LAUNCH / file, **options)
+
+
+@pytest.mark.parametrize("name", ["SCENARIOS", "METHODS", "SEEDS"])
+def test_what_is_given_twice_is_refused_as_its_runs_would_share_a_folder(name, tmp_path):
+    array = LAUNCH / "slurm_array.sbatch"
+    said = call(tmp_path / "empty", "bash", array, code=2, DRY_RUN="1", **{name: "1 10 1"})
+    assert said == f"error: {name}: 1 is given twice; give it once\n"
+
+
 @pytest.mark.parametrize("option", ["--seeds", "--method=si", "--out", "--scenario", "--resume=r"])
 def test_options_that_each_run_has_are_refused_from_all(option, tmp_path):
     array, submit = LAUNCH / "slurm_array.sbatch", LAUNCH / "submitit_runs.py"
@@ -107,6 +127,133 @@ def test_dry_runs_for_tpus_print_the_commands_and_run_none(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "empty"]
 
 
+# Stands in for gcloud: the slice and the bucket are folders, and "calls" has a line for each call.
+# FAIL has those that fail, each as often as it is there.
+GCLOUD = """
+for last; do source=${before:-}; before=$last; done
+case "$*" in
+compute*" ssh "*jaxcl.tar.gz*) call=setup ;;
+compute*" ssh "*) call=run ;;
+compute*" scp "*) call=scp ;;
+compute*) call=$4 ;;
+*--delete-unmatched*) call=rsync-delete ;;
+*) call=$2 ;;
+esac
+echo "$call" >>"$TOP/calls"
+touch "$TOP/failed"
+failed=$(grep -cx "$call" "$TOP/failed" || true)
+if [ "$failed" -lt "$(tr ' ' '\\n' <<<"$FAIL" | grep -cx "$call")" ]; then
+    echo "$call" >>"$TOP/failed"
+    exit 1
+fi
+case $call in
+describe) echo "${STATE-ACTIVE}" ;;
+run) cd "$TOP/slice" && exec bash -c "${last#--command=}" ;;
+ls) ls -d "$TOP"/bucket/*/ 2>/dev/null || true ;;
+rsync*)
+    # The run replaces its checkpoint as the copy begins.
+    [ ! -e runs/n/old ] || mv runs/n/old runs/n/new
+    [ $call = rsync ] || rm -rf "$last"
+    mkdir -p "$last"
+    cp -r "$source/." "$last"
+    case "$*" in *--exclude=*lock*) rm -f "$last/.lock" ;; esac
+    ;;
+esac
+"""
+PYTHON = """
+mkdir -p runs/n
+echo 1 >>runs/n/metrics.jsonl
+touch runs/n/.lock runs/n/old
+n=$(wc -l <runs/n/metrics.jsonl)
+set -- $CODES
+exit "${!n}"
+"""
+CP = """
+if [ "$1" = -al ] && [ ! -e "$TOP/vanished" ]; then
+    touch "$TOP/vanished"
+    exit 1
+fi
+exec $CP "$@"
+"""
+
+
+def on_slice(folder: Path, *command: str, codes: str = "0", **settings: str):
+    """Runs launch/tpu_queued.sh; returns the process and the calls of gcloud."""
+    if sys.platform != "linux":
+        pytest.skip("a slice has the cp of Linux")
+    between_copies = f"[ $1 != 60 ] || {shutil.which('sleep')} 5"
+    texts = {"gcloud": GCLOUD, "cp": CP, "git": "", "sleep": between_copies}
+    for name, text in texts.items():
+        program(folder / "bin" / name, text)
+    program(folder / "slice" / "jaxcl-venv" / "bin" / "python", PYTHON)
+    env = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "TOP": str(folder), "NAME": "n"}
+    env |= {"PROJECT": "p", "ZONE": "z", "BUCKET": str(folder / "bucket"), "FAIL": ""}
+    env |= {"CODES": codes, "CP": str(shutil.which("cp"))} | settings
+    result = subprocess.run(
+        ["bash", str(LAUNCH / "tpu_queued.sh"), *command],
+        env=os.environ | env,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return result, (folder / "calls").read_text().split()
+
+
+def program(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/usr/bin/env bash\n{text}\n")
+    path.chmod(0o755)
+
+
+def test_the_bucket_gets_a_snapshot_of_the_run_and_loses_nothing_before_it_is_there(tmp_path):
+    result, calls = on_slice(tmp_path, "run")
+    assert result.returncode == 0, result.stderr
+    assert calls == ["run", "ls", "rsync", "rsync-delete"]
+    assert {path.name for path in (tmp_path / "bucket/n").iterdir()} == {"old", "metrics.jsonl"}
+    assert [path.name for path in (tmp_path / "slice/runs").iterdir()] == ["n"]
+
+
+def test_a_last_copy_that_fails_is_tried_again(tmp_path):
+    result, calls = on_slice(tmp_path, "run", FAIL="rsync rsync-delete")
+    assert result.returncode == 0, result.stderr
+    assert calls == ["run", "ls", *["rsync", "rsync", "rsync-delete", "rsync", "rsync-delete"]]
+
+
+@pytest.mark.parametrize("code", ["0", "75"])
+def test_a_slice_with_the_only_results_is_kept(code, tmp_path):
+    result, calls = on_slice(tmp_path, "all", codes=code, FAIL=" rsync" * 9)
+    assert result.returncode == 1
+    assert "error: n: no copy to" in result.stderr
+    assert "the results are on the slice, in runs/n\n" in result.stderr
+    assert calls.count("run") == 1
+    assert "delete" not in calls
+    assert "rsync-delete" not in calls
+
+
+def test_a_slice_that_was_not_granted_is_asked_for_again(tmp_path):
+    settings = {"FAIL": "create create delete delete", "MOST_TRIES": "2"}
+    result, calls = on_slice(tmp_path, "all", STATE="", **settings)
+    assert result.returncode == 1
+    assert calls == ["create", "describe", "delete"] * 2
+    assert "error: n: not done after MOST_TRIES=2 tries" in result.stderr
+
+
+def test_a_run_that_was_interrupted_goes_on_where_it_is(tmp_path):
+    result, calls = on_slice(tmp_path, "all", codes="75 75 0")
+    assert result.returncode == 0, result.stderr
+    assert [call for call in calls if call in ("create", "setup", "run", "delete")] == [
+        "create", "setup", "run", "run", "run", "delete"
+    ]  # fmt: skip
+    assert (tmp_path / "bucket/n/metrics.jsonl").read_text() == "1\n" * 3
+
+
+def test_interruptions_count_as_tries(tmp_path):
+    result, calls = on_slice(tmp_path, "all", codes="75 75 0", MOST_TRIES="2")
+    assert result.returncode == 1
+    assert (calls.count("run"), calls.count("delete")) == (2, 1)
+
+
 @pytest.mark.parametrize(("file", "name"), [("tpu_queued.sh", "BUCKET"), ("xpk.sh", "IMAGE")])
 def test_a_setting_that_is_missing_is_named(file, name, tmp_path):
     settings = dict.fromkeys(("PROJECT", "ZONE", "BUCKET", "CLUSTER", "IMAGE", "STORAGE"), "x")
@@ -130,6 +277,48 @@ def test_a_dry_run_of_submitit_lists_every_scenario_method_and_seed(tmp_path):
         for i in range(3)
     ]
     assert [line.split(f"{RUN} ")[1].split("--resume")[0] for line in said] == expected
+
+
+def test_a_home_folder_of_submitits_runs_is_found(tmp_path):
+    submit = sys.executable, LAUNCH / "submitit_runs.py", "--dry-run", "--runs"
+    said = call(tmp_path / "empty", *submit, "~/r", HOME="/home/me")
+    assert "--out /home/me/r/builtin/ewc/seed0 " in said
+    assert "runs: ~no-such-name/r: no such home" in call(
+        tmp_path / "empty", *submit, "~no-such-name/r", code=2
+    )
+
+
+SUBMITIT = """
+class AutoExecutor:
+    def __init__(self, *args, **options): pass
+    def update_parameters(self, **options): pass
+    def submit(self, run): return Job(run)
+
+class Job:
+    def __init__(self, run): self.run = run
+    def result(self):
+        print(self.run.args[5])
+        if self.run.args[5] != "1":
+            raise ValueError("mine")
+"""
+
+
+def test_a_run_that_fails_on_this_machine_does_not_stop_the_others(tmp_path):
+    (tmp_path / "submitit.py").write_text(SUBMITIT)
+    command = [sys.executable, str(LAUNCH / "submitit_runs.py"), "--cluster", "local"]
+    command += ["--methods", "ewc", "--seeds", "0..2"]
+    paths = os.pathsep.join([str(tmp_path), str(LAUNCH.parent)])
+    result = subprocess.run(
+        command,
+        env=os.environ | {"PYTHONPATH": paths},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (result.returncode, result.stdout.split()) == (1, ["0", "1", "2"])
+    failed = "builtin/ewc/seed0, builtin/ewc/seed2"
+    assert result.stderr == f"mine\nmine\nerror: 2 of 3 runs failed: {failed}; see above\n"
 
 
 def test_the_file_for_skypilot_goes_on_after_preemption_and_exit_code_75():
