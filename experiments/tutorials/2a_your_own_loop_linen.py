@@ -67,10 +67,11 @@ def train(transform):
         change, opt = optimizer.update(gradient, opt, params)
         return optax.apply_updates(params, change), opt, metrics
 
-    params, key, history = net.init(jax.random.key(0), x[:1])["params"], jax.random.key(1), []
+    params, history = net.init(jax.random.key(0), x[:1])["params"], []
+    keys = iter(jax.random.split(jax.random.key(1), 2 * len(tasks)))
     state, rng = transform.init(params), np.random.default_rng(0)
     for task in tasks:
-        state = transform.begin_task(state, params, TaskData(task, forward), key)
+        state = transform.begin_task(state, params, TaskData(task, forward), next(keys))
         opt = optimizer.init(params)
         for i in range(400):
             rows = rng.integers(1200, size=50)
@@ -79,7 +80,7 @@ def train(transform):
             if i % 20 == 19:
                 said = [forward(params, {"x": x}).argmax(-1) for x in tests]
                 history.append([100 * float((each == y[1200:]).mean()) for each in said])
-        state, params = transform.end_task(state, params, TaskData(task, forward), key)
+        state, params = transform.end_task(state, params, TaskData(task, forward), next(keys))
     return np.array(history)
 
 

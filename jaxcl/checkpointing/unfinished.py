@@ -11,25 +11,30 @@ import os
 from pathlib import Path
 
 from jaxcl.checkpointing import lock, run_folder
-from jaxcl.core.errors import OutputError
+from jaxcl.core.errors import OutputError, UsageError
+from jaxcl.core.paths import expanded
 
 
 def place() -> Path:
-    """Returns ``$XDG_STATE_HOME/jaxcl/runs``, by default ``~/.local/state/jaxcl/runs``."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    """Returns ``$XDG_STATE_HOME/jaxcl/runs``, by default ``~/.local/state/jaxcl/runs``.
+
+    Raises:
+      UsageError: neither is there, for a user without a home folder.
+    """
+    state = os.environ.get("XDG_STATE_HOME") or expanded("XDG_STATE_HOME", "~/.local/state")
     return Path(state) / "jaxcl" / "runs"
 
 
 def note(folder: Path) -> None:
     """Notes a run whose folder was made; where that cannot be noted, it runs all the same."""
-    with contextlib.suppress(OSError, OutputError):
+    with contextlib.suppress(OSError, OutputError, UsageError):
         place().mkdir(parents=True, exist_ok=True)
         run_folder.write_bytes(_file(folder), os.fsencode(folder.absolute()))
 
 
 def forget(folder: Path) -> None:
     """Drops a run from the list."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, UsageError):
         _file(folder).unlink(missing_ok=True)
 
 

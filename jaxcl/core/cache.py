@@ -21,8 +21,13 @@ END = struct.Struct("<10sH10s")
 
 
 def folder() -> Path:
-    """Returns ``$XDG_CACHE_HOME/jaxcl``, by default ``~/.cache/jaxcl``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxcl"
+    """Returns ``$XDG_CACHE_HOME/jaxcl``, by default ``~/.cache/jaxcl``, or a temporary folder."""
+    if cache := os.environ.get("XDG_CACHE_HOME"):
+        return Path(cache) / "jaxcl"
+    try:
+        return Path.home() / ".cache" / "jaxcl"
+    except RuntimeError:  # a user that has none, as in a container
+        return Path(tempfile.gettempdir()) / f"jaxcl-cache-{os.getuid()}"
 
 
 def cached(path: Path, make: Callable[[], Mapping[str, ndarray]]) -> dict[str, ndarray]:

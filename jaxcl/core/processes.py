@@ -90,8 +90,9 @@ def leave(code: int) -> NoReturn:
 
 def number() -> int:
     """Returns which process this is, from 0."""
-    jax = sys.modules.get("jax")  # not imported: there is no other process
-    return jax.process_index() if jax and jax.distributed.is_initialized() else 0
+    jax = sys.modules.get("jax")  # not imported, or not wholly: there is no other process
+    distributed = getattr(jax, "distributed", None)
+    return jax.process_index() if jax and distributed and distributed.is_initialized() else 0
 
 
 def is_multiprocess() -> bool:

@@ -104,6 +104,15 @@ def all_finite(tree: PyTree) -> bool:
     return all(jax.device_get([_finite(leaf) for leaf in jax.tree.leaves(tree)]))
 
 
+def kinds(tree: PyTree) -> dict[str, str]:
+    """Returns under its path the dtype and shape of each array, but for its examples' axis."""
+    found = {}
+    for path, x in jax.tree_util.tree_leaves_with_path(tree):
+        name = jax.tree_util.keystr(path, simple=True, separator=".")
+        found[name] = f"{jnp.result_type(x)} [{', '.join(['...', *map(str, x.shape[1:])])}]"
+    return found
+
+
 @jax.jit
 def _finite(leaf: Array) -> Array:
     return jnp.isfinite(leaf).all()
@@ -175,23 +184,31 @@ def reset_values(params: PyTree, reset: Reset) -> PyTree:
     {'a': Array([0., 1.], dtype=float32), 'b': None}
     """
     return jax.tree.map(
-        lambda x, where, to: None if x is None else jnp.where(where, to, x),
+        lambda x, where, to: x if _empty(x) else jnp.where(where, to, x),
         params,
         *reset,
-        is_leaf=lambda x: x is None,
+        is_leaf=_empty,
     )
+
+
+def _empty(node: PyTree) -> bool:
+    """Whether there is no array: None, or what optax has in place of a leaf that it masks."""
+    return not jax.tree.leaves(node)
 
 
 def reset_moments(opt: PyTree, params: PyTree, reset: Reset) -> PyTree:
     """Returns an optimiser's state with 0 for reset entries, wherever it is like the parameters.
 
     Adam has two such trees, gradient descent none.  Counts of steps go on, since there is one
-    for all entries.
+    for all entries.  A tree may lack some parameters, as where optax masks them.
 
     Args:
       opt: any tree, such as the state of an optax transformation.
       params: those that train, None for the others: what the state was made for.
       reset: of all parameters.
+
+    Raises:
+      ValueError: floats that are not like the parameters, so that nobody can tell whose they are.
 
     >>> whole = Reset({"w": jnp.array([True, False])}, {"w": jnp.zeros(2)})
     >>> reset_moments((3, {"w": jnp.ones(2)}), {"w": jnp.ones(2)}, whole)  # a count, a moment
@@ -200,11 +217,29 @@ def reset_moments(opt: PyTree, params: PyTree, reset: Reset) -> PyTree:
     zero = reset._replace(to=jax.tree.map(jnp.zeros_like, reset.to))
 
     def alike(node: PyTree) -> bool:
-        if jax.tree.structure(node) != jax.tree.structure(params):
+        leaves, structure = jax.tree.flatten(node, is_leaf=_empty)
+        try:
+            both = zip(leaves, structure.flatten_up_to(params), strict=True)
+        except ValueError:  # another structure
             return False
-        both = zip(jax.tree.leaves(node), jax.tree.leaves(params), strict=True)
-        return all(jnp.shape(x) == jnp.shape(y) for x, y in both)
+        return all(
+            _empty(x) or (jax.tree_util.all_leaves([y]) and jnp.shape(x) == jnp.shape(y))
+            for x, y in both
+        )
 
+    for leaf in jax.tree.leaves(opt, is_leaf=alike):
+        if not alike(leaf):
+            _check_no_moments(leaf)
     return jax.tree.map(
         lambda node: reset_values(node, zero) if alike(node) else node, opt, is_leaf=alike
     )
+
+
+def _check_no_moments(leaf: PyTree) -> None:
+    """Raises a ValueError for floats that may be moments, of which nobody can tell whose."""
+    if jnp.ndim(leaf) > 0 and jnp.issubdtype(leaf.dtype, jnp.floating):
+        raise ValueError(
+            f"optimizer: its state has {leaf.dtype} {jnp.shape(leaf)} that is not like the"
+            " parameters, so moments of reset weights cannot be found in it; give one that keeps"
+            " trees like the parameters, such as optax.adam without optax.flatten"
+        )

@@ -6,7 +6,8 @@ each batch is; and ``model``, along which large parameters are split.  What is n
 out is the same on every device.  XLA's partitioner puts in the sums between devices, so
 what is computed does not depend on the mesh, but for rounding.
 
-Functions here do nothing where there is no mesh.
+Functions here do nothing where there is no mesh, nor on one of the caller's whose axes are not
+all automatic: there the types of arrays say where they lie, and XLA places none.
 """
 
 import math
@@ -119,4 +120,7 @@ def split_large(tree: PyTree) -> PyTree:
 
 
 def _placed(tree: PyTree, spec: PartitionSpec) -> PyTree:
+    # On explicit axes a constraint only asserts where an array lies already.
+    if set(get_abstract_mesh().axis_types) != {AxisType.Auto}:
+        return tree
     return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, spec), tree)

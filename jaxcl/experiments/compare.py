@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from jaxcl.checkpointing import run_folder
-from jaxcl.core.errors import UsageError
+from jaxcl.core.errors import NonFiniteLoss, UsageError
 from jaxcl.core.fields import shown
 from jaxcl.experiments import show
 from jaxcl.experiments.command_line import cli, early
@@ -91,13 +91,23 @@ def main(comparison: Comparison | show.Command) -> None:
     out = options.out or run_folder.new("compare", scenario)
     said = options.out is not None
     prog = cli.program("compare")
-    several.run_each(options, configs, out, console, prog, said=said, usual_batches=usual_batches)
-    files = [out / method / run_folder.SUMMARY for method in configs]
-    summaries = processes.on_primary(lambda: [json.loads(file.read_text()) for file in files])
+    several.run_each(
+        options, configs, out, console, prog, go_on=True, said=said, usual_batches=usual_batches
+    )
+    files = {method: out / method / run_folder.SUMMARY for method in configs}
+    found = processes.on_primary(
+        lambda: {m: json.loads(file.read_text()) for m, file in files.items() if file.exists()}
+    )
+    if not found:
+        raise NonFiniteLoss("methods: every run diverged; try a smaller --lr")
+    summaries = list(found.values())
+    report.check_data(summaries, list(found))
     processes.on_primary(lambda: report.write(summaries, out))
     report.show(summaries, [summary["method"] for summary in summaries], console)
     console.print(f"written to {out}", highlight=False)
     console.print(f"picture: {out / report.PICTURE}.png", highlight=False)
+    if failed := [method for method in configs if method not in found]:
+        raise NonFiniteLoss(f"methods: {', '.join(failed)} diverged; try a smaller --lr")
 
 
 def _finished(command: show.Command) -> None:

@@ -68,6 +68,7 @@ def main(parsed: Parsed[Options]) -> None:
 def _run(parsed: Parsed[Options], points: list[dict[str, Any]], out: Path, console: Console):
     """Each point as far as it was trained, and all of them after the first round."""
     from jaxcl.core import processes
+    from jaxcl.reporting.comparison import check_data
     from jaxcl.reporting.tuning import Tried
     from jaxcl.runner import halving, several
 
@@ -94,6 +95,8 @@ def _run(parsed: Parsed[Options], points: list[dict[str, Any]], out: Path, conso
         found = processes.on_primary(
             lambda files=files: [json.loads(f.read_text()) if f.exists() else None for f in files]
         )
+        ended = {name: each for name, each in zip(names, found, strict=True) if each is not None}
+        check_data(list(ended.values()), list(ended))
         now = [Tried(p, summary, part) for p, summary in zip(names.values(), found, strict=True)]
         if all(each.summary is None for each in now):
             raise NonFiniteLoss("grid: every run diverged; try smaller values, or a smaller --lr")

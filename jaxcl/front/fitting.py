@@ -13,6 +13,7 @@ from jaxcl.checkpointing.config_file import from_toml, to_toml
 from jaxcl.core import processes
 from jaxcl.core.errors import UsageError
 from jaxcl.core.fields import hints
+from jaxcl.core.paths import expanded
 from jaxcl.core.sharding import on_mesh
 from jaxcl.front.arguments import check_arguments, check_given, plain_number, seeds_of, tasks_of
 from jaxcl.front.plugins import kept, load_plugins
@@ -116,7 +117,7 @@ def fit(
     if isinstance(replay, Replay):
         config = dataclasses.replace(config, replay=replay)
     config = _augmented(config, augment).check()
-    place = Place(None if out is None else Path(out), overwrite=overwrite)
+    place = Place(None if out is None else expanded("out", out), overwrite=overwrite)
     if place.out is not None and not overwrite and run_folder.holds_run(place.out):
         place = dataclasses.replace(place, resume=place.out)
     if given is not None:

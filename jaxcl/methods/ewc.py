@@ -17,9 +17,9 @@ class EWC(Penalty):
     strength: Traced[NonNegative[float]] = 1e4
     """lambda, weight of the penalty."""
     fisher: Traced[OneOf[Literal["exact", "sampled", "empirical"]]] = "exact"
-    """Its labels: exact, sampled, empirical."""
+    """Labels of the Fisher: exact, sampled or empirical."""
     fisher_examples: Annotated[Traced[Positive[int] | None], shown("all", "INT")] = None
-    """Examples it is taken from."""
+    """Examples that the Fisher is estimated on."""
 
     one_head = True
     summary = "elastic weight consolidation: a Fisher penalty for each task before"

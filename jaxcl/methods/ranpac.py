@@ -16,7 +16,7 @@ class RanPAC(FeatureExtraction):
     """Ridge regression over all tasks, on random features; the logits serve until a task ends."""
 
     units: Annotated[int, Range(0, open=True, most=50_000)] = 2000
-    """M: random features; G has their square."""
+    """Random features M; memory grows with M^2."""
     ridge: Annotated[Traced[Positive[float] | None], shown("chosen", "NUM")] = None
     """lambda: what is added to G's diagonal."""
 

@@ -22,9 +22,9 @@ class Split(LwF):
     similarity: Traced[Similarity] = "frechet"
     """frechet, bures, cosine; of responses: cka, rsa, svcca."""
     reference: Traced[OneOf[Literal["copy", "scratch"]]] = "copy"
-    """cka, rsa, svcca: copy or scratch."""
+    """Second network of cka, rsa, svcca: copy, scratch."""
     start: Traced[OneOf[Literal["copy", "fresh"]]] = "copy"
-    """Branch: copy of the nearest, or fresh."""
+    """A new branch: copy of the nearest, or fresh."""
     probe: Positive[int] = 2000
     """Images that statistics are taken from."""
 

@@ -99,6 +99,26 @@ def check_alike(summaries: Sequence[Summary], names: Sequence[str]) -> None:
                     f"runs: {what} of {names[0]} is {values[0]}, of {name} {value};"
                     " compare runs that measured the same"
                 )
+    check_data(summaries, names)
+
+
+def check_data(summaries: Sequence[Summary], names: Sequence[str]) -> None:
+    """Raises a UsageError where a data set of one's own was changed between two runs.
+
+    Runs are left alone whose settings make other examples of the same data.
+    """
+    first: dict[Any, tuple[str, str]] = {}
+    for name, summary in zip(names, summaries, strict=True):
+        if summary.get("data") is None:
+            continue
+        inputs, data = summary["inputs"], tomllib.loads(summary.get("config", "")).get("data", {})
+        made = repr((inputs["kind"], summary["tasks"], sorted(data.items())))
+        before, checksum = first.setdefault(made, (name, inputs["checksum"]))
+        if inputs["checksum"] != checksum:
+            raise UsageError(
+                f"data: {summary['data']} was changed between {before} and {name}; run both again,"
+                " into another folder"
+            )
 
 
 def _said(summary: Summary, what: str) -> Any:

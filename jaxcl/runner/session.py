@@ -72,12 +72,15 @@ def record(
         seconds, compiling, programs = clock()
         return [seconds / len(runs), compiling / len(runs), programs]
 
-    writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-    made = partial(recorder, console=console, keep=saving.keep, writer=writer)
-    recorders = [made(r) if processes.is_primary() else silent(r.setup) for r in runs]
     failed: dict[int, NonFiniteLoss] = {}
     saved = time.perf_counter()
-    with catching(lambda text: say(console, text), own_process=own_process) as stopping:
+    # Left last, however training ends: a checkpoint that is being written is whole then.
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="checkpoint") as writer,
+        catching(lambda text: say(console, text), own_process=own_process) as stopping,
+    ):
+        made = partial(recorder, console=console, keep=saving.keep, writer=writer)
+        recorders = [made(r) if processes.is_primary() else silent(r.setup) for r in runs]
         with watching(_course(runs[0].setup), console, explain=explain) as show_events:
             for happened in rounds([r.setup for r in runs], [r.progress.learners for r in runs]):
                 show_events(happened)

@@ -44,13 +44,13 @@ class Training:
     lr: Traced[Positive[float]] = 1e-3
     """Learning rate."""
     later_lr: Annotated[Traced[Positive[float] | None], shown("as --lr", "FLOAT")] = None
-    """Of later tasks."""
+    """Learning rate from the second task on."""
     schedule: Traced[OneOf[Literal["constant", "cosine"]]] = "constant"
     """constant, or cosine: falls from epoch to epoch of a task."""
     l2: Traced[NonNegative[float]] = 1e-4
     """Weight of the L2 term."""
     later_l2: Annotated[Traced[NonNegative[float] | None], shown("as --l2", "FLOAT")] = None
-    """Of later tasks."""
+    """L2 weight from the second task on."""
     loss: OneOf[Literal["categorical", "binary", "squared"]] = "categorical"
     """categorical, binary, squared."""
     warmup_epochs: Epochs[int] = 0
@@ -77,7 +77,7 @@ class GeneratorSettings:
     balance: Bool = True
     """Among them, every old class is as frequent; of no effect in the task setting."""
     generator: OneOf[Literal["mlp", "conv"]] = "mlp"
-    """Of generator and critic: mlp or conv."""
+    """Network of generator and critic: mlp or conv."""
     latent: Positive[int] = 100
     """Values of a code."""
     generator_steps: Positive[int] = 3000
@@ -91,7 +91,7 @@ class GeneratorSettings:
     gradient_penalty: NonNegative[float] = 10.0
     """Weight of the gradient penalty."""
     average: Unit[float] = 0.999
-    """Kept of the running average; 0: none."""
+    """Decay of the average of its weights; 0: none."""
 
     exclusive: ClassVar[tuple[tuple[str, ...], ...]] = ()
 

@@ -85,13 +85,20 @@ from jaxcl.transforms.plasticity.redo import Units, redo
 from jaxcl.transforms.recency_bias.bic import bic
 from jaxcl.transforms.recency_bias.lucir import lucir
 from jaxcl.transforms.rehearsal.agem import agem
-from jaxcl.transforms.rehearsal.buffers import class_balanced, greedy, reservoir, ring
+from jaxcl.transforms.rehearsal.buffers import (
+    Buffer,
+    Storage,
+    class_balanced,
+    greedy,
+    reservoir,
+    ring,
+)
 from jaxcl.transforms.rehearsal.der import der, der_pp
 from jaxcl.transforms.rehearsal.er_ace import er_ace
-from jaxcl.transforms.rehearsal.gdumb import gdumb
+from jaxcl.transforms.rehearsal.gdumb import content, gdumb
 from jaxcl.transforms.rehearsal.icarl import icarl
 from jaxcl.transforms.rehearsal.made_examples import generated, noise
-from jaxcl.transforms.rehearsal.memory import drawn, fraction, per_class, stored
+from jaxcl.transforms.rehearsal.memory import Memory, drawn, fraction, per_class, stored
 from jaxcl.transforms.rehearsal.replay import replay
 from jaxcl.transforms.wgan_gp import critic_loss, generator_loss, gradient_penalty
 
@@ -119,13 +126,13 @@ The loss is the mean over k of the squared error, and the score minus the loss. 
 
 __docformat__ = "google"
 __all__ = [
-    "OBJECTIVES", "Beside", "Context", "DistillState", "ForwardPass", "Gradients", "LossTransform",
-    "Needs", "Objective", "PredictedLogits", "Reset", "Step", "TaskData", "Units", "WithReset",
-    "agem", "bic", "binary", "categorical", "chain", "class_balanced", "copy", "critic_loss", "der",
-    "der_pp", "diagonal_fisher", "distill", "drawn", "er_ace", "ewc", "fraction", "gdumb",
-    "generated", "generator_loss", "gradient_penalty", "gradients", "greedy", "icarl", "l2",
-    "l2_init", "lucir", "mas", "ncm", "noise", "objectives", "online_ewc", "output_sensitivity",
-    "per_class", "ranpac", "redo", "regrow", "replay", "required", "reservoir", "reset_moments",
-    "reset_values", "ring", "rwalk", "shrink_perturb", "si", "slda", "squared", "state_and_reset",
-    "stored",
+    "OBJECTIVES", "Beside", "Buffer", "Context", "DistillState", "ForwardPass", "Gradients",
+    "LossTransform", "Memory", "Needs", "Objective", "PredictedLogits", "Reset", "Step", "Storage",
+    "TaskData", "Units", "WithReset", "agem", "bic", "binary", "categorical", "chain",
+    "class_balanced", "content", "copy", "critic_loss", "der", "der_pp", "diagonal_fisher",
+    "distill", "drawn", "er_ace", "ewc", "fraction", "gdumb", "generated", "generator_loss",
+    "gradient_penalty", "gradients", "greedy", "icarl", "l2", "l2_init", "lucir", "mas", "ncm",
+    "noise", "objectives", "online_ewc", "output_sensitivity", "per_class", "ranpac", "redo",
+    "regrow", "replay", "required", "reservoir", "reset_moments", "reset_values", "ring", "rwalk",
+    "shrink_perturb", "si", "slda", "squared", "state_and_reset", "stored",
 ]  # fmt: skip

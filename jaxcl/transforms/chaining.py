@@ -1,6 +1,6 @@
 """Several loss transforms as one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jaxcl.core.pytree import joined
@@ -24,7 +24,7 @@ def chain(*unnamed: object, **transforms: LossTransform) -> LossTransform:
         task or a result of another kind than they have.
       ValueError: two transforms that predict, or two with examples beside the batch; from
         ``init``, ``begin_task`` and ``end_task``, where the state of a transform holds the
-        parameters' own arrays.
+        parameters' own arrays; from the hooks, the state of another chain.
 
     >>> import jax.numpy as jnp
     >>> from jaxcl.transforms import Context, LossTransform
@@ -48,7 +48,7 @@ def chain(*unnamed: object, **transforms: LossTransform) -> LossTransform:
         return owned({name: t.init(params) for name, t in transforms.items()}, params)
 
     def apply(loss, state, context):
-        check_state(state)
+        check_state(state, transforms)
         metrics = {}
         for name, t in transforms.items():
             made = t.apply(loss, state[name], context)
@@ -57,16 +57,17 @@ def chain(*unnamed: object, **transforms: LossTransform) -> LossTransform:
         return loss, metrics
 
     def begin_task(state, params, task, key):
-        check_state(state)
+        check_state(state, transforms)
         check_task(task)
         begun = {n: t.begin_task(state[n], params, task, key) for n, t in transforms.items()}
         return owned(begun, params)
 
     def update(state, step):
+        check_state(state, transforms)
         return joined({n: t.update(state[n], step) for n, t in transforms.items()})
 
     def end_task(state, params, task, key):
-        check_state(state)
+        check_state(state, transforms)
         check_task(task)
         ended = {}
         for name, t in transforms.items():
@@ -88,11 +89,21 @@ def check_named(unnamed: tuple[object, ...], transforms: Mapping[str, object]) -
             raise TypeError(f"chain: {name} is a {type(t).__name__}; {hint}")
 
 
-def check_state(state: object) -> None:
-    """Raises a TypeError where a state of a chain is something else."""
+def check_state(state: object, names: Iterable[str]) -> None:
+    """Raises a TypeError where a state of a chain is something else, a ValueError for another's.
+
+    >>> check_state({"b": ()}, ["a"])
+    Traceback (most recent call last):
+    ValueError: state: of a chain of b, where this one is of a; give what its own init returned
+    """
     if not isinstance(state, Mapping):
         hint = "end_task returns (state, params)" if isinstance(state, tuple) else "give init's"
         raise TypeError(f"state: a {type(state).__name__}, not the dict of a chain; {hint}")
+    if not set(names) <= set(state):
+        raise ValueError(
+            f"state: of a chain of {', '.join(state) or 'nothing'}, where this one is of"
+            f" {', '.join(names)}; give what its own init returned"
+        )
 
 
 def check_task(task: object) -> None:

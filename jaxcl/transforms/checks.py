@@ -204,8 +204,8 @@ def check_label(data: Data, label: str) -> None:
         )
 
 
-def check_classes(labels: Array | ndarray) -> None:
-    """Raises a ValueError if labels are not one class for each example.
+def check_classes(labels: Array | ndarray, remedy: str = "keep a fraction, or a reservoir") -> None:
+    """Raises a ValueError if labels are not one class for each example, and says what else to do.
 
     >>> check_classes(jax.numpy.zeros((4, 9), int))
     Traceback (most recent call last):
@@ -213,9 +213,10 @@ def check_classes(labels: Array | ndarray) -> None:
     """
     if labels.ndim != 1 or not jnp.issubdtype(labels.dtype, jnp.integer):
         raise ValueError(
-            f"label: {labels.dtype} {labels.shape} is not a class for each example; keep a"
-            " fraction, or a reservoir"
+            f"label: {labels.dtype} {labels.shape} is not a class for each example; {remedy}"
         )
+    if not isinstance(labels, Tracer) and labels.size and labels.min() < 0:
+        raise ValueError("label: some are negative, and so no class; leave these examples out")
 
 
 def check_updated(name: str, updates: Array) -> None:

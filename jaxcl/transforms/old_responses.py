@@ -101,7 +101,16 @@ def recalled(
 
 
 def answers(teacher: dict[str, PyTree], context: Context) -> Outputs:
-    """Returns what a :func:`teacher` says of the inputs as they are augmented in this step."""
+    """Returns what a :func:`teacher` says of the inputs as they are augmented in this step.
+
+    Args:
+      teacher: the network as it stood.
+      context: of the step.
+
+    Raises:
+      ValueError: a context that cannot ask it: without ``teacher``, where the network has
+        statistics, or without both ``teacher`` and ``forward``.
+    """
     return _answers(teacher, context, context.batch).outputs
 
 
@@ -110,9 +119,14 @@ def _answers(teacher: dict[str, PyTree], context: Context, batch: Batch) -> Forw
     params, stats = teacher["params"], teacher.get("stats", {})
     if context.teacher is not None:
         found = context.teacher(params, stats, batch)
+    elif jax.tree.leaves(stats):  # `forward` holds those of now
+        raise ValueError(
+            "teacher: missing, and the network before the task has statistics of its own; give"
+            " Context(..., teacher=(params, stats, batch) -> outputs)"
+        )
+    elif context.forward is None:
+        raise ValueError("context: this transform asks the network before the task; give forward")
     else:
-        required(context)
-        assert context.forward is not None
         found = context.forward(params, batch)
     return found if isinstance(found, ForwardPass) else ForwardPass(found)
 
@@ -136,7 +150,8 @@ def of_both(
       Twice None in the first task.
 
     Raises:
-      ValueError: no exemplars passed beside the batch.
+      ValueError: no exemplars passed beside the batch, or a context that cannot ask the old
+        network, as of :func:`answers`.
     """
     if not old.teacher:
         new = None if old.recorded is None else old.recorded[rows_of(context)]

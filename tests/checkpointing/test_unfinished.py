@@ -1,10 +1,14 @@
 import multiprocessing
 import os
+import pwd
+import tempfile
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from jaxcl.checkpointing import lock, run_folder, unfinished
+from jaxcl.core import cache
 
 
 @pytest.fixture
@@ -55,6 +59,15 @@ def test_a_list_that_cannot_be_written_does_not_stop_a_run(tmp_path):
     unfinished.note(tmp_path)
     unfinished.forget(tmp_path)
     assert unfinished.noted() == []
+
+
+def test_a_user_without_a_home_has_no_list_and_a_temporary_cache(monkeypatch, tmp_path):
+    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", mock.Mock(side_effect=KeyError("uid not found")))
+    unfinished.note(tmp_path)
+    unfinished.forget(tmp_path)
+    assert cache.folder().parent == Path(tempfile.gettempdir())
 
 
 def note_all(folders: list[Path]) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxcl.core.pytree import copy, regrow, zeros_like
+from jaxcl.core.pytree import Reset, copy, regrow, reset_moments, zeros_like
 
 OLD = {"w": jnp.arange(6.0).reshape(2, 3), "heads": {"t00": jnp.array([7.0, 8.0])}}
 
@@ -62,3 +62,46 @@ def test_copies_and_zeros_have_memory_of_their_own():
         chex.assert_trees_all_equal(made, values)
         for new, old in zip(jax.tree.leaves(made), jax.tree.leaves(OLD), strict=True):
             assert new.unsafe_buffer_pointer() != old.unsafe_buffer_pointer()
+
+
+WEIGHTS = {"a": {"w": jnp.ones(2), "b": jnp.ones(1)}, "c": jnp.ones(3), "old": None}
+WHERE = {"a": {"w": jnp.array([True, False]), "b": jnp.array(False)}}
+WHERE |= {"c": jnp.array([False, True, True]), "old": jnp.array(True)}
+RESET = Reset(WHERE, {**WEIGHTS, "old": jnp.ones(1)})
+
+
+def with_ones(optimizer):
+    """A state in which every number is one more than at the start."""
+    return jax.tree.map(lambda x: x + jnp.ones_like(x), optimizer.init(WEIGHTS))
+
+
+def test_moments_of_masked_parameters_are_reset_where_there_are_any():
+    """A mask may hide a leaf or a whole part of the tree."""
+    leaf = with_ones(optax.masked(optax.adam(0.1), {"a": {"w": True, "b": False}, "c": True,
+                                                    "old": None}))  # fmt: skip
+    part = with_ones(optax.masked(optax.adam(0.1), {"a": False, "c": True, "old": None}))
+    for state, kept in ((leaf, [0, 1]), (part, None)):
+        found = reset_moments(state, WEIGHTS, RESET)
+        assert jax.tree.structure(found) == jax.tree.structure(state)
+        adam = found.inner_state[0]
+        assert int(adam.count) == 1
+        for tree in (adam.mu, adam.nu):
+            np.testing.assert_array_equal(tree["c"], [1, 0, 0])
+            if kept:
+                np.testing.assert_array_equal(tree["a"]["w"], kept)
+
+
+def test_moments_of_several_optimisers_are_reset():
+    parts = {"adam": optax.adam(0.1), "sgd": optax.sgd(0.1, momentum=0.9)}
+    labels = {"a": {"w": "adam", "b": "sgd"}, "c": "sgd", "old": None}
+    found = reset_moments(with_ones(optax.multi_transform(parts, labels)), WEIGHTS, RESET)
+    adam, sgd = (found.inner_states[name].inner_state[0] for name in parts)
+    np.testing.assert_array_equal(adam.mu["a"]["w"], [0, 1])
+    np.testing.assert_array_equal(sgd.trace["a"]["b"], [1])
+    np.testing.assert_array_equal(sgd.trace["c"], [1, 0, 0])
+
+
+def test_an_optimiser_whose_moments_cannot_be_found_is_refused():
+    state = with_ones(optax.flatten(optax.adam(0.1)))
+    with pytest.raises(ValueError, match=r"^optimizer: its state has float32 \(6,\) .*; give one"):
+        reset_moments(state, WEIGHTS, RESET)

@@ -15,6 +15,7 @@ from jaxcl.learner.seed_loop import go_on, run
 from jaxcl.learner.snapshot import restore_all, take_all
 from jaxcl.training import vectorized
 from jaxcl.training.events import SeedEnded, StepsDone
+from jaxcl.transforms import TaskData, distill, ewc, mas
 
 SETTINGS = {"epochs": 1, "batch_size": 20, "lr": 2e-2, "optimizer": "sgd", "probe": 40}
 SETTINGS |= {"generator_steps": 3, "generator_batch": 8, "generated": 40, "net": "mlp"}
@@ -159,6 +160,27 @@ def test_without_a_mesh_nothing_is_placed():
     for place in (sharding.along_all, sharding.replicated, sharding.split_large):
         assert place(x) is x
     assert sharding.along(sharding.DATA, x) is x
+
+
+def test_on_a_mesh_with_explicit_axes_arrays_stay_as_they_are():
+    """It is JAX's default for a mesh of one's own."""
+    task = TaskData({"x": jnp.eye(3), "label": jnp.arange(3)}, lambda w, batch: batch["x"] @ w)
+    w, key = jnp.ones((3, 4)), jax.random.key(0)
+
+    def over(transform):
+        return transform.end_task(transform.init(w), w, task, key)[0]
+
+    def begun(transform):
+        return transform.begin_task(transform.init(w), w, task, key)
+
+    alone = over(ewc(1.0)), over(mas(1.0)), begun(distill())
+    with jax.set_mesh(jax.make_mesh((8,), ("data",))):
+        x = jnp.arange(8)
+        for place in (sharding.along_all, sharding.replicated):
+            assert place(x) is x
+        assert sharding.along(sharding.DATA, x) is x
+        on_mesh = over(ewc(1.0)), over(mas(1.0)), begun(distill())
+    chex.assert_trees_all_close(jax.device_get(on_mesh), jax.device_get(alone), rtol=1e-6)
 
 
 def test_by_default_networks_are_dealt_out_evenly():

@@ -3,11 +3,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from jaxcl.core import processes
 from jaxcl.core.errors import UsageError
 from jaxcl.experiments.command_line import cli
 from jaxcl.experiments.command_line.cli import ranges
@@ -85,17 +86,55 @@ def test_an_unknown_option_names_the_nearest(args):
     assert b"Perhaps you meant: --method; see --help" in done.stderr
 
 
-def test_a_run_that_is_stopped_before_it_begins_can_be_put_back(capsys, monkeypatch):
+DEAF = """
+import time
+from jaxcl.experiments.command_line import cli
+
+def read(args):
+    print("begun", flush=True)
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:  # as in a callback of C that lets nothing through
+            pass
+
+cli.main(read, print)
+"""
+
+
+def test_a_run_that_is_stopped_before_it_begins_can_be_put_back():
     """75 is the code on which the schedulers in launch/ start the same command again."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", DEAF], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 75
+    assert err.startswith("error: stopped; what was written is kept")
 
-    def stopped(args):
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(5)
 
+def test_a_signal_while_jax_is_imported_asks_it_nothing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax", ModuleType("jax"))
+    assert processes.is_primary()
+
+
+def test_the_handler_of_signals_is_put_back(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["scenario"])
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as ended:
-        cli.main(stopped, print)
-    assert ended.value.code == 75
-    assert capsys.readouterr().err.startswith("error: stopped; what was written is kept")
+    cli.main(lambda args: None, lambda parsed: None)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_home_folder_behind_an_equals_sign_is_found(monkeypatch):
+    """A shell expands it in ``--out ~/mine`` alone."""
+    monkeypatch.setenv("HOME", "/home/me")
+    given = ["--out=~/mine", "--resume=~/a=b", "--lr=~", "--out", "~"]
+    assert cli.at_home(given) == [
+        "--out=/home/me/mine",
+        "--resume=/home/me/a=b",
+        "--lr=~",
+        "--out",
+        "~",
+    ]

@@ -52,6 +52,17 @@ def test_methods_side_by_side_and_what_is_done_is_not_done_again(run, tmp_path):
     assert run("both/er", "none")[2].startswith("error: run: none is not there")
 
 
+def test_a_method_that_diverges_leaves_the_others_to_run(run, tmp_path):
+    args = [*QUICK, "--strength=1e20", "--optimizer=sgd", "--lr=1", "--seeds=0"]
+    for _ in range(2):  # the same command tries it again
+        code, out, err = run(*args, "--methods", "l2_sp", "er", "--out", "one")
+        assert code == 1
+        assert "diverged: loss: not finite" in out
+        assert err == "error: methods: l2_sp diverged; try a smaller --lr\n"
+        rows = json.loads((tmp_path / "one/comparison.json").read_text())
+        assert [row["method"] for row in rows] == ["er"]
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

@@ -267,6 +267,20 @@ def test_runs_that_measured_other_things_are_not_compared():
         comparison.check_alike([one, few], ["x", "y"])
 
 
+def test_data_of_ones_own_that_changed_are_not_compared():
+    inputs = {"kind": "float32 4", "checksum": "1"}
+    made = {"data": "mine", "config": "[data]\nlimit = 20", "inputs": inputs}
+    one = summary_of(["a", "b"]) | made
+    other = one | {"inputs": {"kind": "float32 4", "checksum": "2"}}
+    comparison.check_alike([one, one | {"method": "er"}], ["x", "y"])
+    with pytest.raises(UsageError, match="data: mine was changed between x and y; run both again"):
+        comparison.check_alike([one, other], ["x", "y"])
+    wider = {"inputs": {"kind": "float32 9", "checksum": "2"}}  # as another network takes them
+    comparison.check_alike([one, one | wider], ["x", "y"])
+    comparison.check_data([one, other | {"config": "[data]\nlimit = 30"}], ["x", "y"])
+    comparison.check_alike([each | {"data": None} for each in (one, other)], ["x", "y"])
+
+
 def test_a_notebook_gets_plain_text(monkeypatch):
     """Its kernel asks for colours (FORCE_COLOR), and rich would show each line as an output."""
     monkeypatch.setattr("rich.console._is_jupyter", lambda: True)

@@ -21,6 +21,7 @@ from tensorflow_datasets.image_classification import cifar, mnist, omniglot
 from jaxcl.core.errors import DataError, UsageError
 from jaxcl.learner.settings.configuration import configure
 from jaxcl.learner.tasks import load_tasks
+from jaxcl.scenarios.datasets import prepare as prepare_module
 from jaxcl.scenarios.datasets import usps
 from jaxcl.scenarios.datasets.prepare import prepare
 from jaxcl.scenarios.datasets.sources import load
@@ -351,3 +352,13 @@ def test_data_in_another_format_are_not_called_damaged(server, tmp_path, monkeyp
     ) as error:
         load("mnist", where, lambda text: None)
     assert "--overwrite" not in str(error.value)
+
+
+def test_two_that_prepare_one_data_set_do_not_clear_each_other_away(tmp_path, monkeypatch):
+    def build(name, where):
+        with pytest.raises(DataError, match=r"mnist is being prepared in .*; wait for that"):
+            prepare(name, where, overwrite=True)
+        (where / name).mkdir()
+
+    monkeypatch.setattr(prepare_module, "_build", build)
+    assert prepare("mnist", tmp_path).exists()

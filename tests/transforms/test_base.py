@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jaxcl.transforms import (
     Context,
@@ -103,3 +104,18 @@ def test_the_jitted_loss_follows_state_that_changes(key):
         weaker = {"anchor": {**state["anchor"], "strength": jnp.float32(0.25)}}
         assert float(loss(here + 1, weaker)) == 0.5
     assert traces == 1
+
+
+def test_the_state_of_another_chain_is_refused(key):
+    """Each hook says so: no transform can be found in it."""
+    w = jnp.ones(2)
+    transform, state = chain(a=anchor(1.0)), chain(b=anchor(1.0), c=SCALE).init(w)
+    step, task = Step(w, w, w), TaskData({}, lambda w, batch: {})
+    for hook in (
+        lambda: transform.apply(jnp.float32(0), state, Context(w, {}, {})),
+        lambda: transform.begin_task(state, w, task, key),
+        lambda: transform.update(state, step),
+        lambda: transform.end_task(state, w, task, key),
+    ):
+        with pytest.raises(ValueError, match="state: of a chain of b, c, where this one is of a;"):
+            hook()

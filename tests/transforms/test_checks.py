@@ -30,7 +30,7 @@ from jaxcl.transforms import (
     rwalk,
     si,
 )
-from jaxcl.transforms.checks import check_not_negative
+from jaxcl.transforms.checks import check_classes, check_not_negative
 
 DATA = {"x": jnp.eye(3), "label": jnp.array([0, 1, 0], jnp.int32)}
 UNNAMED = {"x": jnp.eye(3), "y": DATA["label"]}
@@ -316,3 +316,10 @@ def test_a_strength_within_a_vmap_has_no_value_yet():
     assert jax.vmap(twice)(jnp.array([1.0, -1.0])).tolist() == [2, -2]
     with pytest.raises(ValueError, match=r"strength: -1\.0 is negative"):
         twice(-1.0)
+
+
+def test_a_label_below_0_is_no_class():
+    with pytest.raises(ValueError, match="label: some are negative, and so no class; leave these"):
+        check_classes(np.array([0, -1]))
+    with pytest.raises(ValueError, match=r"\(2, 1\) is not a class for each example; take replay"):
+        check_classes(np.zeros((2, 1), int), "take replay or der")

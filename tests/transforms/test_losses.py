@@ -59,3 +59,10 @@ def test_distillation_gradient_against_finite_differences():
 def test_a_batch_is_refused(shape):
     with pytest.raises(Exception, match=r"rank|shape|violat|type"):
         cross_entropy(jnp.zeros(shape), jnp.int32(0))
+
+
+def test_a_label_of_no_class_has_no_loss():
+    """An index would wrap round, or be clamped, and the last class be learned."""
+    logits = jnp.array([1.0, 2.0, 5.0])
+    found = jnp.array([cross_entropy(logits, jnp.int32(label)) for label in (-1, 0, 2, 3)])
+    np.testing.assert_array_equal(jnp.isnan(found), [True, False, False, True])

@@ -1,5 +1,6 @@
 """What the commands have in common: parsing, and errors as one line and an exit code."""
 
+import contextlib
 import io
 import os
 import re
@@ -14,6 +15,7 @@ from typing import Any, NoReturn, TypeVar
 from jaxcl import extras
 from jaxcl.core import processes
 from jaxcl.core.errors import NonFiniteLoss, OutputError, UsageError
+from jaxcl.core.paths import expanded
 from jaxcl.reporting.console import STAND_INS, fail, register_stand_ins
 
 Parsed = TypeVar("Parsed")
@@ -35,7 +37,7 @@ def main(parse: Callable[[list[str]], Parsed], body: Callable[[Parsed], None]) -
     before = signal.signal(signal.SIGTERM, _stop)
     try:
         _check_text(sys.argv[1:])
-        parsed = parse(ranges(sys.argv[1:]))
+        parsed = parse(at_home(ranges(sys.argv[1:])))
         processes.join()
         body(parsed)
     except processes.Elsewhere:
@@ -66,9 +68,18 @@ def main(parse: Callable[[list[str]], Parsed], body: Callable[[Parsed], None]) -
 
 
 def _stop(number: int, frame: object) -> NoReturn:
-    """Ends the process with the code by which schedulers start it again."""
+    """Ends the process with the code by which schedulers start it again.
+
+    At once: an exception could come up within an import or a callback that lets none through.
+    """
     del number, frame
-    sys.exit(fail("stopped; what was written is kept, and the same command starts again", 75))
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+    if processes.is_primary():
+        os.write(
+            2, b"error: stopped; what was written is kept, and the same command starts again\n"
+        )
+    os._exit(75)
 
 
 def program(command: str) -> str:
@@ -117,6 +128,20 @@ def _unraisable(found: Any) -> None:
     """
     if "Event loop is closed" not in str(found.exc_value):
         sys.__unraisablehook__(found)
+
+
+FOLDERS = ("--out", "--resume", "--runs", "--report")
+
+
+def at_home(args: Sequence[str]) -> list[str]:
+    """Arguments in which ``~`` of ``--out=~/mine`` is the home folder; a shell leaves it there."""
+    found = []
+    for arg in args:
+        name, equals, value = arg.partition("=")
+        if name in FOLDERS and value.startswith("~"):
+            value = str(expanded(name.removeprefix("--"), value))
+        found.append(name + equals + value)
+    return found
 
 
 MOST = 10_000  # numbers that a range may stand for

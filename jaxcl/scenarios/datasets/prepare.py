@@ -7,6 +7,7 @@ builder works, and the folder that results is the one that TFDS would have made.
 """
 
 import contextlib
+import fcntl
 import io
 import os
 import shutil
@@ -37,9 +38,26 @@ def prepare(name: str, where: Path, *, overwrite: bool = False) -> Path:
 
     Raises:
       UsageError: an unknown name.
-      DataError: the data set exists already, or could not be had.
+      DataError: the data set exists already, is being prepared, or could not be had.
     """
     check_name("data set", name, WANTED)
+    with _alone(name, where):
+        return _prepared(name, where, overwrite=overwrite)
+
+
+@contextlib.contextmanager
+def _alone(name: str, where: Path) -> Iterator[None]:
+    """Holds a lock, without which two processes would clear each other's folder away."""
+    where.mkdir(parents=True, exist_ok=True)
+    with (where / f".{name.replace('/', '-')}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataError(f"{name} is being prepared in {where}; wait for that") from error
+        yield
+
+
+def _prepared(name: str, where: Path, *, overwrite: bool) -> Path:
     folder = where / name
     if folder.exists() and not overwrite and _complete(name, where):
         raise DataError(f"{folder} exists already; give --overwrite to make it anew")

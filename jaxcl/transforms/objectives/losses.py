@@ -15,14 +15,15 @@ def cross_entropy(logits: Logits, label: Int[Array, ""]) -> Scalar:
 
     Args:
       logits: unnormalised log-probabilities of one example, floating point.
-      label: the true class, in ``[0, classes)``.
+      label: the true class, in ``[0, classes)``; of another the loss is NaN.
 
     >>> import jax.numpy as jnp
     >>> float(cross_entropy(jnp.zeros(4), jnp.int32(1)))  # log 4
     1.3862943649291992
     """
     chex.assert_rank([logits, label], [1, 0])
-    return -jax.nn.log_softmax(logits)[label]
+    known = (label >= 0) & (label < len(logits))  # an index would wrap round, or be clamped
+    return -jnp.where(known, jax.nn.log_softmax(logits)[label], jnp.nan)
 
 
 def soft_cross_entropy(logits: Logits, target: Float[Array, "classes"]) -> Scalar:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from jaxcl.core.batching import examples
 from jaxcl.core.pytree import regrow, where_trained
@@ -118,14 +119,22 @@ def rwalk(
     [4. 1.] [0.6666667 0.       ] [2.   0.25]
     """
     check_not_negative("strength", strength)
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha: {alpha} is outside [0, 1]")
-    if not epsilon > 0:
-        raise ValueError(f"epsilon: {epsilon} is not positive; pass 1e-3, say")
+    check_numbers(alpha, epsilon)
     if segment < 1:
         raise ValueError(f"segment: {segment} steps; pass 1 or more")
     init = partial(_init, (strength, alpha, epsilon))
     return LossTransform(init, _apply, _begin, partial(_update, segment), partial(_end, segment))
+
+
+def check_numbers(alpha: float | Array, epsilon: float | Array) -> None:
+    """Raises a ValueError for a number out of its range.
+
+    One that is traced, as within ``jax.vmap``, has no value yet and is not looked at.
+    """
+    if not isinstance(alpha, Tracer) and not 0 <= alpha <= 1:
+        raise ValueError(f"alpha: {alpha} is outside [0, 1]; pass 0.9, say")
+    if not isinstance(epsilon, Tracer) and not epsilon > 0:
+        raise ValueError(f"epsilon: {epsilon} is not positive; pass 1e-3, say")
 
 
 def _init(numbers: tuple[float, float, float], params: Params) -> RWalkState:
@@ -224,8 +233,8 @@ def _end(
     if left := int(state.walk.updates) % segment:  # the last segment is a short one
         state = jax.jit(partial(_segment_ended, steps=left))(state, now=params)
     earlier, own = state.score, state.walk.score
-    if any(bool(jnp.any(leaf > 0)) for leaf in jax.tree.leaves(earlier)):
-        own = jax.tree.map(lambda old, new: (old + new) / 2, earlier, own)
+    later = jnp.stack([jnp.any(leaf > 0) for leaf in jax.tree.leaves(earlier)]).any()
+    own = jax.tree.map(lambda old, new: jnp.where(later, (old + new) / 2, new), earlier, own)
     importance = jax.tree.map(jnp.add, _scaled(state.fisher), _scaled(own))
     anchor, walk = wide_copy(params), _begun(params)
     return state._replace(importance=importance, anchor=anchor, score=own, walk=walk), params

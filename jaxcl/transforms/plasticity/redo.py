@@ -22,6 +22,7 @@ Layers come in order, each reads the one before, and the last one is read by the
 Fresh = Callable[[Params, PRNGKey], Params]
 """``(params, key) -> params`` of the same shapes, drawn as the first weights were."""
 HEADS = "heads"
+DENSE = "give a network of dense layers, such as --net mlp"
 
 
 class Units(NamedTuple):
@@ -86,8 +87,9 @@ def redo(
       ``Step.context`` with a key, and returns :class:`WithReset`.
 
     Raises:
-      ValueError: a number out of its range; from ``update``, a step without a context or a key, and
-        layers that do not read one another as said.
+      ValueError: a number out of its range; from ``init``, parameters of another form; from
+        ``update``, a step without a context or a key, and layers that do not read one another as
+        said.
 
     References:
       Sokar, Agarwal, Castro & Evci, The dormant neuron phenomenon in deep reinforcement
@@ -109,6 +111,7 @@ def redo(
 
     def init(params: Params) -> RedoState:
         check_params(params)
+        check_layers(params)
         sizes = {layer: x["b"].size for layer, x in params.items() if layer != HEADS}
         activity = {layer: jnp.zeros(n, jnp.float32) for layer, n in sizes.items()}
         return RedoState(jnp.asarray(tau, jnp.float32), jnp.int32(0), activity)
@@ -163,14 +166,30 @@ def reset_of(params: Params, fresh: Params, dormant: Mapping[str, Array]) -> Res
     return Reset(where, to)
 
 
+def check_layers(params: Params) -> None:
+    """Raises a ValueError if parameters are not layers that have "w" and "b" each, and heads.
+
+    >>> check_layers({"Dense_0": {"kernel": jnp.ones((1, 2)), "bias": jnp.ones(2)}})
+    Traceback (most recent call last):
+    ValueError: redo: Dense_0 has kernel, bias, not w and b; give a network of dense layers, ...
+    """
+    if not isinstance(params, Mapping):
+        raise ValueError(f"redo: parameters are a {type(params).__name__}, not layers; {DENSE}")
+    for layer, parts in params.items():
+        named = isinstance(parts, Mapping)
+        if layer != HEADS and not (named and {"w", "b"} <= set(parts)):
+            has = ", ".join(map(str, parts)) if named else f"a {type(parts).__name__}"
+            raise ValueError(f"redo: {layer} has {has}, not w and b; {DENSE}")
+
+
 def check_chain(params: Params, activations: Mapping[str, Array]) -> None:
     """Raises a ValueError if parameters are not dense layers that read one another, and heads."""
     expected = {*activations, HEADS}
     if not activations or set(params) != expected:
         known = ", ".join(activations) or "no layer"
         raise ValueError(
-            f"redo: hidden units are known of {known}, and parameters are {', '.join(params)}; give"
-            " a network of dense layers, such as --net mlp"
+            f"redo: hidden units are known of {known}, and parameters are {', '.join(params)};"
+            f" {DENSE}"
         )
     layers = list(activations)
     readers = [[params[layer]] for layer in layers[1:]] + [list(params[HEADS].values())]
@@ -180,6 +199,5 @@ def check_chain(params: Params, activations: Mapping[str, Array]) -> None:
         rows = [getattr(x.get("w"), "shape", ())[:1] for x in read_by]
         if any(shape != (n,) for shape in [*shapes, *rows]):
             raise ValueError(
-                f"redo: {layer} has {n} units, and not as many weights come in or go out; give"
-                " a network of dense layers, such as --net mlp"
+                f"redo: {layer} has {n} units, and not as many weights come in or go out; {DENSE}"
             )

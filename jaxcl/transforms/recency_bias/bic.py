@@ -162,7 +162,7 @@ def _init(_: Params) -> BiCState:
 
 def _begin(chosen: _BiC, state: BiCState, params: Params, task: TaskData, key: PRNGKey) -> BiCState:
     check_label(task.data, chosen.label)
-    check_classes(task.data[chosen.label])
+    check_classes(task.data[chosen.label], "take replay or der")
     labels = np.asarray(task.data[chosen.label])
     new = np.unique(labels)
     exemplars = in_use(state.exemplars, RESPONSES)

@@ -157,7 +157,7 @@ def _begin(
 ) -> LUCIRState:
     del key
     check_label(task.data, chosen.label)
-    check_classes(task.data[chosen.label])
+    check_classes(task.data[chosen.label], "take replay or der")
     if not (exemplars := in_use(state.exemplars, FEATURES)):
         return state
     if task.features is None:

@@ -62,14 +62,16 @@ def agem(
       objective: what is learned.
 
     Returns:
-      A transform that reports nothing and needs ``key``, ``forward`` and, if outputs are
-      not one array, ``logits`` in its context.
+      A transform that reports nothing and leaves the loss as it is: what it does, it does in
+      ``gradient``, which :func:`gradients` calls.  It needs ``key``, ``forward`` and, if outputs
+      are not one array, ``logits`` in its context.
 
     Raises:
       ValueError: fewer than one example; a memory that keeps none with labels, that is filled
         before a task ends, or that needs classes where the objective has none; from
         ``begin_task``, data without labels of that name, or with none that are classes where the
-        memory looks at them; from ``gradient``, a context without ``key`` or ``forward``.
+        memory looks at them; from ``apply`` and ``gradient``, a context without ``key`` or
+        ``forward``.
 
     References:
       Chaudhry, Ranzato, Rohrbach & Elhoseiny, Efficient lifelong learning with A-GEM, 2019
@@ -120,7 +122,8 @@ def _init(chosen: _AGEM, params: Params) -> AGEMState:
 
 
 def _apply(loss: Scalar, state: AGEMState, context: Context) -> tuple[Scalar, Metrics]:
-    del state, context
+    if jax.tree.leaves(held(state.memory)):
+        required(context)  # else the gradient is taken without it, as in a loop for penalties
     return loss, {}
 
 

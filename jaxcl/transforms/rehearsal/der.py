@@ -14,6 +14,7 @@ from jaxcl.transforms.checks import check_label, check_logits, check_not_negativ
 from jaxcl.transforms.objectives import Objective, categorical
 from jaxcl.transforms.objectives.base import NO_OUTPUT, float32
 from jaxcl.transforms.rehearsal.buffers import Buffer, Storage, reservoir, sample
+from jaxcl.transforms.rehearsal.replay import any_filled, or_own
 
 LOGITS = "der_logits"
 
@@ -217,14 +218,15 @@ def _apply(
         batch, logits = _drawn(chosen, state, context, 1)
         terms.append(chosen.objective.loss(logits, batch[chosen.label]).mean())
         penalty += state.beta * terms[1]
-    begun = (state.buffer.filled > 0).astype(jnp.float32)
-    return loss + begun * penalty, dict(zip(names, terms, strict=True))
+    penalty = jnp.where(any_filled(state.buffer), penalty, 0.0)
+    return loss + penalty, dict(zip(names, terms, strict=True))
 
 
 def _drawn(chosen: _DER, state: DarkState, context: Context, turn: int) -> tuple[Batch, Array]:
     """Examples of the reservoir, as many as the batch has, and their logits."""
     key, forward = required(context)
-    batch = sample(state.buffer, stream(key, chosen.name, turn), examples(context.batch))
+    found = sample(state.buffer, stream(key, chosen.name, turn), examples(context.batch))
+    batch = or_own(found, state.buffer, context.batch)
     logits = context.logits(forward(context.params, batch), batch)
     check_logits(logits)
     return batch, float32(logits)

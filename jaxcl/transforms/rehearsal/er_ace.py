@@ -16,7 +16,7 @@ from jaxcl.transforms.objectives import Objective, categorical
 from jaxcl.transforms.objectives.base import float32
 from jaxcl.transforms.rehearsal.buffers import Buffer
 from jaxcl.transforms.rehearsal.memory import Memory, check_drawn, check_kept, drawn, held, offered
-from jaxcl.transforms.rehearsal.replay import any_filled
+from jaxcl.transforms.rehearsal.replay import any_filled, or_own
 
 
 class ACEState(NamedTuple):
@@ -150,7 +150,8 @@ def _apply(chosen: _ACE, loss: Scalar, state: ACEState, context: Context) -> tup
         return corrected, {"incoming": incoming, "replayed": jnp.float32(0)}
     key, forward = required(context)
     n = examples(context.batch) if chosen.n is None else chosen.n
-    batch = drawn(state.memory, stream(key, chosen.name), n)
+    found = drawn(state.memory, stream(key, chosen.name), n)
+    batch = or_own(found, state.memory, context.batch)
     logits = context.logits(forward(context.params, batch), batch)
     check_logits(logits)
     replayed = objective.loss(among(logits, state.seen), batch[chosen.label]).mean()

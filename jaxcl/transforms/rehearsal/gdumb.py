@@ -107,7 +107,7 @@ def _begin(
 ) -> GreedyState:
     del params
     check_label(task.data, chosen.label)
-    check_classes(task.data[chosen.label])
+    check_classes(task.data[chosen.label], "take replay or der")
     first = int(state.classes) if chosen.by_task else 0
     kinds = np.asarray(task.data[chosen.label], np.int32) + np.int32(first)
     if kinds.max() >= chosen.classes:

@@ -155,7 +155,7 @@ def _begin(
 ) -> ICaRLState:
     del key
     check_label(task.data, chosen.label)
-    check_classes(task.data[chosen.label])
+    check_classes(task.data[chosen.label], "take replay or der")
     labels = np.asarray(task.data[chosen.label])
     known = np.zeros(0, bool) if state.seen is None else np.asarray(state.seen)
     new = np.zeros(max(len(known), int(labels.max()) + 1, chosen.classes or 0), bool)

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxcl.core.types import Array, Batch, Params, PRNGKey
+from jaxcl.core.types import Array, Batch, Data, Params, PRNGKey
 from jaxcl.transforms.base import TaskData
 from jaxcl.transforms.checks import check_positive
 from jaxcl.transforms.old_responses import recorded_logits
@@ -24,8 +24,8 @@ def noise(n: int = 10_000, inputs: str = "input", label: str = "label") -> Memor
       label: name of the labels that are made.
 
     Raises:
-      ValueError: ``n`` not positive; as a task begins, inputs that are a tree, or whole numbers
-        that are no bytes.
+      ValueError: ``n`` not positive; as a task begins, data without inputs of that name, and inputs
+        that are a tree, or whole numbers that are no bytes.
 
     References:
       Shin, Lee, Kim & Kim, Continual learning with deep generative replay, 2017
@@ -39,6 +39,7 @@ def noise(n: int = 10_000, inputs: str = "input", label: str = "label") -> Memor
     check_positive("n", n)
 
     def recall(memory, params: Params, task: TaskData, tasks: int, key: PRNGKey) -> Batch:
+        check_inputs(task.data, inputs, "noise")
         like = task.data[inputs]
         if not hasattr(like, "shape"):
             raise ValueError(f"noise: {inputs!r} is a tree; it is drawn for one array of images")
@@ -69,7 +70,8 @@ def generated(*, soft: bool = True, inputs: str = "input", label: str = "label")
       label: name of the labels that are made.
 
     Raises:
-      ValueError: in the second task or later, without generated images.
+      ValueError: in the second task or later, without generated images, or with data without
+        inputs of that name.
 
     References:
       Shin, Lee, Kim & Kim, Continual learning with deep generative replay, 2017
@@ -85,12 +87,28 @@ def generated(*, soft: bool = True, inputs: str = "input", label: str = "label")
     def recall(memory, params: Params, task: TaskData, tasks: int, key: PRNGKey) -> Batch:
         if tasks == 0:
             return memory
+        check_inputs(task.data, inputs, "generated")
         batch, logits = _judged(drawn_images(task), inputs, params, task, tasks, key)
         if soft:
             return {**batch, LOGITS: logits}
         return {**batch, label: jnp.argmax(logits, -1).astype(jnp.int32)}
 
     return Memory(recall=recall, made_labels=not soft)
+
+
+def check_inputs(data: Data, inputs: str, memory: str) -> None:
+    """Raises a ValueError if a task's data has no inputs of a name.
+
+    >>> check_inputs({"x": jnp.zeros(1), "label": jnp.zeros(1, int)}, "input", "noise")
+    Traceback (most recent call last):
+    ValueError: noise: the data has no 'input', it has x, label; name its inputs, noise(inputs=...)
+    """
+    if inputs not in data:
+        names = ", ".join(data) or "nothing"
+        raise ValueError(
+            f"{memory}: the data has no {inputs!r}, it has {names}; name its inputs,"
+            f" {memory}(inputs=...)"
+        )
 
 
 def drawn_images(task: TaskData) -> Array:

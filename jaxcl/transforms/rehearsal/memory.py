@@ -1,30 +1,18 @@
 """What is replayed: kept examples, or all of them."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcl.core.batching import (
-    examples,
-    filled,
-    on_host,
-    portions,
-    resident,
-    take,
-    written,
-)
+from jaxcl.core.batching import examples, filled, on_host, portions, resident, take, written
+from jaxcl.core.pytree import kinds
 from jaxcl.core.random import stream
 from jaxcl.core.types import Batch, Data, Params, PRNGKey
 from jaxcl.transforms.base import Step, TaskData, keep
-from jaxcl.transforms.checks import (
-    check_classes,
-    check_label,
-    check_positive,
-    check_updated,
-)
+from jaxcl.transforms.checks import check_classes, check_label, check_positive, check_updated
 from jaxcl.transforms.rehearsal.buffers import Buffer, Storage, sample, without_rows
 
 LOGITS = "logits"  # name of remembered responses in the data
@@ -80,7 +68,7 @@ def per_class(n: int, label: str = "label", *, room: int = 0) -> Memory:
         rows = [shuffled[labels[shuffled] == c][:n] for c in np.unique(labels)]
         return _appended(memory, task.data, np.concatenate(rows), room)
 
-    return Memory(without_rows, remember, own_labels=True, label=label)
+    return Memory(without_rows, remember, _recalled, own_labels=True, label=label)
 
 
 def fraction(ratio: float) -> Memory:
@@ -104,7 +92,7 @@ def fraction(ratio: float) -> Memory:
         rows = np.arange(n) if ratio == 1 else np.asarray(jax.random.permutation(key, n))
         return _appended(memory, task.data, rows[: max(1, round(ratio * n))])
 
-    return Memory(without_rows, remember, own_labels=True)
+    return Memory(without_rows, remember, _recalled, own_labels=True)
 
 
 def stored(storage: Storage, *, online: bool = False) -> Memory:
@@ -127,6 +115,7 @@ def stored(storage: Storage, *, online: bool = False) -> Memory:
     add = jax.jit(storage.add_each)
 
     def remember(memory, task: TaskData, key: PRNGKey) -> Buffer:
+        check_alike(memory, task.data)
         order, draw = jax.random.split(key)
         n = examples(task.data)
         shuffled, keys = jax.random.permutation(order, n), jax.random.split(draw, n)
@@ -141,13 +130,13 @@ def stored(storage: Storage, *, online: bool = False) -> Memory:
             done += part
         return memory
 
-    made = Memory(storage.nothing, remember, own_labels=True)
+    made = Memory(storage.nothing, remember, _recalled, own_labels=True)
     return made._replace(label=storage.label, classes=storage.classes)
 
 
 def _filled_by_steps(storage: Storage) -> Memory:
     def recall(memory, params: Params, task: TaskData, tasks: int, key: PRNGKey) -> Buffer:
-        del params, tasks, key
+        memory = _recalled(memory, params, task)
         if not memory.data:
             memory = storage.init(jax.tree.map(jnp.asarray, take(dict(task.data), slice(1))))
         return memory._replace(earlier=memory.seen.sum(dtype=jnp.int32))
@@ -158,9 +147,14 @@ def _filled_by_steps(storage: Storage) -> Memory:
         check_updated("memory", memory.seen.sum() - earlier)
         return memory._replace(earlier=None)
 
-    made = {"recall": recall, "own_labels": True, "offer": storage.add}
-    made |= {"label": storage.label, "classes": storage.classes}
-    return Memory(storage.nothing, remember, **made)
+    made = Memory(storage.nothing, remember, recall, own_labels=True)
+    return made._replace(offer=storage.add, label=storage.label, classes=storage.classes)
+
+
+def _recalled(memory, params: Params, task: TaskData, *unused: Any) -> Buffer:
+    """A memory as it is; a task that it cannot keep is refused before it is trained on."""
+    check_alike(memory, task.data)
+    return memory
 
 
 def held(memory: Batch | Buffer) -> Batch:
@@ -182,8 +176,7 @@ def drawn(memory: Batch | Buffer, key: PRNGKey, n: int) -> Batch:
     """
     if isinstance(memory, Buffer):
         return sample(memory, key, n)
-    rows = jax.random.randint(key, (n,), 0, examples(memory))
-    return take(memory, rows)
+    return take(memory, jax.random.randint(key, (n,), 0, examples(memory)))
 
 
 def check_drawn(n: int | None) -> None:
@@ -205,6 +198,7 @@ def offered(memory: Memory, kept: Batch | Buffer, step: Step, name: str) -> Batc
         return kept
     if step.context is None or step.context.key is None:
         raise ValueError("context: missing; give Step the context of the step")
+    check_alike(kept, {k: x for k, x in step.context.batch.items() if k in held(kept)})
     return memory.offer(kept, step.context.batch, stream(step.context.key, name, 1))
 
 
@@ -232,8 +226,24 @@ def check_kept(memory: Memory, data: Data, label: str) -> None:
         )
 
 
+def check_alike(memory: Batch | Buffer, data: Data) -> None:
+    """Raises a ValueError where data differ from what a memory holds in a name, shape or dtype.
+
+    >>> check_alike({"x": jnp.zeros((4, 3), jnp.uint8)}, {"x": jnp.zeros((2, 3))})
+    Traceback (most recent call last):
+    ValueError: data: 'x' is float32 [..., 3], the memory holds uint8 [..., 3]; give every ...
+    """
+    old, new = kinds(dict(held(memory))), kinds(dict(data))
+    for name in old and {**old, **new}:
+        there, given = old.get(name, "none"), new.get(name, "missing")
+        if there != given:
+            what = f"data: {name!r} is {given}, the memory holds {there}"
+            raise ValueError(f"{what}; give every task the same names, shapes and dtypes")
+
+
 def _appended(memory: Buffer, data: Data, rows: np.ndarray, room: int = 0) -> Buffer:
     """Returns a memory with some rows of the data too, and room for at least so many in all."""
+    check_alike(memory, data)
     more = jax.tree.map(jnp.asarray, take(dict(data), rows))
     total = int(memory.filled) + len(rows)
     there = filled(there := memory.data or more, max(room, total, examples(there)))

@@ -129,6 +129,22 @@ def any_filled(memory: Batch | Buffer) -> Bool[Array, ""]:
     return memory.filled > 0 if isinstance(memory, Buffer) else jnp.asarray(True)
 
 
+def or_own(found: Batch, memory: Batch | Buffer, batch: Batch) -> Batch:
+    """Returns what was drawn from a memory; while it is empty, examples of the batch in its place.
+
+    Rows of zeros stand in an empty memory, at which a network may not be finite, nor its gradient.
+
+    Args:
+      found: examples from the memory.
+      memory: it.
+      batch: new examples.
+    """
+    begun, rows = any_filled(memory), jnp.arange(examples(found)) % examples(batch)
+    own = take({name: batch[name] for name in found if name in batch}, rows)
+    kept = {name: found[name] for name in own}
+    return found | jax.tree.map(lambda a, b: jnp.where(begun, a, b.astype(a.dtype)), kept, own)
+
+
 class _Replay(NamedTuple):
     """The arguments of :func:`replay`."""
 
@@ -168,13 +184,8 @@ def _beside(chosen: _Replay, state: ReplayState, batch: Batch, key: PRNGKey) -> 
     if not jax.tree.leaves(held(state.memory)):
         return None
     found = drawn(state.memory, stream(key, chosen.name), chosen.n or examples(batch))
-    if chosen.memory.offer is None:
-        return found
     # While nothing is kept, the batch itself passes twice, which no mean over it notices.
-    begun, rows = any_filled(state.memory), jnp.arange(examples(found)) % examples(batch)
-    same = take({name: batch[name] for name in found if name in batch}, rows)
-    kept = {name: found[name] for name in same}
-    return {**found, **jax.tree.map(lambda a, b: jnp.where(begun, a, b), kept, same)}
+    return found if chosen.memory.offer is None else or_own(found, state.memory, batch)
 
 
 def _passed(chosen: _Replay, state: ReplayState, context: Context) -> Beside:
@@ -184,6 +195,8 @@ def _passed(chosen: _Replay, state: ReplayState, context: Context) -> Beside:
     key, forward = required(context)
     n = examples(context.batch) if chosen.n is None else chosen.n
     batch = drawn(state.memory, stream(key, chosen.name), n)
+    if chosen.memory.offer is not None:
+        batch = or_own(batch, state.memory, context.batch)
     return Beside(batch, forward(context.params, batch))
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from jaxcl.transforms import Context, Step, TaskData, diagonal_fisher, gradients, rwalk
+from jaxcl.transforms.penalties.rwalk import check_numbers
 
 TASK = TaskData({}, lambda params, batch: {})
 KEY = jax.random.key(0)
@@ -189,6 +190,47 @@ def test_new_weights_are_free_and_old_ones_stay_held():
     state = transform.begin_task(state, grown, TASK, KEY)
     loss, _ = transform.apply(jnp.float32(0), state, Context(grown, {}, {}))
     np.testing.assert_allclose(loss, 2.0)  # the one old weight: F and s are the largest, 1 each
+
+
+def two_tasks(strength, alpha=0.9, epsilon=1e-3):
+    """What two tasks leave, where each step goes down the loss with its penalty."""
+    transform, w = rwalk(1.0, segment=2), vector(0, 0)
+    state = transform.init(w)
+    numbers = (jnp.asarray(x, jnp.float32) for x in (strength, alpha, epsilon))
+    state = state._replace(**dict(zip(("strength", "alpha", "epsilon"), numbers, strict=True)))
+    for goal in (vector(1, 3), vector(-2, 2)):
+        state = transform.begin_task(state, w, TASK, KEY)
+        for _ in range(3):
+            here = Context(w, None, {"x": jnp.zeros((1, 2))})
+
+            def loss(w, state=state, goal=goal):
+                plain = ((w - goal) ** 2).sum() / 2
+                return transform.apply(plain, state, Context(w, None, {}))[0]
+
+            g, plain = jax.grad(loss)(w), w - goal
+            state = transform.update(state, Step(w, w - 0.1 * g, g, plain, here))
+            w = w - 0.1 * g
+        state, w = transform.end_task(state, w, TASK, KEY)
+    return state, w
+
+
+def test_several_strengths_at_once_are_as_one_by_one():
+    """Also several of the other numbers that its state has."""
+    strengths, alphas, epsilons = vector(0.5, 2), vector(0.75, 1), vector(1e-3, 0.5)
+    for numbers in ((strengths,), (strengths, alphas, epsilons)):
+        found = jax.vmap(two_tasks)(*numbers)
+        alone = [two_tasks(*(float(x) for x in own)) for own in zip(*numbers, strict=True)]
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *alone)
+        chex.assert_trees_all_close(found, stacked, rtol=1e-5)
+        assert np.any(found[1][0] != found[1][1])
+
+
+def test_numbers_within_a_vmap_have_no_value_yet():
+    def twice(alpha, epsilon):
+        check_numbers(alpha, epsilon)
+        return 2 * alpha
+
+    assert jax.vmap(twice)(vector(0.5, 7), vector(-1, 1)).tolist() == [1, 14]
 
 
 def test_what_it_keeps_is_its_own():

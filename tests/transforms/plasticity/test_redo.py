@@ -210,6 +210,22 @@ def test_networks_without_known_units_are_refused(params, activations, message, 
         transform.update(transform.init(params), step_of(params, key))
 
 
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (
+            {"Dense_0": {"kernel": jnp.ones((1, 2)), "bias": jnp.ones(2)}},
+            "Dense_0 has kernel, bias",
+        ),
+        ({"fc1": jnp.ones(2)}, "redo: fc1 has a .*, not w and b"),
+        (jnp.ones(2), "redo: parameters are a .*, not layers"),
+    ],
+)
+def test_parameters_of_another_form_are_refused_at_once(params, message):
+    with pytest.raises(ValueError, match=message + ".*; give a network of dense layers"):
+        redo(UNITS).init(params)
+
+
 def test_what_is_refused(key):
     with pytest.raises(ValueError, match="period: 0"):
         redo(UNITS, period=0)

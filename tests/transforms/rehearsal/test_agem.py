@@ -349,3 +349,11 @@ def test_labels_that_are_missing_are_missed_as_a_task_begins(key):
     by_class, task = agem(per_class(1)), task._replace(data={"label": jnp.zeros((4, 2), jnp.int32)})
     with pytest.raises(ValueError, match="is not a class for each example"):
         by_class.begin_task(by_class.init(W), W, task, key)
+
+
+def test_a_loop_that_takes_the_gradient_without_it_is_told(key):
+    """As one for penalties does, with ``apply`` and ``jax.grad``; it would be fine-tuning."""
+    transform = agem(fraction(1.0))
+    state = after(transform, key)
+    with pytest.raises(ValueError, match="key"):
+        transform.apply(jnp.float32(1), state, Context(PARAMS, forward(PARAMS, NEW), NEW))

@@ -106,7 +106,8 @@ def test_logits_are_remembered_as_they_were(key):
 
 def test_outputs_that_were_added_since_are_left_out(key):
     transform = der_pp(3, 4, alpha=1.0, beta=0.0)
-    state = trained(transform, begun(transform, key), W, key, ONE, narrow)
+    one = ONE | {"label": jnp.zeros(3, jnp.int32)}  # a class that was there
+    state = trained(transform, begun(transform, key), W, key, one, narrow)
     for classes in (2, 4):
         net = narrow if classes == 2 else forward
         loss, metrics = transform.apply(jnp.float32(0), state, context(MOVED, key, net=net))

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
-from jaxcl.transforms import Context, TaskData, chain, distill, ewc, replay
+from jaxcl.transforms import Context, Step, TaskData, chain, distill, ewc, replay
+from jaxcl.transforms.rehearsal.buffers import reservoir
 from jaxcl.transforms.rehearsal.made_examples import drawn_images, generated, noise
-from jaxcl.transforms.rehearsal.memory import LOGITS, fraction
+from jaxcl.transforms.rehearsal.memory import LOGITS, fraction, per_class, stored
 
 RNG = np.random.default_rng(0)
 OLD, NEW = RNG.normal(size=(4, 3)), RNG.normal(size=(4, 5))  # two classes more
@@ -488,3 +489,53 @@ def test_noise_in_place_of_tokens_is_refused(key):
     task = TaskData({"input": jnp.zeros((3, 5), jnp.int32)}, lambda w, batch: batch["input"])
     with pytest.raises(ValueError, match="'input' is int32; it is drawn for bytes or floats"):
         noise(3).recall({}, {}, task, 1, key)
+
+
+@pytest.mark.parametrize("memory", [noise(3, "x"), generated(inputs="x")])
+def test_inputs_of_another_name_are_refused_with_the_names_there_are(memory, key):
+    name = "noise" if memory.made_labels else "generated"
+    match = rf"^{name}: the data has no 'x', it has input, label; .* {name}\(inputs="
+    with pytest.raises(ValueError, match=match):
+        second(replay(memory), key)
+
+
+KEEPING = {
+    "per_class": per_class(2),
+    "fraction": fraction(0.5),
+    "stored": stored(reservoir(4)),
+    "online": stored(reservoir(4), online=True),
+}
+UNLIKE = {
+    "dtype": ({**DATA, "input": DATA["input"] / 255}, "'input' is float32 .*holds uint8"),
+    "shape": ({**DATA, "input": DATA["input"][:, :1]}, r"'input' is uint8 \[..., 1, 2, 1\]"),
+    "missing": ({"label": DATA["label"]}, r"'input' is missing, .*holds uint8 \[..., 2, 2, 1\]"),
+    "more": ({**DATA, "task": DATA["label"]}, r"'task' is int32 \[...\], .*holds none"),
+}
+
+
+@pytest.mark.parametrize("memory", KEEPING.values(), ids=KEEPING)
+@pytest.mark.parametrize(("data", "match"), UNLIKE.values(), ids=UNLIKE)
+def test_a_task_unlike_what_is_held_is_refused_as_it_begins(data, match, memory, key):
+    transform = replay(memory)
+    state = transform.begin_task(transform.init(W), W, task(), key)
+    if memory.offer is not None:
+        state = transform.update(state, Step(W, W, W, context=context(W, key, DATA, {})))
+    state, _ = transform.end_task(state, W, task(), key)
+    with pytest.raises(ValueError, match=f"^data: {match}.*; give every task the same names"):
+        transform.begin_task(state, W, task()._replace(data=data), key)
+    if memory.offer is None:  # where a transform does not ask it as a task begins
+        with pytest.raises(ValueError, match=f"^data: {match}"):
+            memory.remember(state.memory, task()._replace(data=data), key)
+    # On the host, NumPy's labels of 64 bits are what JAX makes of them.
+    data = {"input": np.asarray(DATA["input"]), "label": np.asarray(DATA["label"], np.int64)}
+    again = transform.begin_task(state, W, task()._replace(data=data), key)
+    assert int(again.memory.filled) == int(state.memory.filled)
+
+
+def test_a_batch_unlike_what_is_held_is_refused(key):
+    """A buffer of bytes would hold floats in [0, 1] as zeros."""
+    transform = replay(KEEPING["online"])
+    state = transform.begin_task(transform.init(W), W, task(), key)
+    floats = {**NOW, "input": NOW["input"] / 255}  # the rows' index is not held, and may be there
+    with pytest.raises(ValueError, match=r"^data: 'input' is float32 .*holds uint8"):
+        transform.update(state, Step(W, W, W, context=context(W, key, floats, {})))

@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 
 from jaxcl.core.random import stream
-from jaxcl.transforms import Context, Step, TaskData, agem, drawn, er_ace, replay
+from jaxcl.transforms import (
+    Context,
+    Step,
+    TaskData,
+    agem,
+    der,
+    der_pp,
+    drawn,
+    er_ace,
+    gradients,
+    replay,
+)
 from jaxcl.transforms.rehearsal.buffers import class_balanced, reservoir, ring
 from jaxcl.transforms.rehearsal.memory import fraction, stored
 
@@ -149,3 +160,27 @@ def test_what_cannot_be_is_refused(key):
         replay(online, n=0)
     with pytest.raises(ValueError, match="agem: the memory is filled in every step"):
         agem(online)
+
+
+@pytest.mark.parametrize("name", ["der", "der_pp", "replay", "er_ace"])
+def test_an_empty_memory_asks_nothing_of_the_network(name, key):
+    """Its rows are zeros, at which this network, which divides by the input's length, is NaN."""
+    online = stored(reservoir(8), online=True)
+    made = {
+        "der": der(8, 4),
+        "der_pp": der_pp(8, 4),
+        "replay": replay(online),
+        "er_ace": er_ace(online),
+    }
+    transform = made[name]
+
+    def of_directions(w, batch):
+        return forward(w, {"x": batch["x"] / jnp.linalg.norm(batch["x"], axis=1, keepdims=True)})
+
+    told = TaskData(DATA, of_directions)
+    state = transform.begin_task(transform.init(W), W, told, key)
+    for _ in range(2):
+        now = Context(W, None, DATA, key, of_directions)
+        found = gradients(transform, state, lambda y, b: jnp.sum(jnp.sin(y)), now, of_directions)
+        chex.assert_tree_all_finite((found.loss, found.gradient))
+        state = transform.update(state, found.step(W))

@@ -31,14 +31,14 @@ def examples(n, seed=0):
 ONE, NEW = examples(1, seed=1), examples(5, seed=2)
 
 
-def after(transform, tasks, key, w=W):
+def after(transform, tasks, key, w=W, new=NEW):
     """The state in the task that follows after these data."""
     state = transform.init(w)
     for k, data in enumerate(tasks):
         task, key_k = TaskData(data, forward), jax.random.fold_in(key, k)
         state = transform.begin_task(state, w, task, key_k)
         state, _ = transform.end_task(state, w, task, key_k)
-    return transform.begin_task(state, w, TaskData(NEW, forward), key)
+    return transform.begin_task(state, w, TaskData(new, forward), key)
 
 
 def context(w, key, batch=NEW):
@@ -312,7 +312,8 @@ def test_other_rows_are_drawn_in_every_step(key):
 def test_logits_are_those_that_an_example_is_judged_by(key):
     """The remembered example's own head, not that of the new batch."""
     transform = replay(fraction(1.0), weight=0.0)
-    state = after(transform, [{**ONE, "task": jnp.array([1])}], key)
+    batch = {**NEW, "task": jnp.zeros(5, jnp.int32)}
+    state = after(transform, [{**ONE, "task": jnp.array([1])}], key, new=batch)
 
     def heads(w, batch):
         return {"old": batch["x"] @ w, "new": batch["x"] @ (2 * w)}
@@ -320,7 +321,6 @@ def test_logits_are_those_that_an_example_is_judged_by(key):
     def judged(outputs, batch):
         return jnp.where(batch["task"][:, None] == 1, outputs["old"], outputs["new"])
 
-    batch = {**NEW, "task": jnp.zeros(5, jnp.int32)}
     here = Context(W, heads(W, batch), batch, key, heads, judged)
     loss, _ = transform.apply(jnp.float32(9), state, here)
     np.testing.assert_allclose(loss, cross_entropy(W, ONE)[0], rtol=1e-5)
