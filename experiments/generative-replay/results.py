@@ -47,7 +47,7 @@ EXPERIMENTS = {
     "permuted-5-lwf": "(d) Permuted MNIST, 5 tasks, old responses at ten times the weight",
     "permuted-10-lwf": "(d) Permuted MNIST, 10 tasks, old responses at ten times the weight",
     "split": "(e) Split MNIST, all classes to be told apart",
-    TRIED: "(e) What makes it better, one seed of each",
+    TRIED: "(e) What makes it better",
 }
 ROWS, COLUMNS = 2, 8  # of a picture of samples that are shown
 FIGURES = {

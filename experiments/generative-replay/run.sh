@@ -24,7 +24,7 @@ compare() {  # name, then options
 try() {  # options of split MNIST, in a folder that is named after them
     what=$(sed 's/^--//; s/ --/,/g; s/ /=/g' <<<"$*")
     python -m jaxcl.experiments.scenario --scenario split-mnist --setting class --method dgr \
-        --seeds 0 --checkpoint-every 60s --resume --out "$runs/split-tried/$what" "$@"
+        --seeds 0 1 2 --checkpoint-every 60s --resume --out "$runs/split-tried/$what" "$@"
 }
 for name in ${@:-$all}; do
     case $name in
@@ -49,7 +49,7 @@ for name in ${@:-$all}; do
         *-lwf) compare $name --scenario ${name%-lwf} $half $heads ;;
         # (e) Two digits at a time, and all of them to be told apart.
         split) compare split --scenario split-mnist --setting class $methods --generator-lr 3e-4 ;;
-        # What makes it better: one seed of each.
+        # What makes it better.
         split-tried)
             for rate in 1e-4 3e-4 5e-4; do try --generator-lr $rate; done
             try --generator-lr 3e-4 --heads full
