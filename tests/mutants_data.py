@@ -747,7 +747,7 @@ MUTANTS = [
     Mutant("joined-outputs-in-the-other-order", "jaxcl/transforms/beside.py",
         "lambda x: x[:n], found", "lambda x: x[-n:], found", OF_BESIDE),
     Mutant("an-empty-buffer-in-the-mean", "jaxcl/transforms/rehearsal/replay.py",
-        "jnp.where(begun, a, b), kept, same", "a, kept, same", OF_BESIDE),
+        "jnp.where(begun, a, b.astype(a.dtype)), kept, own", "a, kept, own", OF_BESIDE),
     # Convolutions in a loop, tests in a task, judges of generators.
     Mutant("gradient-moved-the-wrong-way", SEPARABLE,
         "start = at.padding[0][0] - i *", "start = at.padding[0][0] + i *", OF_LOOPS),

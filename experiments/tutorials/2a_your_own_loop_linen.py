@@ -67,9 +67,8 @@ def train(transform):
         change, opt = optimizer.update(gradient, opt, params)
         return optax.apply_updates(params, change), opt, metrics
 
-    params, history = net.init(jax.random.key(0), x[:1])["params"], []
-    keys = iter(jax.random.split(jax.random.key(1), 2 * len(tasks)))
-    state, rng = transform.init(params), np.random.default_rng(0)
+    params, rng = net.init(jax.random.key(0), x[:1])["params"], np.random.default_rng(0)
+    state, keys, history = transform.init(params), iter(jax.random.split(jax.random.key(1), 4)), []
     for task in tasks:
         state = transform.begin_task(state, params, TaskData(task, forward), next(keys))
         opt = optimizer.init(params)

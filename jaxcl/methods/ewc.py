@@ -17,9 +17,9 @@ class EWC(Penalty):
     strength: Traced[NonNegative[float]] = 1e4
     """lambda, weight of the penalty."""
     fisher: Traced[OneOf[Literal["exact", "sampled", "empirical"]]] = "exact"
-    """Labels of the Fisher: exact, sampled or empirical."""
+    """Its labels: exact, sampled, empirical."""
     fisher_examples: Annotated[Traced[Positive[int] | None], shown("all", "INT")] = None
-    """Examples that the Fisher is estimated on."""
+    """Examples the Fisher is taken from."""
 
     one_head = True
     summary = "elastic weight consolidation: a Fisher penalty for each task before"

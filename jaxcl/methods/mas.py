@@ -17,7 +17,7 @@ class MAS(Penalty):
     strength: Traced[NonNegative[float]] = 1.0
     """lambda, weight of the penalty."""
     fisher_examples: Annotated[Traced[Positive[int] | None], shown("all", "INT")] = None
-    """Examples that importance is estimated on."""
+    """Examples importance is taken from."""
 
     one_head = True
     summary = "memory aware synapses: importance from the sensitivity of the outputs"

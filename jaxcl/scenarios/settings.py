@@ -36,13 +36,13 @@ class DataSettings:
     heads: OneOf[Literal["growing", "full"]] = "growing"
     """class: one growing head, or full."""
     resize: OneOf[Literal["bilinear", "pad", "keep"]] = "bilinear"
-    """Images to 32x32 for cnn: bilinear, pad; or keep."""
+    """32x32 by bilinear, pad; or keep."""
     limit: Annotated[Positive[int] | None, shown("all", "INT")] = None
     """Most images of a task."""
     augment: Annotated[tuple[str, ...], shown("none", "NAME")] = ()
     """In training: crop, flip, cutout."""
     normalise: Bool = False
-    """Scale by the first task's mean and deviation."""
+    """By mean and deviation of task one."""
     validation: Annotated[Unit[float], on_command_line(metavar="NUM")] = 0.0
     """Part held out and tested on."""
     test_on: OneOf[Literal["all", "newest"]] = "all"

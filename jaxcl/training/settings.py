@@ -44,13 +44,13 @@ class Training:
     lr: Traced[Positive[float]] = 1e-3
     """Learning rate."""
     later_lr: Annotated[Traced[Positive[float] | None], shown("as --lr", "FLOAT")] = None
-    """Learning rate from the second task on."""
+    """Learning rate of later tasks."""
     schedule: Traced[OneOf[Literal["constant", "cosine"]]] = "constant"
     """constant, or cosine: falls from epoch to epoch of a task."""
     l2: Traced[NonNegative[float]] = 1e-4
     """Weight of the L2 term."""
     later_l2: Annotated[Traced[NonNegative[float] | None], shown("as --l2", "FLOAT")] = None
-    """L2 weight from the second task on."""
+    """L2 weight of later tasks."""
     loss: OneOf[Literal["categorical", "binary", "squared"]] = "categorical"
     """categorical, binary, squared."""
     warmup_epochs: Epochs[int] = 0

@@ -74,7 +74,7 @@ def test_ablations_are_compared_seed_by_seed():
         point([70.0, 80.0], threshold=0.9),
         point([70.0, 81.0], known=False, l2=0.0),  # recorded before seeds were kept
     ]
-    table, said = made["table"]({"base": [base], "some": others}, ["base", "some"]).split("\n- ", 1)
+    table, said = made["page"]({"base": [base], "some": others}).split("\n- ", 1)
     assert "| start | fresh | 76.05 ± 5.05 | 1.05 ± 0.05 |" in table
     assert "| l2 | 0 | 75.50 ± 5.50 | 0.50 |" in table
     lines = said.splitlines()

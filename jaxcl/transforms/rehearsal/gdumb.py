@@ -132,7 +132,11 @@ def _ordered(chosen: _GDumb, buffer: Buffer) -> Buffer:
 
 
 def content(memory: Buffer) -> Batch:
-    """Returns the examples of a buffer in arrays of their own, without rows that are not in use."""
+    """Returns the examples of a buffer in arrays of their own, without rows that are not in use.
+
+    Args:
+      memory: the buffer, such as that in the state of :func:`gdumb`.
+    """
     n = int(memory.filled)
     own = {name: leaf for name, leaf in memory.data.items() if name != CLASS}
     return jax.tree.map(lambda leaf: jnp.copy(leaf[:n]), own)
