@@ -102,12 +102,8 @@ def set_up(config: Config, tasks: Sequence[Task], *, stream: bool = False) -> Se
     tasks = alike(config, tasks)
     inputs = ready(config.data, tasks[0])
     classes = [task.classes for task in tasks]
-    train: list[Data] = []
-    test: list[Data] = []
-    for i, task in enumerate(tasks):
-        first = first_label(chosen, classes, i)
-        train.append(as_batch(task.train_inputs, task.train_labels, i, first, stream=stream))
-        test.append(as_batch(task.test_inputs, task.test_labels, i, first, stream=stream))
+    firsts = [first_label(chosen, classes, i) for i in range(len(tasks))]
+    train, test = _on_device(tasks, firsts, stream=stream)
     check_steps(config, [examples(data) for data in train], sum(classes))
     names, kind = [task.name for task in tasks], size_text(train[0]["input"])
     seen = spec_of(inputs, tasks[0].train_inputs)
@@ -138,6 +134,18 @@ def set_up(config: Config, tasks: Sequence[Task], *, stream: bool = False) -> Se
         optimizer=optimizer,
         compiled=(whole, optimizer),
     )
+
+
+def _on_device(
+    tasks: Sequence[Task], firsts: Sequence[int], *, stream: bool
+) -> tuple[list[Data], list[Data]]:
+    """Training and test data of the tasks, whose labels begin at the first ones given."""
+    train: list[Data] = []
+    test: list[Data] = []
+    for i, (task, first) in enumerate(zip(tasks, firsts, strict=True)):
+        train.append(as_batch(task.train_inputs, task.train_labels, i, first, stream=stream))
+        test.append(as_batch(task.test_inputs, task.test_labels, i, first, stream=stream))
+    return train, test
 
 
 def losses(config: Config, classes: int, units: Units | None = None) -> dict[str, LossTransform]:
